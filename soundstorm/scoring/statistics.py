@@ -1,0 +1,115 @@
+"""What every score carries: a count and a 95 % bootstrap interval, over all utterances and per length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+# The bucket edges of SoundStorm's Table 1, in seconds: [4, 10), [10, 20), [20, 30].
+LENGTHS = (("short", 4.0, 10.0), ("mid", 10.0, 20.0), ("long", 20.0, 30.0))
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean or a ratio with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    count: int  # utterances
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain numbers for JSON."""
+        return asdict(self)
+
+
+def bootstrap(
+    numerators: Sequence[float],
+    denominators: Sequence[float] | None = None,
+    *,
+    num_resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate sum(numerators) / sum(denominators) and its percentile interval.
+
+    Utterances are drawn with replacement, because errors within one utterance are not independent. A word
+    error rate is such a ratio (errors over words); a mean is the ratio whose denominators are all 1.
+
+    Args:
+        numerators: One value per utterance.
+        denominators: One positive weight per utterance; 1 for each when omitted.
+        num_resamples: Draws of a whole test set.
+        confidence: Share of the draws inside the interval.
+        seed: Of the draws; the same input gives the same interval.
+
+    Raises:
+        ValueError: If there is nothing to score, or a value that is not finite.
+    """
+    top = np.asarray(numerators, dtype=np.float64)
+    bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, dtype=np.float64)
+    if top.ndim != 1 or top.shape != bottom.shape:
+        raise ValueError(f"bootstrap needs one weight per value, got {top.shape} and {bottom.shape}")
+    if len(top) == 0:
+        raise ValueError("bootstrap needs at least one utterance, got none")
+    if not (np.isfinite(top).all() and np.isfinite(bottom).all() and (bottom > 0).all()):
+        raise ValueError("bootstrap needs finite values and positive weights; a metric gave NaN or infinity")
+    if not 0 < confidence < 1 or num_resamples < 1:
+        raise ValueError(
+            f"bootstrap needs 0 < confidence < 1 and num_resamples >= 1, got {confidence} and {num_resamples}"
+        )
+    generator = np.random.default_rng(seed)
+    draws = np.empty(num_resamples)
+    for i in range(num_resamples):  # one resample at a time: memory stays that of the test set
+        chosen = generator.integers(len(top), size=len(top))
+        draws[i] = top[chosen].sum() / bottom[chosen].sum()
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(draws, [tail, 100.0 - tail])
+    return Estimate(float(top.sum() / bottom.sum()), float(low), float(high), len(top))
+
+
+def length_of(duration: float) -> str | None:
+    """The name of the Table 1 column an utterance of `duration` seconds belongs to, None outside 4-30 s."""
+    for name, start, end in LENGTHS:
+        if start <= duration < end or (name == LENGTHS[-1][0] and duration == end):
+            return name
+    return None
+
+
+def by_length(
+    values: Mapping[str, tuple[float, float]],
+    durations: Mapping[str, float],
+    **bootstrap_options,
+) -> dict[str, Estimate]:
+    """Estimate a metric over all utterances and in each length column that has any.
+
+    Args:
+        values: Utterance to (numerator, denominator).
+        durations: Utterance to the length in seconds of its *original* recording, so that every system has
+            the same utterances in a column, however long its own output is.
+        **bootstrap_options: As of `bootstrap`.
+    """
+    groups: dict[str, list[tuple[float, float]]] = {ALL: []}
+    for utt_id in sorted(values):
+        groups[ALL].append(values[utt_id])
+        name = length_of(durations[utt_id])
+        if name is not None:
+            groups.setdefault(name, []).append(values[utt_id])
+    order = (ALL, *(name for name, _, _ in LENGTHS))
+    return {name: bootstrap(*zip(*groups[name]), **bootstrap_options) for name in order if groups.get(name)}
+
+
+def paired_difference(
+    first: Mapping[str, float], second: Mapping[str, float], **bootstrap_options
+) -> Estimate:
+    """Mean of first - second over the utterances both have, drawn together so that hard ones cancel."""
+    shared = sorted(set(first) & set(second))
+    if not shared:
+        raise ValueError(
+            f"no utterance is in both systems ({len(first)} and {len(second)} of their own); "
+            f"score them on the same data directory"
+        )
+    return bootstrap([first[utt_id] - second[utt_id] for utt_id in shared], **bootstrap_options)
