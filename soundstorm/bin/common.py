@@ -1,0 +1,165 @@
+"""What every front shares: options from dataclasses and YAML, log format, errors as one line."""
+
+import argparse
+import dataclasses
+import difflib
+import logging
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable
+
+import configargparse
+import yaml
+
+LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
+
+
+def setup_logging() -> None:
+    """One format for all stages, on stderr."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)
+
+
+def run_front(main: Callable[[list[str] | None], None]) -> None:
+    """Run ``main`` from the command line: what a user can cause ends as one line on stderr and exit status 1."""
+    setup_logging()
+    try:
+        main(None)
+    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, RuntimeError, OSError) as error:
+        if os.environ.get("SOUNDSTORM_TRACEBACK"):
+            raise
+        print(f"{os.path.basename(sys.argv[0])}: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(f"{os.path.basename(sys.argv[0])}: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+class _NestedYaml(configargparse.ConfigFileParser):
+    """YAML sections as dotted keys: ``model: {width: 8}`` is ``--model.width 8``."""
+
+    def get_syntax_description(self) -> str:
+        return "Configuration files are YAML; a section's field is an option of the same name."
+
+    def parse(self, stream) -> dict[str, object]:
+        where = getattr(stream, "name", "configuration")
+        try:
+            values = yaml.safe_load(stream)
+        except yaml.YAMLError as error:
+            raise configargparse.ConfigFileParserException(f"{where}: not YAML ({error})") from error
+        if values is None:
+            return {}
+        if not isinstance(values, dict):
+            raise configargparse.ConfigFileParserException(f"{where}: expected 'section: field: value', got {values!r}")
+        flat: dict[str, object] = {}
+        for key, value in values.items():
+            if isinstance(value, dict):
+                flat.update({f"{key}.{name}": _as_text(inner) for name, inner in value.items()})
+            else:
+                flat[str(key)] = _as_text(value)
+        return {key: value for key, value in flat.items() if value is not None}
+
+
+def _as_text(value: object) -> str | list[str] | None:
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "none" if value is None else str(value)
+
+
+class FrontParser(configargparse.ArgumentParser):
+    """A parser that names the nearest valid option when it meets an unknown one."""
+
+    def parse_args(self, args=None, namespace=None, **kwargs):
+        parsed, unknown = self.parse_known_args(args, namespace, **kwargs)
+        if unknown:
+            name = unknown[0].split("=")[0]
+            valid = [option for action in self._actions for option in action.option_strings]
+            near = difflib.get_close_matches(name.replace("_", "-"), [v for v in valid if v.startswith("--")], n=1)
+            key = name.removeprefix("--").replace("-", "_")
+            hint = f"; did you mean '{near[0].removeprefix('--').replace('-', '_')}'?" if near else ""
+            self.error(f"unknown option or configuration key '{key}'{hint}")
+        return parsed
+
+
+def config_parser(description: str, sections: dict[str, type]) -> FrontParser:
+    """A parser with ``--config FILE`` and one option for each field of each dataclass.
+
+    Args:
+        description: what the front does.
+        sections: section name (a top-level key of the YAML) -> dataclass.
+    """
+    parser = FrontParser(
+        description=description,
+        config_file_parser_class=_NestedYaml,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        ignore_unknown_config_file_keys=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", is_config_file=True, help="YAML file; options of the command line win over it")
+    for name, cls in sections.items():
+        add_section(parser, name, cls)
+    return parser
+
+
+def add_section(parser: configargparse.ArgumentParser, name: str, cls: type) -> None:
+    """Add ``--<name>.<field>`` for every field of the dataclass ``cls``."""
+    group = parser.add_argument_group(name)
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise TypeError(f"{cls.__name__}.{field.name} needs a default to become an option")
+        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
+        dotted = f"{name}.{field.name}"
+        flags = list(dict.fromkeys([f"--{dotted}", f"--{dotted.replace('_', '-')}"]))
+        group.add_argument(
+            *flags,
+            dest=dotted,
+            type=_converter(hints[field.name], dotted),
+            default=default,
+            metavar="V",
+            help=field.metadata.get("help", " "),
+        )
+
+
+def _converter(hint: object, dotted: str) -> Callable[[str], object]:
+    """Text to the type of a dataclass field: numbers, booleans, strings, tuples of those, or none."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    optional = False
+    if origin in (typing.Union, types.UnionType):
+        optional = type(None) in arguments
+        (hint,) = [argument for argument in arguments if argument is not type(None)]
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+
+    def convert(text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        if optional and text.lower() in ("none", "null", ""):
+            return None
+        if origin is tuple:
+            return tuple(_scalar(arguments[0], part.strip(), dotted) for part in text.strip("()[] ").split(",") if part)
+        return _scalar(hint, text, dotted)
+
+    return convert
+
+
+def _scalar(kind: object, text: str, dotted: str) -> object:
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if kind is int:
+            value = float(text)  # 1e6 is an integer to people
+            if value != int(value):
+                raise ValueError
+            return int(value)
+        return kind(text)
+    except (ValueError, KeyError, OverflowError) as error:
+        name = getattr(kind, "__name__", kind)
+        raise argparse.ArgumentTypeError(f"{dotted}: expected {name}, got {text!r}") from error
+
+
+def section(args: argparse.Namespace, name: str, cls: type):
+    """The dataclass instance of one section of parsed options."""
+    return cls(**{field.name: getattr(args, f"{name}.{field.name}") for field in dataclasses.fields(cls)})

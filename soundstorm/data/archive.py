@@ -1,0 +1,170 @@
+"""Token archives: kaldiio arks of uint16 records, with the identity of the tokenizer that made them.
+
+``<name>.scp`` has a line ``<utt-id> <ark>:<offset>`` per utterance, as in Kaldi; ``<name>.json`` beside it is the
+:class:`TokenizerInfo`. Everything downstream takes frame rate, levels and codebook size from there.
+"""
+
+import io
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from soundstorm.data.data_dir import read_table
+
+
+@dataclass(frozen=True)
+class TokenizerInfo:
+    """What a tokenizer is, as far as its tokens show."""
+
+    kind: str  # "semantic" or "acoustic"
+    name: str  # for people: "hubert:exp/hubert_mini layer 3, 100 clusters"
+    fingerprint: str  # sha256 over weights and settings
+    frame_rate: float  # frames per second
+    num_levels: int  # Q; 1 for semantic tokens
+    codebook_size: int  # N
+    sample_rate: int  # Hz of the audio it reads
+
+    @classmethod
+    def from_dict(cls, values: dict, where: str) -> "TokenizerInfo":
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or set(values) != names:
+            raise ValueError(f"{where}: expected the fields {sorted(names)}, got {values!r:.200}")
+        return cls(**values)
+
+    def check_same(self, other: "TokenizerInfo", mine: str, theirs: str) -> None:
+        """Refuse tokens of another tokenizer. ``mine`` and ``theirs`` say where each came from."""
+        if self.fingerprint != other.fingerprint:
+            raise ValueError(
+                f"{self.kind} tokens do not belong together: {mine} has those of {self.name} "
+                f"({self.fingerprint[:12]}), {theirs} those of {other.name} ({other.fingerprint[:12]}); "
+                "extract both with the same tokenizer"
+            )
+
+
+def read_info(scp: str | Path) -> TokenizerInfo:
+    """Identity of the tokenizer behind ``<name>.scp``, from ``<name>.json``."""
+    path = Path(scp).with_suffix(".json")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing, so nobody knows which tokenizer made {scp}; extract the tokens again")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); extract the tokens again") from error
+    return TokenizerInfo.from_dict(values, str(path))
+
+
+def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], info: TokenizerInfo) -> int:
+    """Write ``<prefix>.ark``, ``<prefix>.json`` and, last, ``<prefix>.scp``, so that the scp's presence means done.
+
+    Args:
+        prefix: path without suffix; may contain dots.
+        items: utterance ids with integer tokens, ``(T,)`` semantic or ``(T, Q)`` acoustic.
+        info: who made the tokens.
+
+    Returns:
+        Number of utterances written.
+    """
+    import kaldiio
+
+    prefix = str(prefix)
+    Path(prefix).parent.mkdir(parents=True, exist_ok=True)
+    ark, temporary = Path(f"{prefix}.ark"), Path(f"{prefix}.ark.{os.getpid()}")
+    lines, count = [], 0
+    try:
+        with open(temporary, "wb") as stream:
+            for utt, tokens in items:
+                _check_tokens(utt, tokens, info)
+                offset = stream.tell() + len(f"{utt} ".encode())
+                kaldiio.save_ark(stream, {utt: tokens.astype(np.uint16)}, write_function="numpy")
+                lines.append(f"{utt} {ark}:{offset}\n")
+                count += 1
+        os.replace(temporary, ark)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _replace_text(f"{prefix}.json", json.dumps(asdict(info), indent=2) + "\n")
+    _replace_text(f"{prefix}.scp", "".join(lines))
+    return count
+
+
+def _check_tokens(utt: str, tokens: np.ndarray, info: TokenizerInfo) -> None:
+    shape = f"(T, {info.num_levels})" if info.kind == "acoustic" else "(T,)"
+    right = tokens.ndim == 1 if info.kind == "semantic" else tokens.ndim == 2 and tokens.shape[1] == info.num_levels
+    if not right or len(tokens) == 0:
+        raise ValueError(f"{utt}: {info.kind} tokens have the shape {tokens.shape}, expected {shape} with T > 0")
+    if tokens.min() < 0 or tokens.max() >= info.codebook_size:
+        raise ValueError(
+            f"{utt}: tokens lie in [{tokens.min()}, {tokens.max()}], expected [0, {info.codebook_size - 1}] of {info.name}"
+        )
+
+
+def _replace_text(path: str | Path, text: str) -> None:
+    temporary = f"{path}.{os.getpid()}"
+    Path(temporary).write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+class TokenArchive:
+    """Random access to the tokens behind an scp file."""
+
+    def __init__(self, scp: str | Path):
+        self.scp = Path(scp)
+        self.info = read_info(self.scp)
+        self._where = read_table(self.scp)
+        self.ids = list(self._where)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, utt: str) -> bool:
+        return utt in self._where
+
+    def __getitem__(self, utt: str) -> np.ndarray:
+        """Tokens of one utterance: uint16 ``(T,)`` or ``(T, Q)``."""
+        tokens = _read_record(self._where[utt], utt, self.scp)
+        _check_tokens(utt, tokens, self.info)
+        return tokens
+
+
+def _read_record(where: str, utt: str, scp: Path) -> np.ndarray:
+    # kaldiio.load_mat would read it, but it also runs commands and unpacks other formats; this accepts one only.
+    path, _, offset = where.rpartition(":")
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(int(offset))
+            if stream.read(3) != b"NPY":
+                raise ValueError("no token record there")
+            length = int.from_bytes(stream.read(stream.read(1)[0]), "little")
+            record = stream.read(length)
+            if len(record) < length:
+                raise ValueError("the archive is truncated")
+            tokens = np.load(io.BytesIO(record), allow_pickle=False)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{scp}: archive {path!r} of {utt} does not exist; extract the tokens again") from error
+    except (ValueError, IndexError, EOFError, OSError) as error:
+        raise ValueError(f"{scp}: cannot read {utt} at {where!r} ({error}); extract the tokens again") from error
+    if not np.issubdtype(tokens.dtype, np.integer):
+        raise ValueError(f"{scp}: {utt} at {where} has {tokens.dtype} values, expected integers")
+    return tokens
+
+
+def merge_archives(parts: list[str | Path], scp: str | Path) -> TokenizerInfo:
+    """Join the scp files of array jobs into one, sorted by utterance.
+
+    Raises:
+        ValueError: the parts come from different tokenizers, or two of them have the same utterance.
+    """
+    info, table = read_info(parts[0]), {}
+    for part in parts:
+        info.check_same(read_info(part), str(parts[0]), str(part))
+        for utt, where in read_table(part).items():
+            if utt in table:
+                raise ValueError(f"{part}: utterance {utt} is in another part too")
+            table[utt] = where
+    Path(scp).parent.mkdir(parents=True, exist_ok=True)
+    _replace_text(Path(scp).with_suffix(".json"), json.dumps(asdict(info), indent=2) + "\n")
+    _replace_text(scp, "".join(f"{utt} {table[utt]}\n" for utt in sorted(table)))
+    return info

@@ -1,0 +1,130 @@
+"""Speech recordings as float arrays, with every way a file can be wrong turned into a clear message."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from soundstorm.data.data_dir import read_segments, read_table
+
+Seconds = float
+
+
+def num_samples(seconds: Seconds, sample_rate: int) -> int:
+    """Samples in a duration: the one rounding rule of the project (half up)."""
+    return int(np.floor(seconds * sample_rate + 0.5))
+
+
+def read_audio(
+    path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end: Seconds | None = None
+) -> np.ndarray:
+    """Read one mono recording, or the part of it from ``start`` to ``end`` seconds.
+
+    Returns:
+        float32 array ``(S,)``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not audio, another sample rate, more than one channel, no samples, or samples that are not finite.
+    """
+    import soundfile
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such recording; check the paths in wav.scp")
+    try:
+        with soundfile.SoundFile(str(path)) as recording:
+            if recording.samplerate != sample_rate:
+                raise ValueError(
+                    f"{path}: sample rate is {recording.samplerate} Hz but {sample_rate} Hz is needed; "
+                    "resample the corpus in local/data.sh (see egs/TEMPLATE/README.md)"
+                )
+            if recording.channels != 1:
+                raise ValueError(
+                    f"{path}: {recording.channels} channels but 1 is needed; choose or mix channels in local/data.sh"
+                )
+            first = num_samples(start, sample_rate)
+            last = recording.frames if end is None else min(num_samples(end, sample_rate), recording.frames)
+            if last <= first:
+                raise ValueError(
+                    f"{path}: no samples between {start:g} s and {'the end' if end is None else f'{end:g} s'} "
+                    f"(the recording has {recording.frames / sample_rate:g} s); remove or repair it"
+                )
+            recording.seek(first)
+            wav = recording.read(last - first, dtype="float32")
+    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError) as error:
+        raise ValueError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
+    if len(wav) < last - first:
+        raise ValueError(
+            f"{path}: {len(wav)} samples could be read where the header promises {last - first}; the file is truncated"
+        )
+    if not np.isfinite(wav).all():
+        raise ValueError(f"{path}: {int((~np.isfinite(wav)).sum())} samples are NaN or infinite; remove or repair it")
+    return wav
+
+
+def write_audio(path: str | Path, wav: np.ndarray, sample_rate: int) -> None:
+    """Write ``(S,)`` float samples as 16-bit WAV, whole or not at all."""
+    import soundfile
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        soundfile.write(str(temporary), np.clip(wav, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Utterances:
+    """The utterances of a data directory, read from ``wav.scp`` and, where there is one, ``segments``."""
+
+    def __init__(self, data_dir: str | Path, sample_rate: int, keys: list[str] | None = None):
+        """
+        Args:
+            data_dir: a validated data directory.
+            sample_rate: Hz that every recording must have.
+            keys: use these utterances only, in this order; all of them by default.
+        """
+        self.data_dir = Path(data_dir)
+        self.sample_rate = sample_rate
+        recordings = read_table(self.data_dir / "wav.scp")
+        if (self.data_dir / "segments").exists():
+            self._parts = {
+                utt: (recordings[reco], start, end)
+                for utt, (reco, start, end) in read_segments(self.data_dir / "segments").items()
+            }
+        else:
+            self._parts = {utt: (path, 0.0, None) for utt, path in recordings.items()}
+        self.ids = list(self._parts) if keys is None else list(keys)
+        unknown = [utt for utt in self.ids if utt not in self._parts]
+        if unknown:
+            raise ValueError(f"{self.data_dir}: no utterance {unknown[0]!r} (and {len(unknown) - 1} more like it)")
+        if not self.ids:
+            raise ValueError(f"{self.data_dir}: no utterances")
+        self.durations = np.array([self._duration(utt) for utt in self.ids])
+
+    def _duration(self, utt: str) -> Seconds:
+        if not hasattr(self, "_utt2dur"):
+            path = self.data_dir / "utt2dur"
+            self._utt2dur = {u: float(d) for u, d in read_table(path).items()} if path.exists() else {}
+        if utt in self._utt2dur:
+            return self._utt2dur[utt]
+        import soundfile
+
+        path, start, end = self._parts[utt]
+        if end is not None:
+            return end - start
+        try:
+            return soundfile.info(path).duration
+        except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError) as error:
+            raise ValueError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, utt: str) -> np.ndarray:
+        """Samples of one utterance, float32 ``(S,)``."""
+        path, start, end = self._parts[utt]
+        return read_audio(path, self.sample_rate, start=start, end=end)

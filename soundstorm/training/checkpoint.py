@@ -1,0 +1,109 @@
+"""Checkpoints without pickle: safetensors and JSON, written under a temporary name and renamed when whole.
+
+``checkpoints/step-00000500/`` holds ``<network>.safetensors``, ``ema.safetensors``, ``optimizer.<phase>.safetensors``,
+``rng.<rank>.safetensors`` and ``state.json``. A directory of that name is complete by construction.
+"""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+def checkpoint_dir(expdir: Path, step: int) -> Path:
+    return expdir / "checkpoints" / f"step-{step:08d}"
+
+
+def find_checkpoints(expdir: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    folder = expdir / "checkpoints"
+    return sorted(path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8}", path.name))
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Save tensors, whole or not at all. Shared memory is written twice rather than refused."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}, temporary, metadata)
+    os.replace(temporary, path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path}: cannot be read ({error}); remove the checkpoint {path.parent} to go on from the one before"
+        ) from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as stream:
+        return stream.metadata() or {}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Per-parameter state as ``<parameter index>.<name>``; everything else follows from the settings and the step."""
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def rng_tensors() -> dict[str, Tensor]:
+    """State of torch's generators, which dropout uses."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def load_rng_tensors(states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+class CheckpointWriter:
+    """Collects the files of one checkpoint in a temporary folder; :meth:`commit` gives it its name."""
+
+    def __init__(self, expdir: Path, step: int):
+        self.final = checkpoint_dir(expdir, step)
+        self.folder = self.final.with_name(f".{self.final.name}.tmp")
+
+    def begin(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
+        save_tensors(self.folder / f"{name}.safetensors", tensors)
+
+    def commit(self, state: dict, keep: int) -> None:
+        """Write ``state.json``, rename, and remove the oldest checkpoints beyond ``keep``."""
+        (self.folder / "state.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(self.final, ignore_errors=True)
+        os.rename(self.folder, self.final)
+        for old in find_checkpoints(self.final.parents[1])[:-keep]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def read_state(folder: Path) -> dict:
+    path = folder / "state.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); remove the checkpoint {folder}") from error

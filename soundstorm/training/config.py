@@ -1,0 +1,49 @@
+"""Settings of a training run. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass, field
+
+
+def _f(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long, how fast and how often; the same for every model."""
+
+    max_steps: int = _f(1000, "optimizer steps")
+    batch_size: int | None = _f(None, "utterances in a global batch (all processes, one accumulation step)")
+    batch_seconds: float | None = _f(None, "or: padded seconds in a global batch")
+    learning_rate: float = _f(5e-4, "peak learning rate")
+    betas: tuple[float, ...] = _f((0.9, 0.98), "AdamW betas")
+    weight_decay: float = _f(0.01, "AdamW weight decay, on matrices only")
+    warmup_steps: int = _f(100, "steps of linear warm-up")
+    schedule: str = _f("cosine", "after the warm-up: constant, linear (to 0), cosine (to 0), inverse_sqrt")
+    clip_norm: float = _f(1.0, "largest norm of the gradient; 0 leaves it alone")
+    ema_decay: float = _f(0.999, "decay of the moving average of weights that decoding uses; 0 for none")
+    precision: str = _f("no", "no (fp32), bf16 or fp16 autocast")
+    gradient_accumulation: int = _f(1, "batches per optimizer step")
+    log_every: int = _f(50, "steps between lines of metrics.jsonl")
+    valid_every: int = _f(500, "steps between validations")
+    save_every: int = _f(500, "steps between checkpoints")
+    keep_checkpoints: int = _f(2, "checkpoints to keep")
+    num_workers: int = _f(0, "processes that load data")
+    compile: bool = _f(False, "torch.compile the network")
+    seed: int = _f(0, "seed of weights, data order, crops, masks and dropout")
+
+    def __post_init__(self):
+        if (self.batch_size is None) == (self.batch_seconds is None):
+            raise ValueError(
+                f"training: give one of batch_size ({self.batch_size}) and batch_seconds ({self.batch_seconds})"
+            )
+        for name, choices in {
+            "schedule": ("constant", "linear", "cosine", "inverse_sqrt"),
+            "precision": ("no", "bf16", "fp16"),
+        }.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"training.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        for name in ("max_steps", "log_every", "valid_every", "save_every", "gradient_accumulation", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"training.ema_decay is {self.ema_decay}, expected a number in [0, 1)")

@@ -1,0 +1,63 @@
+"""Optimizer, learning-rate schedule and the moving average of weights."""
+
+import math
+
+import torch
+from torch import nn
+
+from soundstorm.training.config import TrainerConfig
+
+
+def build_optimizer(network: nn.Module, config: TrainerConfig) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices only: decaying biases and norms' gains only hurts."""
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim >= 2]
+    plain = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.learning_rate, betas=tuple(config.betas)
+    )
+
+
+def learning_rate(step: int, config: TrainerConfig) -> float:
+    """Learning rate of optimizer step ``step`` (0 is the first)."""
+    peak, warmup = config.learning_rate, config.warmup_steps
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, config.max_steps - warmup)
+    if config.schedule == "constant":
+        return peak
+    if config.schedule == "linear":
+        return peak * max(0.0, 1.0 - progress)
+    if config.schedule == "cosine":
+        return peak * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+    return peak * math.sqrt(max(1, warmup) / (step + 1))
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights; buffers are copied, not averaged."""
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the network's weights. Early on the average is short, so that it forgets the random start."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        parameters = dict(network.named_parameters())
+        averaged, current = [], []
+        for name, value in network.state_dict().items():
+            if name in parameters and value.is_floating_point():
+                averaged.append(self.values[name])
+                current.append(value.detach())
+            else:
+                self.values[name].copy_(value)
+        torch._foreach_lerp_(averaged, current, 1.0 - decay)
+
+    def swap(self, network: nn.Module) -> None:
+        """Exchange the network's weights with the averaged ones; call again to change back."""
+        with torch.no_grad():
+            for name, value in network.state_dict().items():
+                kept = value.clone()
+                value.copy_(self.values[name])
+                self.values[name].copy_(kept)

@@ -1,0 +1,185 @@
+"""The step loop: resuming, averaging, refusing, on a toy regression whose items draw their own noise."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from soundstorm.training import checkpoint
+from soundstorm.training.config import TrainerConfig
+from soundstorm.training.experiment import read_config, start_experiment
+from soundstorm.training.optim import MovingAverage, learning_rate
+from soundstorm.training.trainer import Loss, train
+
+
+class NoisyLine:
+    """Items y = 3x with noise drawn from the item's own seed."""
+
+    def __init__(self, size: int = 23):
+        self.durations = np.linspace(1, 3, size)
+
+    def __len__(self):
+        return len(self.durations)
+
+    def __getitem__(self, draw):
+        rng = np.random.default_rng(draw.seed)
+        x = rng.normal(size=4).astype(np.float32)
+        return {"x": x, "y": 3 * x.sum() + 0.1 * rng.normal()}
+
+    def collate(self, items):
+        return {
+            "x": torch.tensor(np.stack([i["x"] for i in items])),
+            "y": torch.tensor([i["y"] for i in items], dtype=torch.float32),
+        }
+
+
+class LineStep:
+    phases = ("model",)
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.networks = {"model": nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 1))}
+        self.seen = []
+
+    def loss(self, phase, networks, batch):
+        self.seen.append(batch["x"].clone())
+        error = (networks["model"](batch["x"])[:, 0] - batch["y"]) ** 2
+        return Loss(error.sum(), len(error), {"error": (error.detach().sum(), len(error))})
+
+
+class TwoPlayerStep(LineStep):
+    phases = ("model", "critic")
+
+    def __init__(self):
+        super().__init__()
+        self.networks["critic"] = nn.Linear(1, 1)
+
+    def loss(self, phase, networks, batch):
+        if phase == "model":
+            self.kept = networks["model"](batch["x"])
+            return Loss(self.networks["critic"](self.kept).sum(), len(self.kept))
+        return Loss((networks["critic"](self.kept.detach()) ** 2).sum(), len(self.kept))
+
+
+def config(**changes):
+    values = dict(max_steps=10, batch_size=4, warmup_steps=2, log_every=3, valid_every=5, save_every=5, ema_decay=0.9)
+    return TrainerConfig(**{**values, **changes})
+
+
+def run(folder, step=None, stop_after=None, **changes):
+    step = step or LineStep()
+    folder.mkdir(exist_ok=True)
+    train(step, NoisyLine(), NoisyLine(5), config(**changes), folder, stop_after=stop_after)
+    return step
+
+
+@pytest.mark.parametrize("kind", [LineStep, TwoPlayerStep])
+@pytest.mark.parametrize("cut", [3, 5, 8])
+def test_an_interrupted_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, kind, cut):
+    straight = run(tmp_path / "straight", kind())
+    first = run(tmp_path / "cut", kind(), stop_after=cut)
+    second = run(tmp_path / "cut", kind())
+    names = sorted(p.name for p in (tmp_path / "straight/checkpoints/step-00000010").iterdir())
+    assert "ema.safetensors" in names and "optimizer.model.safetensors" in names and "rng.0.safetensors" in names
+    for name in [n for n in names if n.endswith(".safetensors")]:
+        a, b = (checkpoint.load_tensors(tmp_path / d / "checkpoints/step-00000010" / name) for d in ("straight", "cut"))
+        assert a.keys() == b.keys()
+        for key in a:
+            assert torch.equal(a[key], b[key]), f"{name} {key}"
+    if kind is LineStep:  # data order, validation included
+        assert all(torch.equal(a, b) for a, b in zip(straight.seen, first.seen + second.seen, strict=True))
+    lines = [(tmp_path / d / "metrics.jsonl").read_text().splitlines() for d in ("straight", "cut")]
+    assert lines[0] == lines[1]
+
+
+def test_a_finished_run_does_nothing_more(tmp_path):
+    run(tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    again = run(tmp_path)
+    assert not again.seen
+    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+
+
+def test_the_loss_goes_down_and_the_averaged_weights_are_exported(tmp_path):
+    run(tmp_path, max_steps=300, learning_rate=0.02, valid_every=50, save_every=300)
+    valid = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    valid = [x["loss"] for x in valid if x["set"] == "valid"]
+    assert valid[-1] < 0.2 * valid[0]
+    exported = checkpoint.load_tensors(tmp_path / "model.safetensors")
+    average = checkpoint.load_tensors(tmp_path / "checkpoints/step-00000300/ema.safetensors")
+    assert all(torch.equal(exported[k], average[k]) for k in exported)
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    run(tmp_path, save_every=2, keep_checkpoints=2)
+    assert [p.name for p in checkpoint.find_checkpoints(tmp_path)] == ["step-00000008", "step-00000010"]
+
+
+def test_gradient_accumulation_equals_the_large_batch(tmp_path):
+    class Whole(LineStep):
+        def __init__(self):
+            super().__init__()
+            self.networks = {"model": nn.Linear(4, 1)}
+
+    class Twelve(NoisyLine):
+        def __init__(self):
+            super().__init__(12)
+
+    results = []
+    for name, changes in {"large": dict(batch_size=12), "small": dict(batch_size=4, gradient_accumulation=3)}.items():
+        torch.manual_seed(0)
+        step = Whole()
+        (tmp_path / name).mkdir()
+        settings = config(max_steps=1, warmup_steps=0, schedule="constant", clip_norm=0, ema_decay=0, **changes)
+        train(step, Twelve(), None, settings, tmp_path / name)
+        results.append(step.networks["model"].weight.detach().clone())
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_with_a_message(tmp_path):
+    class Broken(LineStep):
+        def loss(self, phase, networks, batch):
+            loss = super().loss(phase, networks, batch)
+            return Loss(loss.total * float("inf"), loss.weight)
+
+    with pytest.raises(RuntimeError, match="gradient of model is (nan|inf) at step 1"):
+        run(tmp_path, Broken())
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    run(tmp_path, stop_after=5)
+    path = tmp_path / "checkpoints/step-00000005/model.safetensors"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ValueError, match="model.safetensors: cannot be read .* remove the checkpoint"):
+        run(tmp_path)
+
+
+def test_the_average_follows_a_slow_twin():
+    network = nn.Linear(2, 2)
+    average = MovingAverage(network, 0.9)
+    expected = network.weight.detach().clone()
+    for step in range(30):
+        with torch.no_grad():
+            network.weight.add_(torch.ones(2, 2))
+        average.update(network, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * network.weight.detach()
+    torch.testing.assert_close(average.values["weight"], expected)
+
+
+@pytest.mark.parametrize("schedule, last", [("constant", 1.0), ("linear", 0.01), ("cosine", 0.0), ("inverse_sqrt", 0.32)])
+def test_schedules_rise_to_the_peak_and_end_as_named(schedule, last):
+    settings = config(max_steps=100, warmup_steps=10, schedule=schedule, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 9
+    assert rates[-1] == pytest.approx(last, abs=0.02)
+
+
+def test_other_settings_in_an_existing_experiment_are_refused(tmp_path):
+    start_experiment(tmp_path, {"model": {"width": 8}, "training": config()}, ["train"])
+    start_experiment(tmp_path, {"model": {"width": 8}, "training": config()}, ["train"])
+    assert read_config(tmp_path)["training"]["betas"] == [0.9, 0.98]
+    with pytest.raises(ValueError, match="model.width was 8 and is now 16"):
+        start_experiment(tmp_path, {"model": {"width": 16}, "training": config()}, ["train"])
