@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# Environment of a recipe. Source it from the recipe's directory: `. ./path.sh`. Jobs on a cluster source it too.
+
+# The recipe's own directory, also where path.sh is a link, and two levels up from there the repository.
+SOUNDSTORM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+export SOUNDSTORM_ROOT
+
+# An environment the user has activated comes first; otherwise the one that tools/install.sh made.
+if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "${SOUNDSTORM_ROOT}/.venv/bin/python3" ]; then
+    export PATH="${SOUNDSTORM_ROOT}/.venv/bin:${PATH}"
+fi
+export PYTHONPATH="${SOUNDSTORM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
+# A data directory is sorted byte by byte, whatever the user's language.
+export LC_ALL=C PYTHONIOENCODING=UTF-8 PYTHONUTF8=1
+# Libraries that would otherwise look for news on the network or print progress bars into logs.
+export TOKENIZERS_PARALLELISM=false HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1
+
+log() {  # <words>: one line in the form that every front logs in, so that all logs of a run read alike.
+    local line=${BASH_LINENO[0]} script=${BASH_SOURCE[1]:-shell}
+    printf '%s (%s:%s) INFO: %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$(basename "${script}")" "${line}" "$*"
+}
+
+die() {  # <words>: what is wrong and what to do, on stderr, and the end.
+    printf '%s: %s\n' "$(basename "${0}")" "$*" >&2
+    exit 1
+}

@@ -1,0 +1,442 @@
+#!/usr/bin/env bash
+# The engine of every recipe: from a corpus to scored speech in eight stages that talk to each other through files.
+# A recipe's run.sh calls it with that corpus's options; `./run.sh --help` lists them all.
+# Options are reached through their names too, which shellcheck cannot see.
+# shellcheck disable=SC2034
+set -euo pipefail
+
+# The defaults below are the only place where an option is declared: --help is made from these lines.
+# --- options
+# Stages
+stage=0                       # first stage to run
+stop_stage=7                  # last stage to run
+# Machine
+ngpu=0                        # GPUs of a training (0: train on the CPU); extraction and decoding take one each
+nj=$(getconf _NPROCESSORS_ONLN)  # parallel jobs of extraction, decoding and scoring
+threads_per_job=1             # CPU threads of each of those jobs
+train_threads=$(getconf _NPROCESSORS_ONLN)  # CPU threads of a training
+python=python3                # the Python that runs the fronts
+datadir=data                  # data directories, one per set
+dumpdir=dump                  # token archives
+expdir=exp                    # models, decoded speech, scores
+# Data (stage 0)
+train_set=train               # set to train on
+valid_set=dev                 # set to validate on
+test_sets="test"              # sets to decode and score
+text_train_set=               # transcribed set for stage 5 (empty: the training set)
+text_valid_set=               # transcribed set to validate stage 5 on (empty: the validation set)
+local_data_opts=              # options of local/data.sh
+# Semantic tokens (stage 1)
+hubert=facebook/hubert-base-ls960  # hub name or local directory of a HuBERT, or "pretrain": train one on the corpus
+hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
+hubert_args=                  # further options of pretrain_hubert, e.g. "--training.max-steps 1000"
+hubert_tag=                   # suffix of the experiment directory (empty: from the configuration's name)
+hubert_exp=                   # experiment directory (empty: <expdir>/hubert[_<tag>])
+mfcc_clusters=100             # k-means clusters over MFCC: first targets of the pre-training
+semantic_layer=9              # HuBERT layer whose output is clustered (0: before the first layer)
+semantic_clusters=1024        # k-means clusters: the semantic vocabulary
+portion=1.0                   # portion of the training set that k-means sees
+kmeans_args=                  # further options of train_kmeans
+semantic_tag=                 # suffix of the k-means and archive directories (empty: hubert's, layer and clusters)
+semantic_exp=                 # k-means directory (empty: <expdir>/kmeans_<semantic tag>)
+# Codec and acoustic tokens (stages 2 and 3)
+codec=train                   # "train", or a ready one: encodec:<name or directory>, dac:..., mimi:...
+codec_config=conf/train_codec.yaml  # configuration of the codec
+codec_args=                   # further options of train_codec
+codec_tag=                    # suffix of the experiment directory (empty: from the configuration's or codec's name)
+codec_exp=                    # experiment directory (empty: <expdir>/codec[_<tag>])
+# SoundStorm (stage 4)
+soundstorm_config=conf/train_soundstorm.yaml  # configuration of the model
+soundstorm_args=              # further options of train_soundstorm
+soundstorm_tag=               # suffix of the experiment directory (empty: from the configuration's name)
+soundstorm_exp=               # experiment directory (empty: <expdir>/soundstorm[_<tag>])
+# Text to semantic tokens (stage 5)
+text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the model
+text_to_semantic_args=        # further options of train_text_to_semantic
+text_to_semantic_tag=         # suffix of the experiment directory (empty: from the configuration's name)
+text_to_semantic_exp=         # experiment directory (empty: <expdir>/text_to_semantic[_<tag>])
+# Decoding (stage 6)
+decode_config=conf/decode.yaml  # iterations per level, temperatures
+decode_args=                  # further options of synthesize
+decode_tag=                   # suffix of the decoding directories (empty: from the configuration's name)
+prompt_seconds=3              # length of the voice prompt of the prompted systems
+systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded; see decode_one below
+# Scoring (stage 7)
+recognizer=train              # "train" (a CTC on the HuBERT), or a recogniser by name as `score --recognizer` has it
+recognizer_config=conf/train_recognizer.yaml  # configuration of the recogniser
+recognizer_args=              # further options of train_recognizer
+recognizer_tag=               # suffix of the experiment directory (empty: from the configuration's name)
+recognizer_exp=               # experiment directory (empty: <expdir>/recognizer[_<tag>])
+speaker_model=resemblyzer     # "resemblyzer", or a transformers x-vector model by name
+consistency_config=conf/train_consistency.yaml  # configuration of the acoustic consistency network
+consistency_args=             # further options of train_consistency
+consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
+consistency_exp=              # experiment directory (empty: <expdir>/consistency[_<tag>])
+score_args=                   # further options of score
+report_args=                  # further options of report
+# --- end of options
+
+options_help() {  # Lists the options between the two marks above, each with its present value.
+    local line name comment
+    echo "Usage: $0 [--<option> <value>]..."
+    echo
+    echo "Stages: 0 data, 1 semantic tokens, 2 codec, 3 acoustic tokens, 4 SoundStorm, 5 text to semantic,"
+    echo "6 decoding, 7 scoring. A stage that is complete does nothing; one that was interrupted carries on."
+    while IFS= read -r line; do
+        case "${line}" in
+            "# --- end of options") return ;;
+            "# --- options") echo ;;
+            "# "*) printf '\n%s\n' "${line#\# }" ;;
+            *)
+                name=${line%%=*}
+                comment=${line#*  # }
+                printf '  --%-26s %s (default: %s)\n' "${name//_/-}" "${comment}" "\"${!name}\""
+                ;;
+        esac
+    done < <(sed -n '/^# --- options$/,/^# --- end of options$/p' "${BASH_SOURCE[0]}")
+}
+
+. ./path.sh
+. ./cmd.sh
+
+# --help comes last when a recipe's run.sh passes it on: reading the recipe's options first shows the recipe's defaults.
+wants_help=false
+if [[ $# -gt 0 && (${*: -1} == --help || ${*: -1} == -h) ]]; then
+    wants_help=true
+    set -- "${@:1:$#-1}"
+fi
+help_message=$(options_help)
+. utils/parse_options.sh
+if "${wants_help}"; then
+    options_help
+    exit 0
+fi
+[ $# -eq 0 ] || die "unexpected argument '$1'; options are --<name> <value>, see --help"
+for number in stage stop_stage ngpu nj threads_per_job train_threads; do
+    [[ ${!number} =~ ^[0-9]+$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
+done
+
+# ------------------------------------------------------------------------------------------------- names of everything
+tag_of() {  # <experiment> <configuration>: conf/train_<experiment>_x.yaml -> x; conf/train_<experiment>.yaml -> nothing
+    local stem
+    stem=$(basename "$2" .yaml)
+    stem=${stem#train_}
+    stem=${stem#"$1"}
+    echo "${stem#_}"
+}
+
+experiment() {  # <name>: sets <name>_exp, unless the user did, from the tag, and that from the configuration's name.
+    local exp=$1_exp tag=$1_tag config=$1_config
+    [ -n "${!tag}" ] || printf -v "${tag}" '%s' "$(tag_of "$1" "${!config}")"
+    [ -n "${!exp}" ] || printf -v "${exp}" '%s' "${expdir}/$1${!tag:+_${!tag}}"
+}
+
+file_name() {  # <hub name or path>: a name fit for a directory
+    local name
+    name=$(basename "$1")
+    echo "${name//[^A-Za-z0-9._-]/_}"
+}
+
+experiment hubert
+experiment soundstorm
+experiment text_to_semantic
+experiment recognizer
+experiment consistency
+if [ "${hubert}" = pretrain ]; then
+    hubert_model=${hubert_exp}/hubert
+    : "${semantic_tag:=$(file_name "${hubert_exp}")_l${semantic_layer}_k${semantic_clusters}}"
+else
+    hubert_model=${hubert}
+    : "${semantic_tag:=$(file_name "${hubert}")_l${semantic_layer}_k${semantic_clusters}}"
+fi
+: "${semantic_exp:=${expdir}/kmeans_${semantic_tag}}"
+mfcc_exp=${expdir}/kmeans_mfcc_k${mfcc_clusters}
+if [ "${codec}" = train ]; then
+    experiment codec
+    codec_model=${codec_exp}
+else
+    : "${codec_tag:=${codec%%:*}_$(file_name "${codec#*:}")}"
+    codec_model=${codec}
+fi
+acoustic_tag=$(file_name "${codec_exp:-codec_${codec_tag}}")
+: "${decode_tag:=$(stem=$(basename "${decode_config}" .yaml) && stem=${stem#decode} && echo "${stem#_}")}"
+: "${text_train_set:=${train_set}}"
+: "${text_valid_set:=${valid_set}}"
+
+read -ra test_set_names <<<"${test_sets}"
+read -ra system_names <<<"${systems}"
+# Every set once, in the order of first mention.
+mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
+    "${test_set_names[@]}" | awk '!seen[$0]++')
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+doing() {  # <number> <title>: is this stage selected? If so, say so.
+    [ "${stage}" -le "$1" ] && [ "$1" -le "${stop_stage}" ] || return 1
+    log "Stage $1: $2"
+    stage_number=$1
+    stage_start=${SECONDS}
+    worked=false
+}
+
+done_with_stage() {  # Says what the stage took, and keeps that in <expdir>/timing.tsv if there was something to do.
+    local seconds=$((SECONDS - stage_start))
+    if "${worked}"; then
+        mkdir -p "${expdir}"
+        printf '%s\t%s\n' "${stage_number}" "${seconds}" >>"${expdir}/timing.tsv"
+        log "Stage ${stage_number}: finished in ${seconds} s"
+    else
+        log "Stage ${stage_number}: complete, nothing to do"
+    fi
+}
+
+to_do() {  # <output> <what>: is the output missing? Then say what is done now.
+    if [ -e "$1" ]; then
+        return 1
+    fi
+    log "  $2"
+    worked=true
+}
+
+need() {  # <file> <stage>: the file, which that stage writes, must be there.
+    [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
+}
+
+jobs_for() {  # <table>: number of jobs for that table, one line each at least
+    local lines
+    lines=$(wc -l <"$1")
+    echo $((nj < lines ? nj : lines))
+}
+
+front() {  # <threads> <front> <options>: sets `front_command` to the command line of a front
+    front_command=(env "OMP_NUM_THREADS=$1")
+    # Without --ngpu nothing runs on a GPU, whatever the machine has.
+    [ "${ngpu}" -gt 0 ] || front_command+=(CUDA_VISIBLE_DEVICES=)
+    front_command+=("${python}" -m "soundstorm.bin.$2" "${@:3}")
+}
+
+# Where jobs run is cmd.sh's business; its variables are commands with options, hence unquoted.
+# shellcheck disable=SC2086
+run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
+    local jobs=$1 log_file=$2 cmd=${decode_cmd}
+    [ "${ngpu}" -eq 0 ] || cmd="${cuda_cmd} --gpu 1"
+    front "${threads_per_job}" "${@:3}"
+    ${cmd} --num-threads "${threads_per_job}" --pick failed "JOB=1:${jobs}" "${log_file}" "${front_command[@]}"
+}
+
+# shellcheck disable=SC2086
+run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
+    local log_file=$1 cmd=${train_cmd}
+    [ "${ngpu}" -eq 0 ] || cmd="${cuda_cmd} --gpu 1"
+    front "${train_threads}" "${@:2}"
+    log "    log: ${log_file}"
+    ${cmd} --num-threads "${train_threads}" "${log_file}" "${front_command[@]}"
+}
+
+# shellcheck disable=SC2086
+run_training() {  # <log> <front> <options>: like run_one; on several GPUs by torchrun
+    if [ "${ngpu}" -le 1 ]; then
+        run_one "$@"
+        return
+    fi
+    log "    log: $1"
+    ${cuda_cmd} --gpu "${ngpu}" --num-threads "${train_threads}" "$1" \
+        env "OMP_NUM_THREADS=${threads_per_job}" "${python}" -m torch.distributed.run --standalone \
+        --nproc_per_node "${ngpu}" -m "soundstorm.bin.$2" "${@:3}"
+}
+
+background_jobs=()
+in_background() {  # <command>: starts it once fewer than ${nj} others run. `finish_background` waits for all.
+    while [ "$(jobs -rp | wc -l)" -ge "${nj}" ]; do
+        wait -n || true # its status is asked for again below
+    done
+    "$@" &
+    background_jobs+=($!)
+}
+
+finish_background() {  # <what>: waits for everything in the background; one failure is a failure.
+    local pid failures=0
+    for pid in "${background_jobs[@]}"; do
+        wait "${pid}" || failures=$((failures + 1))
+    done
+    local total=${#background_jobs[@]}
+    background_jobs=()
+    [ "${failures}" -eq 0 ] || die "${failures} of ${total} $1 failed; the messages above name the logs"
+}
+
+extract_tokens() {  # <semantic|acoustic> <archive tag> <model option> <model> <set> [<scp>]: one set's archive
+    local kind=$1 tag=$2 option=$3 model=$4 set_name=$5 scp=${6:-${datadir}/$5/$1.scp}
+    local data=${datadir}/${set_name} archive=${dumpdir}/${kind}_${tag}/${set_name} part
+    # Tokens of another tokenizer under the same name are replaced: the archive they lie in tells.
+    if [ -s "${scp}" ] && head -n 1 "${scp}" | grep -qF " ${archive}/"; then
+        return 0
+    fi
+    log "  ${kind} tokens of ${set_name}: ${scp}"
+    worked=true
+    local jobs keys=() parts=()
+    jobs=$(jobs_for "${data}/utt2spk")
+    archive+=/${jobs}
+    for part in $(seq "${jobs}"); do
+        keys+=("${archive}/keys.${part}.new")
+        parts+=("${archive}/${kind}.${part}.scp")
+    done
+    mkdir -p "${archive}"
+    utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
+    for part in $(seq "${jobs}"); do # an archive of other utterances is not carried on with
+        cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -rf "${archive}/log"
+        mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
+    done
+    run_jobs "${jobs}" "${archive}/log/extract.JOB.log" "extract_${kind}_tokens" --data-dir "${data}" \
+        --keys "${archive}/keys.JOB.scp" "${option}" "${model}" --output "${archive}/${kind}.JOB"
+    front 1 merge_tokens --data-dir "${data}" --output "${scp}" "${parts[@]}"
+    "${front_command[@]}"
+}
+
+split_arguments() {  # <words>: sets `arguments` to them, split at white space; nothing in them is expanded
+    read -ra arguments <<<"$1"
+}
+
+# -------------------------------------------------------------------------------------------------------------- stages
+valid_sets() {  # Do all sets exist in a shape the later stages can use?
+    local set_name
+    for set_name in "${all_sets[@]}"; do
+        [ -s "${datadir}/${set_name}/utt2dur" ] && validate_set "${set_name}" >/dev/null 2>&1 || return 1
+    done
+}
+
+validate_set() {  # <set>: transcripts are checked where there are some
+    local options=(--no-feats)
+    [ -e "${datadir}/$1/text" ] || options+=(--no-text)
+    utils/validate_data_dir.sh "${options[@]}" "${datadir}/$1"
+}
+
+if doing 0 "Data preparation: ${all_sets[*]}"; then
+    if ! valid_sets; then
+        worked=true
+        split_arguments "${local_data_opts}"
+        local/data.sh "${arguments[@]}"
+        for set_name in "${all_sets[@]}"; do
+            [ -d "${datadir}/${set_name}" ] ||
+                die "local/data.sh made no ${datadir}/${set_name}; it should, or --train-set, --valid-set, --test-sets differ"
+            utils/get_utt2dur.sh --nj "${nj}" "${datadir}/${set_name}"
+            validate_set "${set_name}"
+        done
+    fi
+    done_with_stage
+fi
+
+if doing 1 "Semantic tokens: ${hubert} layer ${semantic_layer}, ${semantic_clusters} clusters"; then
+    for set_name in "${all_sets[@]}"; do
+        need "${datadir}/${set_name}/utt2dur" 0
+    done
+    split_arguments "${kmeans_args}"
+    kmeans_arguments=(--data-dir "${datadir}/${train_set}" --portion "${portion}" "${arguments[@]}")
+    if [ "${hubert}" = pretrain ]; then
+        if to_do "${mfcc_exp}/centroids.safetensors" "k-means on MFCC: ${mfcc_exp}"; then
+            run_one "${mfcc_exp}/log/train.log" train_kmeans --features mfcc --clusters "${mfcc_clusters}" \
+                "${kmeans_arguments[@]}" --output "${mfcc_exp}"
+        fi
+        if to_do "${hubert_model}/model.safetensors" "HuBERT pre-training: ${hubert_exp}"; then
+            split_arguments "${hubert_args}"
+            run_training "${hubert_exp}/log/train.log" pretrain_hubert --config "${hubert_config}" \
+                --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+                --labels-kmeans "${mfcc_exp}" --expdir "${hubert_exp}" "${arguments[@]}"
+        fi
+    fi
+    if to_do "${semantic_exp}/centroids.safetensors" "k-means on layer ${semantic_layer}: ${semantic_exp}"; then
+        run_one "${semantic_exp}/log/train.log" train_kmeans --features "${hubert_model}" \
+            --layer "${semantic_layer}" --clusters "${semantic_clusters}" \
+            "${kmeans_arguments[@]}" --output "${semantic_exp}"
+    fi
+    for set_name in "${all_sets[@]}"; do
+        extract_tokens semantic "${semantic_tag}" --kmeans "${semantic_exp}" "${set_name}"
+    done
+    done_with_stage
+fi
+
+if doing 2 "Codec: ${codec_model}"; then
+    if [ "${codec}" = train ] && to_do "${codec_exp}/model.safetensors" "training"; then
+        need "${datadir}/${train_set}/utt2dur" 0
+        need "${datadir}/${valid_set}/utt2dur" 0
+        split_arguments "${codec_args}"
+        run_training "${codec_exp}/log/train.log" train_codec --config "${codec_config}" \
+            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --expdir "${codec_exp}" "${arguments[@]}"
+    fi
+    done_with_stage
+fi
+
+if doing 3 "Acoustic tokens: ${codec_model}"; then
+    [ "${codec}" != train ] || need "${codec_exp}/model.safetensors" 2
+    for set_name in "${all_sets[@]}"; do
+        need "${datadir}/${set_name}/utt2dur" 0
+        extract_tokens acoustic "${acoustic_tag}" --codec "${codec_model}" "${set_name}"
+    done
+    done_with_stage
+fi
+
+if doing 4 "SoundStorm training: ${soundstorm_exp}"; then
+    if to_do "${soundstorm_exp}/model.safetensors" "training"; then
+        for set_name in "${train_set}" "${valid_set}"; do
+            need "${datadir}/${set_name}/semantic.scp" 1
+            need "${datadir}/${set_name}/acoustic.scp" 3
+        done
+        split_arguments "${soundstorm_args}"
+        run_training "${soundstorm_exp}/log/train.log" train_soundstorm --config "${soundstorm_config}" \
+            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --expdir "${soundstorm_exp}" "${arguments[@]}"
+    fi
+    done_with_stage
+fi
+
+if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
+    if to_do "${text_to_semantic_exp}/model.safetensors" "training"; then
+        for set_name in "${text_train_set}" "${text_valid_set}"; do
+            need "${datadir}/${set_name}/semantic.scp" 1
+            [ -e "${datadir}/${set_name}/text" ] ||
+                die "${datadir}/${set_name}/text is missing; name transcribed sets by --text-train-set, --text-valid-set"
+        done
+        split_arguments "${text_to_semantic_args}"
+        run_training "${text_to_semantic_exp}/log/train.log" train_text_to_semantic \
+            --config "${text_to_semantic_config}" \
+            --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
+            --expdir "${text_to_semantic_exp}" "${arguments[@]}"
+    fi
+    done_with_stage
+fi
+
+decode_one() {  # <system> <set> <directory>: synthesises one set by one system
+    local system=$1 data=${datadir}/$2 directory=$3 source=${1%_prompted} prompt=0
+    local options=(--config "${decode_config}" --codec "${codec_model}")
+    [ "${system}" = "${source}" ] || prompt=${prompt_seconds}
+    case "${source}" in
+        codec) options+=(--from codec) ;;
+        semantic) options+=(--from semantic --soundstorm "${soundstorm_exp}") ;;
+        greedy) options+=(--from semantic --soundstorm "${soundstorm_exp}" --decode.iterations 1) ;;
+        text) options+=(--from text --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}") ;;
+        *) die "--systems has '${system}'; it may have codec greedy semantic text, and each but codec with _prompted" ;;
+    esac
+    split_arguments "${decode_args}"
+    run_jobs 1 "${directory}/log/synthesize.JOB.log" synthesize --data-dir "${data}" "${options[@]}" \
+        --prompt-seconds "${prompt}" "${arguments[@]}" --output "${directory}"
+}
+
+decode_dir() {  # <system> <set>
+    echo "${soundstorm_exp}/decode${decode_tag:+_${decode_tag}}_$1/$2"
+}
+
+if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
+    need "${soundstorm_exp}/model.safetensors" 4
+    [[ ${systems} != *text* ]] || need "${text_to_semantic_exp}/model.safetensors" 5
+    for set_name in "${test_set_names[@]}"; do
+        need "${datadir}/${set_name}/semantic.scp" 1
+        need "${datadir}/${set_name}/acoustic.scp" 3
+        for system in "${system_names[@]}"; do
+            directory=$(decode_dir "${system}" "${set_name}")
+            if to_do "${directory}/wav.scp" "${system} of ${set_name}: ${directory}"; then
+                in_background decode_one "${system}" "${set_name}" "${directory}"
+            fi
+        done
+    done
+    finish_background "decodings"
+    done_with_stage
+fi

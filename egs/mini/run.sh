@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The embedded recipe: a corpus synthesised on the spot, every model trained in minutes on two CPU cores.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+./soundstorm.sh \
+    --train-set train --valid-set dev --test-sets "test test_unseen" \
+    --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 128 \
+    --codec-config conf/train_codec.yaml \
+    --soundstorm-config conf/train_soundstorm.yaml \
+    --text-to-semantic-config conf/train_text_to_semantic.yaml \
+    --recognizer train --decode-config conf/decode.yaml "$@"
