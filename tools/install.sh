@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Makes .venv in the repository's root, if there is none, and installs everything into it; a second call does nothing.
+# Settings by environment: PYTHON (the interpreter, default python3), TORCH_VERSION, TORCH_DEVICE (cpu or cuda; default:
+# cuda where nvidia-smi works).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+python=${PYTHON:-python3}
+torch_version=${TORCH_VERSION:-2.13.0}
+espnet_version=202511
+torchaudio_version=2.11.0
+if [ -n "${TORCH_DEVICE:-}" ]; then
+    device=${TORCH_DEVICE}
+elif nvidia-smi -L >/dev/null 2>&1; then
+    device=cuda
+else
+    device=cpu
+fi
+
+# The stamp holds what was asked for, so that an edited requirement, another torch or another device installs again.
+stamp=.venv/.installed
+wanted="torch ${torch_version} ${device}, espnet ${espnet_version}, $(cat setup.py tools/install.sh tools/requirements.txt | cksum)"
+if [ -f "${stamp}" ] && [ "$(cat "${stamp}")" = "${wanted}" ]; then
+    touch "${stamp}"
+    echo "install.sh: .venv is up to date"
+    exit 0
+fi
+
+"${python}" -c 'import sys; sys.exit(sys.version_info < (3, 9))' || {
+    echo "install.sh: ${python} is $("${python}" --version 2>&1); Python 3.9 or later is needed, name one by PYTHON=" >&2
+    exit 1
+}
+if [ ! -x .venv/bin/python ]; then
+    echo "install.sh: making .venv with $("${python}" --version)"
+    "${python}" -m venv .venv || {
+        echo "install.sh: could not make .venv; on Debian the package python3-venv is needed" >&2
+        exit 1
+    }
+fi
+pip=(.venv/bin/python -m pip --disable-pip-version-check)
+
+# torch comes first and alone, and is pinned again below, so that nothing can replace it.
+torch_is() { .venv/bin/python -c "import sys, torch
+sys.exit(torch.__version__.split('+')[0] != '${torch_version}' or (torch.version.cuda is None) != ('${device}' == 'cpu'))" 2>/dev/null; }
+if ! torch_is; then
+    echo "install.sh: torch ${torch_version} for ${device}"
+    if [ "${device}" = cpu ]; then
+        # The small CPU build where the configured index has it, else from PyTorch's own index, else the ordinary one.
+        "${pip[@]}" install -q "torch==${torch_version}+cpu" 2>/dev/null ||
+            "${pip[@]}" install -q --retries 1 --timeout 15 "torch==${torch_version}+cpu" \
+                --extra-index-url https://download.pytorch.org/whl/cpu ||
+            "${pip[@]}" install -q "torch==${torch_version}"
+    else
+        "${pip[@]}" install -q "torch==${torch_version}"
+    fi
+fi
+
+echo "install.sh: the package, its extras, and what espnet needs"
+"${pip[@]}" install -q -r tools/requirements.txt "torch==${torch_version}"
+echo "install.sh: espnet ${espnet_version} and torchaudio ${torchaudio_version}, without dependencies"
+"${pip[@]}" install -q --no-deps "espnet==${espnet_version}" "torchaudio==${torchaudio_version}"
+# torchaudio's binaries link CUDA. With a CPU torch it works without them, in pure Python.
+.venv/bin/python - <<'P'
+import pathlib
+import shutil
+import sysconfig
+
+import torch
+
+lib = pathlib.Path(sysconfig.get_paths()["purelib"]) / "torchaudio" / "lib"
+if torch.version.cuda is None and lib.is_dir():
+    shutil.rmtree(lib)
+P
+echo "${wanted}" >"${stamp}"
+.venv/bin/python tools/check_install.py
