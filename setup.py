@@ -2,7 +2,7 @@
 """Package metadata of the SoundStorm recipes.
 
 ``tools/install.sh`` is the tested way to install everything. This file is for those who bring their own
-environment: ``pip install -e .`` gives the core (tokens, models, training, decoding) and each extra one more part.
+environment: ``pip install -e .`` gives the core (tokens, models, training, decoding), each extra a part more.
 There are no console scripts: every command is ``python -m soundstorm.bin.<name>``.
 """
 

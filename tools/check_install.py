@@ -130,7 +130,8 @@ def main() -> int:
     if importlib.util.find_spec("soundstorm") is None and not (ROOT / "soundstorm").is_dir():
         missing.append("soundstorm")
     if missing:
-        print(f"check_install.py: the core is incomplete ({', '.join(missing)}); run: {INSTALL}", file=sys.stderr)
+        names = ", ".join(missing)
+        print(f"check_install.py: the core is incomplete ({names}); run: {INSTALL}", file=sys.stderr)
         return 1
     print("The core is complete.")
     return 0

@@ -1,0 +1,47 @@
+"""What all tests share: one thread per process (``pytest -n`` runs several), no network."""
+
+import os
+from pathlib import Path
+
+# Before anything imports numpy or torch: threads of several processes on few cores only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Holds torch to one thread, also where it reads no variable."""
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    """Skips what needs a GPU or a Kaldi checkout where there is none, with the reason."""
+    wanted = {mark for item in items for mark in ("gpu", "kaldi") if item.get_closest_marker(mark)}
+    absent = {}
+    if "gpu" in wanted:
+        import torch
+
+        if not torch.cuda.is_available():
+            absent["gpu"] = pytest.mark.skip(reason="needs an NVIDIA GPU and a CUDA build of torch")
+    if "kaldi" in wanted and not os.environ.get("KALDI_ROOT"):
+        absent["kaldi"] = pytest.mark.skip(reason="needs a Kaldi checkout: KALDI_ROOT=... pytest -m kaldi")
+    for item in items:
+        for mark, skip in absent.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository's root."""
+    return ROOT
