@@ -1,0 +1,314 @@
+"""The data directory: its files, how they are read and how they are written.
+
+One directory per set, in Kaldi's format: text files, UTF-8, one record a line, the key first, sorted by key
+in the C locale, keys unique. This is the only list of the known files; checking is in `data_dir_check.py`,
+editing in `data_dir_edit.py`, and the scripts of `utils/` call those. Standard library only: they start fast.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Union
+
+PathLike = Union[str, "os.PathLike[str]"]
+Table = dict[str, str]  # key -> the rest of its line
+
+UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9._+-]+")
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """What the tools need to know about one file of a data directory.
+
+    Attributes:
+        name: File name.
+        key: What its first field names: UTTERANCE, RECORDING or SPEAKER. Without `segments`, every utterance
+            is its own recording.
+        restricts: Whether fixing a directory removes the utterances (speakers, recordings) this file lacks.
+        repeated: Whether a key may have several lines; its value in a `Table` has them joined by newlines.
+        sidecar: A file that describes the whole table (the tokenizer's identity) and travels with it.
+    """
+
+    name: str
+    key: str
+    restricts: bool = False
+    repeated: bool = False
+    sidecar: str = ""
+
+
+KNOWN_FILES = (
+    KnownFile("utt2spk", UTTERANCE, restricts=True),
+    KnownFile("spk2utt", SPEAKER),
+    KnownFile("text", UTTERANCE, restricts=True),
+    KnownFile("segments", UTTERANCE, restricts=True),
+    KnownFile("wav.scp", RECORDING, restricts=True),
+    KnownFile("feats.scp", UTTERANCE, restricts=True),
+    KnownFile("semantic.scp", UTTERANCE, restricts=True, sidecar="semantic.json"),
+    KnownFile("acoustic.scp", UTTERANCE, restricts=True, sidecar="acoustic.json"),
+    KnownFile("utt2dur", UTTERANCE, restricts=True),
+    KnownFile("utt2num_frames", UTTERANCE, restricts=True),
+    KnownFile("utt2lang", UTTERANCE, restricts=True),
+    KnownFile("utt2uniq", UTTERANCE),
+    KnownFile("utt2warp", UTTERANCE),
+    KnownFile("vad.scp", UTTERANCE),
+    KnownFile("phones.ctm", UTTERANCE, repeated=True),
+    KnownFile("spk2gender", SPEAKER, restricts=True),
+    KnownFile("cmvn.scp", SPEAKER, restricts=True),
+    KnownFile("spk2warp", SPEAKER),
+    KnownFile("reco2dur", RECORDING),
+    KnownFile("reco2file_and_channel", RECORDING),
+)
+KNOWN = {known.name: known for known in KNOWN_FILES}
+
+
+class Segment(NamedTuple):
+    """A stretch of a recording, in seconds."""
+
+    recording: str
+    start: float
+    end: float
+
+
+def read_lines(path: PathLike) -> list[tuple[str, str]]:
+    """Read a file as (key, rest of the line) pairs, in the file's order, with keys repeated as they are.
+
+    Args:
+        path: A text file of a data directory. Fields are separated by blanks and tabs only: other Unicode
+            white space belongs to the words of a transcript.
+
+    Returns:
+        One pair for each line; the rest is stripped, and empty where the line is only a key.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not UTF-8, or a line is empty, starts with white space or ends as in Windows.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no such file {path}") from None
+    try:
+        content = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line}: not UTF-8; convert it, e.g. with iconv -t UTF-8") from None
+    lines = content.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        if line.endswith("\r"):
+            raise ValueError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//'")
+        key = line.replace("\t", " ").partition(" ")[0]
+        if not key:
+            raise ValueError(
+                f"{path}, line {number}: expected a key and its value, got {line!r}; "
+                "remove empty lines and leading white space"
+            )
+        pairs.append((key, line[len(key) :].strip(" \t")))
+    return pairs
+
+
+def read_table(path: PathLike) -> Table:
+    """Read a two-column file such as `wav.scp` or `text`: the first field is the key, the rest is the value.
+
+    Args:
+        path: A text file of a data directory.
+
+    Returns:
+        Key to rest of the line, in the file's order. Lines of a repeated key of a file that may have such
+        (`phones.ctm`) are joined by newlines.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A key is repeated, or the file is malformed (see `read_lines`).
+    """
+    return to_table(path, read_lines(path))
+
+
+def to_table(path: PathLike, lines: list[tuple[str, str]]) -> Table:
+    """Make a table of lines already read.
+
+    Args:
+        path: Where they are from: its name tells whether keys may be repeated.
+        lines: What `read_lines` gave.
+
+    Returns:
+        See `read_table`.
+
+    Raises:
+        ValueError: A key is repeated that may not be.
+    """
+    known = KNOWN.get(Path(path).name)
+    table: Table = {}
+    for number, (key, value) in enumerate(lines, start=1):
+        if key not in table:
+            table[key] = value
+        elif known is not None and known.repeated:
+            table[key] += "\n" + value
+        else:
+            raise ValueError(
+                f"{path}, line {number}: key {key!r} is there a second time; keys must be unique "
+                f"(utils/fix_data_dir.sh drops repeated lines)"
+            )
+    return table
+
+
+def write_table(path: PathLike, table: Table) -> None:
+    """Write a table sorted by key, whole or not at all: under a temporary name, then renamed.
+
+    Args:
+        path: The file to write.
+        table: Key to value; newlines in a value separate the lines of one key (`phones.ctm`).
+
+    Raises:
+        ValueError: A key is empty or has white space in it.
+    """
+    lines = []
+    for key in sorted(table):  # by code point, which for UTF-8 is the order of the C locale
+        if not key or any(letter.isspace() for letter in key):
+            raise ValueError(f"{path}: key {key!r} is empty or has white space in it; it must be one word")
+        lines += [f"{key} {value}".rstrip(" ") + "\n" for value in str(table[key]).split("\n")]
+    write_text(path, "".join(lines))
+
+
+def write_text(path: PathLike, content: str) -> None:
+    """Write a text file whole or not at all: under a temporary name in the same folder, then renamed.
+
+    Args:
+        path: The file to write.
+        content: Its content, written as UTF-8.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content.encode("utf-8"))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def parse_segment(value: str) -> Segment:
+    """Read the value of a line of `segments`.
+
+    Args:
+        value: `<recording> <start> <end>`, in seconds.
+
+    Returns:
+        The segment.
+
+    Raises:
+        ValueError: There are not three fields, or the times are not numbers with 0 <= start < end.
+    """
+    fields = value.split()
+    if len(fields) != 3:
+        raise ValueError(f"expected <utterance> <recording> <start> <end>, got {len(fields) + 1} fields")
+    start, end = parse_seconds(fields[1]), parse_seconds(fields[2])
+    if not 0 <= start < end:
+        raise ValueError(f"expected 0 <= start < end, got start {fields[1]} and end {fields[2]}")
+    return Segment(fields[0], start, end)
+
+
+def parse_seconds(word: str) -> float:
+    """Read a finite decimal number; stricter than `float`, which takes `1_0`, `nan` and `inf`.
+
+    Args:
+        word: The number as written.
+
+    Returns:
+        Its value.
+
+    Raises:
+        ValueError: It is not a number.
+    """
+    if not re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", word):
+        raise ValueError(f"expected a number of seconds, got {word!r}")
+    return float(word)
+
+
+def read_segments(path: PathLike) -> dict[str, Segment]:
+    """Read a `segments` file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Utterance to its stretch of a recording.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A line is malformed; the message names the file and the utterance.
+    """
+    segments = {}
+    for utterance, value in read_table(path).items():
+        try:
+            segments[utterance] = parse_segment(value)
+        except ValueError as error:
+            raise ValueError(f"{path}, utterance {utterance}: {error}") from None
+    return segments
+
+
+def invert(utt2spk: Table) -> Table:
+    """Make `spk2utt` of `utt2spk`.
+
+    Args:
+        utt2spk: Utterance to speaker.
+
+    Returns:
+        Speaker to its utterances joined by blanks; both in order of first appearance.
+    """
+    utterances: dict[str, list[str]] = {}
+    for utterance, speaker in utt2spk.items():
+        utterances.setdefault(speaker, []).append(utterance)
+    return {speaker: " ".join(names) for speaker, names in utterances.items()}
+
+
+class DataDir:
+    """A data directory on disk: read what is there, when it is asked for.
+
+    Args:
+        path: The directory.
+
+    Raises:
+        FileNotFoundError: There is no such directory.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise FileNotFoundError(f"no such directory {path}; stage 0 makes the data directories")
+
+    def has(self, name: str) -> bool:
+        """Whether the directory has a file of this name."""
+        return (self.path / name).is_file()
+
+    def table(self, name: str) -> Table:
+        """Read one file; see `read_table`."""
+        return read_table(self.path / name)
+
+    @property
+    def ids(self) -> list[str]:
+        """The utterances, sorted."""
+        return sorted(self.table("utt2spk"))
+
+    @property
+    def key_file(self) -> Path:
+        """The file with one line for each utterance that array jobs split: `segments`, or else `wav.scp`."""
+        return self.path / ("segments" if self.has("segments") else "wav.scp")
+
+    def segments(self) -> dict[str, Segment]:
+        """Utterance to stretch of a recording; empty where there is no `segments`."""
+        return read_segments(self.path / "segments") if self.has("segments") else {}
+
+    def durations(self) -> dict[str, float] | None:
+        """Utterance to seconds, from `utt2dur` or else `segments`; None where there is neither."""
+        if self.has("utt2dur"):
+            return {utterance: parse_seconds(value) for utterance, value in self.table("utt2dur").items()}
+        if self.has("segments"):
+            return {utterance: segment.end - segment.start for utterance, segment in self.segments().items()}
+        return None

@@ -1,0 +1,260 @@
+"""Checking a data directory: everything a later stage relies on, told at once and with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundstorm.data import data_dir_values as values
+from soundstorm.data.data_dir import (
+    ID_PATTERN,
+    KNOWN,
+    KNOWN_FILES,
+    RECORDING,
+    UTTERANCE,
+    PathLike,
+    Table,
+    invert,
+    parse_seconds,
+    parse_segment,
+    read_lines,
+    read_segments,
+    read_table,
+    to_table,
+)
+
+CHECKED_FIRST = ("utt2spk", "spk2utt", "text", "segments", "wav.scp")
+MAX_FAULTS_SHOWN = 10
+# Segments may end this much after their recording: both times were rounded when they were written.
+SEGMENT_TOLERANCE_SECONDS = 0.01
+
+
+class DataDirError(ValueError):
+    """A data directory has faults; the message has one line for each."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a valid directory holds.
+
+    Attributes:
+        num_utterances: Utterances.
+        num_speakers: Speakers.
+        hours: Hours of speech; None where neither `utt2dur` nor `segments` tells.
+        warnings: What is allowed but unusual.
+    """
+
+    num_utterances: int
+    num_speakers: int
+    hours: float | None
+    warnings: tuple[str, ...] = ()
+
+
+def validate_data_dir(
+    path: PathLike,
+    *,
+    text: bool = True,
+    wav: bool = True,
+    spk_sort: bool = True,
+    non_print: bool = False,
+    require: Collection[str] = (),
+) -> Summary:
+    """Check a data directory; the first file with faults ends the search, with all its faults.
+
+    Args:
+        path: The directory.
+        text: Whether `text` must exist; where it exists, it is checked in any case.
+        wav: Whether `wav.scp` must exist.
+        spk_sort: Whether `utt2spk` must also be sorted by speaker.
+        non_print: Whether transcripts may have characters that do not print.
+        require: Further files that must exist.
+
+    Returns:
+        What the directory holds.
+
+    Raises:
+        FileNotFoundError: There is no such directory, or no file that must be there.
+        DataDirError: A file has faults.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise FileNotFoundError(f"no such directory {root}")
+    warnings = []
+
+    utt2spk = _load(root, "utt2spk")
+    spk2utt_pairs = _load(root, "spk2utt")
+    _check_values(root / "utt2spk", utt2spk, values.one_word)
+    if len(set(utt2spk.values())) == 1 and len(utt2spk) > 1:
+        warnings.append(
+            f"{root}/utt2spk has one speaker only; where speakers are not known, use the utterance as speaker"
+        )
+    if spk_sort:
+        _check_speaker_sorted(root / "utt2spk", utt2spk)
+    _check_inverse(root, utt2spk, spk2utt_pairs)
+    utterances, speakers = set(utt2spk), set(utt2spk.values())
+
+    if text or (root / "text").exists():
+        transcripts = _load(root, "text", remedy="if this is by design, specify --no-text")
+        _check_values(root / "text", transcripts, lambda value: values.transcript(value, non_print))
+        _check_keys(root, "text", transcripts, utterances, "utt2spk")
+
+    recordings = _check_recordings(root, utterances, wav=wav)
+
+    for name in require:
+        if not (root / name).is_file():
+            raise FileNotFoundError(f"no such file {root / name}, which is required here")
+    for known in KNOWN_FILES:
+        if known.name in CHECKED_FIRST or not (root / known.name).exists():
+            continue
+        table = _load(root, known.name)
+        _check_values(root / known.name, table, values.CHECKS.get(known.name, values.not_empty))
+        if known.key == UTTERANCE:
+            optional = utterances - set(table) if known.repeated else set()  # no phones in a silent utterance
+            _check_keys(root, known.name, set(table) | optional, utterances, "utt2spk")
+        elif known.key == RECORDING:
+            if recordings is not None:
+                _check_keys(root, known.name, table, recordings, "wav.scp")
+        else:
+            _check_keys(root, known.name, table, speakers, "spk2utt")
+    _check_segment_ends(root)
+    return Summary(len(utterances), len(speakers), _hours(root), tuple(warnings))
+
+
+def _fail(faults: list[str]) -> None:
+    if faults:
+        shown = faults[:MAX_FAULTS_SHOWN]
+        if len(faults) > len(shown):
+            shown.append(f"... and {len(faults) - len(shown)} more")
+        raise DataDirError("\n".join(shown))
+
+
+def _load(root: Path, name: str, *, remedy: str = "") -> Table:
+    """Read a file that must be there, not empty, ending with a newline, sorted and with ids as keys."""
+    path = root / name
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file {path}" + (f" ({remedy})" if remedy else ""))
+    try:
+        pairs = read_lines(path)
+    except ValueError as error:
+        raise DataDirError(str(error)) from None
+    if not pairs:
+        raise DataDirError(f"{path} is empty")
+    faults = []
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        if file.read() != b"\n":
+            faults.append(f"{path}: the last line does not end with a newline")
+    previous = ""
+    for number, (key, _) in enumerate(pairs, start=1):
+        if not ID_PATTERN.fullmatch(key):
+            faults.append(
+                f"{path}, line {number}: id {key!r} has other characters than A-Z a-z 0-9 . _ + -; "
+                "rename it in local/data.sh"
+            )
+        if number > 1 and key == previous and not KNOWN[name].repeated:
+            faults.append(f"{path}, line {number}: {key} is there a second time")
+        if key < previous:
+            faults.append(
+                f"{path}, line {number}: not sorted, {key} comes after {previous} "
+                f"(sort with LC_ALL=C, or run utils/fix_data_dir.sh {root})"
+            )
+        previous = key
+    _fail(faults)
+    return to_table(path, pairs)
+
+
+def _check_values(path: Path, table: Table, fault: Callable[[str], str]) -> None:
+    _fail([f"{path}, {key}: {message}" for key, value in table.items() if (message := fault(value))])
+
+
+def _check_keys(root: Path, name: str, got: Iterable[str], expected: Collection[str], reference: str) -> None:
+    """Require that a file has exactly the keys of another."""
+    got = set(got)
+    missing, extra = sorted(set(expected) - got), sorted(got - set(expected))
+    if missing or extra:
+        _fail(
+            [
+                f"{root}/{name} and {root}/{reference} do not list the same keys: they have {len(got)} "
+                f"and {len(expected)} (run utils/fix_data_dir.sh {root}, or make {name} again)"
+            ]
+            + [f"{key} is in {reference} but not in {name}" for key in missing]
+            + [f"{key} is in {name} but not in {reference}" for key in extra]
+        )
+
+
+def _check_speaker_sorted(path: Path, utt2spk: Table) -> None:
+    faults, previous = [], ""
+    for utterance, speaker in utt2spk.items():
+        if speaker < previous:
+            faults.append(
+                f"{path}: sorted by utterance but not by speaker: {utterance} of {speaker} comes after "
+                f"{previous}; make the speaker a prefix of the utterance, joined by '-', "
+                "or specify --no-spk-sort"
+            )
+        previous = speaker
+    _fail(faults)
+
+
+def _check_inverse(root: Path, utt2spk: Table, spk2utt: Table) -> None:
+    faults = []
+    remedy = f"run utils/utt2spk_to_spk2utt.py {root}/utt2spk > {root}/spk2utt"
+    expected = invert(utt2spk)
+    for speaker in sorted(set(expected) | set(spk2utt)):
+        got, want = spk2utt.get(speaker), expected.get(speaker)
+        if got is None or want is None or got.split() != want.split():
+            faults.append(
+                f"{root}/spk2utt is not the inverse of utt2spk: {speaker} has "
+                f"{'no line' if got is None else repr(values.shorten(got))}, expected "
+                f"{'none' if want is None else repr(values.shorten(want))}; {remedy}"
+            )
+    _fail(faults)
+
+
+def _check_recordings(root: Path, utterances: set[str], *, wav: bool) -> set[str] | None:
+    """Check `segments` and `wav.scp`; returns the recordings, or None where there is no `wav.scp`."""
+    segments, wav_scp = root / "segments", root / "wav.scp"
+    if segments.exists() and not wav_scp.exists():
+        raise FileNotFoundError(f"no such file {wav_scp}, but there is {segments}, which cuts its recordings")
+    if not wav_scp.exists():
+        if wav:
+            raise FileNotFoundError(f"no such file {wav_scp} (if this is by design, specify --no-wav)")
+        return None
+    paths = _load(root, "wav.scp")
+    _check_values(wav_scp, paths, values.audio_path)
+    if not segments.exists():
+        _check_keys(root, "wav.scp", paths, utterances, "utt2spk")
+        return set(paths)
+    table = _load(root, "segments")
+    _check_values(segments, table, values.segment)
+    _check_keys(root, "segments", table, utterances, "utt2spk")
+    used = {parse_segment(value).recording for value in table.values()}
+    missing, unused = sorted(used - set(paths)), sorted(set(paths) - used)
+    _fail(
+        [f"{segments}: recording {name} is not in {wav_scp}" for name in missing]
+        + [f"{wav_scp}: no segment uses {name} (run utils/fix_data_dir.sh {root})" for name in unused]
+    )
+    return set(paths)
+
+
+def _check_segment_ends(root: Path) -> None:
+    if not (root / "segments").exists() or not (root / "reco2dur").exists():
+        return
+    durations = {name: parse_seconds(value) for name, value in read_table(root / "reco2dur").items()}
+    _fail(
+        [
+            f"{root}/segments, {utterance}: ends at {segment.end} s but recording {segment.recording} is "
+            f"{durations[segment.recording]} s long according to reco2dur"
+            for utterance, segment in read_segments(root / "segments").items()
+            if segment.end > durations[segment.recording] + SEGMENT_TOLERANCE_SECONDS
+        ]
+    )
+
+
+def _hours(root: Path) -> float | None:
+    if (root / "utt2dur").exists():
+        return sum(map(parse_seconds, read_table(root / "utt2dur").values())) / 3600
+    if (root / "segments").exists():
+        segments = read_segments(root / "segments").values()
+        return sum(segment.end - segment.start for segment in segments) / 3600
+    return None

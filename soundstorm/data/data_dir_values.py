@@ -1,0 +1,105 @@
+"""Checking one value of a data-directory file: each function returns what is wrong with it, or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from soundstorm.data.data_dir import ID_PATTERN, parse_seconds, parse_segment
+
+
+def shorten(words: str) -> str:
+    return words if len(words) <= 60 else words[:57] + "..."
+
+
+def one_word(value: str) -> str:
+    if ID_PATTERN.fullmatch(value):
+        return ""
+    return f"expected two fields, the second a name of A-Z a-z 0-9 . _ + -, got {shorten(value)!r}"
+
+
+def not_empty(value: str) -> str:
+    return "" if value else "has no value"
+
+
+def audio_path(value: str) -> str:
+    if not value:
+        return "has no path"
+    if value.endswith("|") or value.startswith("|"):
+        return (
+            f"{shorten(value)!r} is a command; a pipe runs again at every read and hides its failures: "
+            "convert the audio to files once, in local/data.sh"
+        )
+    if value.startswith("~"):
+        return f"{shorten(value)!r} starts with ~, which only a shell understands; write the whole path"
+    return ""
+
+
+def segment(value: str) -> str:
+    try:
+        parse_segment(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def transcript(value: str, non_print: bool) -> str:
+    if not value:
+        return "the transcript is empty; leave the utterance out, or the file if there are no transcripts"
+    for letter in value:
+        if letter.isspace() and letter not in " \t":
+            return f"white space U+{ord(letter):04X} in the transcript; only blanks and tabs separate words"
+        if not non_print and letter != "\t" and not letter.isprintable():
+            return f"character U+{ord(letter):04X} does not print (if this is by design, specify --non-print)"
+    reserved = sorted({"<s>", "</s>", "#0"} & set(value.split()))
+    return f"{reserved[0]} is reserved and cannot be a word of a transcript" if reserved else ""
+
+
+def positive_seconds(value: str) -> str:
+    try:
+        return "" if parse_seconds(value) > 0 else f"expected seconds > 0, got {value}"
+    except ValueError as error:
+        return str(error)
+
+
+def positive_integer(value: str) -> str:
+    return "" if re.fullmatch(r"[1-9][0-9]*", value) else f"expected a positive integer, got {value!r}"
+
+
+def gender(value: str) -> str:
+    return "" if value in ("m", "f") else f"expected m or f, got {value!r}"
+
+
+def archive_offset(value: str) -> str:
+    return "" if re.fullmatch(r".+:[0-9]+", value) else f"expected <ark>:<offset>, got {shorten(value)!r}"
+
+
+def phones(value: str) -> str:
+    previous = 0.0
+    for line in value.split("\n"):
+        fields = line.split()
+        try:
+            if len(fields) != 4:
+                raise ValueError(
+                    f"expected <utterance> 1 <start> <duration> <phone>, got {len(fields) + 1} fields"
+                )
+            start, duration = parse_seconds(fields[1]), parse_seconds(fields[2])
+            if start < previous or duration < 0:
+                raise ValueError(f"phone {fields[3]} at {start} s: expected times sorted and durations >= 0")
+        except ValueError as error:
+            return str(error)
+        previous = start
+    return ""
+
+
+CHECKS: dict[str, Callable[[str], str]] = {
+    "utt2dur": positive_seconds,
+    "reco2dur": positive_seconds,
+    "utt2num_frames": positive_integer,
+    "spk2gender": gender,
+    "semantic.scp": archive_offset,
+    "acoustic.scp": archive_offset,
+    "utt2lang": one_word,
+    "utt2uniq": one_word,
+    "phones.ctm": phones,
+}
