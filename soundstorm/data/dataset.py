@@ -1,0 +1,121 @@
+"""Windows of aligned semantic and acoustic tokens. This is the one place where the two streams meet."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from soundstorm.data.archive import TokenArchive, TokenizerInfo
+from soundstorm.data.sampler import Draw
+from soundstorm.data.window_config import WindowConfig
+
+logger = logging.getLogger(__name__)
+
+
+def repeats(semantic: TokenizerInfo, acoustic: TokenizerInfo) -> int:
+    """How many codec frames one semantic token lasts (the paper: 2, for 25 and 50 frames/s).
+
+    Raises:
+        ValueError: the ratio of frame rates is not 1:k.
+    """
+    ratio = acoustic.frame_rate / semantic.frame_rate
+    if abs(ratio - round(ratio)) > 1e-6 or ratio < 1:
+        raise ValueError(
+            f"semantic tokens at {semantic.frame_rate:g} frames/s ({semantic.name}) and acoustic tokens at "
+            f"{acoustic.frame_rate:g} frames/s ({acoustic.name}) cannot be aligned by repetition; "
+            "choose tokenizers whose frame rates stand 1:k"
+        )
+    return round(ratio)
+
+
+def align(utt: str, semantic: np.ndarray, codes: np.ndarray, repeat: int, tolerance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Repeat semantic tokens to the codec's rate and trim both streams to the shorter.
+
+    Args:
+        utt: for messages.
+        semantic: ``(T_s,)``.
+        codes: ``(T, Q)``.
+        repeat: codec frames to a semantic token.
+        tolerance: largest difference in codec frames that is no error.
+    """
+    semantic = np.repeat(semantic, repeat)
+    if abs(len(semantic) - len(codes)) > tolerance + repeat - 1:
+        raise ValueError(
+            f"{utt}: {len(semantic)} semantic and {len(codes)} acoustic frames differ by more than "
+            f"{tolerance + repeat - 1}; extract both from the same audio"
+        )
+    frames = min(len(semantic), len(codes))
+    return semantic[:frames], codes[:frames]
+
+
+class AlignedTokens:
+    """Random windows of semantic and acoustic tokens of the same speech."""
+
+    def __init__(
+        self,
+        semantic: TokenArchive,
+        acoustic: TokenArchive,
+        config: WindowConfig,
+        *,
+        random_windows: bool = True,
+    ):
+        """
+        Args:
+            semantic: the semantic tokens.
+            acoustic: the acoustic tokens of the same utterances.
+            config: window lengths and tolerance.
+            random_windows: cut windows of random length and place; otherwise the first ``max_seconds``.
+        """
+        self.config, self.random_windows = config, random_windows
+        self.semantic_info, self.acoustic_info = semantic.info, acoustic.info
+        self.frame_rate = acoustic.info.frame_rate
+        repeat = repeats(semantic.info, acoustic.info)
+        self.ids = [utt for utt in acoustic.ids if utt in semantic]
+        lost = max(len(semantic), len(acoustic)) - len(self.ids)
+        if not self.ids:
+            raise ValueError(f"{semantic.scp} and {acoustic.scp} have no utterance in common")
+        if lost:
+            logger.warning("%d of %d utterances lack semantic or acoustic tokens", lost, lost + len(self.ids))
+        # As uint16, 1000 hours of 12 levels are 4 GB; beyond that they would have to stay on disk.
+        self.tokens = [align(u, semantic[u], acoustic[u], repeat, config.tolerance_frames) for u in self.ids]
+        seconds = np.array([len(codes) for _, codes in self.tokens]) / self.frame_rate
+        self.durations = np.minimum(seconds, config.max_seconds)
+
+    @classmethod
+    def from_data_dir(cls, data_dir: str | Path, config: WindowConfig, **options) -> "AlignedTokens":
+        """Read ``semantic.scp`` and ``acoustic.scp`` of a data directory."""
+        data_dir = Path(data_dir)
+        return cls(TokenArchive(data_dir / "semantic.scp"), TokenArchive(data_dir / "acoustic.scp"), config, **options)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def window(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One window: semantic tokens ``(T,)`` and codes ``(T, Q)``, length and place drawn from ``rng``."""
+        semantic, codes = self.tokens[index]
+        longest = min(len(codes), round(self.config.max_seconds * self.frame_rate))
+        shortest = min(longest, max(1, round(self.config.min_seconds * self.frame_rate)))
+        frames, start = longest, 0
+        if self.random_windows:
+            frames = int(rng.integers(shortest, longest + 1))
+            start = int(rng.integers(0, len(codes) - frames + 1))
+        return semantic[start : start + frames], codes[start : start + frames]
+
+    def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
+        semantic, codes = self.window(draw.index, np.random.default_rng(draw.seed))
+        return {"semantic": semantic, "codes": codes}
+
+    def collate(self, items: list[dict]) -> dict[str, Tensor]:
+        """Padded batch: ``semantic (B, T)``, ``codes (B, T, Q)``, ``lengths (B,)``, all int64."""
+        return {
+            "semantic": _pad([item["semantic"] for item in items]),
+            "codes": _pad([item["codes"] for item in items]),
+            "lengths": torch.tensor([len(item["codes"]) for item in items]),
+        }
+
+
+def _pad(arrays: list[np.ndarray]) -> Tensor:
+    return pad_sequence([torch.from_numpy(array.astype(np.int64)) for array in arrays], batch_first=True)

@@ -1,0 +1,22 @@
+"""How token windows are cut. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass, field
+
+
+def _f(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Windows of training tokens (SoundStorm, section 4.1: random windows of 0 to 30 s)."""
+
+    min_seconds: float = _f(1.0, "shortest random window")
+    max_seconds: float = _f(30.0, "longest random window")
+    tolerance_frames: int = _f(2, "largest difference of semantic and acoustic length that is trimmed without complaint")
+
+    def __post_init__(self):
+        if not 0 < self.min_seconds <= self.max_seconds:
+            raise ValueError(
+                f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and {self.max_seconds}"
+            )

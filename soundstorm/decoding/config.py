@@ -1,0 +1,34 @@
+"""How to decode. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass, field
+
+
+def _f(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class ParallelConfig:
+    """Confidence-based parallel decoding (SoundStorm, section 3.3; what it leaves open is MaskGIT's)."""
+
+    iterations: tuple[int, ...] = _f((16, 1), "iterations of each RVQ level; the last number stands for all finer ones")
+    temperature: float = _f(1.0, "of the tokens sampled; MaskGIT has 1")
+    top_k: int = _f(0, "candidates sampled from; 0 for all")
+    choice_temperature: float = _f(4.5, "Gumbel noise on the confidence, falling to 0 over a level; MaskGIT has 4.5")
+    seed: int = _f(0, "of the sampling; each utterance has its own stream")
+
+    def __post_init__(self):
+        if not self.iterations or min(self.iterations) < 1:
+            raise ValueError(f"iterations are {self.iterations}, expected at least one number, none below 1")
+        if self.temperature < 0 or self.choice_temperature < 0:
+            raise ValueError(
+                f"temperature {self.temperature} and choice_temperature {self.choice_temperature} must not be negative"
+            )
+
+    def iterations_of(self, num_levels: int) -> list[int]:
+        """Iterations of each of ``num_levels`` levels: (16, 1) is 16, 1, 1, ..., 1."""
+        if len(self.iterations) > num_levels:
+            raise ValueError(
+                f"iterations {self.iterations} are given for {len(self.iterations)} levels, the codec has {num_levels}"
+            )
+        return list(self.iterations) + [self.iterations[-1]] * (num_levels - len(self.iterations))

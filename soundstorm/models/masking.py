@@ -1,0 +1,98 @@
+"""The masks of SoundStorm, for training and for decoding (SoundStorm, sections 3.2 and 3.3).
+
+The dice and the rule are kept apart: :func:`draw_mask` draws the random numbers of one example, and
+:func:`coarse_to_fine_mask` turns such numbers into masks without any randomness.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class MaskDraw(NamedTuple):
+    """The random numbers behind one training example."""
+
+    prompt_end: int  # frames before it are the prompt; 1 <= prompt_end < T, or 0 without a prompt
+    level: int  # the RVQ level to predict, 0 the coarsest
+    dropped: np.ndarray  # bool (T,): masked at ``level`` if after the prompt
+
+
+def draw_mask(
+    num_frames: int, num_levels: int, rng: np.random.Generator, *, unprompted: float = 0.0
+) -> MaskDraw:
+    """Draw prompt delimiter, level and mask bits as the paper does.
+
+    The delimiter t ~ U{0, T-1} is the index of the first target frame, so at least one target frame exists; the level
+    q ~ U{1, Q}; the masking ratio p = cos(u) with u ~ U[0, pi/2]; the bits are Bernoulli(p). A draw that would mask
+    nothing gets one masked frame, chosen uniformly: it would have no loss otherwise.
+
+    Args:
+        num_frames: T of this example, without padding.
+        num_levels: Q.
+        rng: the example's own generator.
+        unprompted: probability of t = 0, an option of ours; the paper has 1/T.
+    """
+    prompt_end = int(rng.integers(num_frames))
+    if rng.random() < unprompted:
+        prompt_end = 0
+    level = int(rng.integers(num_levels))
+    ratio = math.cos(rng.uniform(0.0, math.pi / 2))
+    dropped = rng.random(num_frames) < ratio
+    forced = int(rng.integers(prompt_end, num_frames))
+    if not dropped[prompt_end:].any():
+        dropped[forced] = True
+    return MaskDraw(prompt_end, level, dropped)
+
+
+def coarse_to_fine_mask(
+    prompt_end: Tensor, level: Tensor, dropped: Tensor, lengths: Tensor, num_levels: int
+) -> tuple[Tensor, Tensor]:
+    """Masks of a batch from the numbers drawn.
+
+    Args:
+        prompt_end: first target frame, int64 ``(B,)``.
+        level: level to predict, int64 ``(B,)``.
+        dropped: bool ``(B, T)``.
+        lengths: frames of each example, int64 ``(B,)``.
+        num_levels: Q.
+
+    Returns:
+        hidden: bool ``(B, T, Q)``, what the network must not see: the dropped target frames at ``level`` and all
+            target frames at the finer levels. Coarser levels, the prompt and the padding are never hidden.
+        target: bool ``(B, T)``, the frames predicted (and counted in the loss) at ``level``.
+    """
+    frames = torch.arange(dropped.shape[1], device=dropped.device)
+    levels = torch.arange(num_levels, device=dropped.device)
+    open_ = (frames >= prompt_end[:, None]) & (frames < lengths[:, None])  # (B, T)
+    target = open_ & dropped
+    hidden = target[:, :, None] & (levels == level[:, None])[:, None, :]
+    hidden = hidden | (open_[:, :, None] & (levels > level[:, None])[:, None, :])
+    return hidden, target
+
+
+def masked_after(num_frames: Tensor | int, iteration: int, iterations: int) -> Tensor | int:
+    """How many frames stay masked after ``iteration`` (1-based) of ``iterations``: the cosine schedule of MaskGIT.
+
+    ``floor(n cos(pi/2 i/N))``, kept strictly falling and none left at the end, so that every iteration commits at
+    least one token as long as any is masked.
+
+    Args:
+        num_frames: n, frames to fill; an int or an int64 tensor.
+        iteration: i.
+        iterations: N.
+    """
+    if isinstance(num_frames, Tensor):
+        return torch.tensor(
+            [masked_after(int(n), iteration, iterations) for n in num_frames.flatten()],
+            dtype=torch.long,
+            device=num_frames.device,
+        ).reshape(num_frames.shape)
+    left = num_frames
+    for i in range(1, iteration + 1):
+        # 1e-9: cos(pi/3) must not fall on the wrong side of one half
+        scheduled = math.floor(num_frames * math.cos(math.pi / 2 * i / iterations) + 1e-9)
+        left = 0 if i == iterations else max(0, min(scheduled, left - 1))
+    return left

@@ -1,0 +1,86 @@
+"""SoundStorm: masked acoustic tokens from semantic tokens (Borsos et al., 2023, section 3.1)."""
+
+import torch
+from torch import Tensor, nn
+
+from soundstorm.models.conformer import Conformer
+from soundstorm.models.soundstorm_config import SoundStormConfig
+
+
+class SoundStorm(nn.Module):
+    """Sum of the embeddings of a frame's tokens in, logits of one RVQ level out.
+
+    Each level has its own embedding table, whose last row is that level's mask token, and its own head. The sequence
+    is as long as the codec's frames, whatever the number of levels. Only the logits asked for are computed.
+    """
+
+    def __init__(self, config: SoundStormConfig, *, num_levels: int, codebook_size: int, semantic_size: int):
+        """
+        Args:
+            config: sizes.
+            num_levels: Q of the codec.
+            codebook_size: N of the codec.
+            semantic_size: number of semantic tokens.
+        """
+        super().__init__()
+        self.num_levels, self.codebook_size, self.semantic_size = num_levels, codebook_size, semantic_size
+        self.semantic = nn.Embedding(semantic_size, config.width)
+        # One table for all levels: row q * (N + 1) + code, so that a frame's embedding is one bag of Q rows.
+        self.acoustic = nn.Embedding(num_levels * (codebook_size + 1), config.width)
+        for table in (self.semantic, self.acoustic):
+            nn.init.normal_(table.weight, std=0.02)
+        self.conformer = Conformer(
+            layers=config.layers,
+            width=config.width,
+            heads=config.heads,
+            inner=config.inner,
+            kernel=config.kernel,
+            expansion=config.expansion,
+            dropout=config.dropout,
+        )
+        self.heads = nn.ModuleList(nn.Linear(config.width, codebook_size) for _ in range(num_levels))
+        self.register_buffer(
+            "_offsets", torch.arange(num_levels) * (codebook_size + 1), persistent=False
+        )
+
+    def encode(self, semantic: Tensor, codes: Tensor, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Run the backbone.
+
+        Args:
+            semantic: int64 ``(B, T)``, aligned with the codec's frames; never masked.
+            codes: int64 ``(B, T, Q)``; what stands where ``hidden`` is True does not matter.
+            hidden: bool ``(B, T, Q)``, tokens replaced by the mask token of their level.
+            lengths: int64 ``(B,)``, or None when nothing is padded.
+
+        Returns:
+            ``(B, T, D)``.
+        """
+        rows = codes.masked_fill(hidden, self.codebook_size) + self._offsets
+        batch, frames, levels = rows.shape
+        summed = nn.functional.embedding_bag(rows.view(-1, levels), self.acoustic.weight, mode="sum")
+        return self.conformer(self.semantic(semantic) + summed.view(batch, frames, -1), lengths)
+
+    def forward(
+        self, semantic: Tensor, codes: Tensor, hidden: Tensor, level: Tensor, target: Tensor, lengths: Tensor | None
+    ) -> list[tuple[int, Tensor, Tensor]]:
+        """Logits of the masked tokens of each example's level, and of nothing else.
+
+        Args:
+            semantic, codes, hidden, lengths: as in :meth:`encode`.
+            level: int64 ``(B,)``, the level of each example.
+            target: bool ``(B, T)``, frames to predict at that level.
+
+        Returns:
+            For each level that occurs: the level, logits ``(M, N)``, and the right tokens ``(M,)``.
+        """
+        features = self.encode(semantic, codes, hidden, lengths)
+        predictions = []
+        for q in range(self.num_levels):
+            wanted = target & (level == q)[:, None]
+            # Every head takes part, if only with no frame: a distributed run waits for all gradients.
+            predictions.append((q, self.heads[q](features[wanted]), codes[..., q][wanted]))
+        return predictions
+
+    def level_logits(self, features: Tensor, level: int) -> Tensor:
+        """Logits ``(..., N)`` of one level from features ``(..., D)``."""
+        return self.heads[level](features)

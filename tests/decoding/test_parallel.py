@@ -1,0 +1,192 @@
+"""Proofs about the decoder: what the network sees, what is written, how often it runs."""
+
+import math
+
+import pytest
+import torch
+
+from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.parallel import decode
+from soundstorm.decoding.sampling import gumbel, keep_most_confident, sample_tokens
+from soundstorm.models.soundstorm import SoundStorm
+from soundstorm.models.soundstorm_config import SoundStormConfig
+
+SMALL = SoundStormConfig(layers=2, width=16, heads=2, inner=32, kernel=3, dropout=0.1)
+
+
+def small_model(num_levels=3, codebook_size=11, semantic_size=7, seed=0):
+    torch.manual_seed(seed)
+    model = SoundStorm(SMALL, num_levels=num_levels, codebook_size=codebook_size, semantic_size=semantic_size)
+    for parameter in model.parameters():  # far from uniform predictions
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+class Film:
+    """Records what the network is shown before every forward pass."""
+
+    def __init__(self):
+        self.frames = []
+
+    def __call__(self, level, iteration, codes, hidden):
+        self.frames.append((level, iteration, codes.clone(), hidden.clone()))
+
+
+def run(model, lengths, config, prompts=None, seeds=None):
+    torch.manual_seed(3)
+    semantic = torch.randint(0, model.semantic_size, (len(lengths), max(lengths)))
+    film, extra = Film(), {}
+    if prompts is not None:
+        extra = {
+            "prompt": torch.randint(0, model.codebook_size, (len(lengths), max(prompts), model.num_levels)),
+            "prompt_lengths": torch.tensor(prompts),
+        }
+    codes = decode(model, semantic, torch.tensor(lengths), config, watch=film, seeds=seeds, **extra)
+    return codes, film, semantic, extra.get("prompt")
+
+
+@pytest.mark.parametrize("prompts", [None, [5, 9]])
+def test_the_masked_count_of_every_step_is_the_cosine_schedule(prompts):
+    # long enough that the schedule never has to be bent for an iteration to commit something
+    model, lengths, iterations = small_model(), [400, 280], (16, 4, 1)
+    _, film, _, _ = run(model, lengths, ParallelConfig(iterations=iterations), prompts)
+    assert [(q, i) for q, i, _, _ in film.frames] == [(q, i + 1) for q, n in enumerate(iterations) for i in range(n)]
+    for level, iteration, _, hidden in film.frames:
+        for b, length in enumerate(lengths):
+            to_fill = length - (prompts[b] if prompts else 0)
+            progress = (iteration - 1) / iterations[level]
+            expected = math.floor(to_fill * math.cos(math.pi / 2 * progress) + 1e-9)
+            assert hidden[b, :, level].sum() == expected
+
+
+def test_finer_levels_are_all_masked_and_coarser_ones_all_open():
+    model, lengths, prompts = small_model(), [20, 14], [3, 5]
+    _, film, _, _ = run(model, lengths, ParallelConfig(iterations=(4, 2, 1)), prompts)
+    for level, _, _, hidden in film.frames:
+        for b in range(2):
+            target = slice(prompts[b], lengths[b])
+            assert hidden[b, target, level + 1 :].all()
+            assert not hidden[b, :, :level].any()
+            assert not hidden[b, : prompts[b]].any() and not hidden[b, lengths[b] :].any()
+
+
+def test_nothing_is_written_outside_the_current_level_and_nothing_committed_changes():
+    model = small_model()
+    codes, film, _, _ = run(model, [20, 14], ParallelConfig(iterations=(6, 3, 2)), [3, 5])
+    states = [(level, c, h) for level, _, c, h in film.frames] + [(None, codes, None)]
+    for (level, before, hidden), (_, after, _) in zip(states, states[1:], strict=False):
+        changed = before != after
+        assert not changed[:, :, [q for q in range(3) if q != level]].any()
+        assert not (changed & ~hidden).any()
+
+
+def test_the_prompt_stays_as_it_was_and_padding_stays_zero():
+    codes, _, _, prompt = run(small_model(), [20, 14], ParallelConfig(iterations=(4, 1)), [3, 5])
+    assert torch.equal(codes[0, :3], prompt[0, :3]) and torch.equal(codes[1, :5], prompt[1, :5])
+    assert not codes[1, 14:].any()
+
+
+def test_the_last_iteration_of_every_level_is_greedy():
+    model = small_model()
+    codes, film, semantic, _ = run(model, [20, 14], ParallelConfig(iterations=(4, 3, 1)), [3, 5])
+    shown = {(level, iteration): (c, h) for level, iteration, c, h in film.frames}
+    for level, last in enumerate((4, 3, 1)):
+        seen, hidden = shown[level, last]
+        with torch.inference_mode():
+            best = model.level_logits(model.encode(semantic, seen, hidden, torch.tensor([20, 14])), level).argmax(-1)
+        assert hidden[..., level].any()
+        assert torch.equal(codes[..., level][hidden[..., level]], best[hidden[..., level]])
+
+
+def test_thirty_seconds_in_the_papers_setting_take_27_forward_passes():
+    model = small_model(num_levels=12)
+    passes = []
+    model.conformer.register_forward_hook(lambda *_: passes.append(1))
+    run(model, [150], ParallelConfig(iterations=(16, 1)))
+    assert len(passes) == 27
+
+
+def test_one_iteration_per_level_is_greedy_whatever_the_seed():
+    model, config = small_model(), ParallelConfig(iterations=(1,))
+    first, second = (run(model, [20], config, seeds=[seed])[0] for seed in (1, 2))
+    assert torch.equal(first, second)
+
+
+def test_seeded_runs_repeat_and_other_seeds_differ():
+    model, config = small_model(), ParallelConfig(iterations=(8, 1))
+    a, b, c = (run(model, [30], config, seeds=[seed])[0] for seed in (1, 1, 2))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+@pytest.mark.parametrize("prompts", [None, [3, 5, 1]])
+def test_a_batch_equals_single_utterances(prompts):
+    model, lengths, config = small_model(), [20, 14, 9], ParallelConfig(iterations=(5, 2, 1))
+    batched, _, semantic, prompt = run(model, lengths, config, prompts, seeds=[7, 8, 9])
+    for b, length in enumerate(lengths):
+        extra = {}
+        if prompts:
+            extra = {"prompt": prompt[b : b + 1, : prompts[b]], "prompt_lengths": torch.tensor([prompts[b]])}
+        alone = decode(model, semantic[b : b + 1, :length], torch.tensor([length]), config, seeds=[7 + b], **extra)
+        assert torch.equal(alone[0], batched[b, :length])
+
+
+def test_padded_features_equal_unpadded_ones():
+    model = small_model()
+    torch.manual_seed(0)
+    semantic, codes = torch.randint(0, 7, (1, 12)), torch.randint(0, 11, (1, 12, 3))
+    hidden = torch.rand(1, 12, 3) < 0.5
+    alone = model.encode(semantic, codes, hidden)
+    padded = model.encode(
+        torch.cat([semantic, torch.randint(0, 7, (1, 6))], 1),
+        torch.cat([codes, torch.randint(0, 11, (1, 6, 3))], 1),
+        torch.cat([hidden, torch.zeros(1, 6, 3, dtype=torch.bool)], 1),
+        torch.tensor([12]),
+    )
+    torch.testing.assert_close(padded[:, :12], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_what_stands_under_the_mask_does_not_matter():
+    model = small_model()
+    torch.manual_seed(0)
+    semantic, codes = torch.randint(0, 7, (2, 12)), torch.randint(0, 11, (2, 12, 3))
+    hidden = torch.rand(2, 12, 3) < 0.5
+    other = torch.where(hidden, torch.randint(0, 11, codes.shape), codes)
+    assert torch.equal(model.encode(semantic, codes, hidden), model.encode(semantic, other, hidden))
+
+
+def test_a_prompt_that_leaves_nothing_to_fill_in_is_refused():
+    with pytest.raises(ValueError, match=r"prompts of \[9\] frames leave nothing to fill in of \[9\] frames"):
+        run(small_model(), [9], ParallelConfig(), [9])
+
+
+def test_more_iteration_counts_than_levels_are_refused():
+    with pytest.raises(ValueError, match="given for 4 levels, the codec has 3"):
+        ParallelConfig(iterations=(16, 8, 4, 1)).iterations_of(3)
+    assert ParallelConfig().iterations_of(4) == [16, 1, 1, 1]
+
+
+def test_the_kept_positions_are_the_most_confident_by_a_slow_twin():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        confidence = torch.randn(3, 15, generator=generator)
+        masked = torch.rand(3, 15, generator=generator) < 0.6
+        stay = (masked.sum(-1) * 0.4).long()
+        kept = keep_most_confident(confidence, masked, stay)
+        for b in range(3):
+            positions = sorted((t for t in range(15) if masked[b, t]), key=lambda t: -confidence[b, t])
+            expected = set(positions[: len(positions) - int(stay[b])])
+            assert {t for t in range(15) if kept[b, t]} == expected
+
+
+def test_sampled_tokens_follow_the_distribution_and_its_temperature():
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0]).expand(1, 20000, 4)
+    noise = gumbel((1, 20000, 4), [torch.Generator().manual_seed(0)], "cpu")
+    for temperature in (1.0, 0.5):
+        tokens, log_probability = sample_tokens(logits, noise, temperature=temperature)
+        share = torch.bincount(tokens[0], minlength=4) / 20000
+        torch.testing.assert_close(share, torch.softmax(logits[0, 0] / temperature, 0), atol=0.01, rtol=0)
+        assert torch.equal(log_probability[0], torch.log_softmax(logits[0, 0], 0)[tokens[0]])
+    top2, _ = sample_tokens(logits, noise, temperature=1.0, top_k=2)
+    assert set(top2.unique().tolist()) == {0, 1}
+    greedy, _ = sample_tokens(logits, noise, temperature=0.0)
+    assert not greedy.any()

@@ -1,0 +1,95 @@
+"""The masks against the definition read aloud, with loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from soundstorm.models.masking import coarse_to_fine_mask, draw_mask, masked_after
+
+
+def slow_mask(prompt_end, level, dropped, lengths, num_levels):
+    batch, frames = dropped.shape
+    hidden = torch.zeros(batch, frames, num_levels, dtype=torch.bool)
+    target = torch.zeros(batch, frames, dtype=torch.bool)
+    for b in range(batch):
+        for t in range(frames):
+            if prompt_end[b] <= t < lengths[b]:
+                target[b, t] = dropped[b, t]
+                hidden[b, t, level[b]] = dropped[b, t]
+                for q in range(level[b] + 1, num_levels):
+                    hidden[b, t, q] = True
+    return hidden, target
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_mask_equals_its_slow_twin(seed):
+    rng = np.random.default_rng(seed)
+    batch, frames, levels = rng.integers(1, 6), rng.integers(1, 12), int(rng.integers(1, 6))
+    lengths = torch.tensor(rng.integers(1, frames + 1, batch))
+    prompt_end = torch.tensor([int(rng.integers(0, n)) for n in lengths])
+    level = torch.tensor(rng.integers(0, levels, batch))
+    dropped = torch.tensor(rng.random((batch, frames)) < 0.5)
+    fast = coarse_to_fine_mask(prompt_end, level, dropped, lengths, levels)
+    slow = slow_mask(prompt_end, level, dropped, lengths, levels)
+    assert torch.equal(fast[0], slow[0]) and torch.equal(fast[1], slow[1])
+
+
+def test_the_papers_worked_example():
+    # Figure 1: four frames, three levels, delimiter 0 (one frame of prompt), second level
+    dropped = torch.tensor([[True, True, False, True]])
+    hidden, target = coarse_to_fine_mask(
+        torch.tensor([1]), torch.tensor([1]), dropped, torch.tensor([4]), num_levels=3
+    )
+    assert hidden[0].T.int().tolist() == [[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 1, 1]]
+    assert target[0].tolist() == [False, True, False, True]
+
+
+def test_draws_have_the_distribution_of_the_paper():
+    rng = np.random.default_rng(0)
+    frames, levels, draws = 40, 6, 20000
+    drawn = [draw_mask(frames, levels, rng) for _ in range(draws)]
+    ends = np.bincount([d.prompt_end for d in drawn], minlength=frames) / draws
+    assert len(ends) == frames and abs(ends - 1 / frames).max() < 0.005
+    each = np.bincount([d.level for d in drawn], minlength=levels) / draws
+    assert abs(each - 1 / levels).max() < 0.015
+    # E[cos u] = 2 / pi, and its spread is that of one ratio per example, not of one per frame
+    ratios = np.array([d.dropped.mean() for d in drawn])
+    assert ratios.mean() == pytest.approx(2 / math.pi, abs=0.01)
+    assert ratios.std() == pytest.approx(math.sqrt(0.5 - 4 / math.pi**2 + (2 / math.pi - 0.5) / frames), abs=0.01)
+
+
+def test_every_draw_masks_at_least_one_target_frame():
+    rng = np.random.default_rng(1)
+    for _ in range(3000):
+        frames = int(rng.integers(1, 5))
+        draw = draw_mask(frames, 2, rng)
+        assert 0 <= draw.prompt_end < frames
+        assert draw.dropped[draw.prompt_end :].any()
+
+
+def test_unprompted_examples_come_as_often_as_asked():
+    rng = np.random.default_rng(2)
+    share = np.mean([draw_mask(1000, 2, rng, unprompted=0.15).prompt_end == 0 for _ in range(5000)])
+    assert share == pytest.approx(0.15, abs=0.02)
+
+
+def test_the_schedule_of_the_paper_sheet():
+    # 1350 frames (27 s after a 3 s prompt) in 16 iterations: tokens committed by each
+    left = [1350] + [masked_after(1350, i, 16) for i in range(1, 17)]
+    committed = [a - b for a, b in zip(left, left[1:], strict=False)]
+    assert committed == [7, 19, 33, 44, 57, 68, 79, 89, 98, 106, 114, 120, 125, 128, 131, 132]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 8, 17, 300])
+@pytest.mark.parametrize("iterations", [1, 2, 3, 8, 16])
+def test_each_iteration_commits_at_least_one_token_while_any_is_left(frames, iterations):
+    left = frames
+    for i in range(1, iterations + 1):
+        now = masked_after(frames, i, iterations)
+        assert 0 <= now < left or now == left == 0
+        left = now
+    assert left == 0
+    expected = [masked_after(n, 1, iterations) for n in (frames, frames + 1)]
+    assert masked_after(torch.tensor([frames, frames + 1]), 1, iterations).tolist() == expected
