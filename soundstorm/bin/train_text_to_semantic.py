@@ -1,0 +1,45 @@
+"""Train the model that writes semantic tokens from text, and let it read the validation texts once."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.models.text_to_semantic_config import TextConfig, TextDataConfig, TextLossConfig, TextToSemanticConfig
+from soundstorm.training.config import TrainerConfig
+
+SECTIONS = {
+    "model": TextToSemanticConfig,
+    "text": TextConfig,
+    "data": TextDataConfig,
+    "loss": TextLossConfig,
+    "training": TrainerConfig,
+}
+
+
+def get_parser():
+    """Options of the command."""
+    parser = config_parser(__doc__, SECTIONS)
+    parser.add_argument("--train-data", required=True, help="data directory with text and semantic.scp")
+    parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
+    parser.add_argument("--expdir", required=True, help="experiment directory to write")
+    parser.add_argument("--read-utterances", type=int, default=40, help="validation texts to read in the end; 0 for none")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train; then compare what the model reads by itself with the validation set's tokens."""
+    args = get_parser().parse_args(argv)
+    settings = {f"{name}_config": section(args, name, cls) for name, cls in SECTIONS.items()}
+    settings["trainer_config"] = settings.pop("training_config")
+
+    import sys
+
+    from soundstorm.decoding.free_running import report_free_running
+    from soundstorm.training.train_text_to_semantic import train_text_to_semantic
+
+    train_text_to_semantic(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
+    if args.read_utterances:
+        report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)
+
+
+if __name__ == "__main__":
+    run_front(main)

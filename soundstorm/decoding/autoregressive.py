@@ -1,0 +1,246 @@
+"""Text to semantic tokens, one frame after the other: greedy or sampled, alone or going on from a prompt."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
+from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
+from soundstorm.models.text_to_semantic_config import TextConfig, TextToSemanticConfig
+from soundstorm.training.experiment import load_weights, read_config
+from soundstorm.training.train_text_to_semantic import ENCODER_DIR, SENTENCEPIECE_FILE
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Frames per text id in the training data: what a reader can do. Ends sampling that never stops or never starts."""
+
+    slowest: float
+    fastest: float
+
+    def limits(self, num_ids: int) -> tuple[int, int]:
+        """Fewest and most frames for a text: twice as fast as the fastest, twice as slow as the slowest example."""
+        return max(1, int(num_ids * self.fastest / 2)), max(2, int(num_ids * self.slowest * 2))
+
+
+@dataclass
+class Drawn:
+    """One sampled utterance: the ``tokens`` ``(T,)`` after the prompt, and whether the model ended it itself."""
+
+    tokens: np.ndarray
+    ended: bool
+
+
+def choose(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int) -> Tensor:
+    """One class per row by inverting the cumulative distribution, so that one number decides each draw.
+
+    Args:
+        logits: ``(B, classes)``.
+        uniform: numbers in [0, 1) ``(B,)``.
+        temperature: divides the logits; 0 takes the most likely class.
+        top_k: classes to choose from; 0 for all.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    # Rounding must not decide what is drawn: float64, and classes in a fixed order.
+    logits = logits.double() / temperature
+    if 0 < top_k < logits.shape[-1]:
+        least = logits.topk(top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < least, float("-inf"))
+    cumulative = logits.softmax(-1).cumsum(-1)
+    chosen = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)[:, 0]
+    return chosen.clamp(max=logits.shape[-1] - 1)
+
+
+@torch.no_grad()
+def sample_tokens(
+    model: TextToSemantic,
+    texts: Sequence[np.ndarray],
+    *,
+    uniforms: Sequence[Tensor],
+    min_frames: Sequence[int],
+    temperature: float,
+    top_k: int,
+    prompts: Sequence[np.ndarray] | None = None,
+) -> list[Drawn]:
+    """Sample a batch of different lengths with a key-value cache.
+
+    Every row has its own random numbers and its own limits, so a row comes out as it would alone.
+
+    Args:
+        model: in evaluation mode.
+        texts: ids of each text ``(L,)``, those of the prompt's words first.
+        uniforms: numbers in [0, 1) for each row, one per frame; their count is the row's longest result, prompt counted.
+        min_frames: frames before which a row may not end, prompt counted.
+        temperature, top_k: as :func:`choose`.
+        prompts: tokens to go on from, for each row ``(T,)``, possibly empty.
+    """
+    device = next(model.parameters()).device
+    prompts = [np.zeros(0, np.int64)] * len(texts) if prompts is None else prompts
+    limits = [len(row) for row in uniforms]
+    width = max(limits)
+    forced = torch.full((len(texts), width), -1, dtype=torch.int64)
+    numbers = torch.zeros(len(texts), width)
+    text = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.int64)
+    for row in range(len(texts)):
+        forced[row, : len(prompts[row])] = torch.as_tensor(np.asarray(prompts[row], np.int64))
+        numbers[row, : limits[row]] = uniforms[row]
+        text[row, : len(texts[row])] = torch.as_tensor(texts[row])
+    lengths = torch.tensor([len(ids) for ids in texts])
+    state = model.begin(model.encode(text.to(device), lengths.to(device)))
+    # What all prompts have is read in one pass; the longer ones are then fed frame by frame beside the sampling.
+    shared = min(len(prompt) for prompt in prompts)
+    given = torch.cat([torch.full((len(texts), 1), model.start_id), forced[:, :shared]], dim=1).to(device)
+    earliest, latest = torch.tensor(list(min_frames)), torch.tensor(limits)
+    rows = torch.arange(len(texts))
+    written = forced.clone()
+    frames, ended = torch.tensor(limits), torch.zeros(len(texts), dtype=torch.bool)
+    running = torch.ones(len(texts), dtype=torch.bool)  # of the rows still in the batch
+    for frame in range(shared, width):
+        logits = model.advance(given, state).logits[:, -1].float().cpu()
+        logits[:, model.end_id].masked_fill_(frame < earliest[rows], float("-inf"))
+        token = choose(logits, numbers[rows, frame], temperature=temperature, top_k=top_k)
+        token = torch.where(forced[rows, frame] >= 0, forced[rows, frame], token)
+        finished = running & (token == model.end_id)
+        frames[rows[finished]], ended[rows[finished]] = frame, True
+        running &= (token != model.end_id) & (frame + 1 < latest[rows])
+        token = torch.where(token == model.end_id, 0, token)
+        written[rows, frame] = token
+        if not running.any():
+            break
+        if running.sum() * 2 <= len(rows):  # finished rows cost as much as running ones
+            rows, token, kept = rows[running], token[running], running.nonzero()[:, 0]
+            state.keep(kept.to(device))
+            running = torch.ones(len(rows), dtype=torch.bool)
+        given = token[:, None].to(device)
+    return [
+        Drawn(written[row, len(prompts[row]) : frames[row]].numpy().copy(), bool(ended[row])) for row in range(len(texts))
+    ]
+
+
+class TextToSemanticGenerator:
+    """A trained model ready to speak: texts in, semantic tokens out."""
+
+    def __init__(self, model: TextToSemantic, tokenizer: TextTokenizer, info: TokenizerInfo, pace: Pace):
+        """
+        Args:
+            model: trained.
+            tokenizer: of the text.
+            info: of the semantic tokens that come out.
+            pace: of the training data.
+        """
+        self.model, self.tokenizer, self.info, self.pace = model.eval(), tokenizer, info, pace
+
+    def generate(
+        self,
+        texts: Sequence[str],
+        *,
+        temperature: float = 0.9,
+        top_k: int = 125,
+        generator: torch.Generator | None = None,
+        prompt_semantic: Sequence[np.ndarray] | None = None,
+        max_seconds: float = 30.0,
+        attempts: int = 3,
+    ) -> list[np.ndarray]:
+        """Semantic tokens for texts, batched over different lengths.
+
+        Args:
+            texts: what to say. With a prompt: the prompt's own words, then what to say (with the turn marker ``|``
+                between speakers).
+            temperature, top_k: the paper has 0.9 and 125; temperature 0 is greedy, top_k 0 takes all tokens.
+            generator: of the random numbers; the n-th text's sample depends on it and n only, not on the other texts.
+            prompt_semantic: tokens of the prompts ``(T,)``, one for each text; an empty one is no prompt.
+            max_seconds: longest result, the prompt not counted.
+            attempts: a sample that does not end by itself is drawn again, up to so many times in all.
+
+        Returns:
+            int64 tokens ``(T,)`` for each text, without the prompt's; never empty.
+        """
+        self._check(texts, temperature, top_k, prompt_semantic, max_seconds)
+        if not texts:
+            return []
+        seeds = torch.randint(2**62, (len(texts), attempts), generator=generator).tolist()
+        ids = [self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)]
+        prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
+        results: list[Drawn | None] = [None] * len(texts)
+        for attempt in range(1 if temperature == 0 else attempts):
+            left = [row for row, drawn in enumerate(results) if drawn is None or not drawn.ended]
+            if not left:
+                break
+            bounds = [self._limits(len(ids[row]), len(prompts[row]), max_seconds) for row in left]
+            uniforms = [
+                torch.rand(most, generator=torch.Generator().manual_seed(seeds[row][attempt]))
+                for row, (_, most) in zip(left, bounds)
+            ]
+            drawn = sample_tokens(
+                self.model, [ids[row] for row in left], uniforms=uniforms, min_frames=[least for least, _ in bounds],
+                temperature=temperature, top_k=top_k, prompts=[prompts[row] for row in left],
+            )  # fmt: skip
+            for row, result in zip(left, drawn):
+                results[row] = result
+        for row, result in enumerate(results):
+            if not result.ended:
+                seconds = len(result.tokens) / self.info.frame_rate
+                logger.warning("text %d did not end by itself and was cut at %.1f s: %.60r", row + 1, seconds, texts[row])
+        return [result.tokens for result in results]
+
+    def _limits(self, num_ids: int, prompt_frames: int, max_seconds: float) -> tuple[int, int]:
+        least, most = self.pace.limits(num_ids)
+        most = max(prompt_frames + 1, min(most, prompt_frames + int(max_seconds * self.info.frame_rate)))
+        return min(max(least, prompt_frames + 1), most), most
+
+    def _check(self, texts, temperature, top_k, prompts, max_seconds) -> None:
+        if isinstance(texts, str):
+            raise ValueError(f"expected a list of texts, got one text {texts!r:.60}; put it into a list")
+        if temperature < 0 or top_k < 0:
+            raise ValueError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
+        if max_seconds * self.info.frame_rate < 1:
+            raise ValueError(f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s")
+        if prompts is None:
+            return
+        if len(prompts) != len(texts):
+            raise ValueError(f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none")
+        for number, prompt in enumerate(prompts, start=1):
+            if len(prompt) and not 0 <= int(np.min(prompt)) <= int(np.max(prompt)) < self.info.codebook_size:
+                raise ValueError(
+                    f"prompt {number} has tokens outside [0, {self.info.codebook_size - 1}] of {self.info.name}; "
+                    "extract it with the tokenizer the model was trained on"
+                )
+
+
+def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "cpu") -> TextToSemanticGenerator:
+    """The trained model of an experiment directory, with everything it needs to speak."""
+    expdir = Path(expdir)
+    config = read_config(expdir)
+    missing = [name for name in ("model", "text", "semantic", "pace") if name not in config]
+    if missing:
+        raise ValueError(
+            f"{expdir / 'config.yaml'}: no section {missing[0]!r}, so this is no text-to-semantic experiment; "
+            "name the directory that train_text_to_semantic wrote"
+        )
+    settings = {**config["model"], "aligned_layers": tuple(config["model"].get("aligned_layers", ()))}
+    model_config, text = TextToSemanticConfig(**settings), TextConfig(**config["text"])
+    info = TokenizerInfo.from_dict(config["semantic"], str(expdir / "config.yaml"))
+    tokenizer = load_text_tokenizer(text, expdir)
+    encoder_dir = expdir / ENCODER_DIR
+    model = build_text_to_semantic(
+        model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=info.codebook_size,
+        encoder_dir=encoder_dir if encoder_dir.is_dir() else None,
+    )  # fmt: skip
+    load_weights(expdir, model)
+    return TextToSemanticGenerator(model.to(device), tokenizer, info, Pace(**config["pace"]))
+
+
+def load_text_tokenizer(text: TextConfig, expdir: str | Path) -> TextTokenizer:
+    """The text tokenizer of an experiment."""
+    if text.tokenizer == "bytes":
+        return ByteTokenizer(lowercase=text.lowercase)
+    return SentencePieceTokenizer(Path(expdir) / SENTENCEPIECE_FILE, lowercase=text.lowercase)

@@ -1,0 +1,87 @@
+"""How well a text-to-semantic model reads by itself, in tokens: teacher-forced figures do not show lost words."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.data_dir import read_table
+from soundstorm.decoding.autoregressive import load_text_to_semantic
+
+logger = logging.getLogger(__name__)
+REPORT_FILE = "free_running.json"
+
+
+def deduplicate(tokens: np.ndarray) -> np.ndarray:
+    """Tokens ``(T,)`` without repetitions in a row: what is said, not how slowly."""
+    tokens = np.asarray(tokens)
+    return tokens[np.flatnonzero(np.diff(tokens, prepend=-1))]
+
+
+def edit_distance(first: np.ndarray, second: np.ndarray) -> int:
+    """Fewest insertions, deletions and substitutions that turn ``first`` ``(T1,)`` into ``second`` ``(T2,)``."""
+    places = np.arange(len(second) + 1)
+    row = places.copy()
+    for token in first:
+        best = np.minimum(row[1:] + 1, row[:-1] + (second != token))
+        best = np.concatenate([[row[0] + 1], best])
+        # An insertion follows the best cell to the left: a running minimum once each place's own cost is taken off.
+        row = np.minimum.accumulate(best - places) + places
+    return int(row[-1])
+
+
+def report_free_running(
+    expdir: str | Path,
+    data_dir: str | Path,
+    *,
+    num_utterances: int = 40,
+    settings: tuple[tuple[float, int], ...] = ((0.0, 0), (0.7, 10), (0.9, 125)),
+    seed: int = 0,
+) -> dict:
+    """Read some of a data directory's texts with several (temperature, top_k) and write ``free_running.json``.
+
+    Edit distances are between sequences without repetitions, in shares of the reference's length. Another voice
+    pronounces with somewhat other tokens, so the distance of two voices reading the same is not zero either.
+
+    Args:
+        expdir: the trained experiment.
+        data_dir: with ``text`` and ``semantic.scp``.
+        num_utterances: texts to read, evenly spread over the directory.
+        settings: temperatures (0 greedy) with their top_k.
+        seed: of the sampling.
+
+    Returns:
+        The report; the one already written, if there is one.
+    """
+    path = Path(expdir) / REPORT_FILE
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    reader = load_text_to_semantic(expdir)
+    archive = TokenArchive(Path(data_dir) / "semantic.scp")
+    reader.info.check_same(archive.info, str(expdir), str(archive.scp))
+    texts = {utt: text for utt, text in read_table(Path(data_dir) / "text").items() if utt in archive}
+    chosen = [list(texts)[i] for i in np.unique(np.linspace(0, len(texts) - 1, num_utterances).astype(int))]
+    references = [archive[utt].astype(np.int64) for utt in chosen]
+    rows = []
+    for temperature, top_k in settings:
+        results = reader.generate(
+            [texts[utt] for utt in chosen], temperature=temperature, top_k=top_k,
+            generator=torch.Generator().manual_seed(seed),
+        )  # fmt: skip
+        pairs = [(deduplicate(ref), deduplicate(hyp)) for ref, hyp in zip(references, results)]
+        errors = sum(edit_distance(ref, hyp) for ref, hyp in pairs) / sum(len(ref) for ref, _ in pairs)
+        length = sum(map(len, results)) / sum(map(len, references))
+        rows.append({"temperature": temperature, "top_k": top_k, "token_errors": errors, "length_ratio": length})
+        logger.info(
+            "reading %d texts, temperature %g, top-k %d: %.1f %% token errors, %.2f times the length",
+            len(chosen), temperature, top_k, 100 * errors, length,
+        )  # fmt: skip
+    report = {"data": str(data_dir), "utterances": len(chosen), "results": rows}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return report

@@ -1,0 +1,108 @@
+"""Settings of the text-to-semantic model. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass, field
+
+SCRATCH = "scratch"
+
+
+def _f(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class TextToSemanticConfig:
+    """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm section 5 uses it)."""
+
+    encoder: str = _f(SCRATCH, "scratch, or a published T5/ByT5: hub name or local directory (paper: google/byt5-large)")
+    freeze_encoder: bool = _f(False, "train the decoder only, as the paper does with a published encoder")
+    encoder_layers: int = _f(4, "Transformer blocks of an encoder from scratch")
+    encoder_dim: int = _f(256, "width of an encoder from scratch")
+    encoder_heads: int = _f(4, "attention heads of an encoder from scratch")
+    encoder_ffn_dim: int = _f(768, "inner width of its feed-forward parts")
+    encoder_convolutions: int = _f(0, "convolutions of width 5 before those blocks: spelling is mostly local")
+    decoder_layers: int = _f(4, "decoder blocks")
+    decoder_dim: int = _f(256, "decoder width")
+    decoder_heads: int = _f(4, "decoder attention heads")
+    head_dim: int = _f(64, "width of an attention head")
+    decoder_ffn_dim: int = _f(768, "inner width of the decoder's feed-forward parts")
+    dropout: float = _f(0.1, "dropout in both halves")
+    aligned_layers: tuple[int, ...] = _f((), "decoder blocks with a head that the alignment loss trains; 0 is the first")
+
+    def __post_init__(self):
+        for name in ("encoder_layers", "encoder_dim", "encoder_heads", "encoder_ffn_dim", "decoder_layers",
+                     "decoder_dim", "decoder_heads", "head_dim", "decoder_ffn_dim"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+        if self.head_dim % 2:
+            raise ValueError(f"model.head_dim is {self.head_dim}, expected an even number (rotary positions)")
+        if self.encoder_convolutions < 0:
+            raise ValueError(f"model.encoder_convolutions is {self.encoder_convolutions}, expected 0 or more")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+        for layer in self.aligned_layers:
+            if not 0 <= layer < self.decoder_layers:
+                raise ValueError(
+                    f"model.aligned_layers names block {layer}, expected 0 to {self.decoder_layers - 1} "
+                    "(model.decoder_layers)"
+                )
+        if self.freeze_encoder and self.encoder == SCRATCH:
+            raise ValueError("model.freeze_encoder needs a published encoder in model.encoder, got 'scratch'")
+
+    @classmethod
+    def paper(cls) -> "TextToSemanticConfig":
+        """ByT5-large's shape, encoder frozen: 36 + 12 layers, width 1536, 1.2B parameters (SoundStorm section 5)."""
+        return cls(
+            encoder="google/byt5-large", freeze_encoder=True, decoder_layers=12, decoder_dim=1536, decoder_heads=16,
+            head_dim=64, decoder_ffn_dim=3840, aligned_layers=(),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How transcripts become numbers."""
+
+    tokenizer: str = _f("bytes", "bytes (ByT5's numbering) or sentencepiece")
+    lowercase: bool = _f(True, "capitals are not heard")
+    sentencepiece_vocab_size: int = _f(500, "pieces to learn from the training text")
+    sentencepiece_model: str = _f("", "an existing model instead, e.g. a published T5's spiece.model")
+
+    def __post_init__(self):
+        if self.tokenizer not in ("bytes", "sentencepiece"):
+            raise ValueError(f"text.tokenizer is {self.tokenizer!r}, expected bytes or sentencepiece")
+
+
+@dataclass(frozen=True)
+class TextDataConfig:
+    """What a training example is."""
+
+    min_seconds: float = _f(0.2, "shorter utterances are left out")
+    max_seconds: float = _f(30.0, "longer utterances are left out (paper: 30 s chunks)")
+    join_probability: float = _f(0.0, "share of examples with a second utterance of the same speaker appended")
+    token_dropout: float = _f(0.0, "largest share of previous tokens hidden from the decoder; each example draws its own")
+    token_noise: float = _f(0.0, "largest share of previous tokens replaced by other tokens of the utterance")
+    noise_span: float = _f(1.0, "mean length of hidden or replaced stretches, in frames")
+
+    def __post_init__(self):
+        for name in ("join_probability", "token_dropout", "token_noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"data.{name} is {getattr(self, name)}, expected a number in [0, 1]")
+        if self.noise_span < 1:
+            raise ValueError(f"data.noise_span is {self.noise_span}, expected at least 1 frame")
+        if not 0 <= self.min_seconds < self.max_seconds:
+            raise ValueError(f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})")
+
+
+@dataclass(frozen=True)
+class TextLossConfig:
+    """What the model is trained for."""
+
+    label_smoothing: float = _f(0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)")
+    alignment_weight: float = _f(0.0, "weight of the monotonic alignment loss on model.aligned_layers; 0 for none")
+    alignment_prior: float = _f(0.3, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none")
+
+    def __post_init__(self):
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"loss.label_smoothing is {self.label_smoothing}, expected a number in [0, 1)")
+        for name in ("alignment_weight", "alignment_prior"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")

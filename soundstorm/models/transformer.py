@@ -1,0 +1,194 @@
+"""Encoder and decoder blocks: pre-norm, rotary positions, gated feed-forward, scaled-dot-product attention."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def rotate(x: Tensor, positions: Tensor) -> Tensor:
+    """Rotary position embedding (RoFormer, equation 34): a dot product then depends on the distance only.
+
+    Args:
+        x: queries or keys ``(B, heads, T, head_dim)``.
+        positions: frame numbers ``(T,)``.
+    """
+    half = x.shape[-1] // 2
+    rates = torch.exp(torch.arange(half, device=x.device) * (-math.log(10000.0) / half))
+    angles = positions[:, None].float() * rates
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def sinusoids(length: int, dim: int, device: torch.device | None = None) -> Tensor:
+    """Fixed position vectors ``(length, dim)`` (Attention is all you need, section 3.5)."""
+    half = (dim + 1) // 2
+    rates = torch.exp(torch.arange(half, device=device) * (-math.log(10000.0) / half))
+    angles = torch.arange(length, device=device)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)[:, :dim]
+
+
+class GatedFeedForward(nn.Module):
+    """T5 v1.1's feed-forward: one half of the inner layer gates the other."""
+
+    def __init__(self, dim: int, inner: int, dropout: float):
+        super().__init__()
+        self.enter = nn.Linear(dim, 2 * inner, bias=False)
+        self.leave = nn.Linear(inner, dim, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.enter(x).chunk(2, dim=-1)
+        return self.leave(self.dropout(F.gelu(gate, approximate="tanh") * value))
+
+
+@dataclass
+class KeyValues:
+    """Keys and values of earlier positions, ``(B, heads, capacity, head_dim)``, of which ``length`` are filled."""
+
+    keys: Tensor
+    values: Tensor
+    length: int = 0
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append ``(B, heads, n, head_dim)``; returns all keys and values so far."""
+        end = self.length + keys.shape[2]
+        if end > self.keys.shape[2]:  # grow by doubling: appending stays linear in the length
+            room = max(end, 2 * self.keys.shape[2])
+            self.keys, self.values = (_grown(old, room) for old in (self.keys, self.values))
+        self.keys[:, :, self.length : end] = keys
+        self.values[:, :, self.length : end] = values
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget all batch items but ``rows`` (indices)."""
+        self.keys, self.values = self.keys[rows], self.values[rows]
+
+
+def _grown(old: Tensor, room: int) -> Tensor:
+    new = old.new_zeros(*old.shape[:2], room, old.shape[3])
+    new[:, :, : old.shape[2]] = old
+    return new
+
+
+class SelfAttention(nn.Module):
+    """Attention within one sequence, with rotary positions."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, dropout: float):
+        super().__init__()
+        self.heads, self.head_dim, self.dropout = heads, head_dim, dropout
+        self.project = nn.Linear(dim, 3 * heads * head_dim, bias=False)
+        self.leave = nn.Linear(heads * head_dim, dim, bias=False)
+
+    def forward(self, x: Tensor, *, mask: Tensor | None = None, cache: KeyValues | None = None,
+                causal: bool = False) -> Tensor:  # fmt: skip
+        """
+        Args:
+            x: ``(B, T, D)``; with a cache, the new positions only.
+            mask: True where attending is allowed, broadcastable to ``(B, heads, T, T)``.
+            cache: earlier positions; extended in place.
+            causal: look at no later position.
+        """
+        batch, length, _ = x.shape
+        queries, keys, values = (
+            part.view(batch, length, self.heads, self.head_dim).transpose(1, 2) for part in self.project(x).chunk(3, -1)
+        )
+        start = 0 if cache is None else cache.length
+        positions = torch.arange(start, start + length, device=x.device)
+        queries, keys = rotate(queries, positions), rotate(keys, positions)
+        if cache is not None:
+            keys, values = cache.extend(keys, values)
+            if causal and start and length > 1:
+                mask = torch.ones(length, start + length, dtype=torch.bool, device=x.device).tril(start)
+            causal = causal and start == 0 and length > 1
+        out = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal, dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.leave(out.transpose(1, 2).reshape(batch, length, -1))
+
+    def empty_cache(self, batch: int, like: Tensor, capacity: int = 64) -> KeyValues:
+        """A cache without any position yet; ``like`` gives device and number format."""
+        keys, values = like.new_zeros(2, batch, self.heads, capacity, self.head_dim).unbind(0)
+        return KeyValues(keys, values)
+
+
+class CrossAttention(nn.Module):
+    """Attention to a memory, whose keys and values are computed once."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, dropout: float):
+        super().__init__()
+        self.heads, self.head_dim, self.dropout = heads, head_dim, dropout
+        self.query = nn.Linear(dim, heads * head_dim, bias=False)
+        self.project = nn.Linear(dim, 2 * heads * head_dim, bias=False)
+        self.leave = nn.Linear(heads * head_dim, dim, bias=False)
+
+    def read(self, memory: Tensor) -> KeyValues:
+        """Keys and values ``(B, heads, L, head_dim)`` of a memory ``(B, L, D)``."""
+        batch, length, _ = memory.shape
+        keys, values = (
+            part.view(batch, length, self.heads, self.head_dim).transpose(1, 2)
+            for part in self.project(memory).chunk(2, -1)
+        )
+        return KeyValues(keys, values, length)
+
+    def forward(self, x: Tensor, memory: KeyValues, *, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            x: ``(B, T, D)``.
+            memory: from :meth:`read`.
+            mask: True at existing memory positions, ``(B, 1, 1, L)``.
+
+        Returns:
+            The result ``(B, T, D)`` and the first head's scores before the softmax ``(B, T, L)``.
+        """
+        batch, length, _ = x.shape
+        queries = self.query(x).view(batch, length, self.heads, self.head_dim).transpose(1, 2)
+        out = F.scaled_dot_product_attention(
+            queries, memory.keys, memory.values, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
+        scores = queries[:, 0] @ memory.keys[:, 0].transpose(1, 2) / math.sqrt(self.head_dim)
+        return self.leave(out.transpose(1, 2).reshape(batch, length, -1)), scores
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention in both directions, then feed-forward."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, ffn_dim: int, dropout: float):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(dim, bias=False)
+        self.attention = SelfAttention(dim, heads, head_dim, dropout)
+        self.feed_norm = nn.LayerNorm(dim, bias=False)
+        self.feed = GatedFeedForward(dim, ffn_dim, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``x`` ``(B, L, D)``; ``mask`` True at existing positions ``(B, 1, 1, L)``."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask))
+        return x + self.dropout(self.feed(self.feed_norm(x)))
+
+
+class DecoderBlock(nn.Module):
+    """Causal self-attention, attention to the text, feed-forward."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, ffn_dim: int, dropout: float):
+        super().__init__()
+        self.self_norm = nn.LayerNorm(dim, bias=False)
+        self.self_attention = SelfAttention(dim, heads, head_dim, dropout)
+        self.cross_norm = nn.LayerNorm(dim, bias=False)
+        self.cross_attention = CrossAttention(dim, heads, head_dim, dropout)
+        self.feed_norm = nn.LayerNorm(dim, bias=False)
+        self.feed = GatedFeedForward(dim, ffn_dim, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, memory: KeyValues, *, mask: Tensor, cache: KeyValues | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """New frames ``(B, T, D)`` to their states and the first cross-attention head's scores ``(B, T, L)``."""
+        x = x + self.dropout(self.self_attention(self.self_norm(x), cache=cache, causal=True))
+        seen, scores = self.cross_attention(self.cross_norm(x), memory, mask=mask)
+        x = x + self.dropout(seen)
+        return x + self.dropout(self.feed(self.feed_norm(x))), scores

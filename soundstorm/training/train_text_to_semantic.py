@@ -1,0 +1,103 @@
+"""Training of the text-to-semantic model, from data directories to an experiment directory."""
+
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.data_dir import read_table
+from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer, train_sentencepiece
+from soundstorm.data.text_semantic_dataset import TextSemanticDataset
+from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
+from soundstorm.models.text_to_semantic_config import (
+    TextConfig,
+    TextDataConfig,
+    TextLossConfig,
+    TextToSemanticConfig,
+)
+from soundstorm.training.config import TrainerConfig
+from soundstorm.training.experiment import is_finished, start_experiment
+from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+from soundstorm.training.trainer import train
+
+logger = logging.getLogger(__name__)
+SENTENCEPIECE_FILE = "text.model"  # in the experiment directory, as is
+ENCODER_DIR = "encoder"  # with the shape (config.json) of a published encoder
+
+
+def train_text_to_semantic(
+    train_data: str | Path,
+    valid_data: str | Path,
+    *,
+    expdir: str | Path,
+    model_config: TextToSemanticConfig,
+    text_config: TextConfig,
+    data_config: TextDataConfig,
+    loss_config: TextLossConfig,
+    trainer_config: TrainerConfig,
+    command: list[str],
+) -> None:
+    """Train, or go on training, or do nothing where training is finished.
+
+    Args:
+        train_data: a data directory with ``text`` and ``semantic.scp``.
+        valid_data: the same, to watch the training.
+        expdir: the experiment directory to write.
+        model_config, text_config, data_config, loss_config, trainer_config: the settings.
+        command: the command line, kept for people.
+    """
+    expdir = Path(expdir)
+    if is_finished(expdir):
+        logger.info("%s: training is finished; nothing to do", expdir)
+        return
+    tokenizer = prepare_text_tokenizer(text_config, train_data, expdir)
+    # Validation is teacher forcing on clean tokens, of utterances as they are.
+    lengths = {"min_seconds": data_config.min_seconds, "max_seconds": data_config.max_seconds}
+    train_set = TextSemanticDataset(train_data, tokenizer, **asdict(data_config))
+    valid_set = TextSemanticDataset(valid_data, tokenizer, **lengths)
+    train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
+    slowest, fastest = train_set.pace()
+    torch.manual_seed(trainer_config.seed)
+    model = build_text_to_semantic(
+        model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=train_set.info.codebook_size
+    )
+    start_experiment(
+        expdir,
+        {
+            "model": model_config, "text": text_config, "data": data_config, "loss": loss_config,
+            "training": trainer_config, "semantic": train_set.info, "pace": {"slowest": slowest, "fastest": fastest},
+        },
+        command,
+    )  # fmt: skip
+    if isinstance(model.encoder, T5Encoder):
+        model.encoder.network.config.save_pretrained(str(expdir / ENCODER_DIR))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    logger.info(
+        "%d utterances, %.1f min, %.1fM trained parameters",
+        len(train_set), float(np.sum(train_set.durations)) / 60, trained / 1e6,
+    )  # fmt: skip
+    step = TextToSemanticStep(model, loss_config, aligned_layers=model_config.aligned_layers)
+    train(step, train_set, valid_set, trainer_config, expdir)
+
+
+def prepare_text_tokenizer(config: TextConfig, train_data: str | Path, expdir: Path) -> TextTokenizer:
+    """The text tokenizer; a SentencePiece model is trained or copied into the experiment directory first."""
+    if config.tokenizer == "bytes":
+        return ByteTokenizer(lowercase=config.lowercase)
+    model_file = expdir / SENTENCEPIECE_FILE
+    if model_file.is_file():
+        return SentencePieceTokenizer(model_file, lowercase=config.lowercase)
+    if config.sentencepiece_model:
+        SentencePieceTokenizer(config.sentencepiece_model)  # refuses what is none
+        expdir.mkdir(parents=True, exist_ok=True)
+        temporary = model_file.with_suffix(".tmp")
+        shutil.copyfile(config.sentencepiece_model, temporary)
+        temporary.replace(model_file)
+        return SentencePieceTokenizer(model_file, lowercase=config.lowercase)
+    texts = read_table(Path(train_data) / "text").values()
+    return train_sentencepiece(
+        texts, model_file, vocab_size=config.sentencepiece_vocab_size, lowercase=config.lowercase
+    )
