@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-TURN_MARKER = "|"
+from soundstorm.data.text import TURN_MARKER, normalize_text
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class ErrorCount:
         return 100.0 * self.errors / self.length
 
 
-def normalize_text(text: str, *, turn_marker: str = TURN_MARKER) -> str:
+def scored_text(text: str, *, turn_marker: str = TURN_MARKER) -> str:
     """Lower case words separated by one space, with nothing a recogniser could not have heard.
 
     The turn marker between the speakers of a dialogue is not a word: it goes, and it parts the words
-    around it. Punctuation goes, except an apostrophe or a hyphen inside a word (the hyphen parts words).
+    around it. Punctuation goes, except an apostrophe inside a word; a hyphen parts words.
     """
     if turn_marker:
         text = text.replace(turn_marker, " ")
-    text = text.lower().replace("\u2019", "'").replace("-", " ")
+    text = normalize_text(text).replace("-", " ")
     kept = "".join(c for c in text if c.isalnum() or c.isspace() or c == "'" or _is_mark(c))
     words = (word.strip("'") for word in kept.split())
     return " ".join(word for word in words if word)
@@ -127,5 +127,5 @@ def _alignment(reference: list[str], hypothesis: list[str]) -> Iterator[tuple[st
 
 def read_references(texts: Mapping[str, str]) -> dict[str, str]:
     """Normalised references of the utterances that have words."""
-    normalized = {utt_id: normalize_text(text) for utt_id, text in texts.items()}
+    normalized = {utt_id: scored_text(text) for utt_id, text in texts.items()}
     return {utt_id: text for utt_id, text in normalized.items() if text}

@@ -1,0 +1,103 @@
+"""A character CTC recogniser on HuBERT: transformers' `HubertForCTC`, so that any tool loads the result."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from transformers import HubertForCTC, HubertModel
+
+BLANK = "<pad>"  # Wav2Vec2's tokenizer takes the padding token for the CTC blank
+UNKNOWN = "<unk>"
+WORD_BOUNDARY = "|"  # in the recogniser's alphabet; no relation to a dialogue's turn marker
+
+
+def build_vocabulary(texts: Iterable[str]) -> dict[str, int]:
+    """Number the blank, the word boundary and every character of normalised texts."""
+    characters = sorted({character for text in texts for character in text} - {" "})
+    if not characters:
+        raise ValueError(
+            "the training texts have no characters; a recogniser needs a transcribed data directory"
+        )
+    if WORD_BOUNDARY in characters:
+        raise ValueError(f"texts still have {WORD_BOUNDARY!r}: normalise them before making an alphabet")
+    return {token: i for i, token in enumerate([BLANK, WORD_BOUNDARY, *characters, UNKNOWN])}
+
+
+def encode_text(text: str, vocabulary: dict[str, int]) -> list[int]:
+    """Numbers of a normalised text's characters."""
+    unknown = vocabulary[UNKNOWN]
+    return [vocabulary.get(WORD_BOUNDARY if c == " " else c, unknown) for c in text]
+
+
+class CtcRecognizer(nn.Module):
+    """HuBERT and a linear layer over characters."""
+
+    def __init__(self, ctc: HubertForCTC):
+        super().__init__()
+        self.ctc = ctc
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames that the convolutions make of so many samples."""
+        return int(self.ctc.hubert._get_feat_extract_output_lengths(num_samples))
+
+    def forward(self, wavs: Tensor, lengths: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits over characters.
+
+        Args:
+            wavs: (B, S) padded with zeros.
+            lengths: (B,) samples of each.
+            mask: (B, T) True where a frame is hidden; training only.
+
+        Returns:
+            (B, T, number of characters)
+        """
+        attention_mask = torch.arange(wavs.shape[1], device=wavs.device) < lengths[:, None]
+        hidden = self.ctc.hubert(wavs, attention_mask=attention_mask.long(), mask_time_indices=mask)
+        return self.ctc.lm_head(self.ctc.dropout(hidden.last_hidden_state))
+
+
+def build_recognizer(
+    hubert: HubertModel,
+    vocabulary: dict[str, int],
+    *,
+    init: str = "hubert",
+    freeze_conv: bool = False,
+    num_layers: int | None = None,
+    dropout: float = 0.1,
+) -> CtcRecognizer:
+    """Put a character layer on a HuBERT.
+
+    Args:
+        hubert: Gives the architecture and, with `init="hubert"`, the weights.
+        vocabulary: Of `build_vocabulary`.
+        init: "hubert" or "random".
+        freeze_conv: Leave the convolutions over samples as they are.
+        num_layers: Use the first so many Transformer layers; all by default.
+        dropout: In the Transformer and before the character layer.
+    """
+    config = copy.deepcopy(hubert.config)
+    if num_layers is not None and not 0 < num_layers <= config.num_hidden_layers:
+        raise ValueError(
+            f"model.num_layers is {num_layers}, but the HuBERT has {config.num_hidden_layers} layers; "
+            f"choose 1 to {config.num_hidden_layers} or none"
+        )
+    config.num_hidden_layers = num_layers or config.num_hidden_layers
+    config.vocab_size = len(vocabulary)
+    config.pad_token_id = vocabulary[BLANK]
+    config.bos_token_id = config.eos_token_id = None
+    config.hidden_dropout = config.attention_dropout = config.final_dropout = dropout
+    config.layerdrop = 0.0
+    # Masks come with the batch; transformers draws none, but makes a mask embedding only for a probability.
+    config.apply_spec_augment = True
+    config.mask_time_prob, config.mask_feature_prob = 0.05, 0.0
+    ctc = HubertForCTC(config)
+    if init == "hubert":
+        new = ctc.hubert.state_dict()  # a HuBERT saved without mask embedding keeps the new one
+        weights = hubert.state_dict()
+        ctc.hubert.load_state_dict({name: weights.get(name, value) for name, value in new.items()})
+    if freeze_conv:
+        ctc.freeze_feature_encoder()
+    return CtcRecognizer(ctc)

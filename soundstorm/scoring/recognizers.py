@@ -1,0 +1,216 @@
+"""Recognisers by name: transformers (hub or local directory), ESPnet's model zoo, pocketsphinx."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from soundstorm.scoring.intelligibility import Recognizer, Transcript, scored_text
+
+logger = logging.getLogger(__name__)
+
+
+def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None = None) -> Recognizer:
+    """Load what `name` says.
+
+    Args:
+        name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo;
+            anything else is a transformers model in a local directory or on the hub, CTC or encoder-decoder.
+        device: For torch models.
+        bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
+            general English one it brings.
+    """
+    if name == "pocketsphinx":
+        return PocketsphinxRecognizer(bigram_text)
+    if name.startswith("espnet:"):
+        return EspnetRecognizer(name.removeprefix("espnet:"), device)
+    return _load_transformers(name, device)
+
+
+def _load_transformers(name: str, device: str) -> Recognizer:
+    from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
+
+    if name.startswith((".", "/")) or Path(name).is_dir() or name.count("/") > 1:
+        if not (Path(name) / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{name}: no transformers model there (config.json is missing); train it first"
+            )
+    config = AutoConfig.from_pretrained(name)
+    processor = AutoProcessor.from_pretrained(name)
+    is_ctc = any(architecture.endswith("ForCTC") for architecture in config.architectures or ())
+    kind = AutoModelForCTC if is_ctc else AutoModelForSpeechSeq2Seq
+    model = kind.from_pretrained(name, use_safetensors=True).to(device).eval()
+    return (CtcModel if is_ctc else Seq2SeqModel)(name, model, processor)
+
+
+class CtcModel:
+    """Greedy reading of a transformers CTC model. No lexicon and no language model helps it."""
+
+    def __init__(self, name: str, model, processor):
+        self.name = name
+        self.sample_rate = processor.feature_extractor.sampling_rate
+        self._model, self._processor = model, processor
+
+    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
+        """One recording at a time: padding would change the result of models without attention mask."""
+        return [self._transcribe(wav) for wav in wavs]
+
+    def _transcribe(self, wav: np.ndarray) -> Transcript:
+        import torch
+
+        inputs = self._processor(wav, sampling_rate=self.sample_rate, return_tensors="pt")
+        with torch.inference_mode():
+            logits = self._model(**inputs.to(self._model.device)).logits[0]
+        unknown = self._processor.tokenizer.unk_token or "<unk>"
+        decoded = self._processor.tokenizer.decode(logits.argmax(dim=-1).cpu(), output_word_offsets=True)
+        seconds = len(wav) / self.sample_rate / len(logits)
+        # Keep text and times together: what is no word for scoring must not leave a time behind.
+        words = [(word, entry["start_offset"] * seconds) for entry in decoded.word_offsets
+                 for word in scored_text(entry["word"].replace(unknown, " ")).split()]  # fmt: skip
+        return Transcript(" ".join(word for word, _ in words), tuple(start for _, start in words))
+
+
+class Seq2SeqModel:
+    """Greedy reading of a transformers encoder-decoder, such as Whisper."""
+
+    def __init__(self, name: str, model, processor):
+        self.name = name
+        self.sample_rate = processor.feature_extractor.sampling_rate
+        self._model, self._processor = model, processor
+
+    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
+        """Transcribe recordings one by one."""
+        import torch
+
+        transcripts = []
+        for wav in wavs:
+            inputs = self._processor(wav, sampling_rate=self.sample_rate, return_tensors="pt")
+            with torch.inference_mode():
+                tokens = self._model.generate(**inputs.to(self._model.device))
+            text = self._processor.batch_decode(tokens, skip_special_tokens=True)[0]
+            transcripts.append(Transcript(scored_text(text)))
+        return transcripts
+
+
+class EspnetRecognizer:
+    """A model of ESPnet's zoo."""
+
+    sample_rate = 16000
+
+    def __init__(self, name: str, device: str):
+        try:
+            from espnet2.bin.asr_inference import Speech2Text
+
+            self._recognizer = Speech2Text.from_pretrained(name, device=device)
+        except ImportError as error:
+            raise ValueError(
+                f"espnet:{name} needs espnet and its model zoo ({error}); "
+                f"run tools/install.sh, then: pip install espnet_model_zoo"
+            ) from error
+        self.name = f"espnet:{name}"
+
+    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
+        """Transcribe recordings one by one."""
+        return [Transcript(scored_text(self._recognizer(wav)[0][0] or "")) for wav in wavs]
+
+
+class PocketsphinxRecognizer:
+    """The acoustic model inside the pocketsphinx package: independent of everything trained here.
+
+    It is made for human speech; most eSpeak voices it does not understand.
+    """
+
+    name = "pocketsphinx"
+    sample_rate = 16000
+
+    def __init__(self, bigram_text: str | None = None):
+        try:
+            import pocketsphinx
+        except ImportError as error:
+            raise ValueError(
+                "the recogniser pocketsphinx is not installed; run: pip install pocketsphinx"
+            ) from error
+        if bigram_text is None:
+            self._decoder = pocketsphinx.Decoder(loglevel="FATAL")
+            return
+        self.name = "pocketsphinx, bigrams of the training text"
+        dictionary = Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
+        known = {
+            line.split(maxsplit=1)[0] for line in dictionary.read_text(encoding="utf-8").splitlines() if line
+        }
+        lines = Path(bigram_text).read_text(encoding="utf-8").splitlines()
+        sentences = [scored_text(line.partition(" ")[2]).split() for line in lines]
+        unknown = {word for sentence in sentences for word in sentence} - known
+        if unknown:
+            logger.warning(
+                "pocketsphinx cannot pronounce %d words, e.g. %s", len(unknown), sorted(unknown)[:5]
+            )
+        with tempfile.NamedTemporaryFile("w", suffix=".arpa", encoding="utf-8") as arpa:
+            arpa.write(bigram_arpa([[w for w in sentence if w in known] for sentence in sentences]))
+            arpa.flush()
+            self._decoder = pocketsphinx.Decoder(lm=arpa.name, dict=str(dictionary), loglevel="FATAL")
+
+    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
+        """Transcribe recordings one by one."""
+        return [self._transcribe(wav) for wav in wavs]
+
+    def _transcribe(self, wav: np.ndarray) -> Transcript:
+        self._decoder.start_utt()
+        samples = np.clip(wav * 32767.0, -32768, 32767).astype("<i2")
+        self._decoder.process_raw(samples.tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        if self._decoder.hyp() is None:
+            return Transcript("", ())
+        seconds = 1.0 / self._decoder.config["frate"]
+        words = [
+            (word, segment.start_frame * seconds)
+            for segment in self._decoder.seg()
+            # fillers are <s>, <sil>, [NOISE]; an alternative pronunciation is word(2)
+            if not segment.word.startswith(("<", "[", "+"))
+            for word in scored_text(segment.word.partition("(")[0]).split()
+        ]
+        return Transcript(" ".join(word for word, _ in words), tuple(start for _, start in words))
+
+
+def bigram_arpa(sentences: Sequence[Sequence[str]]) -> str:
+    """A closed-vocabulary bigram language model with absolute discounting, in ARPA format.
+
+    Args:
+        sentences: Words of each.
+    """
+    discount = 0.5
+    counts: dict[str, dict[str, int]] = {}
+    for sentence in sentences:
+        if sentence:
+            for first, second in zip(["<s>", *sentence], [*sentence, "</s>"]):
+                row = counts.setdefault(first, {})
+                row[second] = row.get(second, 0) + 1
+    if not counts:
+        raise ValueError(
+            "a language model needs at least one sentence of words that can be pronounced, got none"
+        )
+    unigrams: dict[str, int] = {}
+    for row in counts.values():
+        for word, count in row.items():
+            unigrams[word] = unigrams.get(word, 0) + count
+    total = sum(unigrams.values())
+    lines = []
+    for word in sorted(unigrams | {"<s>": 0}):
+        row = counts.get(word, {})
+        # What discounting leaves goes to unigrams of words that were not seen after this one.
+        unseen = 1.0 - sum(unigrams[follower] for follower in row) / total
+        left = discount * len(row) / sum(row.values()) if row else 1.0
+        backoff = np.log10(max(left / unseen, 1e-9)) if row and unseen > 0 else 0.0
+        probability = np.log10(unigrams[word] / total) if word in unigrams else -99.0
+        lines.append(f"{probability:.5f} {word} {backoff:.5f}")
+    bigrams = [
+        f"{np.log10((count - discount) / sum(row.values())):.5f} {first} {second}"
+        for first, row in sorted(counts.items())
+        for second, count in sorted(row.items())
+    ]
+    header = ["\\data\\", f"ngram 1={len(lines)}", f"ngram 2={len(bigrams)}", "", "\\1-grams:"]
+    return "\n".join([*header, *lines, "", "\\2-grams:", *bigrams, "", "\\end\\", ""])
