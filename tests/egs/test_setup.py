@@ -1,0 +1,147 @@
+"""A new recipe by egs/TEMPLATE/setup.sh, and egs/TEMPLATE/README.md followed to the letter."""
+
+import re
+
+import numpy as np
+import pytest
+import soundfile
+
+SPEAKERS = ("anna", "bert", "carl", "dora")
+BLOCK = re.compile(r"^```(\w+) (run|file)=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def write_corpus(directory, sample_rate=16000):
+    """The corpus that the README describes: FLAC files in speakers' folders and one table of transcripts."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for speaker in SPEAKERS:
+        (directory / speaker).mkdir(parents=True)
+        for number in (2, 1):
+            wav = rng.uniform(-0.1, 0.1, int(sample_rate * (1 + 0.25 * number)))
+            soundfile.write(directory / speaker / f"chapter{number}.flac", wav, sample_rate)
+            lines.append(f"{speaker}\tchapter{number}\tThe sea says {speaker}\n")
+    (directory / "transcripts.tsv").write_text("".join(lines))
+
+
+def readme_blocks(checkout):
+    """The README's blocks that say how they are used: (language, use, where, text)."""
+    text = (checkout.root / "egs/TEMPLATE/README.md").read_text(encoding="utf-8")
+    return [match.groups() for match in BLOCK.finditer(text)]
+
+
+def test_setup_copies_what_users_edit_and_links_the_rest(checkout):
+    done = checkout.run(["egs/TEMPLATE/setup.sh", "egs/foo"])
+    assert done.returncode == 0, done.stderr
+    recipe = checkout.root / "egs/foo"
+    links = {path.name for path in recipe.iterdir() if path.is_symlink()}
+    files = {path.name for path in recipe.iterdir() if not path.is_symlink()}
+    assert links == {"soundstorm.sh", "path.sh", "utils"}
+    assert files == {"cmd.sh", "conf", "local", "run.sh"}
+    assert all((recipe / name).exists() for name in links)
+    assert not [path for path in (recipe / "conf").rglob("*") if path.is_symlink()]
+
+
+def test_setup_refuses_a_recipe_that_exists(checkout):
+    done = checkout.run(["egs/TEMPLATE/setup.sh", "egs/mini"])
+    assert done.returncode == 1
+    assert "egs/mini is there already" in done.stderr
+
+
+def test_setup_refuses_another_place_than_beside_the_template(checkout, tmp_path):
+    done = checkout.run(["egs/TEMPLATE/setup.sh", str(tmp_path / "elsewhere/foo")])
+    assert done.returncode == 1
+    assert "is not beside TEMPLATE" in done.stderr
+
+
+def test_the_untouched_recipe_says_what_to_write(checkout):
+    checkout.run(["egs/TEMPLATE/setup.sh", "egs/foo"])
+    done = checkout.run(
+        ["./run.sh", "--stop-stage", "0", "--local-data-opts", f"--corpus {checkout.root}"], cwd="egs/foo"
+    )
+    assert done.returncode != 0
+    assert "is not written yet; egs/TEMPLATE/README.md shows how" in done.stderr
+
+
+@pytest.mark.parametrize("recipe", ["TEMPLATE", "mini"])
+def test_help_lists_every_option_with_its_default(checkout, recipe):
+    script = checkout.root / "egs/TEMPLATE/soundstorm.sh"
+    options = script.read_text(encoding="utf-8").split("# --- options\n")[1].split("# --- end of options")[0]
+    names = re.findall(r"^(\w+)=", options, re.MULTILINE)
+    assert len(names) > 40
+    if recipe == "TEMPLATE":
+        checkout.run(["egs/TEMPLATE/setup.sh", "egs/foo"])
+        recipe = "foo"
+    shown = checkout.run(["./run.sh", "--help"], cwd=f"egs/{recipe}")
+    assert shown.returncode == 0, shown.stderr
+    for name in names:
+        option = name.replace("_", "-")
+        assert re.search(rf'^  --{option} .*\(default: ".*"\)$', shown.stdout, re.MULTILINE), name
+
+
+def test_help_shows_the_defaults_of_the_recipe(checkout):
+    shown = checkout.run(["./run.sh", "--help"], cwd="egs/mini")
+    assert re.search(r'--hubert .*\(default: "pretrain"\)', shown.stdout)
+
+
+def test_a_misspelt_option_is_named(checkout):
+    done = checkout.run(["./run.sh", "--train-sett", "x"], cwd="egs/mini")
+    assert done.returncode == 1
+    assert "--train-sett" in done.stderr
+
+
+def test_a_stage_names_the_stage_it_needs(checkout):
+    done = checkout.run(["./run.sh", "--stage", "2", "--stop-stage", "2"], cwd="egs/mini")
+    assert done.returncode == 1
+    assert "data/train/utt2dur is missing, which stage 0 writes" in done.stderr
+    assert not (checkout.root / "egs/mini/exp").exists()
+
+
+def follow_readme(checkout, corpus):
+    """Runs and writes what the README says, in its order; returns the last command's result."""
+    recipe, done, used = "egs/readers", None, set()
+    for language, use, where, text in readme_blocks(checkout):
+        used.add((language, use))
+        if use == "file":
+            path = checkout.root / where
+            assert path.exists(), f"{where}: setup.sh should have made a skeleton"
+            path.write_text(text)
+        elif language == "bash":
+            cwd = "." if where == "root" else recipe
+            done = checkout.run(["bash", "-euo", "pipefail", "-c", text], cwd=cwd, CORPUS=str(corpus))
+            assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    assert used == {("bash", "run"), ("bash", "file"), ("python", "run")}
+    return done
+
+
+def test_the_readme_takes_a_corpus_through_stage_0(checkout, tmp_path):
+    write_corpus(tmp_path / "readers")
+    follow_readme(checkout, tmp_path / "readers")
+    data = checkout.root / "egs/readers/data"
+    assert (data / "train/spk2utt").read_text() == (
+        "anna anna-chapter1 anna-chapter2\nbert bert-chapter1 bert-chapter2\n"
+    )
+    assert (data / "dev/text").read_text().splitlines()[0] == "carl-chapter1 the sea says carl"
+    assert (data / "test/utt2dur").read_text().split() == ["dora-chapter1", "1.25", "dora-chapter2", "1.5"]
+
+
+def test_a_second_stage_0_changes_no_file(checkout, tmp_path):
+    write_corpus(tmp_path / "readers")
+    follow_readme(checkout, tmp_path / "readers")
+    recipe = checkout.root / "egs/readers"
+    before = {path: path.stat().st_mtime_ns for path in recipe.rglob("*")}
+    done = checkout.run(["./run.sh", "--stage", "0", "--stop-stage", "0"], cwd="egs/readers")
+    assert done.returncode == 0, done.stderr
+    assert "Stage 0: complete, nothing to do" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in recipe.rglob("*")} == before
+
+
+def test_the_readme_converts_a_corpus_of_another_rate(checkout, tmp_path):
+    write_corpus(tmp_path / "readers24", sample_rate=24000)
+    (snippet,) = [text for language, use, _, text in readme_blocks(checkout) if language == "python"]
+    target = tmp_path / "readers"
+    done = checkout.run(["python3", "-c", snippet, str(tmp_path / "readers24"), str(target)])
+    assert done.returncode == 0, done.stderr
+    (target / "transcripts.tsv").write_text((tmp_path / "readers24/transcripts.tsv").read_text())
+    info = soundfile.info(target / "anna/chapter1.flac")
+    assert (info.samplerate, info.frames) == (16000, 20000)
+    follow_readme(checkout, target)
