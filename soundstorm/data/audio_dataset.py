@@ -1,0 +1,73 @@
+"""Recordings, or random parts of them, as a dataset for the trainer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from soundstorm.data.audio import Utterances, num_samples
+from soundstorm.data.sampler import Draw
+
+CACHED_SECONDS = 4 * 3600.0  # about 0.9 GB at 16 kHz
+
+
+class AudioCropDataset:
+    """Gives one random part of an utterance per draw;
+
+    decoded audio is kept in memory up to ``CACHED_SECONDS``.
+    """
+
+    def __init__(self, utterances: Utterances, crop_seconds: float | None, *, cache: bool = True):
+        """
+        Args:
+            utterances: where the audio comes from.
+            crop_seconds: length of the parts; shorter utterances are given whole. None: always whole.
+            cache: keep what was read.
+        """
+        if crop_seconds is not None and crop_seconds <= 0:
+            raise ValueError(
+                f"crop_seconds is {crop_seconds}, expected more than 0 (or none for whole utterances)"
+            )
+        self.utterances = utterances
+        limit = np.inf if crop_seconds is None else crop_seconds
+        self.durations = np.minimum(utterances.durations, limit)  # of the parts, in seconds
+        self.crop = None if crop_seconds is None else num_samples(crop_seconds, utterances.sample_rate)
+        self._cache: dict[str, np.ndarray] = {}
+        self._room = CACHED_SECONDS * utterances.sample_rate if cache else 0.0  # samples
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, draw: Draw) -> dict:
+        """``wav`` float32 (S,), ``length`` S, ``utt_id``, and ``chance``: a number in [0, 1) of this visit.
+
+        The chance is for a choice the training step makes per example; taken here it depends on the draw
+        alone, not on how many processes share the batch.
+        """
+        rng = np.random.default_rng(draw.seed)
+        utt = self.utterances.ids[draw.index]
+        wav = self._read(utt)
+        if self.crop is not None and len(wav) > self.crop:
+            start = int(rng.integers(len(wav) - self.crop + 1))
+            wav = wav[start : start + self.crop]
+        return {"wav": wav, "length": len(wav), "utt_id": utt, "chance": rng.random()}
+
+    def _read(self, utt: str) -> np.ndarray:
+        if utt not in self._cache:
+            wav = self.utterances.read(utt)
+            if len(wav) > self._room:
+                return wav
+            self._room -= len(wav)
+            self._cache[utt] = wav
+        return self._cache[utt]
+
+    @staticmethod
+    def collate(items: list[dict]) -> dict[str, Tensor]:
+        """``wav`` (B, S) padded with zeros, ``length`` (B,), ``chance`` (B,)."""
+        return {
+            "wav": pad_sequence([torch.from_numpy(item["wav"]) for item in items], batch_first=True),
+            "length": torch.tensor([item["length"] for item in items]),
+            "chance": torch.tensor([item["chance"] for item in items], dtype=torch.float64),
+        }

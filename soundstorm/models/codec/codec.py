@@ -1,0 +1,121 @@
+"""A codec: encoder, residual quantizer, decoder. Both families are this one class with other parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from soundstorm.models.codec.config import CodecConfig
+from soundstorm.models.codec.istft_codec import SpectrumDecoder, SpectrumEncoder
+from soundstorm.models.codec.rvq import Quantized, ResidualVectorQuantizer
+from soundstorm.models.codec.soundstream import SEANetDecoder, SEANetEncoder
+
+
+@dataclass
+class CodecOutput:
+    """Outcome of a round trip."""
+
+    wav: Tensor  # (B, S), zero beyond each example's length
+    quantized: Quantized
+    frame_mask: Tensor  # (B, T), true for real frames
+
+
+class Codec(nn.Module):
+    """Audio to codes and back.
+
+    Audio of S samples has ``T = ceil(S / hop)`` frames: the last frame is completed with zeros so that no
+    audio is lost, and decoding gives ``T * hop`` samples. (HuBERT's ``floor`` at the same rate differs by one
+    frame at most.)
+    """
+
+    def __init__(
+        self, encoder: nn.Module, quantizer: ResidualVectorQuantizer, decoder: nn.Module, *, hop: int
+    ):
+        """
+        Args:
+            encoder: called with samples (B, T * hop) and a mask (B, T); gives latents (B, T, D).
+            quantizer: of those latents.
+            decoder: called with latents and mask; gives samples (B, T * hop).
+            hop: samples per frame.
+        """
+        super().__init__()
+        self.encoder, self.quantizer, self.decoder, self.hop = encoder, quantizer, decoder, hop
+
+    def forward(
+        self, wav: Tensor, lengths: Tensor | None = None, levels: Tensor | None = None
+    ) -> CodecOutput:
+        """Round trip, differentiable.
+
+        Args:
+            wav: (B, S).
+            lengths: (B,) samples of each example; all S by default.
+            levels: (B,) RVQ levels to keep of each example; all by default.
+        """
+        padded, mask = self._frames(wav, lengths)
+        quantized = self.quantizer(self.encoder(padded, mask), mask, levels)
+        decoded = self.decoder(quantized.latents, mask)[:, : wav.shape[1]]
+        if lengths is not None:
+            decoded = decoded * _mask(lengths, wav.shape[1])
+        return CodecOutput(decoded, quantized, mask)
+
+    def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Codes (B, T, Q) of ``wav`` (B, S);
+
+        of an example of n samples, the first ceil(n / hop) frames count.
+        """
+        padded, mask = self._frames(wav, lengths)
+        return self.quantizer(self.encoder(padded, mask), mask).codes
+
+    def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Samples (B, T * hop) of codes (B, T, Q); ``lengths`` (B,) in frames, zeros beyond."""
+        mask = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
+        if lengths is not None:
+            mask = _mask(lengths, codes.shape[1])
+        wav = self.decoder(self.quantizer.decode(codes), mask)
+        return wav * mask.repeat_interleave(self.hop, dim=1)
+
+    def _frames(self, wav: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Samples completed to whole frames, zero beyond each length, and the mask (B, T) of frames with
+        audio.
+        """
+        num_frames = -(-wav.shape[1] // self.hop)
+        padded = F.pad(wav, (0, num_frames * self.hop - wav.shape[1]))
+        if lengths is None:
+            return padded, torch.ones(len(wav), num_frames, dtype=torch.bool, device=wav.device)
+        padded = padded * _mask(lengths, padded.shape[1])
+        return padded, _mask(-(-lengths // self.hop), num_frames)
+
+
+def _mask(lengths: Tensor, size: int) -> Tensor:
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def build_codec(config: CodecConfig) -> Codec:
+    """The codec that a configuration describes, with fresh weights."""
+    if config.family == "istft":
+        sizes = {"n_fft": config.n_fft, "hop": config.hop, "width": config.width}
+        sizes |= {"expansion": config.expansion, "kernel_size": config.kernel_size}
+        encoder: nn.Module = SpectrumEncoder(num_blocks=config.encoder_blocks, **sizes)
+        decoder: nn.Module = SpectrumDecoder(num_blocks=config.decoder_blocks, **sizes)
+        dim = config.width
+    else:
+        sizes = {
+            "channels": config.channels,
+            "latent_dim": config.latent_dim,
+            "strides": tuple(config.strides),
+        }
+        encoder, decoder = SEANetEncoder(**sizes), SEANetDecoder(**sizes)
+        dim = config.latent_dim
+    quantizer = ResidualVectorQuantizer(
+        dim,
+        config.num_levels,
+        config.codebook_size,
+        code_dim=config.code_dim,
+        decay=config.codebook_decay,
+        dead_code_usage=config.dead_code_usage,
+        kmeans_iterations=config.kmeans_iterations,
+    )
+    return Codec(encoder, quantizer, decoder, hop=config.samples_per_frame)

@@ -1,0 +1,86 @@
+"""Losses of codec training (SoundStream, section III.E). Each is a mean per example, float32 inside."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def mel_filters(sample_rate: int, n_fft: int, num_bands: int) -> np.ndarray:
+    """Triangular filters (n_fft / 2 + 1, num_bands), evenly spaced on the HTK mel scale from 0 Hz to
+    Nyquist.
+    """
+    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
+    edges = 700 * (10 ** (np.linspace(0, top, num_bands + 2) / 2595) - 1)  # Hz
+    bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    # In a short window a low band may contain no bin at all; it then stays zero and adds nothing to the loss.
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+class MultiScaleMelLoss(nn.Module):
+    """Distance of mel spectrograms at several window lengths, hop a quarter of the window.
+
+    ``paper``: 64 bands at every scale s, L1 of magnitudes plus ``sqrt(s / 2)`` times the L2 norm of log
+    magnitudes, averaged over frames and bands. ``log``: L1 of log magnitudes, with as many bands as the
+    window can tell apart, averaged over scales; better behaved with few steps, because quiet parts count as
+    much as loud ones.
+    """
+
+    def __init__(self, sample_rate: int, windows: tuple[int, ...], style: str = "paper"):
+        super().__init__()
+        self.windows, self.style = windows, style
+        for size in windows:
+            bands = 64 if style == "paper" else max(5, min(128, size // 8))
+            self.register_buffer(f"window_{size}", torch.hann_window(size), persistent=False)
+            filters = torch.from_numpy(mel_filters(sample_rate, size, bands))
+            self.register_buffer(f"filters_{size}", filters, persistent=False)
+
+    def mel(self, wav: Tensor, size: int) -> Tensor:
+        """Mel magnitudes (B, bands, frames) of ``(B, S)`` samples."""
+        window = getattr(self, f"window_{size}")
+        spectra = torch.stft(wav, size, size // 4, window=window, pad_mode="constant", return_complex=True)
+        # The root of a sum with a floor, because the gradient of abs() has no limit at zero.
+        magnitude = (spectra.real.square() + spectra.imag.square() + 1e-9).sqrt()
+        return getattr(self, f"filters_{size}").T @ magnitude
+
+    def forward(self, decoded: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of ``decoded`` (B, S) against ``target`` (B, S)."""
+        with torch.autocast(decoded.device.type, enabled=False):
+            losses = [self._scale(decoded.float(), target.float(), size) for size in self.windows]
+        total = torch.stack(losses).sum()
+        return total if self.style == "paper" else total / len(losses)
+
+    def _scale(self, decoded: Tensor, target: Tensor, size: int) -> Tensor:
+        got = self.mel(decoded, size)
+        with torch.no_grad():
+            wanted = self.mel(target, size)
+        logs = got.clamp(min=1e-4).log() - wanted.clamp(min=1e-4).log()
+        if self.style == "log":
+            return logs.abs().mean()
+        norm = (logs.square().mean(1) + 1e-9).sqrt().mean()  # L2 over bands
+        return (got - wanted).abs().mean() + math.sqrt(size / 2) * norm
+
+
+def discriminator_hinge(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Hinge loss of the discriminators, mean over them and over time (equation 1)."""
+    losses = [F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for r, f in zip(real, fake)]
+    return torch.stack(losses).mean()
+
+
+def generator_hinge(fake: list[Tensor]) -> Tensor:
+    """Adversarial loss of the codec (equation 2)."""
+    return torch.stack([F.relu(1 - f.float()).mean() for f in fake]).mean()
+
+
+def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
+    """L1 between the discriminators' layers, mean over discriminators and layers (equation 3)."""
+    losses = [
+        (r.float().detach() - f.float()).abs().mean() for rs, fs in zip(real, fake) for r, f in zip(rs, fs)
+    ]
+    return torch.stack(losses).mean()

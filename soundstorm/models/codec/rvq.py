@@ -1,0 +1,212 @@
+"""Residual vector quantizer with codebooks learned by moving averages (SoundStream, section III.C).
+
+Everything here runs in float32 whatever the precision of the networks around it: a code is the outcome of a
+comparison, and a comparison of rounded numbers is another codec.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass
+class Quantized:
+    """Outcome of quantization."""
+
+    latents: Tensor  # (B, T, D), sum of the codes' vectors; gradients pass straight to the input
+    codes: Tensor  # (B, T, Q) int64
+    commitment: (
+        Tensor  # scalar: squared distance to the codes, mean over frames, levels in use and dimensions
+    )
+
+
+def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the codebook row (N, D) nearest to each vector ``(..., D)``."""
+    # |v - c|^2 = |v|^2 - 2 v.c + |c|^2, and |v|^2 is the same for all c.
+    return (codebook.square().sum(-1) - 2 * vectors @ codebook.T).argmin(-1)
+
+
+def kmeans(
+    points: Tensor, num_clusters: int, iterations: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Lloyd's algorithm started from random points.
+
+    Args:
+        points: (M, D).
+        num_clusters: N; may exceed M, then points are used more than once.
+        iterations: rounds of assignment and averaging.
+        generator: of the start, on the CPU.
+
+    Returns:
+        centres (N, D) and the number of points of each (N,).
+    """
+    centres = points[_choose(len(points), num_clusters, generator).to(points.device)].clone()
+    counts = points.new_ones(num_clusters)
+    for _ in range(iterations):
+        counts, sums = _statistics(points, nearest(points, centres), num_clusters)
+        filled = counts > 0
+        centres[filled] = sums[filled] / counts[filled, None]
+    return centres, counts
+
+
+def _choose(available: int, wanted: int, generator: torch.Generator) -> Tensor:
+    if available >= wanted:
+        return torch.randperm(available, generator=generator)[:wanted]
+    return torch.randint(available, (wanted,), generator=generator)
+
+
+def _statistics(vectors: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    counts = torch.bincount(codes, minlength=size).to(vectors.dtype)
+    sums = vectors.new_zeros(size, vectors.shape[1]).index_add_(0, codes, vectors)
+    return counts, sums
+
+
+class ResidualVectorQuantizer(nn.Module):
+    """Q codebooks of N vectors; each quantizes what the ones before left over."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_levels: int,
+        codebook_size: int,
+        *,
+        code_dim: int = 0,
+        decay: float = 0.99,
+        dead_code_usage: float = 2.0,
+        kmeans_iterations: int = 10,
+        seed: int = 0,
+    ):
+        """
+        Args:
+            dim: width of the latents, D.
+            num_levels: Q.
+            codebook_size: N.
+            code_dim: width of the codebook vectors, reached by a linear projection; 0: ``dim``, no
+                projection.
+            decay: of the moving averages of counts and sums.
+            dead_code_usage: average count per step under which a code is replaced by a random frame of the
+                batch. With fewer than ``4 * dead_code_usage`` frames per code in a batch, a quarter of the
+                even share is
+                the limit instead: a fixed limit would replace healthy codes of a small batch at every step.
+            kmeans_iterations: on the first training batch.
+            seed: of the k-means start and of the replacements.
+        """
+        super().__init__()
+        width = code_dim or dim
+        self.num_levels, self.codebook_size = num_levels, codebook_size
+        self.decay, self.dead_code_usage = decay, dead_code_usage
+        self.kmeans_iterations, self.seed = kmeans_iterations, seed
+        self.project_in = nn.Linear(dim, width) if code_dim else nn.Identity()
+        self.project_out = nn.Linear(width, dim) if code_dim else nn.Identity()
+        generator = torch.Generator().manual_seed(seed)
+        codebooks = torch.randn(num_levels, codebook_size, width, generator=generator) / math.sqrt(width)
+        self.register_buffer("codebooks", codebooks)  # (Q, N, D)
+        self.register_buffer("counts", torch.ones(num_levels, codebook_size))  # moving averages
+        self.register_buffer("sums", codebooks.clone())
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))  # 0: k-means is still to come
+        self.batch_counts: Tensor | None = None  # (Q, N) uses in the latest training batch, over all ranks
+
+    def forward(self, latents: Tensor, mask: Tensor | None = None, levels: Tensor | None = None) -> Quantized:
+        """Quantize; in training also learn the codebooks.
+
+        Args:
+            latents: (B, T, D).
+            mask: (B, T) bool, true for real frames; only those are learned from.
+            levels: (B,) int, how many levels to keep of each example (quantizer dropout); all by default.
+        """
+        with torch.autocast(latents.device.type, enabled=False):
+            return self._quantize(self.project_in(latents.float()), mask, levels)
+
+    def _quantize(self, inputs: Tensor, mask: Tensor | None, levels: Tensor | None) -> Quantized:
+        if mask is None:
+            mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+        if levels is None:
+            levels = torch.full((len(inputs),), self.num_levels, device=inputs.device)
+        residual, total = inputs, torch.zeros_like(inputs)
+        codes, counted = [], []
+        distance, weight = inputs.new_zeros(()), inputs.new_zeros(())
+        for level in range(self.num_levels):
+            if self.training:
+                # Before the codes are chosen, so that the first batch already meets the k-means codebook.
+                self._start(level, residual.detach()[mask])
+            chosen = nearest(residual.detach(), self.codebooks[level])  # (B, T)
+            vectors = self.codebooks[level][chosen]  # (B, T, D)
+            if self.training:
+                counted.append(self._learn(level, residual.detach()[mask], chosen[mask]))
+            kept = (mask & (level < levels)[:, None]).float()  # (B, T)
+            distance = distance + ((residual - vectors).square().mean(-1) * kept).sum()
+            weight = weight + kept.sum()
+            total = total + vectors * (level < levels)[:, None, None]
+            residual = residual - vectors
+            codes.append(chosen)
+        if self.training:
+            self.num_updates += 1
+            self.batch_counts = torch.stack(counted)
+        straight = inputs + (total - inputs).detach()
+        return Quantized(self.project_out(straight), torch.stack(codes, -1), distance / weight.clamp(min=1))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Latents (B, T, D) of codes (B, T, K); with K < Q, of the K coarsest levels."""
+        if codes.shape[-1] > self.num_levels or codes.min() < 0 or codes.max() >= self.codebook_size:
+            raise ValueError(
+                f"codes of the shape {tuple(codes.shape)} lie in [{int(codes.min())}, {int(codes.max())}]; "
+                f"expected (B, T, {self.num_levels}) in [0, {self.codebook_size - 1}]: "
+                "are these tokens of another codec?"
+            )
+        with torch.autocast(self.codebooks.device.type, enabled=False):
+            total = sum(self.codebooks[level][codes[..., level]] for level in range(codes.shape[-1]))
+            return self.project_out(total)
+
+    def _generator(self, level: int) -> torch.Generator:
+        # From the number of updates, which is saved with the weights: a resumed run draws what the other
+        # would have.
+        return torch.Generator().manual_seed(hash((self.seed, int(self.num_updates), level)) & 0x7FFFFFFF)
+
+    @torch.no_grad()
+    def _start(self, level: int, frames: Tensor) -> None:
+        if self.num_updates > 0:
+            return
+        centres, counts = kmeans(frames, self.codebook_size, self.kmeans_iterations, self._generator(level))
+        # The processes have different frames; the codebook of the first is as good as any and must be
+        # everyone's.
+        self.codebooks[level] = _from_first_rank(centres)
+        self.counts[level] = _from_first_rank(counts.clamp(min=1))
+        self.sums[level] = self.codebooks[level] * self.counts[level][:, None]
+
+    @torch.no_grad()
+    def _learn(self, level: int, frames: Tensor, codes: Tensor) -> Tensor:
+        """Moving averages of counts and sums over all ranks, and replacement of dead codes;
+
+        returns counts (N,).
+        """
+        counts, sums = _statistics(frames, codes, self.codebook_size)
+        if _distributed():
+            dist.all_reduce(counts)
+            dist.all_reduce(sums)
+        self.counts[level].lerp_(counts, 1 - self.decay)
+        self.sums[level].lerp_(sums, 1 - self.decay)
+        limit = min(self.dead_code_usage, 0.25 * float(counts.sum()) / self.codebook_size)
+        dead = self.counts[level] < limit
+        if dead.any():
+            # Counts are the same on every rank, so all of them come here together.
+            chosen = _choose(len(frames), int(dead.sum()), self._generator(level)).to(frames.device)
+            self.sums[level][dead] = _from_first_rank(frames[chosen]) * limit
+            self.counts[level][dead] = limit
+        self.codebooks[level] = self.sums[level] / self.counts[level].clamp(min=1e-8)[:, None]
+        return counts
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _from_first_rank(values: Tensor) -> Tensor:
+    if _distributed():
+        values = values.contiguous()
+        dist.broadcast(values, src=0)
+    return values

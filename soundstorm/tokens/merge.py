@@ -1,0 +1,84 @@
+"""Joining the archives of array jobs, with the rule on lost utterances, and the figures of their
+codebooks.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives
+from soundstorm.data.data_dir import read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 5  # utterances named in a message about many
+LEAST_SHARE = 0.95  # of utterances that must have tokens
+
+
+def merge_tokens(
+    parts: list[str], output: str | Path, *, data_dir: str | Path | None = None
+) -> TokenizerInfo:
+    """Join ``parts`` into ``output`` and log usage and perplexity of each level.
+
+    Semantic tokens also get ``utt2num_frames`` beside them.
+
+    Raises:
+        ValueError: fewer than 95 % of the data directory's utterances have tokens.
+    """
+    output = Path(output)
+    data_dir = output.parent if data_dir is None else Path(data_dir)
+    check_lost(_utterances(data_dir), {utt for part in parts for utt in read_table(part)}, data_dir)
+    info = merge_archives(parts, output)
+    archive = TokenArchive(output)
+    counts, frames = count_codes(archive)
+    if info.kind == "semantic":
+        write_table(output.parent / "utt2num_frames", {utt: str(number) for utt, number in frames.items()})
+    for level, (usage, perplexity) in enumerate(zip(*usage_and_perplexity(counts)), start=1):
+        logger.info(
+            "%s level %d: %.1f %% of %d codes used, perplexity %.1f",
+            output,
+            level,
+            100 * usage,
+            info.codebook_size,
+            perplexity,
+        )
+    return info
+
+
+def _utterances(data_dir: Path) -> list[str]:
+    name = "segments" if (data_dir / "segments").exists() else "wav.scp"
+    return list(read_table(data_dir / name))
+
+
+def check_lost(expected: list[str], found: set[str], where: str | Path) -> None:
+    """Warn of utterances without tokens, with their count; refuse to go on when they are more than 5 %."""
+    lost = [utt for utt in expected if utt not in found]
+    if not lost:
+        return
+    some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
+    text = f"{where}: {len(lost)} of {len(expected)} utterances have no tokens ({some})"
+    if len(expected) - len(lost) < LEAST_SHARE * len(expected):
+        raise ValueError(f"{text}; at least {LEAST_SHARE:.0%} must have some: see the logs of the extraction")
+    logger.warning("%s", text)
+
+
+def count_codes(archive: TokenArchive) -> tuple[np.ndarray, dict[str, int]]:
+    """Occurrences of each code of each level, (Q, N), and the frames of each utterance."""
+    info = archive.info
+    counts, frames = np.zeros((info.num_levels, info.codebook_size), dtype=np.int64), {}
+    for utt in archive.ids:
+        tokens = archive[utt].reshape(-1, info.num_levels)
+        frames[utt] = len(tokens)
+        for level in range(info.num_levels):
+            counts[level] += np.bincount(tokens[:, level], minlength=info.codebook_size)
+    return counts, frames
+
+
+def usage_and_perplexity(counts: np.ndarray) -> tuple[list[float], list[float]]:
+    """Share of codes in use and exponential of the entropy, per level, of counts (Q, N)."""
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(1)
+    return (counts > 0).mean(1).tolist(), np.exp(entropy).tolist()
