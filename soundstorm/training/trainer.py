@@ -24,7 +24,7 @@ from tqdm import tqdm
 from soundstorm.data.sampler import BatchSampler
 from soundstorm.training import checkpoint
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.experiment import MODEL_FILE, is_finished, write_text
+from soundstorm.data.experiment import MODEL_FILE, is_finished, write_text
 from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def train(
         train_dataset: ``durations``, ``__len__``, ``__getitem__(Draw) -> dict``, ``collate(list) -> dict of tensors``.
         valid_dataset: the same, or None.
         config: the settings.
-        expdir: an experiment directory (see ``training/experiment.py``).
+        expdir: an experiment directory (see ``data/experiment.py``).
         stop_after: leave after this many steps of this process, with a checkpoint (for tests of resuming).
     """
     if is_finished(expdir):

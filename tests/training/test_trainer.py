@@ -9,7 +9,7 @@ from torch import nn
 
 from soundstorm.training import checkpoint
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.experiment import read_config, start_experiment
+from soundstorm.data.experiment import read_config, start_experiment
 from soundstorm.training.optim import MovingAverage, learning_rate
 from soundstorm.training.trainer import Loss, train
 

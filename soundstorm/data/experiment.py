@@ -1,0 +1,126 @@
+"""An experiment directory: settings written once at training and read by everything after.
+
+``config.yaml`` (resolved settings), ``environment.txt``, ``command.txt``, ``metrics.jsonl``, TensorBoard events,
+``checkpoints/`` and, when training is over, ``model.safetensors`` with the weights that decoding uses.
+"""
+
+import os
+import platform
+import subprocess
+from dataclasses import asdict, is_dataclass
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+MODEL_FILE = "model.safetensors"
+
+
+def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> None:
+    """Create the directory, or check that an existing one was made with the same settings.
+
+    Args:
+        expdir: the experiment directory.
+        config: section name -> dict or dataclass.
+        command: the command line, kept for people.
+
+    Raises:
+        ValueError: ``config.yaml`` is there and says something else.
+    """
+    expdir = Path(expdir)
+    expdir.mkdir(parents=True, exist_ok=True)
+    resolved = {name: _plain(values) for name, values in config.items()}
+    path = expdir / "config.yaml"
+    if path.exists():
+        differences = list(_differences(read_config(expdir), resolved))
+        if differences:
+            raise ValueError(
+                f"{path}: this experiment was started with other settings: {'; '.join(differences[:5])}. "
+                "Choose another tag, or remove the directory to train again"
+            )
+        return
+    write_text(expdir / "command.txt", " ".join(command) + "\n")
+    write_text(expdir / "environment.txt", describe_environment())
+    write_text(path, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+
+
+def read_config(expdir: str | Path) -> dict:
+    """The resolved settings of an experiment."""
+    path = Path(expdir) / "config.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {expdir} is not an experiment directory, or was never trained")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected sections, got {config!r:.100}")
+    return config
+
+
+def is_finished(expdir: str | Path) -> bool:
+    """Whether training is over: the exported weights are written last."""
+    return (Path(expdir) / MODEL_FILE).is_file()
+
+
+def load_weights(expdir: str | Path, model) -> None:
+    """Load the exported weights of an experiment into ``model`` (strictly)."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(expdir) / MODEL_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; has this experiment finished training?")
+    try:
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path}: cannot be loaded ({str(error).strip()[:300]}); train the experiment again") from error
+
+
+def describe_environment() -> str:
+    """Versions, commit and host, for ``environment.txt``."""
+    lines = [f"host {platform.node()}", f"platform {platform.platform()}", f"python {platform.python_version()}"]
+    for name in ("torch", "transformers", "accelerate", "numpy", "scikit-learn", "soundfile", "espnet"):
+        try:
+            lines.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            lines.append(f"{name} -")
+    lines.append(f"commit {source_commit()}")
+    return "\n".join(lines) + "\n"
+
+
+def source_commit() -> str:
+    """Commit of this source tree, with ``-dirty`` if it was changed; ``unknown`` outside git."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root, capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return described.stdout.strip() or "unknown"
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    temporary = f"{path}.{os.getpid()}"
+    Path(temporary).write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _plain(values: object) -> object:
+    if is_dataclass(values) and not isinstance(values, type):
+        values = asdict(values)
+    if isinstance(values, dict):
+        return {str(key): _plain(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_plain(value) for value in values]
+    return str(values) if isinstance(values, Path) else values
+
+
+def _differences(old: object, new: object, where: str = ""):
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(set(old) | set(new)):
+            yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    elif old != new:
+        yield f"{where} was {old!r} and is now {new!r}"
