@@ -214,32 +214,40 @@ front() {  # <threads> <front> <options>: sets `front_command` to the command li
     front_command+=("${python}" -m "soundstorm.bin.$2" "${@:3}")
 }
 
-# Where jobs run is cmd.sh's business; its variables are commands with options, hence unquoted.
-# shellcheck disable=SC2086
+launch() {  # <launcher with its options> <job range or nothing> <log> <command>
+    local words=() word
+    for word in "${@:4}"; do
+        # The launcher hands words without white space to bash as they are; for us they are data.
+        [[ -z ${word} || ${word} =~ [[:space:]] ]] || printf -v word '%q' "${word}"
+        words+=("${word}")
+    done
+    # Where jobs run is cmd.sh's business; its variables are commands with options, hence unquoted.
+    # shellcheck disable=SC2086
+    $1 ${2:+"$2"} "$3" "${words[@]}"
+}
+
 run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
-    local jobs=$1 log_file=$2 cmd=${decode_cmd}
-    [ "${ngpu}" -eq 0 ] || cmd="${cuda_cmd} --gpu 1"
+    local launcher=${decode_cmd}
+    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
     front "${threads_per_job}" "${@:3}"
-    ${cmd} --num-threads "${threads_per_job}" --pick failed "JOB=1:${jobs}" "${log_file}" "${front_command[@]}"
+    launch "${launcher} --num-threads ${threads_per_job} --pick failed" "JOB=1:$1" "$2" "${front_command[@]}"
 }
 
-# shellcheck disable=SC2086
 run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
-    local log_file=$1 cmd=${train_cmd}
-    [ "${ngpu}" -eq 0 ] || cmd="${cuda_cmd} --gpu 1"
+    local launcher=${train_cmd}
+    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
     front "${train_threads}" "${@:2}"
-    log "    log: ${log_file}"
-    ${cmd} --num-threads "${train_threads}" "${log_file}" "${front_command[@]}"
+    log "    log: $1"
+    launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
 }
 
-# shellcheck disable=SC2086
 run_training() {  # <log> <front> <options>: like run_one; on several GPUs by torchrun
     if [ "${ngpu}" -le 1 ]; then
         run_one "$@"
         return
     fi
     log "    log: $1"
-    ${cuda_cmd} --gpu "${ngpu}" --num-threads "${train_threads}" "$1" \
+    launch "${cuda_cmd} --gpu ${ngpu} --num-threads ${train_threads}" "" "$1" \
         env "OMP_NUM_THREADS=${threads_per_job}" "${python}" -m torch.distributed.run --standalone \
         --nproc_per_node "${ngpu}" -m "soundstorm.bin.$2" "${@:3}"
 }
