@@ -16,7 +16,7 @@ ALLOWED = {
     "models": set(),
     "tokens": {"data", "models"},
     "training": {"data", "models"},
-    "decoding": {"tokens", "models"},
+    "decoding": {"data", "tokens", "models"},
     "scoring": {"data"},
 }
 HEAVY = ("torch", "transformers", "sklearn", "accelerate", "scipy", "matplotlib", "espnet2", "numba")
