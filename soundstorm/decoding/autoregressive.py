@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.experiment import load_weights, read_config
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import TextConfig, TextToSemanticConfig
-from soundstorm.training.experiment import load_weights, read_config
-from soundstorm.training.train_text_to_semantic import ENCODER_DIR, SENTENCEPIECE_FILE
+from soundstorm.models.text_to_semantic_config import (
+    ENCODER_DIR,
+    SENTENCEPIECE_FILE,
+    TextConfig,
+    TextToSemanticConfig,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +126,8 @@ def sample_tokens(
             running = torch.ones(len(rows), dtype=torch.bool)
         given = token[:, None].to(device)
     return [
-        Drawn(written[row, len(prompts[row]) : frames[row]].numpy().copy(), bool(ended[row])) for row in range(len(texts))
+        Drawn(written[row, len(prompts[row]) : frames[row]].numpy().copy(), bool(ended[row]))
+        for row in range(len(texts))
     ]
 
 
@@ -189,7 +194,9 @@ class TextToSemanticGenerator:
         for row, result in enumerate(results):
             if not result.ended:
                 seconds = len(result.tokens) / self.info.frame_rate
-                logger.warning("text %d did not end by itself and was cut at %.1f s: %.60r", row + 1, seconds, texts[row])
+                logger.warning(
+                    "text %d did not end by itself and was cut at %.1f s: %.60r", row + 1, seconds, texts[row]
+                )
         return [result.tokens for result in results]
 
     def _limits(self, num_ids: int, prompt_frames: int, max_seconds: float) -> tuple[int, int]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 SCRATCH = "scratch"
+SENTENCEPIECE_FILE = "text.model"  # in the experiment directory
+ENCODER_DIR = "encoder"  # there too: the shape (config.json) of a published encoder
 
 
 def _f(default, text):

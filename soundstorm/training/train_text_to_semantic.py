@@ -13,19 +13,19 @@ from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextToke
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
+    ENCODER_DIR,
+    SENTENCEPIECE_FILE,
     TextConfig,
     TextDataConfig,
     TextLossConfig,
     TextToSemanticConfig,
 )
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.experiment import is_finished, start_experiment
+from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.trainer import train
 
 logger = logging.getLogger(__name__)
-SENTENCEPIECE_FILE = "text.model"  # in the experiment directory, as is
-ENCODER_DIR = "encoder"  # with the shape (config.json) of a published encoder
 
 
 def train_text_to_semantic(
