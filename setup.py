@@ -70,7 +70,7 @@ setup(
     long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.9",
+    python_requires=">=3.10",
     packages=find_packages(include=["soundstorm", "soundstorm.*"]),
     install_requires=CORE,
     extras_require=EXTRAS,

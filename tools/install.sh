@@ -26,8 +26,8 @@ if [ -f "${stamp}" ] && [ "$(cat "${stamp}")" = "${wanted}" ]; then
     exit 0
 fi
 
-"${python}" -c 'import sys; sys.exit(sys.version_info < (3, 9))' || {
-    echo "install.sh: ${python} is $("${python}" --version 2>&1); Python 3.9 or later is needed, name one by PYTHON=" >&2
+"${python}" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+    echo "install.sh: ${python} is $("${python}" --version 2>&1); Python 3.10 or later is needed, name one by PYTHON=" >&2
     exit 1
 }
 if [ ! -x .venv/bin/python ]; then

@@ -49,7 +49,9 @@ def read_info(scp: str | Path) -> TokenizerInfo:
     """Identity of the tokenizer behind ``<name>.scp``, from ``<name>.json``."""
     path = Path(scp).with_suffix(".json")
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing, so nobody knows which tokenizer made {scp}; extract the tokens again")
+        raise FileNotFoundError(
+            f"{path}: missing, so nobody knows which tokenizer made {scp}; extract the tokens again"
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -97,7 +99,8 @@ def _check_tokens(utt: str, tokens: np.ndarray, info: TokenizerInfo) -> None:
         raise ValueError(f"{utt}: {info.kind} tokens have the shape {tokens.shape}, expected {shape} with T > 0")
     if tokens.min() < 0 or tokens.max() >= info.codebook_size:
         raise ValueError(
-            f"{utt}: tokens lie in [{tokens.min()}, {tokens.max()}], expected [0, {info.codebook_size - 1}] of {info.name}"
+            f"{utt}: tokens lie in [{tokens.min()}, {tokens.max()}], "
+            f"expected [0, {info.codebook_size - 1}] of {info.name}"
         )
 
 

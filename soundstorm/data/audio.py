@@ -15,9 +15,7 @@ def num_samples(seconds: Seconds, sample_rate: int) -> int:
     return int(np.floor(seconds * sample_rate + 0.5))
 
 
-def read_audio(
-    path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end: Seconds | None = None
-) -> np.ndarray:
+def read_audio(path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end: Seconds | None = None) -> np.ndarray:
     """Read one mono recording, or the part of it from ``start`` to ``end`` seconds.
 
     Returns:

@@ -31,7 +31,9 @@ def repeats(semantic: TokenizerInfo, acoustic: TokenizerInfo) -> int:
     return round(ratio)
 
 
-def align(utt: str, semantic: np.ndarray, codes: np.ndarray, repeat: int, tolerance: int) -> tuple[np.ndarray, np.ndarray]:
+def align(
+    utt: str, semantic: np.ndarray, codes: np.ndarray, repeat: int, tolerance: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Repeat semantic tokens to the codec's rate and trim both streams to the shorter.
 
     Args:

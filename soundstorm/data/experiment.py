@@ -74,7 +74,9 @@ def load_weights(expdir: str | Path, model) -> None:
     try:
         model.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path}: cannot be loaded ({str(error).strip()[:300]}); train the experiment again") from error
+        raise ValueError(
+            f"{path}: cannot be loaded ({str(error).strip()[:300]}); train the experiment again"
+        ) from error
 
 
 def describe_environment() -> str:
@@ -94,7 +96,11 @@ def source_commit() -> str:
     root = Path(__file__).resolve().parents[2]
     try:
         described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=root, capture_output=True, text=True, timeout=20
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"

@@ -32,3 +32,13 @@ class ParallelConfig:
                 f"iterations {self.iterations} are given for {len(self.iterations)} levels, the codec has {num_levels}"
             )
         return list(self.iterations) + [self.iterations[-1]] * (num_levels - len(self.iterations))
+
+
+@dataclass(frozen=True)
+class TextSamplingConfig:
+    """Sampling of semantic tokens from text; the paper's values (section 4.5)."""
+
+    temperature: float = _f(0.9, "of the semantic tokens; 0 is greedy")
+    top_k: int = _f(125, "candidates sampled from; 0 for all")
+    max_seconds: float = _f(30.0, "longest result, prompt not counted")
+    batch_size: int = _f(32, "texts at a time")

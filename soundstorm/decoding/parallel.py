@@ -87,9 +87,7 @@ def _fill_level(
             codes[..., level] = torch.where(masked, logits.argmax(-1), codes[..., level])
             return
         noise = _noise(len(codes), frames, logits.shape[-1], lengths, generators, codes.device)
-        tokens, confidence = sample_tokens(
-            logits, noise[..., 1:], temperature=config.temperature, top_k=config.top_k
-        )
+        tokens, confidence = sample_tokens(logits, noise[..., 1:], temperature=config.temperature, top_k=config.top_k)
         confidence = confidence + config.choice_temperature * (1 - iteration / iterations) * noise[..., 0]
         committed = keep_most_confident(confidence, masked, masked_after(to_fill, iteration, iterations))
         codes[..., level] = torch.where(committed, tokens, codes[..., level])

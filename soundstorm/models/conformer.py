@@ -96,7 +96,9 @@ class ConformerBlock(nn.Module):
         self.second = FeedForward(width, inner, dropout)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, padding: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, padding: Tensor | None
+    ) -> Tensor:
         x = x + 0.5 * self.first(x)
         x = x + self.attention_dropout(self.attention(self.attention_norm(x), tables, attend))
         x = x + self.convolution(x, padding)

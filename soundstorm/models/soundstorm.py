@@ -39,9 +39,7 @@ class SoundStorm(nn.Module):
             dropout=config.dropout,
         )
         self.heads = nn.ModuleList(nn.Linear(config.width, codebook_size) for _ in range(num_levels))
-        self.register_buffer(
-            "_offsets", torch.arange(num_levels) * (codebook_size + 1), persistent=False
-        )
+        self.register_buffer("_offsets", torch.arange(num_levels) * (codebook_size + 1), persistent=False)
 
     def encode(self, semantic: Tensor, codes: Tensor, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Run the backbone.

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from soundstorm.data.experiment import MODEL_FILE, is_finished, write_text
 from soundstorm.data.sampler import BatchSampler
 from soundstorm.training import checkpoint
 from soundstorm.training.config import TrainerConfig
-from soundstorm.data.experiment import MODEL_FILE, is_finished, write_text
 from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,12 @@ class TrainingStep(Protocol):
 
 
 def train(
-    step: TrainingStep, train_dataset, valid_dataset, config: TrainerConfig, expdir: str | Path, stop_after: int | None = None
+    step: TrainingStep,
+    train_dataset,
+    valid_dataset,
+    config: TrainerConfig,
+    expdir: str | Path,
+    stop_after: int | None = None,
 ) -> None:
     """Train to ``config.max_steps``, going on from the newest checkpoint, and export ``model.safetensors``.
 
@@ -149,7 +154,11 @@ class _Trainer:
         self._train_mode()
         batches = self._batches()
         bar = tqdm(
-            total=config.max_steps, initial=self.done, unit="step", desc=self.expdir.name, disable=not sys.stderr.isatty()
+            total=config.max_steps,
+            initial=self.done,
+            unit="step",
+            desc=self.expdir.name,
+            disable=not sys.stderr.isatty(),
         )
         self.clock, self.clock_step = time.monotonic(), self.done
         try:

@@ -39,9 +39,7 @@ def test_the_mask_equals_its_slow_twin(seed):
 def test_the_papers_worked_example():
     # Figure 1: four frames, three levels, delimiter 0 (one frame of prompt), second level
     dropped = torch.tensor([[True, True, False, True]])
-    hidden, target = coarse_to_fine_mask(
-        torch.tensor([1]), torch.tensor([1]), dropped, torch.tensor([4]), num_levels=3
-    )
+    hidden, target = coarse_to_fine_mask(torch.tensor([1]), torch.tensor([1]), dropped, torch.tensor([4]), num_levels=3)
     assert hidden[0].T.int().tolist() == [[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 1, 1]]
     assert target[0].tolist() == [False, True, False, True]
 

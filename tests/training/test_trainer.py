@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from soundstorm.data.experiment import read_config, start_experiment
 from soundstorm.training import checkpoint
 from soundstorm.training.config import TrainerConfig
-from soundstorm.data.experiment import read_config, start_experiment
 from soundstorm.training.optim import MovingAverage, learning_rate
 from soundstorm.training.trainer import Loss, train
 
@@ -169,7 +169,9 @@ def test_the_average_follows_a_slow_twin():
     torch.testing.assert_close(average.values["weight"], expected)
 
 
-@pytest.mark.parametrize("schedule, last", [("constant", 1.0), ("linear", 0.01), ("cosine", 0.0), ("inverse_sqrt", 0.32)])
+@pytest.mark.parametrize(
+    "schedule, last", [("constant", 1.0), ("linear", 0.01), ("cosine", 0.0), ("inverse_sqrt", 0.32)]
+)
 def test_schedules_rise_to_the_peak_and_end_as_named(schedule, last):
     settings = config(max_steps=100, warmup_steps=10, schedule=schedule, learning_rate=1.0)
     rates = [learning_rate(step, settings) for step in range(100)]

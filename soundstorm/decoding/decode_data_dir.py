@@ -1,0 +1,164 @@
+"""Stage 6: decode the utterances of a data directory, so that they can be scored."""
+
+import json
+import logging
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from soundstorm.data.archive import TokenArchive, write_tokens
+from soundstorm.data.audio import write_audio
+from soundstorm.data.data_dir import read_table, write_table
+from soundstorm.data.dataset import align
+from soundstorm.data.experiment import write_text
+from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
+from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.synthesize import Stopwatch, Vocoder, utterance_seed, waveform
+from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+
+logger = logging.getLogger(__name__)
+MIN_TARGET_SECONDS = 1.0  # what must remain of an utterance after its prompt
+
+
+@dataclass(frozen=True)
+class System:
+    """What makes the speech."""
+
+    source: str  # "codec" (round trip), "semantic" (ground-truth tokens) or "text"
+    codec: str
+    soundstorm: str | None = None
+    text_to_semantic: str | None = None
+    prompt_seconds: float = 0.0  # true beginning of each utterance, at all levels; 0 for none
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    text: TextSamplingConfig = field(default_factory=TextSamplingConfig)
+
+    def __post_init__(self):
+        if self.source not in ("codec", "semantic", "text"):
+            raise ValueError(f"--from is {self.source!r}, expected codec, semantic or text")
+        if self.source != "codec" and not self.soundstorm:
+            raise ValueError(f"--from {self.source} needs --soundstorm, the experiment directory of stage 4")
+        if self.source == "text" and not self.text_to_semantic:
+            raise ValueError("--from text needs --text-to-semantic, the experiment directory of stage 5")
+        if self.prompt_seconds < 0:
+            raise ValueError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
+
+
+def decode_data_dir(
+    data_dir: str | Path, output: str | Path, system: System, *, keys: str | None = None, device: str = "cpu"
+) -> None:
+    """Write ``wav/``, ``wav.scp``, token archives, ``decode.json`` and ``timing.json`` to ``output``.
+
+    ``wav.scp`` comes last: where it is, decoding is complete, and nothing is done.
+
+    Args:
+        data_dir: with ``acoustic.scp``, and by source ``semantic.scp`` or ``text``.
+        output: directory.
+        system: what to decode with.
+        keys: file whose first column names the utterances; all by default.
+        device: where the networks work.
+    """
+    data_dir, output = Path(data_dir), Path(output)
+    if (output / "wav.scp").exists():
+        logger.info("%s: already decoded; nothing to do", output)
+        return
+    codec = load_acoustic_tokenizer(system.codec, device)
+    acoustic = TokenArchive(data_dir / "acoustic.scp")
+    acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
+    ids = list(read_table(keys)) if keys else acoustic.ids
+    stopwatch, semantic = Stopwatch(), {}
+    if system.source == "codec":
+        codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
+    else:
+        vocoder = Vocoder.load(system.soundstorm, codec, device)
+        archive = TokenArchive(data_dir / "semantic.scp")
+        archive.info.check_same(vocoder.semantic_info, str(archive.scp), system.soundstorm)
+        pairs = {u: align(u, archive[u], acoustic[u], vocoder.repeat, 2) for u in ids if u in archive}
+        prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, vocoder.repeat)
+        ids = list(true)
+        semantic = (
+            true if system.source == "semantic" else _from_text(data_dir, ids, prompts, system, stopwatch, device)
+        )
+        seeds = [utterance_seed(system.parallel.seed, utt) for utt in ids]
+        generated = vocoder.acoustic_tokens(
+            [semantic[u] for u in ids],
+            system.parallel,
+            seeds=seeds,
+            prompts=[prompts[u][1] for u in ids] if system.prompt_seconds else None,
+            stopwatch=stopwatch,
+        )
+        codes = dict(zip(ids, generated, strict=True))
+        write_tokens(output / "semantic", ((u, semantic[u]) for u in ids), archive.info)
+    write_tokens(output / "acoustic", codes.items(), acoustic.info)
+    for utt in tqdm(ids, unit="utt", desc=output.name, disable=not sys.stderr.isatty()):
+        write_audio(output / "wav" / f"{utt}.wav", waveform(codec, codes[utt], stopwatch), codec.info.sample_rate)
+    settings = {
+        "from": system.source,
+        "prompt_seconds": system.prompt_seconds,
+        "iterations": system.parallel.iterations_of(codec.info.num_levels) if system.source != "codec" else [],
+        "passes": sum(system.parallel.iterations_of(codec.info.num_levels)) if system.source != "codec" else 0,
+        "codec": system.codec,
+        "soundstorm": system.soundstorm,
+        "text_to_semantic": system.text_to_semantic,
+        "parallel": asdict(system.parallel),
+        "text": asdict(system.text),
+        "threads": torch.get_num_threads(),
+        "device": device,
+    }
+    write_text(output / "decode.json", json.dumps(settings, indent=2) + "\n")
+    write_text(output / "timing.json", json.dumps(stopwatch.parts, indent=2) + "\n")
+    write_table(output / "wav.scp", {utt: str(output / "wav" / f"{utt}.wav") for utt in ids})
+
+
+def _split(pairs, archive: TokenArchive, seconds: float, frame_rate: float, repeat: int):
+    """Prompt tokens (semantic, acoustic) and semantic tokens of each utterance long enough for the prompt."""
+    prompt_semantic = round(seconds * frame_rate / repeat)
+    least = prompt_semantic * repeat + (MIN_TARGET_SECONDS * frame_rate if seconds else 1)
+    prompts, semantic, short = {}, {}, []
+    for utt, (_, codes) in pairs.items():
+        if len(codes) < least:
+            short.append(utt)
+            continue
+        tokens = archive[utt][: len(codes) // repeat]
+        semantic[utt] = tokens
+        prompts[utt] = (tokens[:prompt_semantic], codes[: prompt_semantic * repeat])
+    if short:
+        logger.warning(
+            "%d of %d utterances have less than %g s after a prompt of %g s and are left out (%s, ...)",
+            len(short), len(pairs), MIN_TARGET_SECONDS, seconds, short[0],
+        )  # fmt: skip
+    if not semantic:
+        raise ValueError(f"{archive.scp}: no utterance is long enough for a prompt of {seconds:g} s")
+    return prompts, semantic
+
+
+def _from_text(data_dir: Path, ids: list[str], prompts, system: System, stopwatch: Stopwatch, device: str):
+    """Semantic tokens from the transcripts, going on from each utterance's prompt where there is one."""
+    reader: TextToSemanticGenerator = load_text_to_semantic(system.text_to_semantic, device=device)
+    texts = read_table(data_dir / "text")
+    missing = [utt for utt in ids if utt not in texts]
+    if missing:
+        raise ValueError(f"{data_dir / 'text'}: no transcript of {missing[0]} (and {len(missing) - 1} more)")
+    semantic, size = {}, system.text.batch_size
+    # Texts of similar length together: a batch takes as long as its longest
+    order = sorted(ids, key=lambda utt: (len(texts[utt]), utt))
+    for start in range(0, len(order), size):
+        batch = order[start : start + size]
+        begin = stopwatch.parts["text_to_semantic"]["audio_seconds"]
+        with stopwatch.part("text_to_semantic", 0.0):
+            tokens = reader.generate(
+                [texts[utt] for utt in batch],
+                temperature=system.text.temperature,
+                top_k=system.text.top_k,
+                max_seconds=system.text.max_seconds,
+                generator=torch.Generator().manual_seed(utterance_seed(system.parallel.seed, batch[0])),
+                prompt_semantic=[prompts[utt][0] for utt in batch] if system.prompt_seconds else None,
+            )
+        made = sum(len(t) for t in tokens) / reader.info.frame_rate
+        stopwatch.parts["text_to_semantic"]["audio_seconds"] = begin + made
+        for utt, new in zip(batch, tokens, strict=True):
+            semantic[utt] = np.concatenate([prompts[utt][0].astype(np.int64), new]) if system.prompt_seconds else new
+    return {utt: semantic[utt] for utt in ids}

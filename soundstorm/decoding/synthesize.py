@@ -1,0 +1,166 @@
+"""From semantic tokens to a waveform: SoundStorm and the codec together, batched over different lengths."""
+
+import logging
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.dataset import repeats
+from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.parallel import decode
+from soundstorm.models.soundstorm import SoundStorm
+from soundstorm.models.soundstorm_config import SoundStormConfig
+from soundstorm.tokens.acoustic import AcousticTokenizer
+
+logger = logging.getLogger(__name__)
+
+
+class Stopwatch:
+    """Seconds of work and of audio, part by part; what ``timing.json`` holds."""
+
+    def __init__(self):
+        self.parts: dict[str, dict[str, float]] = defaultdict(lambda: {"seconds": 0.0, "audio_seconds": 0.0})
+
+    @contextmanager
+    def part(self, name: str, audio_seconds: float) -> Iterator[None]:
+        """Time a block that makes ``audio_seconds`` of audio."""
+        _wait_for_device()
+        start = time.perf_counter()
+        yield
+        _wait_for_device()
+        self.parts[name]["seconds"] += time.perf_counter() - start
+        self.parts[name]["audio_seconds"] += audio_seconds
+
+
+def _wait_for_device() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def utterance_seed(seed: int, utt: str) -> int:
+    """A seed for one utterance that depends on nothing but the run's seed and its id."""
+    return (zlib.crc32(utt.encode()) << 16) + seed
+
+
+class Vocoder:
+    """A trained SoundStorm and its codec: semantic tokens (and a voice prompt) in, speech out."""
+
+    def __init__(
+        self,
+        model: SoundStorm,
+        semantic: TokenizerInfo,
+        acoustic: TokenizerInfo,
+        codec: AcousticTokenizer,
+        *,
+        batch_seconds: float = 240.0,
+    ):
+        """
+        Args:
+            model: trained network.
+            semantic: tokenizer of the semantic tokens it was trained on.
+            acoustic: tokenizer of its acoustic tokens.
+            codec: the tokenizer itself, for the waveform.
+            batch_seconds: padded audio decoded at a time.
+        """
+        acoustic.check_same(codec.info, "SoundStorm's training", "the codec given")
+        self.model, self.codec = model.eval(), codec
+        self.semantic_info, self.acoustic_info = semantic, acoustic
+        self.repeat = repeats(semantic, acoustic)
+        self.batch_seconds = batch_seconds
+        self.device = next(model.parameters()).device
+
+    @classmethod
+    def load(cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options) -> "Vocoder":
+        """The averaged weights of an experiment directory; it says everything about the architecture itself."""
+        config = read_config(expdir)
+        where = str(Path(expdir) / "config.yaml")
+        missing = [name for name in ("model", "semantic", "acoustic") if name not in config]
+        if missing:
+            raise ValueError(f"{where}: no section {missing[0]!r}; name a directory that train_soundstorm wrote")
+        semantic, acoustic = (TokenizerInfo.from_dict(config[name], where) for name in ("semantic", "acoustic"))
+        model = SoundStorm(
+            SoundStormConfig(**config["model"]),
+            num_levels=acoustic.num_levels,
+            codebook_size=acoustic.codebook_size,
+            semantic_size=semantic.codebook_size,
+        )
+        load_weights(expdir, model)
+        return cls(model.to(device), semantic, acoustic, codec, **options)
+
+    def acoustic_tokens(
+        self,
+        semantic: Sequence[np.ndarray],
+        config: ParallelConfig,
+        *,
+        seeds: Sequence[int],
+        prompts: Sequence[np.ndarray | None] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> list[np.ndarray]:
+        """Acoustic tokens of several utterances.
+
+        Args:
+            semantic: tokens ``(T_s,)`` of each utterance, those of its prompt included.
+            config: how to decode.
+            seeds: one for each utterance.
+            prompts: acoustic tokens ``(P, Q)`` of the beginning of each utterance, or None.
+            stopwatch: is told the time taken.
+
+        Returns:
+            Codes ``(T, Q)`` of each utterance, int64, prompt included.
+        """
+        stopwatch = stopwatch or Stopwatch()
+        prompts = [None] * len(semantic) if prompts is None else list(prompts)
+        frames = [len(tokens) * self.repeat for tokens in semantic]
+        results: list[np.ndarray | None] = [None] * len(semantic)
+        for batch in self._batches(frames):
+            longest = max(frames[i] for i in batch)
+            tokens = torch.zeros(len(batch), longest, dtype=torch.long)
+            for row, i in enumerate(batch):
+                tokens[row, : frames[i]] = torch.from_numpy(np.repeat(semantic[i].astype(np.int64), self.repeat))
+            extra = {}
+            if any(prompts[i] is not None for i in batch):
+                empty = np.zeros((0, self.acoustic_info.num_levels), dtype=np.int64)
+                chosen = [empty if prompts[i] is None else prompts[i].astype(np.int64) for i in batch]
+                padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in chosen], batch_first=True)
+                extra = {"prompt": padded, "prompt_lengths": torch.tensor([len(p) for p in chosen])}
+            new = sum(frames[i] for i in batch) - int(extra["prompt_lengths"].sum() if extra else 0)
+            with stopwatch.part("soundstorm", new / self.acoustic_info.frame_rate):
+                codes = decode(
+                    self.model,
+                    tokens.to(self.device),
+                    torch.tensor([frames[i] for i in batch]),
+                    config,
+                    seeds=[seeds[i] for i in batch],
+                    **extra,
+                )
+            for row, i in enumerate(batch):
+                results[i] = codes[row, : frames[i]].cpu().numpy()
+        return results
+
+    def _batches(self, frames: list[int]) -> Iterator[list[int]]:
+        """Utterances of similar length together, at most ``batch_seconds`` with padding."""
+        most = self.batch_seconds * self.acoustic_info.frame_rate
+        batch: list[int] = []
+        for i in sorted(range(len(frames)), key=lambda i: frames[i]):
+            if batch and frames[i] * (len(batch) + 1) > most:
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+
+def waveform(codec: AcousticTokenizer, codes: np.ndarray, stopwatch: Stopwatch | None = None) -> np.ndarray:
+    """Samples ``(S,)`` of codes ``(T, Q)``."""
+    stopwatch = stopwatch or Stopwatch()
+    with stopwatch.part("codec", len(codes) / codec.info.frame_rate):
+        wav = codec.decode(torch.from_numpy(codes.astype(np.int64))[None])[0]
+    return wav.float().cpu().numpy()
