@@ -159,12 +159,15 @@ def to_table(path: PathLike, lines: list[tuple[str, str]]) -> Table:
     return table
 
 
-def write_table(path: PathLike, table: Table) -> None:
-    """Write a table sorted by key, whole or not at all: under a temporary name, then renamed.
+def format_table(path: PathLike, table: Table) -> str:
+    """Make the content of a file of a table, sorted by key.
 
     Args:
-        path: The file to write.
+        path: Where it goes, for the message.
         table: Key to value; newlines in a value separate the lines of one key (`phones.ctm`).
+
+    Returns:
+        The content.
 
     Raises:
         ValueError: A key is empty or has white space in it.
@@ -174,7 +177,20 @@ def write_table(path: PathLike, table: Table) -> None:
         if not key or any(letter.isspace() for letter in key):
             raise ValueError(f"{path}: key {key!r} is empty or has white space in it; it must be one word")
         lines += [f"{key} {value}".rstrip(" ") + "\n" for value in str(table[key]).split("\n")]
-    write_text(path, "".join(lines))
+    return "".join(lines)
+
+
+def write_table(path: PathLike, table: Table) -> None:
+    """Write a table sorted by key, whole or not at all: under a temporary name, then renamed.
+
+    Args:
+        path: The file to write.
+        table: Key to value; see `format_table`.
+
+    Raises:
+        ValueError: A key is empty or has white space in it.
+    """
+    write_text(path, format_table(path, table))
 
 
 def write_text(path: PathLike, content: str) -> None:
@@ -300,6 +316,10 @@ class DataDir:
     def key_file(self) -> Path:
         """The file with one line for each utterance that array jobs split: `segments`, or else `wav.scp`."""
         return self.path / ("segments" if self.has("segments") else "wav.scp")
+
+    def key_table(self) -> Table:
+        """Read the key file: its keys are all utterances."""
+        return read_table(self.key_file)
 
     def segments(self) -> dict[str, Segment]:
         """Utterance to stretch of a recording; empty where there is no `segments`."""

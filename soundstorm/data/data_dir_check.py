@@ -12,6 +12,7 @@ from soundstorm.data.data_dir import (
     KNOWN,
     KNOWN_FILES,
     RECORDING,
+    SPEAKER,
     UTTERANCE,
     PathLike,
     Table,
@@ -109,14 +110,14 @@ def validate_data_dir(
             continue
         table = _load(root, known.name)
         _check_values(root / known.name, table, values.CHECKS.get(known.name, values.not_empty))
-        if known.key == UTTERANCE:
-            optional = utterances - set(table) if known.repeated else set()  # no phones in a silent utterance
-            _check_keys(root, known.name, set(table) | optional, utterances, "utt2spk")
-        elif known.key == RECORDING:
-            if recordings is not None:
-                _check_keys(root, known.name, table, recordings, "wav.scp")
-        else:
-            _check_keys(root, known.name, table, speakers, "spk2utt")
+        expected, reference = {
+            UTTERANCE: (utterances, "utt2spk"),
+            SPEAKER: (speakers, "spk2utt"),
+            RECORDING: (recordings, "wav.scp"),
+        }[known.key]
+        if expected is not None:  # what does not restrict a directory need not be complete
+            complete = set(table) if known.restricts else expected | set(table)
+            _check_keys(root, known.name, complete, expected, reference)
     _check_segment_ends(root)
     return Summary(len(utterances), len(speakers), _hours(root), tuple(warnings))
 
@@ -246,7 +247,7 @@ def _check_segment_ends(root: Path) -> None:
             f"{root}/segments, {utterance}: ends at {segment.end} s but recording {segment.recording} is "
             f"{durations[segment.recording]} s long according to reco2dur"
             for utterance, segment in read_segments(root / "segments").items()
-            if segment.end > durations[segment.recording] + SEGMENT_TOLERANCE_SECONDS
+            if segment.end > durations.get(segment.recording, segment.end) + SEGMENT_TOLERANCE_SECONDS
         ]
     )
 

@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+"""The command line of the data-directory scripts: data_dir_tool.py <script> [options] <arguments>.
+
+The scripts beside it call it with their own name; the work is done in soundstorm/data/data_dir*.py, which is
+found relative to this file and needs no installation.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from soundstorm.data import data_dir, data_dir_check, data_dir_derive, data_dir_edit, durations  # noqa: E402
+
+MIN_FOUND = 0.95  # of the utterances must get a duration
+
+USAGE = {
+    "validate_data_dir.sh": """
+usage: utils/validate_data_dir.sh [options] <data-dir>
+ e.g.: utils/validate_data_dir.sh --no-text data/train
+Check a data directory; the exit status is 1 at the first file with faults.
+  --no-text            there need not be a text; where there is one it is checked
+  --no-wav             there need not be a wav.scp
+  --no-feats           accepted for Kaldi's sake: features are never asked for
+  --no-spk-sort        utt2spk need not be sorted by speaker
+  --non-print          transcripts may have characters that do not print
+  --require "a b"      these files must be there too, e.g. "semantic.scp acoustic.scp"
+""",
+    "fix_data_dir.sh": """
+usage: utils/fix_data_dir.sh [options] <data-dir>
+ e.g.: utils/fix_data_dir.sh data/train
+Sort the files, drop repeated lines and keep the utterances that all files have; utterances without tokens go
+where there is a semantic.scp or acoustic.scp. The old files are kept in <data-dir>/.backup.
+  --utt-extra-files "a b"   more files with utterances as keys, to be filtered too
+  --spk-extra-files "a b"   more files with speakers as keys
+""",
+    "copy_data_dir.sh": """
+usage: utils/copy_data_dir.sh [options] <source-dir> <destination-dir>
+ e.g.: utils/copy_data_dir.sh --utt-suffix -slow --spk-suffix -slow data/train data/train_slow
+Copy a data directory, renaming utterances and speakers, and validate the copy.
+  --utt-prefix P, --utt-suffix S    go before and after every utterance
+  --spk-prefix P, --spk-suffix S    go before and after every speaker
+  --validate-opts "..."             options of utils/validate_data_dir.sh
+""",
+    "subset_data_dir.sh": """
+usage: utils/subset_data_dir.sh [--first|--last|--shortest|--per-spk|--speakers] <source-dir> <n> <destination-dir>
+   or: utils/subset_data_dir.sh --utt-list <file> <source-dir> <destination-dir>
+   or: utils/subset_data_dir.sh --spk-list <file> <source-dir> <destination-dir>
+ e.g.: utils/subset_data_dir.sh --per-spk data/train 10 data/train_10each
+Take n utterances, spread evenly over the sorted list unless a mode, which comes first, says otherwise.
+  --first, --last      from the start, from the end
+  --shortest           the shortest by utt2dur
+  --per-spk            up to n of each speaker
+  --speakers           whole speakers, drawn until there are n utterances
+  --seed S             another draw of speakers (default 0)
+  --utt-list, --spk-list   those of the first fields of a file
+""",
+    "combine_data.sh": """
+usage: utils/combine_data.sh [options] <destination-dir> <source-dir1> <source-dir2> ...
+ e.g.: utils/combine_data.sh data/train data/train_clean data/train_other
+Replace the destination by all sources together, with the files that all of them have.
+  --extra-files "a b"       more files with utterances as keys
+  --skip-fix true|false     do not end with what utils/fix_data_dir.sh does (default false)
+""",
+}
+
+
+class UsageError(ValueError):
+    """The command line is wrong: the usage is shown with the message."""
+
+
+def parse(
+    arguments: list[str], flags: list[str], values: dict[str, str]
+) -> tuple[dict[str, object], list[str]]:
+    """Read `--flag` and `--name value` options, which come before the other arguments.
+
+    Unlike argparse this takes values that start with a dash, such as `--utt-suffix -slow`.
+
+    Args:
+        arguments: The command line.
+        flags: Options without a value.
+        values: Options with a value, and their defaults.
+
+    Returns:
+        All options by name, and the other arguments.
+
+    Raises:
+        UsageError: An option is unknown, lacks its value or comes too late.
+    """
+    options: dict[str, object] = {**{flag: False for flag in flags}, **values}
+    rest = list(arguments)
+    while rest and rest[0].startswith("--"):
+        name = rest.pop(0)[2:]
+        if name in flags:
+            options[name] = True
+        elif name not in values:
+            raise UsageError(f"unknown option --{name}")
+        elif not rest:
+            raise UsageError(f"option --{name} needs a value")
+        else:
+            options[name] = rest.pop(0)
+    if late := [word for word in rest if word.startswith("--")]:
+        raise UsageError(f"option {late[0]} comes after the arguments; options come first")
+    return options, rest
+
+
+def expect(rest: list[str], *names: str) -> list[str]:
+    """Require one argument for each name, none of them empty."""
+    if len(rest) != len(names) or not all(rest):
+        raise UsageError(f"expected {' '.join(names)}, got {' '.join(map(repr, rest)) or 'nothing'}")
+    return rest
+
+
+VALIDATE_FLAGS = ["no-feats", "no-text", "no-wav", "no-spk-sort", "non-print"]
+
+
+def validate_options(options: dict[str, object]) -> dict[str, object]:
+    """Turn the options of validate_data_dir.sh into arguments; only those given."""
+    chosen: dict[str, object] = {
+        name: False
+        for name, flag in (("text", "no-text"), ("wav", "no-wav"), ("spk_sort", "no-spk-sort"))
+        if options[flag]
+    }
+    return {**chosen, "non_print": options["non-print"], "require": str(options["require"]).split()}
+
+
+def validate(arguments: list[str]) -> str:
+    options, rest = parse(arguments, VALIDATE_FLAGS, {"require": ""})
+    (path,) = expect(rest, "<data-dir>")
+    summary = data_dir_check.validate_data_dir(path, **validate_options(options))
+    for warning in summary.warnings:
+        warn(warning)
+    hours = "no utt2dur to tell the" if summary.hours is None else f"{summary.hours:.2f}"
+    return (
+        f"Successfully validated data-directory {path}: {summary.num_utterances} utterances, "
+        f"{summary.num_speakers} speakers, {hours} hours"
+    )
+
+
+def fix(arguments: list[str]) -> str:
+    options, rest = parse(arguments, [], {"utt-extra-files": "", "spk-extra-files": ""})
+    (path,) = expect(rest, "<data-dir>")
+    result = data_dir_edit.fix_data_dir(
+        path,
+        utt_extra=str(options["utt-extra-files"]).split(),
+        spk_extra=str(options["spk-extra-files"]).split(),
+    )
+    for note in result.notes:
+        warn(note)
+    done = f"old files are kept in {path}/{data_dir_edit.BACKUP}" if result.changed else "nothing to fix"
+    return f"kept {result.num_after} utterances out of {result.num_before}; {done}"
+
+
+def copy(arguments: list[str]) -> str:
+    names = ["utt-prefix", "utt-suffix", "spk-prefix", "spk-suffix"]
+    options, rest = parse(arguments, [], {**dict.fromkeys(names, ""), "validate-opts": ""})
+    source, dest = expect(rest, "<source-dir>", "<destination-dir>")
+    checks, others = parse(str(options["validate-opts"]).split(), VALIDATE_FLAGS, {"require": ""})
+    if others:
+        raise UsageError(f"--validate-opts takes options only, got {others[0]!r}")
+    contents = data_dir_edit.read_contents(source)
+    contents = data_dir_derive.rename(contents, **{name.replace("-", "_"): options[name] for name in names})
+    data_dir_derive.publish(contents, Path(source), Path(dest), **validate_options(checks))
+    return f"copied {len(contents.tables['utt2spk'])} utterances from {source} to {dest}"
+
+
+SUBSET_MODES = ["first", "last", "shortest", "per-spk", "speakers"]
+
+
+def subset(arguments: list[str]) -> str:
+    lists = {"utt-list": "", "spk-list": ""}
+    options, rest = parse(arguments, SUBSET_MODES, {**lists, "seed": "0"})
+    modes = [name for name in (*SUBSET_MODES, *lists) if options[name]]
+    if len(modes) > 1:
+        raise UsageError(f"--{modes[0]} and --{modes[1]} cannot be given together; choose one")
+    mode = modes[0] if modes else "spread"
+    if mode in lists:
+        source, dest = expect(rest, "<source-dir>", "<destination-dir>")
+        contents = data_dir_edit.read_contents(source)
+        listed = {key for key, _ in data_dir.read_lines(str(options[mode]))}
+        utt2spk = contents.tables["utt2spk"]
+        known = set(utt2spk) if mode == "utt-list" else set(utt2spk.values())
+        if unknown := sorted(listed - known):
+            warn(f"{len(unknown)} of {len(listed)} in {options[mode]} are not in {source}, e.g. {unknown[0]}")
+        chosen = {
+            key for key, speaker in utt2spk.items() if (key if mode == "utt-list" else speaker) in listed
+        }
+    else:
+        source, number, dest = expect(rest, "<source-dir>", "<n>", "<destination-dir>")
+        if not (number.isdecimal() and number.isascii() and int(number) > 0):
+            raise UsageError(f"<n> must be a positive whole number, got {number!r}")
+        contents = data_dir_edit.read_contents(source)
+        chosen = set(choose(contents, mode, int(number), source, str(options["seed"])))
+    if not chosen:
+        raise ValueError(f"no utterance of {source} was chosen")
+    smaller = data_dir_edit.keep(contents, chosen)
+    # A subset can break neither of the two, and only the source's author knows whether they held.
+    data_dir_derive.publish(smaller, Path(source), Path(dest), spk_sort=False, non_print=True)
+    return f"reducing #utt from {len(contents.tables['utt2spk'])} to {len(smaller.tables['utt2spk'])}"
+
+
+def choose(contents: data_dir_edit.Contents, mode: str, number: int, source: str, seed: str) -> list[str]:
+    """Choose utterances by one of the modes that take a number."""
+    utt2spk = contents.tables["utt2spk"]
+    utterances = list(utt2spk)
+    if mode == "per-spk":
+        return data_dir_derive.spread_per_speaker(utt2spk, number)
+    if number > len(utterances):
+        raise ValueError(f"cannot take {number} utterances of {source}, which has {len(utterances)}")
+    if mode == "speakers":
+        return data_dir_derive.whole_speakers(utt2spk, number, int(seed))
+    if mode == "shortest":
+        if "utt2dur" not in contents.tables:
+            raise FileNotFoundError(f"no such file {source}/utt2dur; run utils/get_utt2dur.sh {source}")
+        return data_dir_derive.shortest(contents.tables["utt2dur"], number)
+    if mode == "spread":
+        return data_dir_derive.spread(utterances, number)
+    return utterances[:number] if mode == "first" else utterances[-number:]
+
+
+def combine(arguments: list[str]) -> str:
+    options, rest = parse(arguments, [], {"extra-files": "", "skip-fix": "false"})
+    if options["skip-fix"] not in ("true", "false"):
+        raise UsageError(f"--skip-fix takes true or false, got {options['skip-fix']!r}")
+    if len(rest) < 2:
+        raise UsageError("expected <destination-dir> and at least one source")
+    left_out, number = data_dir_derive.combine_data_dirs(
+        Path(rest[0]),
+        [Path(source) for source in rest[1:]],
+        utt_extra=str(options["extra-files"]).split(),
+        fix=options["skip-fix"] == "false",
+    )
+    for name in left_out:
+        warn(f"**not combining {name} as it does not exist everywhere**")
+    return f"combined {len(rest) - 1} directories with {number} utterances in {rest[0]}"
+
+
+def utt2dur_from_segments(arguments: list[str]) -> str:
+    """Finish get_utt2dur.sh where no audio need be read; says nothing where it must."""
+    directory = data_dir.DataDir(expect(arguments, "<data-dir>")[0])
+    path = directory.path / "utt2dur"
+    if directory.has("utt2dur") and sorted(directory.table("utt2dur")) == sorted(directory.key_table()):
+        return f"{path} is there already"
+    if directory.has("segments"):
+        data_dir.write_table(path, durations.durations_of_segments(directory.segments()))
+        return f"made {path} from segments"
+    return ""
+
+
+def utt2dur_from_headers(arguments: list[str]) -> str:
+    """One job of get_utt2dur.sh."""
+    wav_scp, output = expect(arguments, "<wav.scp>", "<utt2dur>")
+    table, failures = durations.durations_of_headers(data_dir.read_table(wav_scp))
+    for failure in failures:
+        warn(failure)
+    data_dir.write_table(output, table)
+    return f"{len(table)} durations in {output}"
+
+
+def utt2dur_merge(arguments: list[str]) -> str:
+    """The end of get_utt2dur.sh: put the parts together and count what is missing."""
+    directory = data_dir.DataDir(arguments[0])
+    merged: data_dir.Table = {}
+    for part in arguments[1:]:
+        merged.update(data_dir.read_table(part))
+    wanted = directory.key_table()
+    missing = [utterance for utterance in wanted if utterance not in merged]
+    if len(merged) < MIN_FOUND * len(wanted):
+        raise ValueError(
+            f"only {len(merged)} of {len(wanted)} utterances of {directory.path} got a duration, e.g. "
+            f"{missing[0]} did not; see the logs {directory.path}/log/get_utt2dur.*.log"
+        )
+    if missing:
+        warn(f"{len(missing)} of {len(wanted)} utterances got no duration, e.g. {missing[0]}; see the logs")
+    data_dir.write_table(directory.path / "utt2dur", merged)
+    return f"made {directory.path}/utt2dur from the headers of {len(merged)} files"
+
+
+COMMANDS = {  # the jobs of get_utt2dur.sh have no script of their own
+    "validate_data_dir.sh": validate,
+    "fix_data_dir.sh": fix,
+    "copy_data_dir.sh": copy,
+    "subset_data_dir.sh": subset,
+    "combine_data.sh": combine,
+    "utt2dur_from_segments": utt2dur_from_segments,
+    "utt2dur_from_headers": utt2dur_from_headers,
+    "utt2dur_merge": utt2dur_merge,
+}
+
+
+def warn(message: object) -> None:
+    """Say something on stderr, every line with the script's name."""
+    for line in str(message).splitlines():
+        print(f"{script_name()}: {line}", file=sys.stderr)
+
+
+def script_name() -> str:
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    return "get_utt2dur.sh" if command.startswith("utt2dur") else command
+
+
+def main(command: str, arguments: list[str]) -> int:
+    if arguments and arguments[0] in ("--help", "-h"):
+        print(USAGE[command].strip())
+        return 0
+    try:
+        message = COMMANDS[command](arguments)
+    except UsageError as error:
+        warn(error)
+        print(USAGE.get(command, "").strip(), file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as error:
+        warn(error)
+        return 1
+    if message:
+        print(f"{script_name()}: {message}")
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(f"usage: data_dir_tool.py {'|'.join(COMMANDS)} [options] <arguments>")
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Makes utt2dur: from segments where there are some, or else from the headers of the audio files.
+set -euo pipefail
+export LC_ALL=C
+utils=$(dirname "$0")
+
+nj=4
+cmd="${utils}/run.py"
+
+help_message="usage: utils/get_utt2dur.sh [options] <data-dir>
+ e.g.: utils/get_utt2dur.sh --nj 8 --cmd \"\${train_cmd}\" data/train
+Make <data-dir>/utt2dur, the seconds of each utterance; does nothing where it is there and complete.
+  --nj N      jobs that read headers (default ${nj})
+  --cmd C     how to run them (default ${cmd})"
+
+. "${utils}/parse_options.sh"
+
+if [ $# -ne 1 ]; then
+    echo "$0: expected <data-dir>, got $# arguments" >&2
+    echo "${help_message}" >&2
+    exit 1
+fi
+data=$1
+tool() { python3 "${utils}/data_dir_tool.py" "$@"; }
+
+message=$(tool utt2dur_from_segments "${data}")
+if [ -n "${message}" ]; then
+    echo "${message}"
+    exit 0
+fi
+
+num_lines=$(wc -l < "${data}/wav.scp")
+if [ "${nj}" -gt "${num_lines}" ]; then
+    nj=${num_lines}
+fi
+logdir=${data}/log
+mkdir -p "${logdir}"
+parts=() durations=()
+for ((job = 1; job <= nj; job++)); do
+    parts+=("${logdir}/wav.${job}.scp") durations+=("${logdir}/utt2dur.${job}")
+done
+python3 "${utils}/split_scp.py" "${data}/wav.scp" "${parts[@]}"
+# shellcheck disable=SC2086  # the command has options of its own
+${cmd} JOB=1:"${nj}" "${logdir}/get_utt2dur.JOB.log" \
+    python3 "${utils}/data_dir_tool.py" utt2dur_from_headers "${logdir}/wav.JOB.scp" "${logdir}/utt2dur.JOB"
+tool utt2dur_merge "${data}" "${durations[@]}"
+rm -f "${parts[@]}" "${durations[@]}"
