@@ -24,11 +24,14 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention over all frames of an example; padding is not attended to."""
+    """Multi-head attention over all frames of an example; padding is not attended to.
 
-    def __init__(self, width: int, heads: int, dropout: float, rotary: bool = True):
+    Without dropout on the attention weights, which would rule out the fused kernels.
+    """
+
+    def __init__(self, width: int, heads: int, rotary: bool = True):
         super().__init__()
-        self.heads, self.dropout, self.rotary = heads, dropout, rotary
+        self.heads, self.rotary = heads, rotary
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
 
@@ -39,9 +42,7 @@ class SelfAttention(nn.Module):
         if self.rotary:
             cos, sin = (table.to(q.dtype) for table in tables)
             q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=attend, dropout_p=self.dropout if self.training else 0.0
-        )
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, width))
 
 
@@ -90,7 +91,7 @@ class ConformerBlock(nn.Module):
         super().__init__()
         self.first = FeedForward(width, inner, dropout)
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = SelfAttention(width, heads, dropout, rotary)
+        self.attention = SelfAttention(width, heads, rotary)
         self.attention_dropout = nn.Dropout(dropout)
         self.convolution = ConvolutionModule(width, kernel, expansion, dropout)
         self.second = FeedForward(width, inner, dropout)
