@@ -13,7 +13,6 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,7 +31,7 @@ class Part:
     name: str
     purpose: str
     remedy: str
-    package: Optional[str] = None
+    package: str | None = None
 
 
 INSTALL = "bash tools/install.sh"
@@ -78,7 +77,7 @@ PROGRAMS = (
 )
 
 
-def version_of(part: Part) -> Optional[str]:
+def version_of(part: Part) -> str | None:
     """Version of a module's distribution, or None if it is not installed."""
     if importlib.util.find_spec(part.name) is None:
         return None
@@ -88,7 +87,7 @@ def version_of(part: Part) -> Optional[str]:
         return "version unknown"
 
 
-def report(part: Part, found: Optional[str]) -> bool:
+def report(part: Part, found: str | None) -> bool:
     """Prints one line about a part and tells whether it is there."""
     state = found if found else f"missing ({part.purpose}); add it by: {part.remedy}"
     print(f"  {part.name:<16} {state}")

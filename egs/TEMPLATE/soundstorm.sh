@@ -358,6 +358,14 @@ if doing 1 "Semantic tokens: ${hubert} layer ${semantic_layer}, ${semantic_clust
     for set_name in "${all_sets[@]}"; do
         extract_tokens semantic "${semantic_tag}" --kmeans "${semantic_exp}" "${set_name}"
     done
+    phones=${datadir}/${valid_set}/phones.ctm
+    if [ -e "${phones}" ] && to_do "${semantic_exp}/quality.json" "what the tokens know of phones: ${phones}"; then
+        quality_arguments=(--tokens "${datadir}/${valid_set}/semantic.scp")
+        [ ! -e "${mfcc_exp}/centroids.safetensors" ] || quality_arguments=(--kmeans "${mfcc_exp}" "${quality_arguments[@]}")
+        run_one "${semantic_exp}/log/quality.log" measure_token_quality --data-dir "${datadir}/${valid_set}" \
+            "${quality_arguments[@]}" --output "${semantic_exp}/quality.json"
+        grep '^|' "${semantic_exp}/log/quality.log"
+    fi
     done_with_stage
 fi
 
