@@ -1,0 +1,105 @@
+"""Token archives: read back what was written, know who made it, refuse what does not belong."""
+
+from dataclasses import replace
+
+import kaldiio
+import numpy as np
+import pytest
+
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives, write_tokens
+
+SEMANTIC = TokenizerInfo("semantic", "test", "f" * 64, 50.0, 1, 500, 16000)
+ACOUSTIC = TokenizerInfo("acoustic", "test", "e" * 64, 50.0, 4, 1024, 16000)
+
+
+def some(count=5, info=ACOUSTIC, first=0):
+    rng = np.random.default_rng(0)
+    shape = (info.num_levels,) if info.kind == "acoustic" else ()
+    return {
+        f"utt-{first + i}": rng.integers(0, info.codebook_size, (int(rng.integers(1, 400)), *shape)).astype(np.uint16)
+        for i in range(count)
+    }
+
+
+@pytest.mark.parametrize("info", [SEMANTIC, ACOUSTIC])
+def test_tokens_are_read_back_by_us_and_by_kaldiio(tmp_path, info):
+    tokens = some(info=info)
+    assert write_tokens(tmp_path / "x.1", tokens.items(), info) == 5
+    archive = TokenArchive(tmp_path / "x.1.scp")
+    assert archive.info == info and archive.ids == list(tokens)
+    theirs = kaldiio.load_scp(str(tmp_path / "x.1.scp"))
+    for utt, expected in tokens.items():
+        assert archive[utt].dtype == np.uint16
+        np.testing.assert_array_equal(archive[utt], expected)
+        np.testing.assert_array_equal(theirs[utt], expected)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.1.ark", "x.1.json", "x.1.scp"]
+
+
+def test_an_interrupted_write_leaves_no_scp_and_no_ark(tmp_path):
+    def broken():
+        yield "a", np.zeros((3, 4), np.uint16)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_tokens(tmp_path / "x", broken(), ACOUSTIC)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "tokens, message",
+    [
+        (np.zeros((3, 5), int), r"shape \(3, 5\), expected \(T, 4\)"),
+        (np.zeros((0, 4), int), "with T > 0"),
+        (np.full((3, 4), 1024), r"tokens lie in \[1024, 1024\], expected \[0, 1023\]"),
+    ],
+)
+def test_tokens_that_are_none_are_refused(tmp_path, tokens, message):
+    with pytest.raises(ValueError, match=message):
+        write_tokens(tmp_path / "x", [("utt", tokens)], ACOUSTIC)
+
+
+def test_parts_of_an_array_job_are_merged_in_order(tmp_path):
+    write_tokens(tmp_path / "a.1", some(3, first=5).items(), ACOUSTIC)
+    write_tokens(tmp_path / "a.2", some(5).items(), ACOUSTIC)
+    merge_archives([tmp_path / "a.1.scp", tmp_path / "a.2.scp"], tmp_path / "all.scp")
+    assert TokenArchive(tmp_path / "all.scp").ids == [f"utt-{i}" for i in range(8)]
+
+
+def test_parts_of_different_tokenizers_or_with_the_same_utterance_are_refused(tmp_path):
+    write_tokens(tmp_path / "a.1", some(3).items(), ACOUSTIC)
+    write_tokens(tmp_path / "a.2", some(3).items(), ACOUSTIC)
+    write_tokens(tmp_path / "a.3", some(3, first=9).items(), replace(ACOUSTIC, fingerprint="d" * 64))
+    with pytest.raises(ValueError, match="utterance utt-0 is in another part too"):
+        merge_archives([tmp_path / "a.1.scp", tmp_path / "a.2.scp"], tmp_path / "all.scp")
+    with pytest.raises(ValueError, match="acoustic tokens do not belong together"):
+        merge_archives([tmp_path / "a.1.scp", tmp_path / "a.3.scp"], tmp_path / "all.scp")
+    assert not (tmp_path / "all.scp").exists()
+
+
+def test_damaged_archives_are_named_and_nothing_is_executed(tmp_path):
+    write_tokens(tmp_path / "x", some(2).items(), ACOUSTIC)
+    ark = tmp_path / "x.ark"
+    whole = ark.read_bytes()
+    lines = (tmp_path / "x.scp").read_text().splitlines()
+    for content, scp, message in [
+        (whole[:-10], None, "the archive is truncated"),
+        (whole[:3], None, "cannot read"),
+        (whole, "utt-1 touch {}/owned |:5", "does not exist"),
+        (whole, f"utt-1 {ark}:not", "cannot read"),
+        (whole, f"utt-1 {ark}:3", "no token record"),
+    ]:
+        ark.write_bytes(content)
+        (tmp_path / "x.scp").write_text(f"{(scp or lines[1]).format(tmp_path)}\n")
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            TokenArchive(tmp_path / "x.scp")["utt-1"]
+    assert not (tmp_path / "owned").exists()
+
+
+def test_an_archive_without_identity_is_refused(tmp_path):
+    write_tokens(tmp_path / "x", some(2).items(), ACOUSTIC)
+    (tmp_path / "x.json").write_text('{"kind": "acoustic"}')
+    with pytest.raises(ValueError, match="expected the fields"):
+        TokenArchive(tmp_path / "x.scp")
+    (tmp_path / "x.json").unlink()
+    with pytest.raises(FileNotFoundError, match="nobody knows which tokenizer"):
+        TokenArchive(tmp_path / "x.scp")

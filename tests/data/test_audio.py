@@ -1,0 +1,75 @@
+"""Reading recordings: what is wrong with a file is said, with the file's name."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from soundstorm.data.audio import Utterances, num_samples, read_audio, write_audio
+
+
+@pytest.fixture
+def wav(tmp_path):
+    path = tmp_path / "a.wav"
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 16000).astype(np.float32)
+    write_audio(path, samples, 16000)
+    return path, samples
+
+
+def test_what_is_written_is_read_back(wav):
+    path, samples = wav
+    np.testing.assert_allclose(read_audio(path, 16000), samples, atol=1 / 32768)
+    assert [p.name for p in path.parent.iterdir()] == ["a.wav"]
+
+
+def test_a_part_is_cut_by_the_one_rounding_rule(wav):
+    path, samples = wav
+    part = read_audio(path, 16000, start=0.10003, end=0.5)
+    np.testing.assert_allclose(part, samples[1600:8000], atol=1 / 32768)
+    assert [num_samples(seconds, 16000) for seconds in (0.10003, 0.100035, 1 / 32000)] == [1600, 1601, 1]
+
+
+def test_broken_files_are_named_with_what_is_wrong(tmp_path, wav):
+    path, samples = wav
+    cases = {
+        "missing.wav": (None, FileNotFoundError, "no such recording"),
+        "empty.wav": (b"", ValueError, "cannot be read as audio"),
+        "text.wav": (b"not audio at all" * 100, ValueError, "cannot be read as audio"),
+        "cut.wav": (path.read_bytes()[:20], ValueError, "cannot be read as audio"),
+    }
+    for name, (content, error, message) in cases.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(error, match=f"{name}: {message}"):
+            read_audio(tmp_path / name, 16000)
+
+
+@pytest.mark.parametrize(
+    "samples, rate, message",
+    [
+        (np.zeros((100, 2)), 16000, "2 channels but 1 is needed"),
+        (np.zeros(100), 8000, "sample rate is 8000 Hz but 16000 Hz is needed; resample"),
+        (np.zeros(0), 16000, "no samples between"),
+        (np.array([0.0, np.nan, np.inf]), 16000, "2 samples are NaN or infinite"),
+    ],
+)
+def test_unusable_audio_is_refused(tmp_path, samples, rate, message):
+    soundfile.write(tmp_path / "b.wav", samples, rate, subtype="FLOAT")
+    with pytest.raises(ValueError, match=message):
+        read_audio(tmp_path / "b.wav", 16000)
+
+
+def test_utterances_come_from_segments_where_there_are_some(tmp_path, wav):
+    path, samples = wav
+    (tmp_path / "wav.scp").write_text(f"reco {path}\n")
+    (tmp_path / "segments").write_text("u1 reco 0.1 0.3\nu2 reco 0.5 1.0\n")
+    utterances = Utterances(tmp_path, 16000)
+    assert utterances.ids == ["u1", "u2"]
+    np.testing.assert_allclose(utterances.durations, [0.2, 0.5])
+    np.testing.assert_allclose(utterances.read("u2"), samples[8000:], atol=1 / 32768)
+    with pytest.raises(ValueError, match="no utterance 'u3'"):
+        Utterances(tmp_path, 16000, ["u3"])
+
+
+def test_durations_come_from_headers_without_utt2dur(tmp_path, wav):
+    (tmp_path / "wav.scp").write_text(f"u {wav[0]}\n")
+    assert Utterances(tmp_path, 16000).durations.tolist() == [1.0]

@@ -1,0 +1,68 @@
+"""Where semantic and acoustic tokens meet."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
+from soundstorm.data.dataset import AlignedTokens, align, repeats
+from soundstorm.data.sampler import Draw
+from soundstorm.data.window_config import WindowConfig
+from soundstorm.models.soundstorm_config import MaskingConfig
+from soundstorm.training.soundstorm_step import MaskedTokens
+
+SEMANTIC = TokenizerInfo("semantic", "s", "f" * 64, 25.0, 1, 50, 16000)
+ACOUSTIC = TokenizerInfo("acoustic", "a", "e" * 64, 50.0, 3, 64, 16000)
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    frames = {"a": 60, "b": 100, "c": 31}
+    write_tokens(tmp_path / "semantic", ((u, np.arange(n // 2 + 1) % 50) for u, n in frames.items()), SEMANTIC)
+    codes = {u: np.stack([np.arange(n) // 2 % 50] * 3, 1) for u, n in frames.items()}
+    write_tokens(tmp_path / "acoustic", codes.items(), ACOUSTIC)
+    config = WindowConfig(min_seconds=0.2, max_seconds=1.5)
+    return AlignedTokens(TokenArchive(tmp_path / "semantic.scp"), TokenArchive(tmp_path / "acoustic.scp"), config)
+
+
+def test_25_hz_tokens_are_repeated_and_stay_in_phase_in_every_window(tokens):
+    for index in range(3):
+        for seed in range(30):
+            item = tokens[Draw(index, (seed,))]
+            # codes were made to equal the repeated semantic tokens
+            np.testing.assert_array_equal(item["semantic"], item["codes"][:, 0])
+            assert 10 <= len(item["codes"]) <= 75
+
+
+def test_a_window_depends_on_its_seed_only(tokens):
+    first, again, other = (tokens[Draw(1, seed)] for seed in ((0, 1), (0, 1), (0, 2)))
+    np.testing.assert_array_equal(first["codes"], again["codes"])
+    assert len(first["codes"]) != len(other["codes"]) or (first["codes"] != other["codes"]).any()
+
+
+def test_a_batch_is_padded_and_says_its_lengths(tokens):
+    masked = MaskedTokens(tokens, MaskingConfig())
+    items = [masked[Draw(i, (7, i))] for i in range(3)]
+    batch = masked.collate(items)
+    lengths = [len(item["codes"]) for item in items]
+    assert batch["lengths"].tolist() == lengths
+    assert batch["codes"].shape == (3, max(lengths), 3) and batch["dropped"].shape == (3, max(lengths))
+    for row, item in enumerate(items):
+        np.testing.assert_array_equal(batch["codes"][row, : lengths[row]], item["codes"])
+        assert not batch["codes"][row, lengths[row] :].any()
+        assert batch["prompt_end"][row] < lengths[row]
+
+
+def test_streams_are_trimmed_within_the_tolerance_and_refused_beyond_it():
+    semantic, codes = np.arange(10), np.zeros((12, 3), int)
+    trimmed, kept = align("u", semantic, codes, 1, tolerance=2)
+    assert len(trimmed) == len(kept) == 10
+    with pytest.raises(ValueError, match="u: 10 semantic and 13 acoustic frames differ by more than 2"):
+        align("u", semantic, np.zeros((13, 3), int), 1, tolerance=2)
+
+
+def test_frame_rates_that_do_not_stand_one_to_k_are_refused():
+    assert repeats(SEMANTIC, ACOUSTIC) == 2
+    with pytest.raises(ValueError, match="75 frames/s .* cannot be aligned by repetition"):
+        repeats(replace(SEMANTIC, frame_rate=50.0), replace(ACOUSTIC, frame_rate=75.0))

@@ -1,0 +1,72 @@
+"""No utterance lost or repeated in an epoch, whatever the sizes and the number of processes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from soundstorm.data.sampler import BatchSampler
+
+SIZES = st.lists(st.floats(0.1, 40.0), min_size=8, max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(1, 4), st.booleans(), st.integers(0, 5))
+def test_every_utterance_comes_once_an_epoch_over_all_ranks(durations, world, by_size, epoch):
+    limit = {"batch_size": 5} if by_size else {"batch_seconds": 60.0}
+    seen, lengths = [], set()
+    for rank in range(world):
+        sampler = BatchSampler(np.array(durations), **limit, seed=3, rank=rank, world_size=world)
+        sampler.epoch = epoch
+        batches = list(sampler)
+        assert all(batches)  # no rank without work
+        lengths.add(len(batches))
+        seen += [draw.index for batch in batches for draw in batch]
+    assert sorted(seen) == list(range(len(durations)))
+    assert len(lengths) == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(SIZES)
+def test_a_batch_has_no_more_seconds_than_asked_unless_one_item_does(durations):
+    durations = np.array(durations)
+    for batch in BatchSampler(durations, batch_seconds=60.0).global_batches():
+        assert len(batch) == 1 or durations[batch].max() * len(batch) <= 60.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(SIZES, st.integers(2, 4))
+def test_ranks_share_the_batches_of_one_process(durations, world):
+    def draws(rank, size):
+        return list(BatchSampler(np.array(durations), batch_size=7, seed=1, rank=rank, world_size=size))
+
+    # a batch smaller than the number of ranks joins the one before; otherwise the same batches, dealt in turn
+    if len(durations) % 7 and len(durations) % 7 < world:
+        return
+    for step, whole in enumerate(draws(0, 1)):
+        shares = [draws(rank, world)[step] for rank in range(world)]
+        assert sorted(d for share in shares for d in share) == sorted(whole)
+
+
+def test_epochs_differ_and_repeat():
+    sampler = BatchSampler(np.ones(50), batch_size=8, seed=0)
+    first = list(sampler)
+    assert first == list(sampler)
+    sampler.epoch = 1
+    second = list(sampler)
+    assert [[d.index for d in b] for b in first] != [[d.index for d in b] for b in second]
+    assert {d.seed for b in first for d in b}.isdisjoint({d.seed for b in second for d in b})
+
+
+def test_validation_is_the_same_every_epoch():
+    sampler = BatchSampler(np.ones(50), batch_size=8, seed=0, shuffle=False)
+    first = list(sampler)
+    sampler.epoch = 4
+    assert first == list(sampler)
+
+
+def test_contradictory_settings_are_refused():
+    with pytest.raises(ValueError, match="give one of batch_size"):
+        BatchSampler(np.ones(5), batch_size=2, batch_seconds=3.0)
+    with pytest.raises(ValueError, match="5 utterances cannot be shared by 6 processes"):
+        BatchSampler(np.ones(5), batch_size=2, world_size=6)
