@@ -1,0 +1,40 @@
+"""Write the semantic tokens of a data directory, or of some of its utterances, to an archive."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import config_parser, run_front
+
+
+def get_parser():
+    """Options of the command."""
+    parser = config_parser(__doc__, {})
+    parser.add_argument("--data-dir", required=True, help="data directory to read")
+    parser.add_argument("--keys", default=None, help="table whose first field names the utterances (default: all)")
+    parser.add_argument("--kmeans", required=True, help="k-means directory of train_kmeans")
+    parser.add_argument(
+        "--batch-seconds", type=float, default=0.0, help="seconds in a batch (0: one utterance; GPU: 200)"
+    )
+    parser.add_argument("--output", required=True, help="prefix of the .ark, .scp and .json to write")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Tokenize."""
+    args = get_parser().parse_args(argv)
+
+    import torch
+
+    from soundstorm.data.archive import write_tokens
+    from soundstorm.data.audio import Utterances
+    from soundstorm.data.data_dir import read_table
+    from soundstorm.tokens.semantic import SemanticTokenizer
+
+    tokenizer = SemanticTokenizer.load(args.kmeans, device="cuda" if torch.cuda.is_available() else "cpu")
+    keys = list(read_table(args.keys)) if args.keys else None
+    utterances = Utterances(args.data_dir, tokenizer.info.sample_rate, keys)
+    tokens = tokenizer.encode_utterances(utterances, batch_seconds=args.batch_seconds)
+    write_tokens(args.output, tokens, tokenizer.info)
+
+
+if __name__ == "__main__":
+    run_front(main)

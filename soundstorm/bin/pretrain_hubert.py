@@ -1,0 +1,57 @@
+"""Pre-train a HuBERT: predict, at masked frames, the clusters of MFCC or of an earlier HuBERT's features."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.models.hubert_config import HubertDataConfig, HubertPretrainingConfig
+from soundstorm.training.config import TrainerConfig
+
+SECTIONS = {"model": HubertPretrainingConfig, "data": HubertDataConfig, "training": TrainerConfig}
+
+
+def get_parser():
+    """Options of the command."""
+    parser = config_parser(__doc__, SECTIONS)
+    parser.add_argument("--train-data", required=True, help="data directory to train on")
+    parser.add_argument("--valid-data", required=True, help="another, to watch the training")
+    parser.add_argument("--labels-kmeans", required=True, help="k-means directory that makes the labels")
+    parser.add_argument("--expdir", required=True, help="where to write; the model is in its hubert/")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Make the labels, train, then write a transformers directory."""
+    args = get_parser().parse_args(argv)
+    settings = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
+
+    import logging
+    import sys
+    from pathlib import Path
+
+    from soundstorm.data.audio import Utterances
+    from soundstorm.tokens.semantic import SemanticTokenizer
+    from soundstorm.training.pretrain_hubert import pretrain_hubert
+
+    if (Path(args.expdir) / "hubert" / "model.safetensors").is_file():
+        logging.info("%s: already trained", args.expdir)
+        return
+    tokenizer = SemanticTokenizer.load(args.labels_kmeans)
+    labels = {
+        data_dir: dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate)))
+        for data_dir in dict.fromkeys((args.train_data, args.valid_data))
+    }
+    pretrain_hubert(
+        args.train_data,
+        args.valid_data,
+        labels=labels,
+        label_info=tokenizer.info,
+        expdir=args.expdir,
+        model_config=settings["model"],
+        data_config=settings["data"],
+        trainer_config=settings["training"],
+        command=sys.argv,
+    )
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,113 @@
+"""Frozen HuBERT features, one frame to every hop of the recording."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import HubertModel
+
+from soundstorm.models.hubert_pretraining import frame_padding
+from soundstorm.tokens.features import check_long_enough
+
+logger = logging.getLogger(__name__)
+
+
+class HubertFeatures:
+    """The output of one layer of a HuBERT.
+
+    HuBERT's convolutions need ``receptive field - hop`` samples more than the hops they cover, so that a recording
+    would lose a frame (400 samples see one hop of 320). Zeros around it, half on each side, give ``S // hop`` frames,
+    frame ``t`` centred on the middle of hop ``t``.
+
+    Recordings of a batch are padded to the longest, and padding is masked out of the attention. Where the first
+    convolution is followed by a normalisation over time ("group", the BASE model), no mask could keep padding from
+    changing the frames: then each recording is passed through alone. So features do not depend on the company.
+    """
+
+    def __init__(self, source: str, layer: int, *, device: str = "cpu"):
+        """
+        Args:
+            source: directory or hub name.
+            layer: 0 for what enters the first layer, up to the number of layers.
+            device: where the model runs.
+        """
+        model, self.do_normalize, self.sample_rate = load_hubert(source)
+        layers = len(model.encoder.layers)
+        if not 0 <= layer <= layers:
+            raise ValueError(f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer")
+        # Later layers are not needed. One stays, because a layer's input is reported with its output.
+        model.encoder.layers = model.encoder.layers[: max(layer, 1)]
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.source, self.layer, self.device = source, layer, device
+        self.hop, self.padding = frame_padding(model.config)
+        self.frame_rate = self.sample_rate / self.hop
+        self.alone = model.config.feat_extract_norm == "group"
+        self.fingerprint = _fingerprint(model, layer, self.do_normalize)
+
+    @torch.no_grad()
+    def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
+        """Features of recordings: ``(S,)`` float32 each, to ``(S // hop, D)`` float32 each."""
+        for wav in wavs:
+            check_long_enough(wav, self.hop)
+        wavs = [normalize(wav) for wav in wavs] if self.do_normalize else wavs
+        batches = [[wav] for wav in wavs] if self.alone else [wavs]
+        return [features for batch in batches for features in self._forward(batch)]
+
+    def _forward(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
+        left, right = self.padding
+        lengths = [len(wav) // self.hop for wav in wavs]
+        longest = max(lengths) * self.hop + left + right
+        padded, mask = torch.zeros(len(wavs), longest), torch.zeros(len(wavs), longest, dtype=torch.long)
+        for row, (wav, length) in enumerate(zip(wavs, lengths)):
+            # Cut to whole hops: otherwise a recording's last frame would see a rest that its neighbour's padding hides.
+            whole = torch.from_numpy(np.ascontiguousarray(wav[: length * self.hop], dtype=np.float32))
+            padded[row, left : left + len(whole)] = whole
+            mask[row, : left + len(whole) + right] = 1
+        same = len(set(lengths)) == 1
+        output = self.model(
+            padded.to(self.device),
+            attention_mask=None if same else mask.to(self.device),
+            output_hidden_states=True,
+        )
+        states: Tensor = output.hidden_states[self.layer]
+        return [states[row, :length].float().cpu().numpy() for row, length in enumerate(lengths)]
+
+
+def normalize(wav: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance, as the feature extractor of transformers has it."""
+    return ((wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)).astype(np.float32)
+
+
+def load_hubert(source: str) -> tuple[HubertModel, bool, int]:
+    """A HuBERT, whether it wants recordings of zero mean and unit variance, and its sample rate in Hz."""
+    from safetensors import SafetensorError
+    from transformers import AutoFeatureExtractor
+
+    try:
+        model = HubertModel.from_pretrained(source, use_safetensors=True)
+    except SafetensorError as error:
+        raise ValueError(f"{source}: the weights cannot be read ({error}); train or download them again") from error
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{source}: no HuBERT could be loaded from there ({str(error).splitlines()[0]}); "
+            "give a directory that save_pretrained wrote, or a hub name"
+        ) from error
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(source)
+    except OSError:
+        logger.warning("%s has no preprocessor_config.json: recordings at 16 kHz are used as they are", source)
+        return model, False, 16000
+    return model, bool(extractor.do_normalize), int(extractor.sampling_rate)
+
+
+def _fingerprint(model: HubertModel, layer: int, do_normalize: bool) -> str:
+    digest = hashlib.sha256(json.dumps({"layer": layer, "do_normalize": do_normalize}).encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,203 @@
+"""k-means over frames of features: training, the files, and the nearest centroid.
+
+A k-means directory has ``kmeans.json`` (where the features come from, how it was trained, fingerprint) and, written
+last, ``centroids.safetensors``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+CENTROIDS, DESCRIPTION = "centroids.safetensors", "kmeans.json"
+NORMALIZATIONS = ("none", "global", "utterance")
+
+
+@dataclass(frozen=True)
+class KMeansInfo:
+    """Everything about a k-means but its numbers."""
+
+    features: str  # "mfcc", or directory or hub name of a HuBERT
+    layer: int | None  # of that HuBERT
+    features_fingerprint: str  # of the features it was trained on
+    frame_rate: float  # frames per second
+    sample_rate: int  # Hz
+    num_clusters: int  # K
+    normalization: str  # of frames before clustering: none, global or utterance
+    library: str  # that trained it
+    seed: int
+    portion: float  # of the utterances that it saw
+    num_frames: int  # that it saw
+    inertia: float  # mean squared distance of those to their centroids
+
+
+@dataclass(frozen=True)
+class KMeans:
+    """Centroids, and how a frame is normalised before it is compared with them."""
+
+    info: KMeansInfo
+    centroids: np.ndarray  # (K, D) float32
+    shift: np.ndarray  # (D,) float32: subtracted from every frame
+    scale: np.ndarray  # (D,) float32: then divided by
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the numbers and the features they belong to."""
+        digest = hashlib.sha256(f"{self.info.features_fingerprint} {self.info.normalization}".encode())
+        for array in (self.centroids, self.shift, self.scale):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def assign(self, features: np.ndarray) -> np.ndarray:
+        """Nearest centroid of each frame of one utterance: ``(T, D)`` float32 to ``(T,)`` int64."""
+        frames = normalize_utterance(features) if self.info.normalization == "utterance" else features
+        frames = (frames - self.shift) / self.scale
+        # |x - c|^2 without |x|^2, which is the same for all centroids.
+        distances = (self.centroids**2).sum(1) - 2 * frames @ self.centroids.T
+        return distances.argmin(1).astype(np.int64)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the directory; the centroids last, so that their presence means done."""
+        from safetensors.numpy import save
+
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        description = {**asdict(self.info), "fingerprint": self.fingerprint}
+        _replace(directory / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+        arrays = {"centroids": self.centroids, "shift": self.shift, "scale": self.scale}
+        _replace(directory / CENTROIDS, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> KMeans:
+        """Read a directory that :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: the files are damaged or do not belong together.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        directory = Path(directory)
+        for name in (DESCRIPTION, CENTROIDS):
+            if not (directory / name).is_file():
+                raise FileNotFoundError(f"{directory / name}: no such file; train this k-means with train_kmeans")
+        try:
+            description = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))
+            fingerprint = description.pop("fingerprint")
+            names = {field.name for field in fields(KMeansInfo)}
+            if set(description) != names:
+                raise ValueError(f"it has the fields {sorted(description)}, expected {sorted(names)}")
+            arrays = load_file(directory / CENTROIDS)
+            kmeans = cls(KMeansInfo(**description), arrays["centroids"], arrays["shift"], arrays["scale"])
+        except (SafetensorError, ValueError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"{directory}: not a k-means directory ({error!r}); remove it and train it again"
+            ) from error
+        if kmeans.fingerprint != fingerprint:
+            raise ValueError(
+                f"{directory}: {CENTROIDS} ({kmeans.fingerprint[:12]}) and {DESCRIPTION} ({fingerprint[:12]}) do not "
+                "belong together; remove the directory and train it again"
+            )
+        return kmeans
+
+
+def normalize_utterance(features: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance of every dimension over one utterance ``(T, D)``: removes much of the voice."""
+    return (features - features.mean(0)) / (features.std(0) + 1e-5)
+
+
+def choose_portion(ids: list[str], portion: float, seed: int) -> list[str]:
+    """That portion of the utterances, at least one, drawn without looking at them; in their order."""
+    if not 0 < portion <= 1:
+        raise ValueError(f"portion is {portion}, expected more than 0 and at most 1")
+    chosen = np.random.default_rng((seed, 1)).permutation(len(ids))[: max(1, round(portion * len(ids)))]
+    return [ids[index] for index in sorted(chosen)]
+
+
+def train_kmeans(
+    utterances: list[np.ndarray],
+    num_clusters: int,
+    *,
+    normalization: str = "none",
+    library: str = "sklearn",
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Cluster the frames of utterances.
+
+    Args:
+        utterances: features ``(T, D)`` of each.
+        num_clusters: K.
+        normalization: ``none``; ``global``: every dimension to zero mean and unit variance over all frames;
+            ``utterance``: the same over each utterance.
+        library: ``sklearn`` (mini-batch, started by k-means++; the better centroids) or ``faiss`` (for much data).
+        seed: of starts and batches.
+
+    Returns:
+        Centroids ``(K, D)``, shift ``(D,)``, scale ``(D,)`` and the mean squared distance of a frame to its centroid.
+    """
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"normalization is {normalization!r}, expected one of {', '.join(NORMALIZATIONS)}")
+    if normalization == "utterance":
+        utterances = [normalize_utterance(features) for features in utterances]
+    frames = np.concatenate(utterances).astype(np.float32, copy=False)
+    if len(frames) < num_clusters:
+        raise ValueError(
+            f"{len(frames)} frames cannot make {num_clusters} clusters; lower the number of clusters, or take more data"
+        )
+    if not np.isfinite(frames).all():
+        raise ValueError("some features are NaN or infinite; look for broken recordings, or train the HuBERT again")
+    shift, scale = np.zeros(frames.shape[1], np.float32), np.ones(frames.shape[1], np.float32)
+    if normalization == "global":
+        shift, scale = frames.mean(0), frames.std(0) + 1e-5
+        frames = (frames - shift) / scale
+    centroids = {"sklearn": _sklearn, "faiss": _faiss}[library](frames, num_clusters, seed)
+    distances = [
+        ((part**2).sum(1) + ((centroids**2).sum(1) - 2 * part @ centroids.T).min(1)).sum(dtype=np.float64)
+        for part in np.array_split(frames, max(1, len(frames) // 10000))
+    ]
+    return centroids.astype(np.float32), shift, scale, float(sum(distances) / len(frames))
+
+
+def _sklearn(frames: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
+    from sklearn.cluster import MiniBatchKMeans
+
+    clustering = MiniBatchKMeans(
+        num_clusters,
+        init="k-means++",
+        n_init=5,
+        init_size=max(3 * num_clusters, min(len(frames), 30000)),
+        batch_size=10000,
+        max_iter=100,
+        max_no_improvement=100,
+        tol=0.0,
+        reassignment_ratio=0.0,
+        random_state=seed,
+    )
+    return clustering.fit(frames).cluster_centers_
+
+
+def _faiss(frames: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
+    try:
+        import faiss
+    except ImportError as error:
+        raise ValueError("library 'faiss' is not installed; pip install faiss-cpu, or use sklearn") from error
+    clustering = faiss.Kmeans(
+        frames.shape[1], num_clusters, niter=50, nredo=3, seed=seed + 1, max_points_per_centroid=10**9
+    )
+    clustering.train(np.ascontiguousarray(frames))
+    return clustering.centroids
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

@@ -1,0 +1,152 @@
+"""Semantic tokens: the cluster that a frame of HuBERT features falls into."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.audio import Utterances
+from soundstorm.tokens.features import FeatureExtractor, open_features
+from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
+
+logger = logging.getLogger(__name__)
+
+
+class SemanticTokenizer:
+    """Recordings to semantic tokens; a k-means directory says all it needs."""
+
+    def __init__(self, kmeans: KMeans, features: FeatureExtractor):
+        """
+        Args:
+            kmeans: the centroids.
+            features: what they are centroids of.
+
+        Raises:
+            ValueError: the k-means was trained on other features.
+        """
+        if features.fingerprint != kmeans.info.features_fingerprint:
+            raise ValueError(
+                f"the k-means was trained on features of {kmeans.info.features} with the fingerprint "
+                f"{kmeans.info.features_fingerprint[:12]}, but they now have {features.fingerprint[:12]}: the model "
+                "there has changed; train the k-means again"
+            )
+        self.kmeans, self.features = kmeans, features
+        self.info = TokenizerInfo(
+            kind="semantic",
+            name=f"{features_name(features.source, features.layer)}, {kmeans.info.num_clusters} clusters",
+            fingerprint=kmeans.fingerprint,
+            frame_rate=features.frame_rate,
+            num_levels=1,
+            codebook_size=kmeans.info.num_clusters,
+            sample_rate=features.sample_rate,
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path, *, device: str = "cpu") -> SemanticTokenizer:
+        """The tokenizer of a k-means directory. A HuBERT named by a relative path is looked for from where we run."""
+        kmeans = KMeans.load(directory)
+        try:
+            features = open_features(kmeans.info.features, kmeans.info.layer, device=device)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{directory} names its features: {error}") from error
+        return cls(kmeans, features)
+
+    def encode(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
+        """Tokens of recordings: ``(S,)`` float32 each, to ``(S // hop,)`` int64 each."""
+        return [self.kmeans.assign(features) for features in self.features.extract(wavs)]
+
+    def encode_utterances(
+        self, utterances: Utterances, *, batch_seconds: float = 0.0
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Ids and tokens ``(T,)`` of all utterances, in their order; batched as :func:`extract_batches` has it."""
+        for ids, features in extract_batches(self.features, utterances, batch_seconds=batch_seconds):
+            yield from zip(ids, map(self.kmeans.assign, features))
+
+
+def features_name(source: str, layer: int | None) -> str:
+    """For people: ``mfcc``, ``hubert exp/hubert/hubert layer 3``."""
+    return source if layer is None else f"hubert {source} layer {layer}"
+
+
+def extract_batches(
+    features: FeatureExtractor, utterances: Utterances, *, batch_seconds: float = 0.0
+) -> Iterator[tuple[list[str], list[np.ndarray]]]:
+    """Features of all utterances, several at a time.
+
+    Args:
+        features: the extractor.
+        utterances: what to read.
+        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that is as
+            fast, and features then do not even differ in the last bit with how utterances are shared among jobs.
+
+    Yields:
+        Ids of a batch with their features ``(T, D)``.
+    """
+    start, seconds, total = time.monotonic(), 0.0, float(utterances.durations.sum())
+    batch: list[str] = []
+    longest = 0.0
+    for utt, duration in zip(utterances.ids + [""], [*utterances.durations, float("inf")]):
+        longest = max(longest, duration)
+        if batch and longest * (len(batch) + 1) > batch_seconds:
+            try:
+                yield batch, features.extract([utterances.read(key) for key in batch])
+            except ValueError as error:
+                raise ValueError(f"{utterances.data_dir}, {', '.join(batch)}: {error}") from error
+            batch, longest = [], duration
+        batch.append(utt)
+        seconds += 0.0 if utt == "" else duration
+    logger.info(
+        "%s: %d utterances, %.0f s of audio in %.1f s",
+        utterances.data_dir,
+        len(utterances),
+        total,
+        time.monotonic() - start,
+    )
+
+
+def train_semantic_kmeans(
+    features: FeatureExtractor,
+    utterances: Utterances,
+    num_clusters: int,
+    *,
+    portion: float = 1.0,
+    normalization: str = "none",
+    library: str = "sklearn",
+    seed: int = 0,
+    batch_seconds: float = 0.0,
+) -> KMeans:
+    """k-means over the features of a portion of the utterances; arguments as :func:`train_kmeans` has them."""
+    chosen = Utterances(utterances.data_dir, features.sample_rate, choose_portion(utterances.ids, portion, seed))
+    frames = [part for _, batch in extract_batches(features, chosen, batch_seconds=batch_seconds) for part in batch]
+    start = time.monotonic()
+    centroids, shift, scale, inertia = train_kmeans(
+        frames, num_clusters, normalization=normalization, library=library, seed=seed
+    )
+    num_frames = sum(map(len, frames))
+    logger.info(
+        "%d clusters of %d frames in %.1f s, inertia %.4g a frame",
+        num_clusters,
+        num_frames,
+        time.monotonic() - start,
+        inertia,
+    )
+    info = KMeansInfo(
+        features=features.source,
+        layer=features.layer,
+        features_fingerprint=features.fingerprint,
+        frame_rate=features.frame_rate,
+        sample_rate=features.sample_rate,
+        num_clusters=num_clusters,
+        normalization=normalization,
+        library=library,
+        seed=seed,
+        portion=portion,
+        num_frames=num_frames,
+        inertia=inertia,
+    )
+    return KMeans(info, centroids, shift, scale)
