@@ -34,24 +34,38 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
 def kmeans(
     points: Tensor, num_clusters: int, iterations: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm started from random points.
+    """Lloyd's algorithm from a k-means++ start.
 
     Args:
         points: (M, D).
-        num_clusters: N; may exceed M, then points are used more than once.
+        num_clusters: N; may exceed M, then some centres coincide.
         iterations: rounds of assignment and averaging.
         generator: of the start, on the CPU.
 
     Returns:
         centres (N, D) and the number of points of each (N,).
     """
-    centres = points[_choose(len(points), num_clusters, generator).to(points.device)].clone()
+    centres = points[_spread(points, num_clusters, generator)].clone()
     counts = points.new_ones(num_clusters)
     for _ in range(iterations):
         counts, sums = _statistics(points, nearest(points, centres), num_clusters)
         filled = counts > 0
         centres[filled] = sums[filled] / counts[filled, None]
     return centres, counts
+
+
+def _spread(points: Tensor, wanted: int, generator: torch.Generator) -> Tensor:
+    """Indices of points, each drawn in proportion to its squared distance from those drawn before
+    (k-means++).
+    """
+    chosen = torch.randint(len(points), (wanted,), generator=generator).to(points.device)
+    distances = (points - points[chosen[0]]).square().sum(-1)
+    draws = torch.rand(wanted, generator=generator).tolist()
+    for index in range(1, wanted):
+        cumulated = distances.double().cumsum(0)
+        chosen[index] = torch.searchsorted(cumulated, draws[index] * cumulated[-1]).clamp(max=len(points) - 1)
+        distances = torch.minimum(distances, (points - points[chosen[index]]).square().sum(-1))
+    return chosen
 
 
 def _choose(available: int, wanted: int, generator: torch.Generator) -> Tensor:
