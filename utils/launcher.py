@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What run.py and slurm.py share: their command line, one job with its log, and what a log says.
+"""What run.py and slurm.py share: their command line, what a log says, and the final report.
 
     launcher.py <spec.json> <job number>
 
@@ -21,18 +21,15 @@ import difflib
 import json
 import os
 import re
-import select
 import shlex
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from jobs import Runner, Signals
+
 LOG_END_BYTES = 1 << 16
 USAGE_STATUS = 255  # of run.pl, whose scripts tell it from failed jobs by it
-KILL_AFTER_SECONDS = 10.0  # torchrun and the like need a moment to take their own children with them
 ENDED = re.compile(rb"^# Ended \(code (-?[0-9]+)", re.MULTILINE)
 RANGE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([0-9]+)(?::([0-9]+))?")
 PICKS = {"all": {"failed", "incomplete"}, "failed": {"failed", "incomplete"}, "incomplete": {"incomplete"}}
@@ -223,147 +220,15 @@ def report(request: Request, script: str, num_run: int, failed: list[int]) -> in
     return 1
 
 
-class Job:
-    """One command with its log, in a process group of its own.
-
-    Args:
-        command: What bash runs.
-        log: Its log; parent directories are made, an old log is replaced.
-        num_threads: For the log's accounting only.
-        environment: Variables that differ from ours.
-    """
-
-    def __init__(self, command: str, log: Path, num_threads: int, environment: dict[str, str]) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self.num_threads, self.start = num_threads, time.time()
-        # Appending, so that nothing is overwritten where the command writes to its log by itself.
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-        self.log = os.open(log, flags, 0o666)
-        header = [*command.split("\n"), f"Running on {os.uname().nodename}", f"Started at {_date()}"]
-        self._write("".join(f"# {line}\n" for line in header) + "#\n")
-        self.process = subprocess.Popen(
-            ["bash", "-c", command],
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-
-    def kill(self, number: int) -> None:
-        """Send a signal to the command and everything it started."""
-        try:
-            os.killpg(self.process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
-
-    def finish(self) -> int:
-        """Write how the job ended; returns its exit code, 128 + n where signal n killed it."""
-        code, suffix = self.process.returncode, ""
-        if code < 0:
-            code, suffix = 128 - code, f"; signal {-code}"
-        elapsed = int(time.time() - self.start)
-        size = os.fstat(self.log).st_size  # 0 for /dev/stdout and the like
-        cut_short = size > 0 and os.pread(self.log, 1, size - 1) != b"\n"
-        self._write(
-            ("\n" if cut_short else "") + f"# Accounting: time={elapsed} threads={self.num_threads}\n"
-            f"# Ended (code {code}{suffix}) at {_date()}, elapsed time {elapsed} seconds\n"
-        )
-        os.close(self.log)
-        return code
-
-    def _write(self, words: str) -> None:
-        data = os.fsencode(words)
-        while data:
-            data = data[os.write(self.log, data) :]
-
-
-def _date() -> str:
-    return time.strftime("%a %b %e %H:%M:%S %Z %Y")
-
-
-class Runner:
-    """Runs jobs side by side, and takes them all down when it is interrupted.
-
-    Signals only leave a note and wake the loop: an exception in the middle of a start could lose a child.
-    """
-
-    def __init__(self) -> None:
-        self.received = 0
-        self.wakeup, write_end = os.pipe()
-        os.set_blocking(self.wakeup, False)
-        os.set_blocking(write_end, False)
-        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
-                signal.signal(number, self._note)
-
-    def _note(self, number: int, frame: object) -> None:
-        self.received = self.received or number
-
-    def run(self, request: Request, numbers: list[int], slots: list[dict[str, str]]) -> dict[int, int]:
-        """Run jobs, as many at once as there are slots.
-
-        Args:
-            request: The call.
-            numbers: The jobs to run, in this order.
-            slots: For each place the variables its jobs get (the devices they may use).
-
-        Returns:
-            The exit code of each job that ran.
-        """
-        codes: dict[int, int] = {}
-        free, running, waiting = list(slots), {}, list(numbers)
-        threads = request.integer("num-threads", 1, 1)
-        while (waiting or running) and not self.received:
-            while waiting and free and not self.received:
-                number, slot = waiting.pop(0), free.pop(0)
-                try:
-                    job = Job(request.command_of(number), request.log_of(number), threads, slot)
-                    running[number] = (job, slot)
-                except OSError as error:
-                    print(f"cannot start {request.log_of(number)}: {error}", file=sys.stderr)
-                    codes[number] = 1
-                    free.append(slot)
-            if running:
-                self._wait(None)
-            for number, (job, slot) in list(running.items()):
-                if job.process.poll() is not None:
-                    codes[number] = job.finish()
-                    del running[number]
-                    free.append(slot)
-        self._take_down([job for job, _ in running.values()])
-        codes.update({number: job.finish() for number, (job, _) in running.items()})
-        return codes
-
-    def _wait(self, seconds: float | None) -> None:
-        if select.select([self.wakeup], [], [], seconds)[0]:
-            os.read(self.wakeup, 4096)
-
-    def _take_down(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
-        for job in jobs:
-            job.kill(signal.SIGTERM)
-            job.kill(signal.SIGCONT)
-        deadline = time.monotonic() + KILL_AFTER_SECONDS
-        while any(job.process.poll() is None for job in jobs) and time.monotonic() < deadline:
-            self._wait(0.1)
-        for job in jobs:
-            job.kill(signal.SIGKILL)  # also what outlived its bash
-            job.process.wait()
-
-
 def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print(f"usage: launcher.py <spec.json> <job number>, got {len(arguments)} arguments", file=sys.stderr)
         return USAGE_STATUS
     request = Request(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     number = int(arguments[1])
-    runner = Runner()
-    code = runner.run(request, [number], [{}])[number]
-    return 128 + runner.received if runner.received else code
+    signals = Signals()
+    code = Runner(signals, own_groups=False).run(request, [number], [{}]).get(number, 1)
+    return 128 + signals.received if signals.received else code
 
 
 def write_spec(request: Request, path: Path) -> None:

@@ -26,6 +26,7 @@ import subprocess
 import sys
 
 import launcher
+from jobs import Runner, Signals
 
 KNOWN = ["config", "gpu", "max-jobs-run", "mem", "name", "num-nodes", "num-threads", "pick", "time"]
 
@@ -94,12 +95,12 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return launcher.USAGE_STATUS
-    runner = launcher.Runner()
-    codes = runner.run(request, numbers, slots)
+    signals = Signals()
+    codes = Runner(signals).run(request, numbers, slots)
     failed = sorted(failed_before + [number for number, code in codes.items() if code])
-    if runner.received:
-        print(f"run.py: interrupted, the logs are {request.log}", file=sys.stderr)
-        return 128 + runner.received
+    if signals.received:
+        print(f"run.py: interrupted, the log is {request.log}", file=sys.stderr)
+        return 128 + signals.received
     return launcher.report(request, "run.py", len(request.numbers()), failed)
 
 
