@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from soundstorm.data.text import TURN_MARKER, normalize_text
+from soundstorm.scoring.measures import Measured, Pair
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,7 @@ def word_errors_after(
     """
     words = hypothesis.split()
     if len(words) != len(word_starts):
-        raise ValueError(
-            f"the recogniser gave {len(word_starts)} start times for {len(words)} words: {hypothesis!r}"
-        )
+        raise ValueError(f"the recogniser gave {len(word_starts)} start times for {len(words)} words: {hypothesis!r}")
     cut = int(np.searchsorted(np.asarray(word_starts), prompt_seconds))
     pairs = list(_alignment(reference.split(), words))
     heard = [position for position, (_, word) in enumerate(pairs) if word is not None]
@@ -129,3 +128,41 @@ def read_references(texts: Mapping[str, str]) -> dict[str, str]:
     """Normalised references of the utterances that have words."""
     normalized = {utt_id: scored_text(text) for utt_id, text in texts.items()}
     return {utt_id: text for utt_id, text in normalized.items() if text}
+
+
+class Intelligibility:
+    """WER and CER of whole utterances, and WER after the prompt where word times are known."""
+
+    def __init__(self, recognizer: Recognizer, *, prompt_seconds: float = 0.0, suffix: str = ""):
+        """Args: the recogniser, the prompt's length (0: unprompted), a suffix for the metrics' names."""
+        self._recognizer = recognizer
+        self._prompt_seconds = prompt_seconds
+        self._suffix = suffix
+
+    def __call__(self, pair: Pair) -> Measured:
+        """Transcribe the decoded recording and count errors; nothing without a reference."""
+        if pair.text is None:
+            return Measured()
+        if pair.sample_rate != self._recognizer.sample_rate:
+            raise ValueError(
+                f"{self._recognizer.name} reads {self._recognizer.sample_rate} Hz, "
+                f"but {pair.utt_id} has {pair.sample_rate} Hz; resample the corpus in local/data.sh"
+            )
+        (transcript,) = self._recognizer([pair.decoded])
+        words, characters = (
+            word_errors(pair.text, transcript.text),
+            character_errors(pair.text, transcript.text),
+        )
+        counts = {"wer": words, "cer": characters}
+        if self._prompt_seconds and transcript.word_starts is not None:
+            after = word_errors_after(
+                pair.text, transcript.text, transcript.word_starts, prompt_seconds=self._prompt_seconds
+            )
+            if after is not None:
+                counts["wer_after_prompt"] = after
+        return Measured(
+            values={
+                f"{name}{self._suffix}": (100.0 * count.errors, float(count.length)) for name, count in counts.items()
+            },
+            details={"text": pair.text, f"hypothesis{self._suffix}": transcript.text},
+        )

@@ -36,9 +36,7 @@ def _load_transformers(name: str, device: str) -> Recognizer:
 
     if name.startswith((".", "/")) or Path(name).is_dir() or name.count("/") > 1:
         if not (Path(name) / "config.json").is_file():
-            raise FileNotFoundError(
-                f"{name}: no transformers model there (config.json is missing); train it first"
-            )
+            raise FileNotFoundError(f"{name}: no transformers model there (config.json is missing); train it first")
     config = AutoConfig.from_pretrained(name)
     processor = AutoProcessor.from_pretrained(name)
     is_ctc = any(architecture.endswith("ForCTC") for architecture in config.architectures or ())
@@ -131,24 +129,18 @@ class PocketsphinxRecognizer:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise ValueError(
-                "the recogniser pocketsphinx is not installed; run: pip install pocketsphinx"
-            ) from error
+            raise ValueError("the recogniser pocketsphinx is not installed; run: pip install pocketsphinx") from error
         if bigram_text is None:
             self._decoder = pocketsphinx.Decoder(loglevel="FATAL")
             return
         self.name = "pocketsphinx, bigrams of the training text"
         dictionary = Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
-        known = {
-            line.split(maxsplit=1)[0] for line in dictionary.read_text(encoding="utf-8").splitlines() if line
-        }
+        known = {line.split(maxsplit=1)[0] for line in dictionary.read_text(encoding="utf-8").splitlines() if line}
         lines = Path(bigram_text).read_text(encoding="utf-8").splitlines()
         sentences = [scored_text(line.partition(" ")[2]).split() for line in lines]
         unknown = {word for sentence in sentences for word in sentence} - known
         if unknown:
-            logger.warning(
-                "pocketsphinx cannot pronounce %d words, e.g. %s", len(unknown), sorted(unknown)[:5]
-            )
+            logger.warning("pocketsphinx cannot pronounce %d words, e.g. %s", len(unknown), sorted(unknown)[:5])
         with tempfile.NamedTemporaryFile("w", suffix=".arpa", encoding="utf-8") as arpa:
             arpa.write(bigram_arpa([[w for w in sentence if w in known] for sentence in sentences]))
             arpa.flush()
@@ -190,9 +182,7 @@ def bigram_arpa(sentences: Sequence[Sequence[str]]) -> str:
                 row = counts.setdefault(first, {})
                 row[second] = row.get(second, 0) + 1
     if not counts:
-        raise ValueError(
-            "a language model needs at least one sentence of words that can be pronounced, got none"
-        )
+        raise ValueError("a language model needs at least one sentence of words that can be pronounced, got none")
     unigrams: dict[str, int] = {}
     for row in counts.values():
         for word, count in row.items():

@@ -24,10 +24,7 @@ def read_timing(path: Path) -> dict[str, PartTime]:
     """Real-time factor of each part in a decode directory's `timing.json`, and of all parts together."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        parts = {
-            name: _part(float(entry["seconds"]), float(entry["audio_seconds"]))
-            for name, entry in content.items()
-        }
+        parts = {name: _part(float(entry["seconds"]), float(entry["audio_seconds"])) for name, entry in content.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path}: expected {{"<part>": {{"seconds": ..., "audio_seconds": ...}}}} with positive '

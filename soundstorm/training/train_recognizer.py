@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.experiment import load_weights, start_experiment
 from soundstorm.models.recognizer import build_recognizer, build_vocabulary
 from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.experiment import load_weights, start_experiment
 from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep, export_recognizer
 from soundstorm.training.trainer import train
 
@@ -95,6 +95,8 @@ def load_hubert(name: str):
     """A HuBERT and whether it wants inputs of zero mean and unit variance."""
     from transformers import AutoFeatureExtractor, HubertModel
 
+    if (name.count("/") > 1 or Path(name).is_absolute()) and not (Path(name) / "config.json").is_file():
+        raise FileNotFoundError(f"{name}: no HuBERT there (config.json is missing); run stage 1 first, or name another")
     model = HubertModel.from_pretrained(name, use_safetensors=True)
     try:
         do_normalize = bool(AutoFeatureExtractor.from_pretrained(name).do_normalize)

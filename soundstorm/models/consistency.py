@@ -1,0 +1,98 @@
+"""Embedding of acoustic conditions by which SoundStorm measures drift (section 4.2): trained with CLIP's loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import HubertModel
+
+from soundstorm.models.conformer import Conformer
+
+MAX_SCALE = 100.0  # CLIP's limit on the inverse temperature
+
+
+class EarlyLayers(nn.Module):
+    """A frozen HuBERT cut after one of its first layers, since early layers keep what the channel sounds like."""
+
+    def __init__(self, hubert: HubertModel, layer: int):
+        super().__init__()
+        if layer > len(hubert.encoder.layers):
+            raise ValueError(
+                f"model.layer is {layer}, but the HuBERT has {len(hubert.encoder.layers)} layers; choose one of them"
+            )
+        hubert.encoder.layers = hubert.encoder.layers[:layer]
+        hubert.config.num_hidden_layers = layer
+        if hubert.config.do_stable_layer_norm:  # this kind ends with a norm that no inner layer has
+            hubert.encoder.layer_norm = nn.Identity()
+        self.hubert = hubert.eval().requires_grad_(False)
+        self.width = hubert.config.hidden_size
+
+    def num_frames(self, lengths: Tensor) -> Tensor:
+        """Samples (B,) to frames (B,)."""
+        return self.hubert._get_feat_extract_output_lengths(lengths)
+
+    @torch.no_grad()
+    def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:
+        """Padded samples (B, S) and their number (B,) to features (B, T, F)."""
+        attention_mask = (torch.arange(wavs.shape[1], device=wavs.device) < lengths[:, None]).long()
+        return self.hubert(wavs, attention_mask=attention_mask).last_hidden_state
+
+
+class ConsistencyNetwork(nn.Module):
+    """Features of a crop to one vector of unit length."""
+
+    def __init__(
+        self,
+        feature_dim: int,
+        *,
+        width: int = 512,
+        heads: int = 8,
+        embedding_dim: int = 1024,
+        dropout: float = 0.1,
+    ):
+        """Build with random weights.
+
+        Args:
+            feature_dim: Of the HuBERT.
+            width: Of the Conformer layer.
+            heads: Attention heads.
+            embedding_dim: Of the result.
+            dropout: In the Conformer layer.
+        """
+        super().__init__()
+        self.input = nn.Sequential(nn.LayerNorm(feature_dim), nn.Linear(feature_dim, width))
+        self.layer = Conformer(
+            layers=1, width=width, heads=heads, inner=4 * width, kernel=5, expansion=2, dropout=dropout
+        )
+        self.output = nn.Linear(width, embedding_dim)
+        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())  # inverse temperature, CLIP's start
+
+    def forward(self, features: Tensor, frames: Tensor) -> Tensor:
+        """Features (B, T, F) and their number (B,) to embeddings (B, D)."""
+        hidden = self.layer(self.input(features), frames)
+        inside = (torch.arange(hidden.shape[1], device=hidden.device) < frames[:, None])[:, :, None]
+        mean = (hidden * inside).sum(dim=1) / frames[:, None]
+        return F.normalize(self.output(mean).float(), dim=-1)
+
+    def scale(self) -> Tensor:
+        """Inverse temperature of the loss, limited as in CLIP."""
+        return self.log_scale.exp().clamp(max=MAX_SCALE)
+
+
+def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """CLIP's symmetric cross-entropy: each crop must find its partner among all of the batch.
+
+    Args:
+        first: (B, D) unit vectors of one crop of each recording.
+        second: (B, D) of another crop of the same recordings.
+        scale: Inverse temperature.
+
+    Returns:
+        Sum over recordings of the mean of both directions, and how often (0 to 2B) the partner was found.
+    """
+    logits = scale * first @ second.T  # (B, B)
+    partner = torch.arange(len(logits), device=logits.device)
+    total = sum(F.cross_entropy(part, partner, reduction="sum") for part in (logits, logits.T)) / 2
+    found = sum((part.argmax(dim=-1) == partner).sum() for part in (logits, logits.T))
+    return total, found

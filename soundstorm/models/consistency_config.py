@@ -1,0 +1,46 @@
+"""Settings of the acoustic consistency network. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+def _f(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class ConsistencyConfig:
+    """The paper's network: features of an early layer, one Conformer layer, average over time, linear."""
+
+    layer: int = _f(4, "HuBERT layer whose output is read (0: before the first)")
+    width: int = _f(512, "width of the Conformer layer")
+    heads: int = _f(8, "attention heads")
+    embedding_dim: int = _f(1024, "size of the embedding")
+    dropout: float = _f(0.1, "in the Conformer layer")
+
+    def __post_init__(self):
+        if self.layer < 0 or self.width < 1 or self.embedding_dim < 1:
+            raise ValueError(
+                f"model.layer is {self.layer} (expected at least 0), model.width {self.width} and "
+                f"model.embedding_dim {self.embedding_dim} (expected at least 1)"
+            )
+        if self.heads < 1 or self.width % (2 * self.heads):
+            raise ValueError(
+                f"model.width is {self.width}, expected {self.heads} heads (model.heads) times an even number"
+            )
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """The two pieces of one recording that the network learns to recognise as one."""
+
+    min_seconds: float = _f(2.0, "shortest crop")
+    max_seconds: float = _f(5.0, "longest crop; half of a recording where that is less")
+
+    def __post_init__(self):
+        if not 0 < self.min_seconds <= self.max_seconds:
+            raise ValueError(
+                f"crops.min_seconds is {self.min_seconds} and crops.max_seconds {self.max_seconds}, "
+                f"expected 0 < min_seconds <= max_seconds"
+            )

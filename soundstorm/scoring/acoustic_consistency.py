@@ -1,0 +1,83 @@
+"""Do the acoustic conditions of the prompt last? SoundStorm's own measure, and its drift over time (Figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from soundstorm.data.audio import num_samples
+from soundstorm.scoring.measures import Measured, Pair, cosine
+from soundstorm.scoring.statistics import bootstrap
+
+Embed = Callable[[np.ndarray], np.ndarray]  # float32 (S,) -> float32 (D,)
+DRIFT = "consistency_drift"  # in an utterance's details: [[start of crop in seconds, cosine], ...]
+
+
+class AcousticConsistency:
+    """Cosine between the prompt and every later crop, averaged over crops that do not overlap."""
+
+    def __init__(self, embed: Embed, *, prompt_seconds: float, crop_seconds: float):
+        """Args: the contrastive network, the prompt's length (the first crop), the later crops' length."""
+        if prompt_seconds <= 0 or crop_seconds <= 0:
+            raise ValueError(
+                f"score.prompt_seconds ({prompt_seconds}) and score.crop_seconds ({crop_seconds}) must be positive"
+            )
+        self._embed = embed
+        self._prompt_seconds = prompt_seconds
+        self._crop_seconds = crop_seconds
+
+    def __call__(self, pair: Pair) -> Measured:
+        """Compare; nothing where no whole crop follows the prompt."""
+        cut = num_samples(self._prompt_seconds, pair.sample_rate)
+        size = num_samples(self._crop_seconds, pair.sample_rate)
+        starts = range(cut, len(pair.decoded) - size + 1, size)
+        if not starts:
+            return Measured()
+        prompt = self._embed(pair.decoded[:cut])
+        drift = [
+            [
+                round(start / pair.sample_rate, 3),
+                cosine(prompt, self._embed(pair.decoded[start : start + size])),
+            ]
+            for start in starts
+        ]
+        mean = float(np.mean([similarity for _, similarity in drift]))
+        return Measured({"acoustic_consistency": (mean, 1.0)}, {DRIFT: drift})
+
+
+@dataclass(frozen=True)
+class DriftPoint:
+    """Consistency with the prompt of all crops that start at one time."""
+
+    seconds: float  # start of the crop in the utterance
+    value: float  # mean
+    low: float  # 95 % interval of the mean
+    high: float
+    quartile_low: float  # the middle half of the utterances, as the band in the paper's Figure 2
+    quartile_high: float
+    count: int
+
+
+def drift_curve(drifts: Iterable[list], *, min_count: int = 2, **bootstrap_options) -> list[dict]:
+    """Join the drifts of utterances to a curve; times that fewer than `min_count` utterances reach are left out."""
+    by_time: dict[float, list[float]] = {}
+    for drift in drifts:
+        for seconds, similarity in drift:
+            by_time.setdefault(seconds, []).append(similarity)
+    curve = []
+    for seconds in sorted(by_time):
+        values = by_time[seconds]
+        if len(values) < min_count:
+            continue
+        mean = bootstrap(values, **bootstrap_options)
+        quartiles = np.percentile(values, [25, 75])
+        point = DriftPoint(seconds, mean.value, mean.low, mean.high, *map(float, quartiles), len(values))
+        curve.append(asdict(point))
+    return curve
+
+
+def drifts_of(utterances: Mapping[str, Mapping]) -> list[list]:
+    """The drifts in the per-utterance record of a score file."""
+    return [record[DRIFT] for _, record in sorted(utterances.items()) if DRIFT in record]

@@ -1,0 +1,126 @@
+"""How good the sound is: DNSMOS for every system; distance to the original where it is the same utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+
+import numpy as np
+
+from soundstorm.scoring.measures import Measured, Pair
+
+
+class Dnsmos:
+    """Microsoft's DNSMOS (P.835 and P.808) from the speechmos package, on a few utterances.
+
+    It runs at about ten times real time, so that a recipe on two cores scores a sample. It bounds the damage a
+    codec does; it does not tell synthetic voices from human ones, and its scale is not the paper's.
+    """
+
+    sample_rate = 16000
+    _NAMES = {
+        "ovrl_mos": "dnsmos",
+        "sig_mos": "dnsmos_signal",
+        "bak_mos": "dnsmos_background",
+        "p808_mos": "dnsmos_p808",
+    }
+
+    def __init__(self, utterances: Collection[str] | None = None):
+        """Args: utterances to score; all when None."""
+        try:
+            from speechmos import dnsmos
+        except ImportError as error:
+            raise ValueError(
+                f"DNSMOS cannot be imported ({error}); run: pip install speechmos onnxruntime librosa pandas, "
+                f"or set score.quality_utterances to 0"
+            ) from error
+        self._run = dnsmos.run
+        self._utterances = None if utterances is None else frozenset(utterances)
+
+    def __call__(self, pair: Pair) -> Measured:
+        """Score the decoded recording."""
+        if self._utterances is not None and pair.utt_id not in self._utterances:
+            return Measured()
+        if pair.sample_rate != self.sample_rate:
+            raise ValueError(f"DNSMOS reads {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz")
+        peak = max(1.0, float(np.abs(pair.decoded).max()))
+        scores = self._run(pair.decoded / peak, sr=pair.sample_rate)
+        return Measured({name: (float(scores[theirs]), 1.0) for theirs, name in self._NAMES.items()})
+
+
+class CodecQuality:
+    """Mel distance, SI-SDR and STOI between an utterance and itself after the codec."""
+
+    tolerance = 0.1  # seconds that the two may differ in length
+
+    def __call__(self, pair: Pair) -> Measured:
+        """Compare sample by sample; the longer one is cut."""
+        difference = abs(len(pair.original) - len(pair.decoded)) / pair.sample_rate
+        if difference > self.tolerance:
+            raise ValueError(
+                f"{pair.utt_id}: the codec's output is {difference:.2f} s longer or shorter than the original, "
+                f"at most {self.tolerance} s is expected; was it decoded from other tokens?"
+            )
+        size = min(len(pair.original), len(pair.decoded))
+        original, decoded = pair.original[:size], pair.decoded[:size]
+        values = {
+            "mel_distance": mel_distance(original, decoded, sample_rate=pair.sample_rate),
+            "si_sdr": si_sdr(original, decoded),
+            "stoi": stoi(original, decoded, sample_rate=pair.sample_rate),
+        }
+        return Measured({name: (value, 1.0) for name, value in values.items()})
+
+
+def mel_distance(
+    reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int, num_mels: int = 80, floor: float = 1e-5
+) -> float:
+    """Mean absolute difference of log10 mel magnitudes (window 1024, hop 256); 0 for equal recordings."""
+    bank = _mel_bank(sample_rate, num_mels)
+
+    def log_mel(wav: np.ndarray) -> np.ndarray:
+        padded = np.pad(wav.astype(np.float64), 512, mode="reflect") if len(wav) > 512 else np.pad(wav, 512)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, 1024)[::256]
+        magnitude = np.abs(np.fft.rfft(frames * np.hanning(1024), axis=-1))  # (frames, 513)
+        return np.log10(np.maximum(magnitude @ bank.T, floor))
+
+    return float(np.mean(np.abs(log_mel(reference) - log_mel(estimate))))
+
+
+@lru_cache
+def _mel_bank(sample_rate: int, num_mels: int) -> np.ndarray:
+    """Triangles of unit area on the mel scale, (num_mels, 513)."""
+    edges_mel = np.linspace(0.0, 2595.0 * np.log10(1.0 + sample_rate / 2 / 700.0), num_mels + 2)
+    edges = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)  # Hz
+    frequencies = np.linspace(0.0, sample_rate / 2, 513)
+    left, middle, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising, falling = (frequencies - left) / (middle - left), (right - frequencies) / (right - middle)
+    return np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (right - left)
+
+
+def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019), limited to +-100."""
+    reference = reference.astype(np.float64) - reference.mean()
+    estimate = estimate.astype(np.float64) - estimate.mean()
+    energy = np.dot(reference, reference)
+    if energy == 0.0:
+        raise ValueError("SI-SDR of a silent reference is not defined; remove silent utterances from the test set")
+    target = reference * (np.dot(estimate, reference) / energy)
+    ratio = np.dot(target, target) / max(np.dot(estimate - target, estimate - target), 1e-300)
+    return float(np.clip(10.0 * np.log10(max(ratio, 1e-300)), -100.0, 100.0))
+
+
+def stoi(reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int) -> float:
+    """Short-time objective intelligibility, by pystoi."""
+    try:
+        import pystoi
+    except ImportError as error:
+        raise ValueError("STOI needs the pystoi package; run: pip install pystoi") from error
+    return float(pystoi.stoi(reference, estimate, sample_rate))
+
+
+def spread(ids: Collection[str], number: int | None) -> list[str]:
+    """`number` of the utterances, evenly over their sorted ids, hence over speakers; all when None."""
+    ordered = sorted(ids)
+    if number is None or number >= len(ordered):
+        return ordered
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, number).round().astype(int)] if number else []

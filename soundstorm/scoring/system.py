@@ -1,0 +1,170 @@
+"""One row of the table: every metric over one system's output, written as one JSON file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundstorm.data.audio import Utterances
+from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
+from soundstorm.scoring.measures import Measure, Pair
+from soundstorm.scoring.runtime import read_timing
+from soundstorm.scoring.statistics import by_length
+
+logger = logging.getLogger(__name__)
+
+REFERENCE, WITHOUT_PROMPT, WITH_PROMPT = "reference", "without prompt", "with prompt"
+
+
+@dataclass(frozen=True)
+class DecodeInfo:
+    """How a decode directory came about, from its `decode.json`; of originals when there is none."""
+
+    source: str | None = None  # codec, semantic or text; None for the originals
+    prompt_seconds: float = 0.0
+    settings: Mapping[str, Any] | None = None  # the whole file
+
+    @property
+    def group(self) -> str:
+        """The row group of the paper's Table 1."""
+        if self.source in (None, "codec"):
+            return REFERENCE
+        return WITH_PROMPT if self.prompt_seconds else WITHOUT_PROMPT
+
+    @property
+    def starts_with_prompt(self) -> bool:
+        """Whether the first seconds of the output are the prompt itself."""
+        return self.group != WITHOUT_PROMPT
+
+
+def read_decode_info(decode_dir: Path | None) -> DecodeInfo:
+    """Read `decode.json`; None stands for the original recordings."""
+    if decode_dir is None:
+        return DecodeInfo()
+    path = decode_dir / "decode.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {decode_dir} is not a decode directory, or decoding failed")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        source, prompt_seconds = settings["from"], float(settings.get("prompt_seconds") or 0.0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: expected {{"from": ..., "prompt_seconds": ...}} ({error}); decode again') from error
+    if source not in ("codec", "semantic", "text"):
+        raise ValueError(f"{path}: 'from' is {source!r}, expected codec, semantic or text; decode again")
+    return DecodeInfo(source, prompt_seconds, settings)
+
+
+def pairs(
+    original: Utterances, decoded: Utterances | None, texts: Mapping[str, str], ids: Sequence[str]
+) -> Iterator[Pair]:
+    """Read the utterances one by one, so that memory does not grow with the test set."""
+    for utt_id in ids:
+        wav = original.read(utt_id)
+        yield Pair(
+            utt_id,
+            original=wav,
+            decoded=wav if decoded is None else decoded.read(utt_id),
+            sample_rate=original.sample_rate,
+            text=texts.get(utt_id),
+        )
+
+
+def score_system(
+    system: str,
+    *,
+    original: Utterances,
+    decoded: Utterances | None,
+    texts: Mapping[str, str],
+    ids: Sequence[str],
+    measures: Sequence[Measure],
+    info: DecodeInfo,
+    timing: Path | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure every utterance that both the original and the system have.
+
+    Args:
+        system: Row name.
+        original: Recordings of the test set; their lengths decide the column.
+        decoded: The system's output; None scores the originals themselves.
+        texts: Normalised references.
+        ids: Utterances to score.
+        measures: Metrics.
+        info: How the output was made.
+        timing: The decode directory's `timing.json`, if there is one.
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        The content of the score file.
+    """
+    available = set(ids) if decoded is None else set(decoded.ids)
+    chosen = [utt_id for utt_id in ids if utt_id in available]
+    missing = len(ids) - len(chosen)
+    if not chosen:
+        raise ValueError(
+            f"{system}: none of the {len(ids)} utterances of {original.data_dir} was decoded; "
+            f"score it on the set it was decoded from"
+        )
+    if missing:
+        logger.warning("%s: %d of %d utterances were not decoded and are not scored", system, missing, len(ids))
+    durations = {utt_id: float(seconds) for utt_id, seconds in zip(original.ids, original.durations)}
+    values: dict[str, dict[str, tuple[float, float]]] = {}
+    records: dict[str, dict[str, Any]] = {}
+    for pair in pairs(original, decoded, texts, chosen):
+        record: dict[str, Any] = {
+            "seconds": round(durations[pair.utt_id], 3),
+            "decoded_seconds": round(len(pair.decoded) / pair.sample_rate, 3),
+        }
+        for measure in measures:
+            measured = measure(pair)
+            for name, (numerator, denominator) in measured.values.items():
+                values.setdefault(name, {})[pair.utt_id] = (numerator, denominator)
+                record[name] = round(numerator / denominator, 5)
+            record.update(measured.details)
+        records[pair.utt_id] = record
+    options = {"num_resamples": num_resamples, "seed": seed}
+    return {
+        "system": system,
+        "group": info.group,
+        "data_dir": str(original.data_dir),
+        "decode": dict(info.settings or {}),
+        "num_utterances": len(chosen),
+        "num_missing": missing,
+        "metrics": {
+            name: {length: e.as_dict() for length, e in by_length(found, durations, **options).items()}
+            for name, found in values.items()
+        },
+        "drift": drift_curve(drifts_of(records), **options),
+        "runtime": {name: part.as_dict() for name, part in read_timing(timing).items()} if timing else {},
+        "utterances": records,
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a score or report file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_score(path: Path) -> dict[str, Any]:
+    """Read a score file and check that it is one."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        missing = {"system", "group", "metrics", "utterances"} - set(content)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: not a score file ({error}); score the system again") from error
+    if missing:
+        raise ValueError(f"{path}: a score file needs {sorted(missing)}; score the system again")
+    return content

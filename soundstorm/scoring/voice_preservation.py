@@ -1,0 +1,120 @@
+"""Does what was generated sound like the speaker of the prompt? Cosine of speaker-verification embeddings."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from soundstorm.data.audio import num_samples
+from soundstorm.scoring.measures import Measured, Pair, cosine
+
+
+class SpeakerModel(Protocol):
+    """Recording to speaker embedding."""
+
+    name: str
+    sample_rate: int  # Hz
+
+    def __call__(self, wav: np.ndarray) -> np.ndarray:
+        """Embed float32 (S,) as float32 (D,)."""
+        ...
+
+
+class VoicePreservation:
+    """Similarity of a prompt to what follows it, and to nothing else: the prompt must not score itself.
+
+    Two prompts are compared with the same remainder. `voice_preservation` takes the prompt as the codec gives
+    it back, since it is what the system heard; it exists only where the output begins with the prompt.
+    `voice_to_original` takes the original recording of the prompt; it exists for every system, so that a
+    prompted one can be compared with an unprompted one.
+    """
+
+    def __init__(
+        self,
+        speaker: SpeakerModel,
+        *,
+        prompt_seconds: float,
+        starts_with_prompt: bool,
+        min_seconds: float = 1.0,
+    ):
+        """Set what is compared.
+
+        Args:
+            speaker: Speaker-verification model.
+            prompt_seconds: Where every recording is cut, also an unprompted one: same words in every system.
+            starts_with_prompt: Whether the output begins with the prompt (prompted systems, reference rows).
+            min_seconds: Shorter remainders are not scored.
+        """
+        if prompt_seconds <= 0:
+            raise ValueError(f"score.prompt_seconds is {prompt_seconds}, expected more than 0 to cut a prompt")
+        self._speaker = speaker
+        self._prompt_seconds = prompt_seconds
+        self._starts_with_prompt = starts_with_prompt
+        self._min_seconds = min_seconds
+
+    def __call__(self, pair: Pair) -> Measured:
+        """Compare; nothing where too little speech follows the prompt."""
+        if pair.sample_rate != self._speaker.sample_rate:
+            raise ValueError(
+                f"{self._speaker.name} reads {self._speaker.sample_rate} Hz, but {pair.utt_id} has "
+                f"{pair.sample_rate} Hz; resample the corpus in local/data.sh"
+            )
+        cut = num_samples(self._prompt_seconds, pair.sample_rate)
+        if len(pair.decoded) - cut < num_samples(self._min_seconds, pair.sample_rate) or len(pair.original) < cut:
+            return Measured()
+        remainder = self._speaker(pair.decoded[cut:])
+        prompts = {"voice_to_original": pair.original[:cut]}
+        if self._starts_with_prompt:
+            prompts["voice_preservation"] = pair.decoded[:cut]
+        return Measured({name: (cosine(self._speaker(wav), remainder), 1.0) for name, wav in prompts.items()})
+
+
+def load_speaker_model(name: str, *, device: str = "cpu") -> SpeakerModel:
+    """Load `resemblyzer`, whose weights come with the package, or a transformers x-vector model by name."""
+    return Resemblyzer(device) if name == "resemblyzer" else XVector(name, device)
+
+
+class Resemblyzer:
+    """The GE2E encoder of the resemblyzer package."""
+
+    name = "resemblyzer"
+    sample_rate = 16000
+
+    def __init__(self, device: str = "cpu"):
+        try:
+            import resemblyzer
+        except ImportError as error:
+            raise ValueError(
+                f"the speaker model resemblyzer cannot be imported ({error}); "
+                f'run: pip install resemblyzer "setuptools<82"'
+            ) from error
+        self._package = resemblyzer
+        self._encoder = resemblyzer.VoiceEncoder(device, verbose=False)
+
+    def __call__(self, wav: np.ndarray) -> np.ndarray:
+        """Embed after the package's own level and silence treatment."""
+        speech = self._package.preprocess_wav(wav, source_sr=self.sample_rate)
+        # Its voice detector takes some synthetic voices for silence.
+        return self._encoder.embed_utterance(speech if len(speech) >= len(wav) // 4 else wav)
+
+
+class XVector:
+    """A transformers model with an x-vector head, such as microsoft/wavlm-base-plus-sv."""
+
+    def __init__(self, name: str, device: str = "cpu"):
+        from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
+
+        self.name = name
+        self._extractor = AutoFeatureExtractor.from_pretrained(name)
+        self.sample_rate = self._extractor.sampling_rate
+        model = AutoModelForAudioXVector.from_pretrained(name, use_safetensors=True)
+        self._model = model.to(device).eval()
+
+    def __call__(self, wav: np.ndarray) -> np.ndarray:
+        """Embed one recording."""
+        import torch
+
+        inputs = self._extractor(wav, sampling_rate=self.sample_rate, return_tensors="pt")
+        with torch.inference_mode():
+            return self._model(**inputs.to(self._model.device)).embeddings[0].float().cpu().numpy()

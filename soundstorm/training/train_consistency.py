@@ -1,0 +1,85 @@
+"""From data directories and a HuBERT to a trained acoustic consistency network, and back to a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.audio import Utterances
+from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
+from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+from soundstorm.training.config import TrainerConfig
+from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
+from soundstorm.training.experiment import load_weights, read_config, start_experiment
+from soundstorm.training.recognizer_step import normalize
+from soundstorm.training.train_recognizer import SAMPLE_RATE, load_hubert
+from soundstorm.training.trainer import train
+
+
+def _build(config: ConsistencyConfig, hubert: str) -> tuple[ConsistencyNetwork, EarlyLayers, bool]:
+    model, do_normalize = load_hubert(hubert)
+    features = EarlyLayers(model, config.layer)
+    network = ConsistencyNetwork(
+        features.width,
+        width=config.width,
+        heads=config.heads,
+        embedding_dim=config.embedding_dim,
+        dropout=config.dropout,
+    )
+    return network, features, do_normalize
+
+
+def train_consistency(
+    train_data: str,
+    valid_data: str,
+    *,
+    hubert: str,
+    expdir: Path,
+    model_config: ConsistencyConfig,
+    crop_config: CropConfig,
+    trainer_config: TrainerConfig,
+    command: list[str],
+) -> None:
+    """Train the network on original recordings.
+
+    Args:
+        train_data: Data directory.
+        valid_data: Another, to watch the training.
+        hubert: Local transformers directory or hub name.
+        expdir: Experiment directory.
+        model_config: Of the network.
+        crop_config: Of the crops.
+        trainer_config: Of the loop.
+        command: For the record.
+    """
+    sections = {"model": model_config, "crops": crop_config, "training": trainer_config}
+    data = {"train_data": train_data, "valid_data": valid_data, "hubert": hubert}
+    start_experiment(expdir, {**{name: asdict(values) for name, values in sections.items()}, "data": data}, command)
+    torch.manual_seed(trainer_config.seed)
+    network, features, do_normalize = _build(model_config, hubert)
+
+    def dataset(data_dir: str) -> CropDataset:
+        return CropDataset(Utterances(data_dir, SAMPLE_RATE), crop_config, do_normalize=do_normalize)
+
+    train(ConsistencyStep(network, features), dataset(train_data), dataset(valid_data), trainer_config, expdir)
+
+
+def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
+    """A trained network as a function from samples (S,) to an embedding (D,)."""
+    config = read_config(expdir)
+    network, features, do_normalize = _build(ConsistencyConfig(**config["model"]), config["data"]["hubert"])
+    load_weights(expdir, network)
+    network.to(device).eval()
+    features.to(device)
+
+    @torch.inference_mode()
+    def embed(wav: np.ndarray) -> np.ndarray:
+        samples = torch.from_numpy(normalize(wav) if do_normalize else wav).to(device)[None]
+        length = torch.tensor([samples.shape[1]], device=device)
+        return network(features(samples, length), features.num_frames(length))[0].cpu().numpy()
+
+    return embed

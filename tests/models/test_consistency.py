@@ -1,0 +1,83 @@
+import math
+
+import pytest
+import torch
+from transformers import HubertConfig, HubertModel
+
+from soundstorm.models.consistency import MAX_SCALE, ConsistencyNetwork, EarlyLayers, contrastive_loss
+from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+
+torch.set_num_threads(1)
+
+
+def tiny_hubert(stable=False):
+    torch.manual_seed(0)
+    config = HubertConfig(
+        hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8),
+        conv_kernel=(10, 8), conv_stride=(20, 16), feat_extract_norm="layer", num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2, do_stable_layer_norm=stable,
+    )  # fmt: skip
+    return HubertModel(config).eval()
+
+
+def network():
+    torch.manual_seed(1)
+    return ConsistencyNetwork(16, width=16, heads=2, embedding_dim=8).eval()
+
+
+@pytest.mark.parametrize("stable", [False, True])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_early_layers_give_what_the_whole_hubert_gives_there(layer, stable):
+    wav = torch.randn(1, 6400)
+    expected = tiny_hubert(stable)(wav, output_hidden_states=True).hidden_states[layer]
+    assert torch.allclose(EarlyLayers(tiny_hubert(stable), layer)(wav, torch.tensor([6400])), expected, atol=1e-5)
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="model.layer is 4, but the HuBERT has 3"):
+        EarlyLayers(tiny_hubert(), 4)
+
+
+def test_embeddings_have_unit_length_and_do_not_see_padding():
+    features = torch.randn(2, 30, 16)
+    embeddings = network()(features, torch.tensor([30, 12]))
+    assert torch.allclose(embeddings.norm(dim=-1), torch.ones(2), atol=1e-6)
+    alone = network()(features[1:, :12], torch.tensor([12]))
+    assert torch.allclose(embeddings[1], alone[0], atol=1e-5)
+
+
+def test_the_loss_equals_its_slow_twin():
+    first, second = (torch.nn.functional.normalize(torch.randn(4, 8), dim=-1) for _ in range(2))
+    expected = 0.0
+    for a, b in ((first, second), (second, first)):
+        for i in range(4):
+            similarities = [5.0 * float(a[i] @ b[j]) for j in range(4)]
+            expected += -similarities[i] + math.log(sum(math.exp(s) for s in similarities))
+    total, _ = contrastive_loss(first, second, torch.tensor(5.0))
+    assert total.item() == pytest.approx(expected / 2, rel=1e-5)
+
+
+def test_partners_that_agree_are_all_found():
+    first = torch.eye(5)
+    total, found = contrastive_loss(first, first, torch.tensor(50.0))
+    assert found.item() == 10 and total.item() < 1e-3
+
+
+def test_the_temperature_is_limited_as_in_clip():
+    model = network()
+    with torch.no_grad():
+        model.log_scale.fill_(10.0)
+    assert model.scale().item() == pytest.approx(MAX_SCALE)
+
+
+@pytest.mark.parametrize(
+    "cls, settings, message",
+    [
+        (ConsistencyConfig, {"layer": -1}, "model.layer is -1"),
+        (ConsistencyConfig, {"width": 12, "heads": 4}, "model.width is 12"),
+        (CropConfig, {"min_seconds": 3.0, "max_seconds": 2.0}, "crops.min_seconds is 3.0"),
+    ],
+)
+def test_contradictory_settings_are_refused(cls, settings, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**settings)

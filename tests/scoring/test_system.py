@@ -1,0 +1,141 @@
+import json
+
+import numpy as np
+import pytest
+
+from soundstorm.data.audio import Utterances, write_audio
+from soundstorm.scoring.assemble import score_files
+from soundstorm.scoring.config import ScoreConfig
+from soundstorm.scoring.measures import Measured
+from soundstorm.scoring.system import read_decode_info, read_score, score_system
+
+
+def make_dir(folder, seconds, decode=None):
+    folder.mkdir()
+    lines = []
+    for utt_id, duration in seconds.items():
+        wav = 0.1 * np.sin(np.arange(int(16000 * duration)) * 0.1)
+        write_audio(folder / "wav" / f"{utt_id}.wav", wav.astype(np.float32), 16000)
+        lines.append(f"{utt_id} {folder}/wav/{utt_id}.wav\n")
+    (folder / "wav.scp").write_text("".join(lines))
+    if decode is not None:
+        (folder / "decode.json").write_text(json.dumps(decode))
+        (folder / "timing.json").write_text(json.dumps({"codec": {"seconds": 1, "audio_seconds": 10}}))
+    return folder
+
+
+class Length:
+    """A measure: how much longer the output is, of utterances that have a text."""
+
+    def __call__(self, pair):
+        if pair.text is None:
+            return Measured()
+        return Measured({"longer": (len(pair.decoded) - len(pair.original), 16000.0)}, {"note": pair.text})
+
+
+@pytest.mark.parametrize(
+    "decode, group, starts",
+    [
+        (None, "reference", True),
+        ({"from": "codec", "prompt_seconds": 0}, "reference", True),
+        ({"from": "semantic", "prompt_seconds": 0}, "without prompt", False),
+        ({"from": "text", "prompt_seconds": 3}, "with prompt", True),
+    ],
+)
+def test_rows_fall_into_the_groups_of_table_1(tmp_path, decode, group, starts):
+    folder = None if decode is None else make_dir(tmp_path / "decode", {"a": 0.1}, decode)
+    info = read_decode_info(folder)
+    assert (info.group, info.starts_with_prompt) == (group, starts)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"from": "dreams"}'])
+def test_a_decode_file_of_another_shape_is_refused(tmp_path, content):
+    (tmp_path / "decode.json").write_text(content)
+    with pytest.raises(ValueError, match="decode.json: .*decode again"):
+        read_decode_info(tmp_path)
+
+
+def test_something_that_is_no_decode_directory_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a decode directory"):
+        read_decode_info(tmp_path)
+
+
+def score(tmp_path, decoded, **options):
+    original = Utterances(make_dir(tmp_path / "data", {"a": 4.0, "b": 5.0, "c": 3.0}), 16000)
+    return score_system(
+        "row",
+        original=original,
+        decoded=decoded and Utterances(decoded, 16000),
+        texts={"a": "x", "b": "y"},
+        ids=original.ids,
+        measures=[Length()],
+        info=read_decode_info(decoded),
+        **options,
+    )
+
+
+def test_a_score_has_counts_intervals_lengths_and_every_utterance(tmp_path):
+    decoded = make_dir(tmp_path / "decode", {"a": 5.0, "b": 7.0}, {"from": "text"})
+    content = score(tmp_path, decoded, timing=decoded / "timing.json")
+    assert (content["num_utterances"], content["num_missing"]) == (2, 1)
+    assert content["metrics"]["longer"]["all"]["value"] == pytest.approx(1.5)
+    assert content["metrics"]["longer"]["all"]["low"] == 1.0 and content["metrics"]["longer"]["short"]["count"] == 2
+    assert content["utterances"]["b"] == {"seconds": 5.0, "decoded_seconds": 7.0, "longer": 2.0, "note": "y"}
+    assert content["runtime"]["codec"]["real_time_factor"] == 0.1
+
+
+def test_without_a_decode_directory_the_originals_are_scored(tmp_path):
+    content = score(tmp_path, None)
+    assert content["group"] == "reference" and content["metrics"]["longer"]["all"]["value"] == 0.0
+    assert content["num_utterances"] == 3  # one has no text, so that its errors are not counted
+    assert content["metrics"]["longer"]["all"]["count"] == 2
+
+
+def test_output_of_another_set_is_refused(tmp_path):
+    decoded = make_dir(tmp_path / "decode", {"z": 5.0}, {"from": "text"})
+    with pytest.raises(ValueError, match="row: none of the 3 utterances"):
+        score(tmp_path, decoded)
+
+
+def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path):
+    data = make_dir(tmp_path / "data", {"a": 4.0, "b": 6.0})
+    decoded = make_dir(tmp_path / "decode", {"a": 4.0, "b": 6.0}, {"from": "semantic", "prompt_seconds": 0})
+    output = tmp_path / "score" / "x.json"
+
+    def run():
+        score_files(
+            "row",
+            data_dir=str(data),
+            decode_dir=str(decoded),
+            output=str(output),
+            recognizers=[],
+            bigram_text=None,
+            speaker=None,
+            consistency="exp/consistency",
+            load_consistency=lambda expdir, device: lambda wav: np.array([1.0, wav[0]]),
+            sample_rate=16000,
+            device="cpu",
+            config=ScoreConfig(quality_utterances=0, crop_seconds=1.0),
+        )
+
+    run()
+    written = output.stat().st_mtime_ns
+    assert read_score(output)["metrics"]["acoustic_consistency"]["all"]["count"] == 2
+    run()
+    assert output.stat().st_mtime_ns == written
+    (decoded / "timing.json").write_text(json.dumps({"codec": {"seconds": 22, "audio_seconds": 10}}))
+    run()
+    assert read_score(output)["runtime"]["codec"]["seconds"] == 22.0
+
+
+def test_a_file_that_is_no_score_is_named(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"system": "a"}')
+    with pytest.raises(ValueError, match="x.json: a score file needs"):
+        read_score(path)
+
+
+@pytest.mark.parametrize("settings", [{"prompt_seconds": 0}, {"max_utterances": 0}, {"quality_utterances": -1}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ValueError, match=f"score.{next(iter(settings))} is"):
+        ScoreConfig(**settings)

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+from transformers import HubertConfig, HubertModel
+
+from soundstorm.data.audio import Utterances, write_audio
+from soundstorm.data.sampler import Draw
+from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+from soundstorm.training.config import TrainerConfig
+from soundstorm.training.consistency_step import CropDataset, draw_crops
+from soundstorm.training.train_consistency import load_consistency, train_consistency
+
+torch.set_num_threads(1)
+
+
+def make_data(folder, num_utterances, seed):
+    """Every recording has its own hum, so that two crops of it belong together."""
+    generator = np.random.default_rng(seed)
+    folder.mkdir()
+    lines = []
+    for i in range(num_utterances):
+        phase = 2 * np.pi * np.arange(16000) / 16000
+        wav = 0.2 * sum(np.sin(phase * hertz) for hertz in generator.uniform(100, 5000, size=2))
+        wav += 0.01 * generator.standard_normal(16000)
+        write_audio(folder / f"s-{i:03d}.wav", wav.astype(np.float32), 16000)
+        lines.append(f"s-{i:03d} {folder}/s-{i:03d}.wav\n")
+    (folder / "wav.scp").write_text("".join(lines))
+    return folder
+
+
+def test_crops_do_not_overlap_and_keep_their_limits():
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        num = int(generator.integers(20, 200))
+        first, second = sorted(draw_crops(num, 10, 40, generator))
+        assert 0 <= first[0] < first[1] <= second[0] < second[1] <= num
+        assert all(10 <= end - start <= min(40, num // 2) for start, end in (first, second))
+
+
+def test_either_crop_comes_first():
+    generator = np.random.default_rng(0)
+    assert {draw_crops(100, 10, 20, generator)[0][0] < 40 for _ in range(50)} == {True, False}
+
+
+def test_a_recording_too_short_for_two_crops_is_refused():
+    with pytest.raises(ValueError, match="do not hold two crops"):
+        draw_crops(19, 10, 40, np.random.default_rng(0))
+
+
+def test_crops_are_a_function_of_the_draw(tmp_path):
+    utterances = Utterances(make_data(tmp_path / "data", 3, 0), 16000)
+    dataset = CropDataset(utterances, CropConfig(0.2, 0.4), do_normalize=True)
+    first, second = dataset[Draw(1, (7, 0, 1))], dataset[Draw(1, (7, 0, 1))]
+    assert np.array_equal(first["first"], second["first"]) and abs(first["first"].mean()) < 1e-4
+    batch = dataset.collate([first, dataset[Draw(0, (7, 0, 0))]])
+    assert batch["wavs"].shape == (4, max(batch["lengths"]))
+    assert batch["lengths"][0] == len(first["first"]) and batch["lengths"][2] == len(first["second"])
+
+
+def test_a_corpus_of_short_recordings_is_refused(tmp_path):
+    utterances = Utterances(make_data(tmp_path / "data", 3, 0), 16000)
+    with pytest.raises(ValueError, match="0 of 3 recordings hold two crops of 2.0 s"):
+        CropDataset(utterances, CropConfig(), do_normalize=False)
+
+
+def test_the_trained_network_knows_crops_of_one_recording(tmp_path):
+    torch.manual_seed(0)
+    HubertModel(
+        HubertConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+                     conv_dim=(24, 24), conv_kernel=(20, 16), conv_stride=(20, 16), feat_extract_norm="layer",
+                     num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
+    ).save_pretrained(tmp_path / "hubert")  # fmt: skip
+    train_consistency(
+        str(make_data(tmp_path / "train", 24, 0)),
+        str(make_data(tmp_path / "valid", 8, 1)),
+        hubert=str(tmp_path / "hubert"),
+        expdir=tmp_path / "exp",
+        model_config=ConsistencyConfig(layer=1, width=32, heads=2, embedding_dim=16, dropout=0.0),
+        crop_config=CropConfig(0.2, 0.4),
+        trainer_config=TrainerConfig(max_steps=60, batch_size=12, learning_rate=2e-3, warmup_steps=5, ema_decay=0.8),
+        command=["test"],
+    )
+    embed = load_consistency(tmp_path / "exp")
+    utterances = Utterances(tmp_path / "valid", 16000)
+    early, late = (
+        np.stack([embed(utterances.read(utt_id)[part]) for utt_id in utterances.ids])
+        for part in (slice(0, 6400), slice(9600, 16000))
+    )
+    similarity = early @ late.T
+    assert (similarity.argmax(axis=1) == np.arange(8)).mean() >= 0.6
