@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Stage 0 of egs/mini: synthesises the corpus offline with eSpeak NG, checks that its voices are told apart.
+set -euo pipefail
+
+preset=full        # full (30 minutes of training speech) or small (6 minutes, for a quick check)
+corpus_dir=corpus  # where the recordings go
+seed=0             # another seed says other sentences with the same voices
+nj=2               # processes
+
+help_message="usage: local/data.sh [options], from the recipe directory
+  --preset <full|small>  size of the corpus (default ${preset})
+  --corpus-dir <dir>     where the recordings go (default ${corpus_dir})
+  --seed <n>             another seed says other sentences with the same voices (default ${seed})
+  --nj <n>               processes (default ${nj})"
+
+. ./path.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || die "unexpected argument $1 (see local/data.sh --help)"
+
+# Two processes with one thread each are faster than two with two.
+export OMP_NUM_THREADS=1
+
+log "speech of the ${preset} preset into ${corpus_dir}"
+python3 local/synthesise_corpus.py --preset "${preset}" --corpus-dir "${corpus_dir}" --seed "${seed}" --nj "${nj}"
+python3 -W ignore local/voice_report.py
+for set_name in train dev test test_unseen test_dialogue; do
+    utils/validate_data_dir.sh "data/${set_name}"
+done
