@@ -23,7 +23,7 @@ _po_set() {  # <option> <value>
     if [[ ${!_po_name} == true || ${!_po_name} == false ]] && [[ $2 != true && $2 != false ]]; then
         _po_die "expected \"true\" or \"false\": $1 $2"
     fi
-    printf -v "${_po_name}" '%s' "$2"
+    printf -v "${_po_name}" '%s' "$2" || _po_die "option $1 cannot be set"
 }
 
 # First the configuration files, wherever they stand before a `--`.

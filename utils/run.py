@@ -64,9 +64,7 @@ def make_slots(request: launcher.Request, num_jobs: int) -> list[dict[str, str]]
         return [{} for _ in range(limit or default)]
     devices = visible_devices()
     if not devices:
-        print(
-            "run.py: cannot tell the GPUs of this machine (nvidia-smi -L); one job at a time", file=sys.stderr
-        )
+        print("run.py: cannot tell which GPUs there are (nvidia-smi -L); one job at a time", file=sys.stderr)
         return [{}]
     if num_devices > len(devices):
         raise launcher.UsageError(
