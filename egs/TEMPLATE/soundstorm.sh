@@ -60,7 +60,7 @@ decode_config=conf/decode.yaml  # iterations per level, temperatures
 decode_args=                  # further options of synthesize
 decode_tag=                   # suffix of the decoding directories (empty: from the configuration's name)
 prompt_seconds=3              # length of the voice prompt of the prompted systems
-systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded; see decode_one below
+systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded
 # Scoring (stage 7)
 recognizer=train              # "train" (a CTC on the HuBERT), or a recogniser by name as `score --recognizer` has it
 recognizer_config=conf/train_recognizer.yaml  # configuration of the recogniser
@@ -85,7 +85,7 @@ options_help() {  # Lists the options between the two marks above, each with its
     while IFS= read -r line; do
         case "${line}" in
             "# --- end of options") return ;;
-            "# --- options") echo ;;
+            "# --- options") ;;
             "# "*) printf '\n%s\n' "${line#\# }" ;;
             *)
                 name=${line%%=*}
@@ -158,7 +158,8 @@ else
     : "${codec_tag:=${codec%%:*}_$(file_name "${codec#*:}")}"
     codec_model=${codec}
 fi
-acoustic_tag=$(file_name "${codec_exp:-codec_${codec_tag}}")
+semantic_archive=semantic_${semantic_tag}
+acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}")
 : "${decode_tag:=$(stem=$(basename "${decode_config}" .yaml) && stem=${stem#decode} && echo "${stem#_}")}"
 : "${text_train_set:=${train_set}}"
 : "${text_valid_set:=${valid_set}}"
@@ -201,10 +202,11 @@ need() {  # <file> <stage>: the file, which that stage writes, must be there.
     [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
 }
 
-jobs_for() {  # <table>: number of jobs for that table, one line each at least
-    local lines
+jobs_for() {  # <table>: jobs for a set of that many lines; each job loads its models first, so small sets have few
+    local lines jobs
     lines=$(wc -l <"$1")
-    echo $((nj < lines ? nj : lines))
+    jobs=$(((lines + 99) / 100))
+    echo $((nj < jobs ? nj : jobs))
 }
 
 front() {  # <threads> <front> <options>: sets `front_command` to the command line of a front
@@ -271,32 +273,47 @@ finish_background() {  # <what>: waits for everything in the background; one fai
     [ "${failures}" -eq 0 ] || die "${failures} of ${total} $1 failed; the messages above name the logs"
 }
 
-extract_tokens() {  # <semantic|acoustic> <archive tag> <model option> <model> <set> [<scp>]: one set's archive
-    local kind=$1 tag=$2 option=$3 model=$4 set_name=$5 scp=${6:-${datadir}/$5/$1.scp}
-    local data=${datadir}/${set_name} archive=${dumpdir}/${kind}_${tag}/${set_name} part
-    # Tokens of another tokenizer under the same name are replaced: the archive they lie in tells.
-    if [ -s "${scp}" ] && head -n 1 "${scp}" | grep -qF " ${archive}/"; then
-        return 0
-    fi
-    log "  ${kind} tokens of ${set_name}: ${scp}"
-    worked=true
-    local jobs keys=() parts=()
+token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the present tokenizer lie
+    local tag=$1_archive
+    echo "${dumpdir}/${!tag}/$2"
+}
+
+has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, and of the present tokenizer?
+    local scp=${datadir}/$2/$1.scp
+    # Tokens of another tokenizer have the same name; the archive they lie in tells.
+    [ -s "${scp}" ] && head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/"
+}
+
+extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
+    local kind=$1 data=${datadir}/$2 archive jobs part keys=() parts=()
     jobs=$(jobs_for "${data}/utt2spk")
-    archive+=/${jobs}
+    archive=$(token_archive "$1" "$2")/${jobs}
     for part in $(seq "${jobs}"); do
         keys+=("${archive}/keys.${part}.new")
         parts+=("${archive}/${kind}.${part}.scp")
     done
     mkdir -p "${archive}"
     utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
-    for part in $(seq "${jobs}"); do # an archive of other utterances is not carried on with
+    for part in $(seq "${jobs}"); do # what an earlier run made of other utterances is not carried on with
         cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -rf "${archive}/log"
         mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
     done
     run_jobs "${jobs}" "${archive}/log/extract.JOB.log" "extract_${kind}_tokens" --data-dir "${data}" \
-        --keys "${archive}/keys.JOB.scp" "${option}" "${model}" --output "${archive}/${kind}.JOB"
-    front 1 merge_tokens --data-dir "${data}" --output "${scp}" "${parts[@]}"
+        --keys "${archive}/keys.JOB.scp" "${@:3}" --output "${archive}/${kind}.JOB"
+    front 1 merge_tokens --data-dir "${data}" --output "${data}/${kind}.scp" "${parts[@]}"
     "${front_command[@]}"
+}
+
+extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that has none
+    local set_name
+    for set_name in "${all_sets[@]}"; do
+        if ! has_tokens "$1" "${set_name}"; then
+            log "  $1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp"
+            worked=true
+            in_background extract_tokens "$1" "${set_name}" "${@:2}"
+        fi
+    done
+    finish_background "extractions of $1 tokens"
 }
 
 split_arguments() {  # <words>: sets `arguments` to them, split at white space; nothing in them is expanded
@@ -355,9 +372,7 @@ if doing 1 "Semantic tokens: ${hubert} layer ${semantic_layer}, ${semantic_clust
             --layer "${semantic_layer}" --clusters "${semantic_clusters}" \
             "${kmeans_arguments[@]}" --output "${semantic_exp}"
     fi
-    for set_name in "${all_sets[@]}"; do
-        extract_tokens semantic "${semantic_tag}" --kmeans "${semantic_exp}" "${set_name}"
-    done
+    extract_all_tokens semantic --kmeans "${semantic_exp}"
     phones=${datadir}/${valid_set}/phones.ctm
     if [ -e "${phones}" ] && to_do "${semantic_exp}/quality.json" "what the tokens know of phones: ${phones}"; then
         quality_arguments=(--tokens "${datadir}/${valid_set}/semantic.scp")
@@ -385,8 +400,8 @@ if doing 3 "Acoustic tokens: ${codec_model}"; then
     [ "${codec}" != train ] || need "${codec_exp}/model.safetensors" 2
     for set_name in "${all_sets[@]}"; do
         need "${datadir}/${set_name}/utt2dur" 0
-        extract_tokens acoustic "${acoustic_tag}" --codec "${codec_model}" "${set_name}"
     done
+    extract_all_tokens acoustic --codec "${codec_model}"
     done_with_stage
 fi
 
