@@ -1,0 +1,48 @@
+"""Speak a script with two or more voices, shown by short recordings (stage 6)."""
+
+from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+
+SECTIONS = {"decode": ParallelConfig, "text": TextSamplingConfig}
+
+
+def get_parser() -> FrontParser:
+    parser = config_parser(__doc__, SECTIONS)
+    parser.add_argument("--script", required=True, help="text file with lines 'A: ...', 'B: ...'")
+    parser.add_argument("--prompt", action="append", default=[], metavar="A=a.wav", help="recording of a voice")
+    parser.add_argument("--prompt-text", action="append", default=[], metavar="A=words", help="words of that recording")
+    parser.add_argument("--exchange", help="or: one recording of a short exchange of all voices, first speaker first")
+    parser.add_argument("--exchange-text", help="its words, with | where the speaker changes")
+    parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
+    parser.add_argument("--text-to-semantic", required=True, help="experiment directory of train_text_to_semantic")
+    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
+    parser.add_argument("--kmeans", required=True, help="k-means directory of the semantic tokens")
+    parser.add_argument("--max-characters", type=int, default=300, help="of a pass; longer scripts take several")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--output", required=True, help="directory to write dialogue.wav and prompt.wav to")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    from soundstorm.decoding.autoregressive import load_text_to_semantic
+    from soundstorm.decoding.devices import choose_device
+    from soundstorm.decoding.dialogue import DialogueSynthesizer, choose_prompts, read_script, write_dialogue
+    from soundstorm.decoding.synthesize import Vocoder
+    from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+    from soundstorm.tokens.semantic import SemanticTokenizer
+
+    device = choose_device(args.device)
+    turns = read_script(args.script)
+    prompts = choose_prompts(turns, args.prompt, args.prompt_text, args.exchange, args.exchange_text)
+    synthesizer = DialogueSynthesizer(
+        load_text_to_semantic(args.text_to_semantic, device=device),
+        Vocoder.load(args.soundstorm, load_acoustic_tokenizer(args.codec, device), device),
+        SemanticTokenizer.load(args.kmeans, device=device),
+    )
+    parallel, text = section(args, "decode", ParallelConfig), section(args, "text", TextSamplingConfig)
+    write_dialogue(synthesizer, turns, prompts, args.output, parallel, text, max_characters=args.max_characters)
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,196 @@
+"""Fronts of stages 1 to 6 one after the other, with networks of a few thousand weights trained for two steps."""
+
+import json
+
+import numpy as np
+import pytest
+
+from soundstorm.bin import (
+    extract_acoustic_tokens,
+    extract_semantic_tokens,
+    merge_tokens,
+    synthesize,
+    synthesize_dialogue,
+    train_codec,
+    train_kmeans,
+    train_soundstorm,
+    train_text_to_semantic,
+)
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.audio import read_audio, write_audio
+from soundstorm.data.data_dir import write_table
+
+STEPS = "--training.max-steps 2 --training.batch-size 2 --training.save-every 2 --training.valid-every 2".split()
+DURATIONS = {"a-1": 1.6, "a-2": 2.3, "b-1": 0.9, "b-2": 1.9}
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    root = tmp_path_factory.mktemp("chain")
+    data, rng = root / "data", np.random.default_rng(0)
+    data.mkdir()
+    for utt, seconds in DURATIONS.items():
+        time = np.arange(int(seconds * 16000)) / 16000
+        wav = 0.3 * np.sin(2 * np.pi * 300 * time * (1 + time)) + 0.05 * rng.normal(size=len(time))
+        write_audio(root / "wav" / f"{utt}.wav", wav.astype(np.float32), 16000)
+    write_table(data / "wav.scp", {utt: str(root / "wav" / f"{utt}.wav") for utt in DURATIONS})
+    write_table(data / "utt2spk", {utt: utt[0] for utt in DURATIONS})
+    write_table(data / "utt2dur", {utt: str(seconds) for utt, seconds in DURATIONS.items()})
+    write_table(data / "text", {"a-1": "red one", "a-2": "blue two | red", "b-1": "one", "b-2": "two blue"})
+
+    def run(front, *arguments):
+        front.main([str(argument) for argument in arguments])
+
+    both = ("--train-data", data, "--valid-data", data)
+    run(train_kmeans, "--data-dir", data, "--features", "mfcc", "--clusters", 8, "--output", root / "kmeans")
+    small = "--model.width 16 --model.encoder-blocks 1 --model.decoder-blocks 1 --model.num-levels 3".split()
+    small += ["--model.codebook-size", 16, "--data.crop-seconds", 0.5, "--loss.wave-discriminators", 0]
+    run(train_codec, *both, *small, *STEPS, "--expdir", root / "codec")
+    keys = ("--data-dir", data, "--keys", data / "utt2spk")
+    run(extract_semantic_tokens, *keys, "--kmeans", root / "kmeans", "--output", root / "dump/semantic.1")
+    run(extract_acoustic_tokens, *keys, "--codec", root / "codec", "--output", root / "dump/acoustic.1")
+    for kind in ("semantic", "acoustic"):
+        scp = root / f"dump/{kind}.1.scp"
+        run(merge_tokens, "--data-dir", data, "--output", data / f"{kind}.scp", scp)
+    small = "--model.layers 1 --model.width 16 --model.heads 2 --model.inner 16 --model.kernel 3".split()
+    run(train_soundstorm, *both, *small, *STEPS, "--expdir", root / "soundstorm")
+    small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.decoder-layers 1".split()
+    small += "--model.decoder-dim 16 --model.decoder-heads 2 --model.head-dim 8 --model.decoder-ffn-dim 16".split()
+    run(train_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "text_to_semantic")
+    return root
+
+
+def decode(chain, output, *arguments):
+    options = ["--data-dir", chain / "data", "--codec", chain / "codec", "--soundstorm", chain / "soundstorm"]
+    options += ["--text-to-semantic", chain / "text_to_semantic", "--device", "cpu", "--output", output]
+    synthesize.main([str(option) for option in (*options, *arguments)])
+    return output
+
+
+def test_the_codec_round_trip_keeps_every_utterance_and_its_length(chain, tmp_path):
+    out = decode(chain, tmp_path / "codec", "--from", "codec")
+    for utt, seconds in DURATIONS.items():
+        wav = read_audio(out / "wav" / f"{utt}.wav", 16000)
+        assert abs(len(wav) - seconds * 16000) <= 640
+    assert list(TokenArchive(out / "acoustic.scp").ids) == sorted(DURATIONS)
+    assert json.loads((out / "decode.json").read_text())["passes"] == 0
+
+
+def test_from_semantic_tokens_all_passes_are_counted_and_timed(chain, tmp_path):
+    out = decode(chain, tmp_path / "semantic", "--from", "semantic", "--decode.iterations", "4,1")
+    assert json.loads((out / "decode.json").read_text())["iterations"] == [4, 1, 1]
+    timing = json.loads((out / "timing.json").read_text())
+    assert timing["soundstorm"]["audio_seconds"] == pytest.approx(sum(DURATIONS.values()), abs=0.1)
+    assert timing["soundstorm"]["seconds"] > 0 and timing["codec"]["seconds"] > 0
+
+
+def test_a_prompt_is_kept_and_short_utterances_are_left_out(chain, tmp_path, caplog):
+    out = decode(chain, tmp_path / "prompted", "--from", "semantic", "--prompt-seconds", "0.5")
+    made, true = TokenArchive(out / "acoustic.scp"), TokenArchive(chain / "data/acoustic.scp")
+    assert made.ids == ["a-1", "a-2", "b-2"]  # b-1 has less than a second after the prompt
+    assert "1 of 4 utterances have less than 1 s after a prompt" in caplog.text
+    frames = round(0.5 * made.info.frame_rate)
+    for utt in made.ids:
+        np.testing.assert_array_equal(made[utt][:frames], true[utt][:frames])
+        assert (made[utt][frames : len(true[utt])] != true[utt][frames : len(made[utt])]).any()
+
+
+@pytest.mark.parametrize("prompt", ["0", "0.5"])
+def test_from_text_the_semantic_tokens_are_kept_too(chain, tmp_path, prompt):
+    out = decode(chain, tmp_path / "text", "--from", "text", "--prompt-seconds", prompt, "--text.max-seconds", "2")
+    semantic, acoustic = TokenArchive(out / "semantic.scp"), TokenArchive(out / "acoustic.scp")
+    repeat = round(acoustic.info.frame_rate / semantic.info.frame_rate)
+    for utt in semantic.ids:
+        assert len(semantic[utt]) * repeat == len(acoustic[utt])
+    if prompt != "0":
+        true, given = TokenArchive(chain / "data/semantic.scp"), round(0.5 * semantic.info.frame_rate)
+        np.testing.assert_array_equal(semantic["a-2"][:given], true["a-2"][:given])
+
+
+def test_decoding_repeats_and_a_second_run_changes_nothing(chain, tmp_path):
+    first = decode(chain, tmp_path / "one", "--from", "text", "--text.max-seconds", "2")
+    second = decode(chain, tmp_path / "two", "--from", "text", "--text.max-seconds", "2")
+    for utt in DURATIONS:
+        name = f"wav/{utt}.wav"
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    decode(chain, tmp_path / "one", "--from", "text")
+    assert before == {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+
+
+def test_an_utterance_is_the_same_alone_and_in_company(chain, tmp_path):
+    whole = decode(chain, tmp_path / "all", "--from", "semantic")
+    (tmp_path / "keys").write_text("b-1 b\n")
+    alone = decode(chain, tmp_path / "alone", "--from", "semantic", "--keys", tmp_path / "keys")
+    np.testing.assert_array_equal(*(TokenArchive(path / "acoustic.scp")["b-1"] for path in (whole, alone)))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--from", "wishes"], "--from is 'wishes', expected codec, semantic or text"),
+        (["--prompt-seconds", "60"], "no utterance is long enough for a prompt of 60 s"),
+        (["--soundstorm", "nowhere"], "nowhere/config.yaml: no such file"),
+        (["--device", "cuda:7"], "torch sees no GPU here"),
+    ],
+)
+def test_wrong_requests_are_refused(chain, tmp_path, arguments, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        decode(chain, tmp_path / "out", *arguments)
+    assert not (tmp_path / "out" / "wav.scp").exists()
+
+
+def test_tokens_of_another_codec_are_refused(chain, tmp_path):
+    small = "--model.width 16 --model.encoder-blocks 1 --model.decoder-blocks 1 --model.num-levels 3".split()
+    small += ["--model.codebook-size", "16", "--data.crop-seconds", "0.5", "--loss.wave-discriminators", "0"]
+    data = str(chain / "data")
+    other = ["--training.seed", "9", "--expdir", str(tmp_path / "other")]
+    train_codec.main(["--train-data", data, "--valid-data", data, *small, *STEPS, *other])
+    with pytest.raises(ValueError, match="acoustic tokens do not belong together"):
+        decode(chain, tmp_path / "out", "--codec", tmp_path / "other")
+
+
+def speak(chain, tmp_path, script, *arguments):
+    (tmp_path / "script.txt").write_text(script)
+    options = ["--script", tmp_path / "script.txt", "--soundstorm", chain / "soundstorm", "--codec", chain / "codec"]
+    options += ["--text-to-semantic", chain / "text_to_semantic", "--kmeans", chain / "kmeans", "--device", "cpu"]
+    options += ["--output", tmp_path / "out", "--text.max-seconds", 2]
+    synthesize_dialogue.main([str(option) for option in (*options, *arguments)])
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_script_is_spoken_with_a_recording_of_each_voice(chain, tmp_path, known):
+    voices = ["--prompt", f"A={chain}/wav/a-1.wav", "--prompt", f"B={chain}/wav/b-2.wav"]
+    if known:
+        voices += ["--prompt-text", "A=red one", "--prompt-text", "B=two blue"]
+    out = speak(chain, tmp_path, "# a script\nA: red two\nB: blue\n\nA: one\n", *voices)
+    record = json.loads((out / "dialogue.json").read_text())
+    assert [turn["voice"] for turn in record["turns"]] == ["A", "B", "A"]
+    assert len(read_audio(out / "dialogue.wav", 16000)) == round(record["seconds"] * 16000) > 0
+    assert abs(len(read_audio(out / "prompt.wav", 16000)) / 16000 - 3.5) < 0.1
+
+
+def test_an_exchange_serves_as_prompt_and_a_long_script_takes_several_passes(chain, tmp_path):
+    exchange = ["--exchange", chain / "wav/a-2.wav", "--exchange-text", "blue two | red"]
+    out = speak(chain, tmp_path, "A: red two\nB: blue\nA: one\n", *exchange, "--max-characters", 8)
+    assert json.loads((out / "dialogue.json").read_text())["prompts"][0]["text"] == "blue two | red"
+
+
+@pytest.mark.parametrize(
+    "script, arguments, message",
+    [
+        ("A: hello\nwho says this\n", [], "script.txt, line 2: expected 'A: some words', got 'who says this'"),
+        ("A: hello | there\n", [], "line 1: '|' marks turns"),
+        ("# nothing\n", [], "no turns"),
+        ("A: hello\nB: you\n", ["--prompt", "A=a.wav"], "--prompt is missing for voice B"),
+        ("A: hello\n", ["--prompt", "C=a.wav"], "the script has no voice C; it has A"),
+        ("A: hello\n", ["--prompt", "a.wav"], "expected VOICE=..."),
+        ("A: hello\n", ["--prompt", "A=nowhere.wav"], "nowhere.wav: no such recording"),
+    ],
+)
+def test_wrong_scripts_and_prompts_are_refused(chain, tmp_path, script, arguments, message):
+    import re
+
+    with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+        speak(chain, tmp_path, script, *arguments)
