@@ -84,7 +84,11 @@ class _Trainer:
         # A step with several networks does not use all of them in each phase.
         several = DistributedDataParallelKwargs(find_unused_parameters=True)
         self.accelerator = Accelerator(
-            mixed_precision=config.precision, kwargs_handlers=[several], step_scheduler_with_optimizer=False
+            # told to, it finds torchrun's processes on a machine without GPU as well
+            cpu=not torch.cuda.is_available(),
+            mixed_precision=config.precision,
+            kwargs_handlers=[several],
+            step_scheduler_with_optimizer=False,
         )
         self.main = self.accelerator.is_main_process
         torch.manual_seed(config.seed + self.accelerator.process_index)

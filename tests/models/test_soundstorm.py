@@ -1,0 +1,120 @@
+"""SoundStorm's network and loss: size, what is computed, what is learned from."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from soundstorm.models.masking import coarse_to_fine_mask, draw_mask
+from soundstorm.models.soundstorm import SoundStorm
+from soundstorm.models.soundstorm_config import SoundStormConfig
+from soundstorm.training.soundstorm_step import SoundStormStep
+
+SMALL = SoundStormConfig(layers=2, width=16, heads=2, inner=32, kernel=3, dropout=0.0)
+
+
+def make_model(num_levels=3):
+    torch.manual_seed(0)
+    return SoundStorm(SMALL, num_levels=num_levels, codebook_size=11, semantic_size=7)
+
+
+def make_batch(lengths=(12, 9, 5, 7), num_levels=3, seed=0):
+    rng = np.random.default_rng(seed)
+    draws = [draw_mask(n, num_levels, rng) for n in lengths]
+    dropped = torch.zeros(len(lengths), max(lengths), dtype=torch.bool)
+    for row, draw in enumerate(draws):
+        dropped[row, : lengths[row]] = torch.tensor(draw.dropped)
+    return {
+        "semantic": torch.tensor(rng.integers(0, 7, (len(lengths), max(lengths)))),
+        "codes": torch.tensor(rng.integers(0, 11, (len(lengths), max(lengths), num_levels))),
+        "lengths": torch.tensor(lengths),
+        "prompt_end": torch.tensor([d.prompt_end for d in draws]),
+        "level": torch.tensor([d.level for d in draws]),
+        "dropped": dropped,
+    }
+
+
+def test_the_papers_model_has_350_million_parameters():
+    with torch.device("meta"):
+        model = SoundStorm(SoundStormConfig(), num_levels=12, codebook_size=1024, semantic_size=1024)
+    assert sum(p.numel() for p in model.parameters()) == 353_947_648
+
+
+def test_the_input_is_the_sum_of_a_frames_embeddings():
+    model, batch = make_model(), make_batch()
+    hidden, _ = coarse_to_fine_mask(batch["prompt_end"], batch["level"], batch["dropped"], batch["lengths"], 3)
+    seen = []
+    model.conformer.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    model.encode(batch["semantic"], batch["codes"], hidden, batch["lengths"])
+    for b in range(4):
+        for t in range(int(batch["lengths"][b])):
+            expected = model.semantic.weight[batch["semantic"][b, t]].clone()
+            for q in range(3):
+                row = 11 if hidden[b, t, q] else int(batch["codes"][b, t, q])
+                expected += model.acoustic.weight[q * 12 + row]
+            torch.testing.assert_close(seen[0][b, t], expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loss_is_the_cross_entropy_of_masked_tokens_of_the_level_by_loops(seed):
+    model, batch = make_model().eval(), make_batch(seed=seed)
+    step = SoundStormStep(model)
+    loss = step.loss("model", step.networks, batch)
+    hidden, _ = coarse_to_fine_mask(batch["prompt_end"], batch["level"], batch["dropped"], batch["lengths"], 3)
+    features = model.encode(batch["semantic"], batch["codes"], hidden, batch["lengths"])
+    total, count = 0.0, 0
+    for b, length in enumerate(batch["lengths"].tolist()):
+        level = int(batch["level"][b])
+        for t in range(int(batch["prompt_end"][b]), length):
+            if batch["dropped"][b, t]:
+                logits = model.level_logits(features[b, t], level)
+                total += float(F.cross_entropy(logits, batch["codes"][b, t, level]))
+                count += 1
+    assert loss.weight == count > 0
+    assert float(loss.total) == pytest.approx(total, rel=1e-4)
+
+
+def test_nothing_that_is_hidden_or_padded_reaches_the_loss():
+    model, batch = make_model().eval(), make_batch()
+    step = SoundStormStep(model)
+    before = float(step.loss("model", step.networks, batch).total)
+    hidden, target = coarse_to_fine_mask(batch["prompt_end"], batch["level"], batch["dropped"], batch["lengths"], 3)
+    aim = torch.zeros_like(hidden)
+    aim.scatter_(2, batch["level"][:, None, None].expand(-1, hidden.shape[1], 1), target[..., None])
+    inside = (torch.arange(12) < batch["lengths"][:, None])[..., None]
+    changeable = (hidden & ~aim) | ~inside
+    batch["codes"] = torch.where(changeable, (batch["codes"] + 5) % 11, batch["codes"])
+    batch["semantic"] = torch.where(inside[..., 0], batch["semantic"], (batch["semantic"] + 3) % 7)
+    assert changeable.any()
+    assert float(step.loss("model", step.networks, batch).total) == pytest.approx(before, rel=1e-5)
+
+
+def test_every_parameter_gets_a_gradient_key_even_if_its_level_is_not_drawn():
+    model, batch = make_model(), make_batch()
+    batch["level"] = torch.zeros(4, dtype=torch.long)
+    step = SoundStormStep(model)
+    step.loss("model", step.networks, batch).total.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert model.heads[0].weight.grad.abs().sum() > 0 and not model.heads[2].weight.grad.any()
+
+
+def test_a_stored_batch_is_learned_by_heart():
+    model, batch = make_model(), make_batch()
+    step, optimizer = SoundStormStep(model), torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(150):
+        loss = step.loss("model", step.networks, batch)
+        (loss.total / loss.weight).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert float(loss.total) / loss.weight < 0.01
+    right, count = loss.metrics["accuracy"]
+    assert right == count == loss.weight
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="width 10 must be 4 heads times an even number"):
+        SoundStorm(SoundStormConfig(width=10, heads=4), num_levels=2, codebook_size=4, semantic_size=4)
+    with pytest.raises(ValueError, match="kernel 4 must be odd"):
+        SoundStorm(
+            SoundStormConfig(layers=1, width=8, heads=2, kernel=4), num_levels=2, codebook_size=4, semantic_size=4
+        )

@@ -1,0 +1,42 @@
+"""One rank of the two-process test: trains SoundStorm on stored random tokens. Run by test_distributed.py."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
+from soundstorm.data.dataset import AlignedTokens
+from soundstorm.data.window_config import WindowConfig
+from soundstorm.models.soundstorm import SoundStorm
+from soundstorm.models.soundstorm_config import MaskingConfig, SoundStormConfig
+from soundstorm.training.config import TrainerConfig
+from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep
+from soundstorm.training.trainer import train
+
+SEMANTIC = TokenizerInfo("semantic", "s", "f" * 64, 50.0, 1, 7, 16000)
+ACOUSTIC = TokenizerInfo("acoustic", "a", "e" * 64, 50.0, 3, 11, 16000)
+
+
+def write_data(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = {f"u{i:02d}": int(rng.integers(20, 90)) for i in range(14)}
+    write_tokens(folder / "semantic", ((u, rng.integers(0, 7, n)) for u, n in frames.items()), SEMANTIC)
+    write_tokens(folder / "acoustic", ((u, rng.integers(0, 11, (n, 3))) for u, n in frames.items()), ACOUSTIC)
+
+
+def main(data: Path, expdir: Path, **changes) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config = SoundStormConfig(layers=1, width=16, heads=2, inner=32, kernel=3, dropout=0.0)
+    archives = (TokenArchive(data / f"{kind}.scp") for kind in ("semantic", "acoustic"))
+    tokens = MaskedTokens(AlignedTokens(*archives, WindowConfig(0.2, 2.0)), MaskingConfig())
+    settings = {"max_steps": 6, "batch_size": 5, "warmup_steps": 0, "log_every": 2, "valid_every": 6, "save_every": 3}
+    expdir.mkdir(parents=True, exist_ok=True)
+    model = SoundStorm(config, num_levels=3, codebook_size=11, semantic_size=7)
+    train(SoundStormStep(model), tokens, tokens, TrainerConfig(**{**settings, **changes}), expdir)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
