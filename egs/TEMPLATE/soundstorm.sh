@@ -62,17 +62,18 @@ decode_tag=                   # suffix of the decoding directories (empty: from 
 prompt_seconds=3              # length of the voice prompt of the prompted systems
 systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded
 # Scoring (stage 7)
-recognizer=train              # "train" (a CTC on the HuBERT), or a recogniser by name as `score --recognizer` has it
+recognizer=train              # "train" (a CTC on the HuBERT), a transformers model, espnet:<name>, pocketsphinx; or several
 recognizer_config=conf/train_recognizer.yaml  # configuration of the recogniser
 recognizer_args=              # further options of train_recognizer
 recognizer_tag=               # suffix of the experiment directory (empty: from the configuration's name)
 recognizer_exp=               # experiment directory (empty: <expdir>/recognizer[_<tag>])
-speaker_model=resemblyzer     # "resemblyzer", or a transformers x-vector model by name
+speaker_model=resemblyzer     # "resemblyzer", a transformers x-vector model, or none
+consistency=train             # "train" the network that measures acoustic consistency, or none
 consistency_config=conf/train_consistency.yaml  # configuration of the acoustic consistency network
 consistency_args=             # further options of train_consistency
 consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
 consistency_exp=              # experiment directory (empty: <expdir>/consistency[_<tag>])
-score_args=                   # further options of score
+score_args=                   # further options of score, e.g. "--score.quality-utterances 20"
 report_args=                  # further options of report
 # --- end of options
 
@@ -166,6 +167,7 @@ acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}")
 
 read -ra test_set_names <<<"${test_sets}"
 read -ra system_names <<<"${systems}"
+read -ra recognizer_names <<<"${recognizer}"
 # Every set once, in the order of first mention.
 mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
     "${test_set_names[@]}" | awk '!seen[$0]++')
@@ -455,6 +457,35 @@ decode_dir() {  # <system> <set>
     echo "${soundstorm_exp}/decode${decode_tag:+_${decode_tag}}_$1/$2"
 }
 
+score_file() {  # <system> <set>
+    echo "${soundstorm_exp}/score${decode_tag:+_${decode_tag}}/$2/$1.json"
+}
+
+title_of() {  # <system>: its name in the table
+    case "$1" in
+        original) echo "Original" ;;
+        codec) echo "Codec round trip" ;;
+        greedy*) echo "Level-wise greedy${1#greedy}" ;;
+        semantic*) echo "SoundStorm${1#semantic}" ;;
+        text*) echo "SoundStorm from text${1#text}" ;;
+    esac | sed "s/_prompted/, ${prompt_seconds} s prompt/"
+}
+
+score_one() {  # <system> <set>: scores what decode_one made; "original" are the recordings
+    local options=(--data-dir "${datadir}/$2" --system "$(title_of "$1")" --speaker "${speaker_model}") name output
+    output=$(score_file "$1" "$2")
+    [ "$1" = original ] || options+=(--decode-dir "$(decode_dir "$1" "$2")")
+    [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
+    for name in "${recognizer_names[@]}"; do
+        [ "${name}" != train ] || name=${recognizer_exp}/hf
+        options+=(--recognizer "${name}")
+    done
+    [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--bigram-text "${datadir}/${text_train_set}/text")
+    [ "${ngpu}" -eq 0 ] || options+=(--device cuda)
+    split_arguments "${score_args}"
+    run_jobs 1 "${output%.json}.JOB.log" score "${options[@]}" "${arguments[@]}" --output "${output}"
+}
+
 if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
     need "${soundstorm_exp}/model.safetensors" 4
     [[ ${systems} != *text* ]] || need "${text_to_semantic_exp}/model.safetensors" 5
@@ -469,5 +500,35 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
         done
     done
     finish_background "decodings"
+    done_with_stage
+fi
+
+if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
+    for set_name in "${test_set_names[@]}"; do
+        for system in "${system_names[@]}"; do
+            need "$(decode_dir "${system}" "${set_name}")/wav.scp" 6
+        done
+    done
+    # What scoring trains, it trains on original recordings only.
+    if [[ " ${recognizer} " == *" train "* ]] && to_do "${recognizer_exp}/hf/model.safetensors" "recogniser: ${recognizer_exp}"; then
+        split_arguments "${recognizer_args}"
+        run_training "${recognizer_exp}/log/train.log" train_recognizer --config "${recognizer_config}" \
+            --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
+            --hubert "${hubert_model}" --expdir "${recognizer_exp}" "${arguments[@]}"
+    fi
+    if [ "${consistency}" = train ] && to_do "${consistency_exp}/model.safetensors" "acoustic consistency: ${consistency_exp}"; then
+        split_arguments "${consistency_args}"
+        run_training "${consistency_exp}/log/train.log" train_consistency --config "${consistency_config}" \
+            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --hubert "${hubert_model}" --expdir "${consistency_exp}" "${arguments[@]}"
+    fi
+    for set_name in "${test_set_names[@]}"; do
+        for system in original "${system_names[@]}"; do
+            if to_do "$(score_file "${system}" "${set_name}")" "score of ${system} on ${set_name}"; then
+                in_background score_one "${system}" "${set_name}"
+            fi
+        done
+    done
+    finish_background "scorings"
     done_with_stage
 fi
