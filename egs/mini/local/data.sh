@@ -4,12 +4,14 @@ set -euo pipefail
 
 preset=full        # full (30 minutes of training speech) or small (6 minutes, for a quick check)
 corpus_dir=corpus  # where the recordings go
+datadir=data       # where the data directories go
 seed=0             # another seed says other sentences with the same voices
 nj=2               # processes
 
 help_message="usage: local/data.sh [options], from the recipe directory
   --preset <full|small>  size of the corpus (default ${preset})
   --corpus-dir <dir>     where the recordings go (default ${corpus_dir})
+  --datadir <dir>        where the data directories go (default ${datadir})
   --seed <n>             another seed says other sentences with the same voices (default ${seed})
   --nj <n>               processes (default ${nj})"
 
@@ -21,8 +23,9 @@ help_message="usage: local/data.sh [options], from the recipe directory
 export OMP_NUM_THREADS=1
 
 log "speech of the ${preset} preset into ${corpus_dir}"
-python3 local/synthesise_corpus.py --preset "${preset}" --corpus-dir "${corpus_dir}" --seed "${seed}" --nj "${nj}"
-python3 -W ignore local/voice_report.py
+python3 local/synthesise_corpus.py --preset "${preset}" --corpus-dir "${corpus_dir}" \
+    --data-dir "${datadir}" --seed "${seed}" --nj "${nj}"
+python3 -W ignore local/voice_report.py --data-dir "${datadir}"
 for set_name in train dev test test_unseen test_dialogue; do
-    utils/validate_data_dir.sh "data/${set_name}"
+    utils/validate_data_dir.sh "${datadir}/${set_name}"
 done
