@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.models.text_to_semantic_config import TextConfig, TextDataConfig, TextLossConfig, TextToSemanticConfig
+from soundstorm.models.text_to_semantic_config import (
+    TextConfig,
+    TextDataConfig,
+    TextLossConfig,
+    TextToSemanticConfig,
+)
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {
@@ -21,7 +26,9 @@ def get_parser():
     parser.add_argument("--train-data", required=True, help="data directory with text and semantic.scp")
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
-    parser.add_argument("--read-utterances", type=int, default=40, help="validation texts to read in the end; 0 for none")
+    parser.add_argument(
+        "--read-utterances", type=int, default=40, help="validation texts to read in the end; 0 for none"
+    )
     return parser
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.experiment import load_weights, read_config
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
+from soundstorm.decoding.walk import Walk, prompt_places
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     ENCODER_DIR,
@@ -82,36 +83,52 @@ def sample_tokens(
     Args:
         model: in evaluation mode.
         texts: ids of each text ``(L,)``, those of the prompt's words first.
-        uniforms: numbers in [0, 1) for each row, one per frame; their count is the row's longest result, prompt counted.
+        uniforms: numbers in [0, 1) for each row, ``(2, T)``: for tokens and for the pointer; T is the row's longest
+            result, prompt counted.
         min_frames: frames before which a row may not end, prompt counted.
         temperature, top_k: as :func:`choose`.
         prompts: tokens to go on from, for each row ``(T,)``, possibly empty.
     """
     device = next(model.parameters()).device
     prompts = [np.zeros(0, np.int64)] * len(texts) if prompts is None else prompts
-    limits = [len(row) for row in uniforms]
+    limits = [row.shape[-1] for row in uniforms]
     width = max(limits)
     forced = torch.full((len(texts), width), -1, dtype=torch.int64)
-    numbers = torch.zeros(len(texts), width)
+    numbers = torch.zeros(2, len(texts), width)
     text = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.int64)
     for row in range(len(texts)):
         forced[row, : len(prompts[row])] = torch.as_tensor(np.asarray(prompts[row], np.int64))
-        numbers[row, : limits[row]] = uniforms[row]
+        numbers[:, row, : limits[row]] = uniforms[row]
         text[row, : len(texts[row])] = torch.as_tensor(texts[row])
     lengths = torch.tensor([len(ids) for ids in texts])
-    state = model.begin(model.encode(text.to(device), lengths.to(device)))
+    text = text.to(device)
+    state = model.begin(text, lengths.to(device))
+    walk = None
+    if model.pointer is not None:
+        walk = Walk(model, lengths, numbers[1], temperature, prompt_places(model, text, lengths, forced))
     # What all prompts have is read in one pass; the longer ones are then fed frame by frame beside the sampling.
     shared = min(len(prompt) for prompt in prompts)
-    given = torch.cat([torch.full((len(texts), 1), model.start_id), forced[:, :shared]], dim=1).to(device)
+    given = torch.cat([torch.full((len(texts), 1), model.start_id), forced[:, :shared]], dim=1)
     earliest, latest = torch.tensor(list(min_frames)), torch.tensor(limits)
     rows = torch.arange(len(texts))
     written = forced.clone()
     frames, ended = torch.tensor(limits), torch.zeros(len(texts), dtype=torch.bool)
     running = torch.ones(len(texts), dtype=torch.bool)  # of the rows still in the batch
     for frame in range(shared, width):
-        logits = model.advance(given, state).logits[:, -1].float().cpu()
-        logits[:, model.end_id].masked_fill_(frame < earliest[rows], float("-inf"))
-        token = choose(logits, numbers[rows, frame], temperature=temperature, top_k=top_k)
+        if walk is None:
+            hidden, _ = model.advance(given.to(device), state)
+            logits, may_end = model.emit(hidden[:, -1:], state), frame >= earliest[rows]
+        else:
+            places, dwells = walk.before(rows, frame + 1 - given.shape[1], frame)
+            hidden, _ = model.advance(
+                given.to(device), state, places=places.to(device), dwells=dwells.to(device)
+            )
+            place = walk.go(rows, frame, hidden[:, -1:])
+            logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))
+            may_end = (frame >= earliest[rows]) & walk.arrived(rows, frame)
+        logits = logits[:, -1].float().cpu()
+        logits[:, model.end_id].masked_fill_(~may_end, float("-inf"))
+        token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
         token = torch.where(forced[rows, frame] >= 0, forced[rows, frame], token)
         finished = running & (token == model.end_id)
         frames[rows[finished]], ended[rows[finished]] = frame, True
@@ -124,7 +141,7 @@ def sample_tokens(
             rows, token, kept = rows[running], token[running], running.nonzero()[:, 0]
             state.keep(kept.to(device))
             running = torch.ones(len(rows), dtype=torch.bool)
-        given = token[:, None].to(device)
+        given = token[:, None]
     return [
         Drawn(written[row, len(prompts[row]) : frames[row]].numpy().copy(), bool(ended[row]))
         for row in range(len(texts))
@@ -173,7 +190,9 @@ class TextToSemanticGenerator:
         if not texts:
             return []
         seeds = torch.randint(2**62, (len(texts), attempts), generator=generator).tolist()
-        ids = [self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)]
+        ids = [
+            self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)
+        ]
         prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
         results: list[Drawn | None] = [None] * len(texts)
         for attempt in range(1 if temperature == 0 else attempts):
@@ -182,7 +201,7 @@ class TextToSemanticGenerator:
                 break
             bounds = [self._limits(len(ids[row]), len(prompts[row]), max_seconds) for row in left]
             uniforms = [
-                torch.rand(most, generator=torch.Generator().manual_seed(seeds[row][attempt]))
+                torch.rand(2, most, generator=torch.Generator().manual_seed(seeds[row][attempt]))
                 for row, (_, most) in zip(left, bounds)
             ]
             drawn = sample_tokens(
@@ -191,12 +210,12 @@ class TextToSemanticGenerator:
             )  # fmt: skip
             for row, result in zip(left, drawn):
                 results[row] = result
-        for row, result in enumerate(results):
-            if not result.ended:
-                seconds = len(result.tokens) / self.info.frame_rate
-                logger.warning(
-                    "text %d did not end by itself and was cut at %.1f s: %.60r", row + 1, seconds, texts[row]
-                )
+        cut = [row for row, result in enumerate(results) if not result.ended]
+        if cut:
+            logger.warning(
+                "%d of %d texts did not end by themselves and were cut, the first after %.1f s: %.60r",
+                len(cut), len(texts), len(results[cut[0]].tokens) / self.info.frame_rate, texts[cut[0]],
+            )  # fmt: skip
         return [result.tokens for result in results]
 
     def _limits(self, num_ids: int, prompt_frames: int, max_seconds: float) -> tuple[int, int]:
@@ -210,11 +229,15 @@ class TextToSemanticGenerator:
         if temperature < 0 or top_k < 0:
             raise ValueError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
         if max_seconds * self.info.frame_rate < 1:
-            raise ValueError(f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s")
+            raise ValueError(
+                f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s"
+            )
         if prompts is None:
             return
         if len(prompts) != len(texts):
-            raise ValueError(f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none")
+            raise ValueError(
+                f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none"
+            )
         for number, prompt in enumerate(prompts, start=1):
             if len(prompt) and not 0 <= int(np.min(prompt)) <= int(np.max(prompt)) < self.info.codebook_size:
                 raise ValueError(
@@ -223,7 +246,9 @@ class TextToSemanticGenerator:
                 )
 
 
-def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "cpu") -> TextToSemanticGenerator:
+def load_text_to_semantic(
+    expdir: str | Path, *, device: str | torch.device = "cpu"
+) -> TextToSemanticGenerator:
     """The trained model of an experiment directory, with everything it needs to speak."""
     expdir = Path(expdir)
     config = read_config(expdir)

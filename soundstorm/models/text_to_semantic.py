@@ -4,27 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soundstorm.models.alignment import Neighbours
+from soundstorm.models.pointer import Pointer, dwell_times
 from soundstorm.models.text_to_semantic_config import SCRATCH, TextToSemanticConfig
 from soundstorm.models.transformer import DecoderBlock, EncoderBlock, KeyValues, sinusoids
-
-
-class Neighbours(nn.Module):
-    """A residual convolution over positions, written as one matrix product (fast in bfloat16 on CPUs too)."""
-
-    def __init__(self, dim: int, width: int = 5):
-        super().__init__()
-        self.width = width
-        self.norm = nn.LayerNorm(dim, bias=False)
-        self.mix = nn.Linear(width * dim, dim)
-
-    def forward(self, x: Tensor, exists: Tensor) -> Tensor:
-        """``x`` ``(B, L, D)``; ``exists`` ``(B, L)``: padding counts as zeros, as beyond the ends."""
-        padded = F.pad(self.norm(x) * exists[..., None], (0, 0, self.width // 2, self.width // 2))
-        windows = torch.cat([padded[:, i : i + x.shape[1]] for i in range(self.width)], dim=-1)
-        return x + F.gelu(self.mix(windows))
 
 
 class ScratchEncoder(nn.Module):
@@ -36,7 +21,9 @@ class ScratchEncoder(nn.Module):
         self.dim = dim
         self.embed = nn.Embedding(vocab_size, dim)
         self.convolutions = nn.ModuleList(Neighbours(dim) for _ in range(convolutions))
-        self.blocks = nn.ModuleList(EncoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            EncoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(dim, bias=False)
         self.dropout = nn.Dropout(dropout)
 
@@ -73,34 +60,29 @@ class T5Encoder(nn.Module):
 
 
 @dataclass
-class Memory:
-    """Encoded text: ``states`` ``(B, L, D)``, ``exists`` ``(B, L)``."""
-
-    states: Tensor
-    exists: Tensor
-
-
-@dataclass
 class DecoderState:
-    """What decoding carries from frame to frame, per decoder block; ``mask`` ``(B, 1, 1, L)``."""
+    """What decoding carries from frame to frame: the text, and keys and values of each decoder block."""
 
+    memory: Tensor  # encoded text (B, L, D)
+    exists: Tensor  # (B, L)
     texts: list[KeyValues]
     past: list[KeyValues]
-    mask: Tensor
 
     def keep(self, rows: Tensor) -> None:
         """Forget all batch items but ``rows`` (indices)."""
+        self.memory, self.exists = self.memory[rows], self.exists[rows]
         for part in (*self.texts, *self.past):
             part.keep(rows)
-        self.mask = self.mask[rows]
 
 
 @dataclass
 class TextToSemanticOutput:
-    """``logits`` ``(B, T, N + 1)``, the last class being the end; ``scores`` ``(B, layers, T, L)`` before softmax."""
+    """Teacher-forced predictions of ``T`` tokens and the end."""
 
-    logits: Tensor
-    scores: Tensor
+    logits: Tensor  # (B, T + 1, N + 1), the last class being the end
+    scores: Tensor  # letters against frames before the softmax, (B, heads, T + 1, L)
+    path: Tensor | None = None  # with a pointer: the letter of each frame (B, T + 1)
+    moves: Tensor | None = None  # with a pointer: logits of going on to the next letter (B, T + 1)
 
 
 class TextToSemantic(nn.Module):
@@ -111,69 +93,119 @@ class TextToSemantic(nn.Module):
     """
 
     def __init__(self, encoder: nn.Module, num_tokens: int, *, layers: int, dim: int, heads: int, head_dim: int,
-                 ffn_dim: int, dropout: float):  # fmt: skip
+                 ffn_dim: int, dropout: float, aligned_layers: tuple[int, ...] = (),
+                 pointer: Pointer | None = None):  # fmt: skip
         """
         Args:
             encoder: from ids and existence ``(B, L)`` to ``(B, L, encoder.dim)``.
             num_tokens: N, semantic tokens.
             layers, dim, heads, head_dim, ffn_dim, dropout: of the decoder.
+            aligned_layers: blocks whose first cross-attention head's scores are given out for the alignment loss.
+            pointer: keeps the place in the text; without it the decoder finds it by attention alone, as in the paper.
         """
         super().__init__()
         self.num_tokens = self.start_id = self.end_id = num_tokens
         self.hidden_id = num_tokens + 1
+        self.aligned_layers = aligned_layers
         self.encoder = encoder
+        self.pointer = pointer
         self.bridge = nn.Identity() if encoder.dim == dim else nn.Linear(encoder.dim, dim, bias=False)
         # The encoder knows distances only; where in the text a letter stands tells repeated words apart.
         self.position_scale = nn.Parameter(torch.ones(()))
         self.embed = nn.Embedding(num_tokens + 2, dim)
-        self.blocks = nn.ModuleList(DecoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            DecoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(dim, bias=False)
         self.head = nn.Linear(dim, num_tokens + 1, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def encode(self, text: Tensor, text_lengths: Tensor) -> Memory:
-        """Padded ids ``(B, L)`` and their lengths ``(B,)`` to the memory that the decoder reads."""
-        exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
-        states = self.bridge(self.encoder(text, exists))
-        places = sinusoids(text.shape[1], states.shape[-1], text.device)
-        return Memory(states + (self.position_scale * places).to(states.dtype), exists)
-
-    def forward(self, text: Tensor, text_lengths: Tensor, inputs: Tensor) -> TextToSemanticOutput:
+    def forward(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        inputs: Tensor,
+        tokens: Tensor,
+        lengths: Tensor,
+        *,
+        prior: float = 0.0,
+    ) -> TextToSemanticOutput:
         """Teacher forcing.
 
         Args:
             text: ids ``(B, L)``; text_lengths: ``(B,)``.
-            inputs: true tokens ``(B, T)``, negative where hidden; padding may hold anything valid.
-
-        Returns:
-            Predictions of ``T + 1`` positions: every token from those before it, and the end.
+            inputs: previous tokens as the decoder sees them ``(B, T)``, negative where hidden.
+            tokens: the true ones ``(B, T)``, which only the pointer's aligner looks at; lengths: ``(B,)``.
+            prior: width of the diagonal prior of the pointer's path; 0 for none.
         """
         start = inputs.new_full((inputs.shape[0], 1), self.start_id)
         given = torch.cat([start, torch.where(inputs < 0, self.hidden_id, inputs)], dim=1)
-        return self.advance(given, self.begin(self.encode(text, text_lengths), caching=False))
+        state = self.begin(text, text_lengths, caching=False)
+        if self.pointer is None:
+            hidden, scores = self.advance(given, state)
+            return TextToSemanticOutput(self.emit(hidden, state), scores)
+        scores, path = self.pointer.align(text, text_lengths, tokens, lengths, prior=prior)
+        # What a frame is made from is the place and the time spent there up to the frame before.
+        before = torch.cat([path[:, :1], path[:, :-1]], dim=1)
+        spent = torch.cat([torch.zeros_like(path[:, :1]), dwell_times(path)[:, :-1]], dim=1)
+        hidden, _ = self.advance(given, state, places=before, dwells=spent)
+        moves = self.pointer.move_logits(hidden)
+        return TextToSemanticOutput(self.emit(hidden, state, places=path), scores[:, None], path, moves)
 
-    def begin(self, memory: Memory, *, caching: bool = True) -> DecoderState:
-        """The state before the first frame; without caching it serves one call of :meth:`advance`."""
+    def begin(self, text: Tensor, text_lengths: Tensor, *, caching: bool = True) -> DecoderState:
+        """Read padded ids ``(B, L)``; the state before the first frame.
+
+        Without caching it serves one call of :meth:`advance`.
+        """
+        exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
+        states = self.bridge(self.encoder(text, exists))
+        places = sinusoids(text.shape[1], states.shape[-1], text.device)
+        states = states + (self.position_scale * places).to(states.dtype)
         attentions = [block.self_attention for block in self.blocks]
-        batch = memory.states.shape[0]
-        past = [attention.empty_cache(batch, memory.states) for attention in attentions] if caching else []
-        texts = [block.cross_attention.read(memory.states) for block in self.blocks]
-        return DecoderState(texts, past, memory.exists[:, None, None])
+        past = [attention.empty_cache(len(text), states) for attention in attentions] if caching else []
+        texts = [block.cross_attention.read(states) for block in self.blocks]
+        return DecoderState(states, exists, texts, past)
 
-    def advance(self, given: Tensor, state: DecoderState) -> TextToSemanticOutput:
-        """Feed the next inputs ``(B, n)`` (start, tokens, hidden); predictions for the position after each."""
-        x = self.dropout(self.embed(given))
-        scores = []
+    def advance(
+        self,
+        given: Tensor,
+        state: DecoderState,
+        *,
+        places: Tensor | None = None,
+        dwells: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Feed the next inputs ``(B, n)`` (start, tokens, hidden), with a pointer its ``places`` and ``dwells`` too.
+
+        Returns:
+            Decoder states ``(B, n, D)`` and the aligned blocks' scores ``(B, blocks, n, L)``.
+        """
+        x = self.embed(given)
+        if self.pointer is not None:
+            x = x + self.pointer.enter(state.memory, places, dwells)
+        x = self.dropout(x)
+        mask, scores = state.exists[:, None, None], []
         for index, block in enumerate(self.blocks):
             cache = state.past[index] if state.past else None
-            x, score = block(x, state.texts[index], mask=state.mask, cache=cache)
-            scores.append(score)
-        stacked = torch.stack(scores, dim=1).masked_fill(~state.mask, float("-inf"))
-        return TextToSemanticOutput(self.head(self.norm(x)), stacked)
+            x, score = block(x, state.texts[index], mask=mask, cache=cache)
+            if index in self.aligned_layers:
+                scores.append(score.masked_fill(~state.exists[:, None], float("-inf")))
+        return self.norm(x), torch.stack(scores, dim=1) if scores else x.new_zeros(
+            len(x), 0, x.shape[1], mask.shape[-1]
+        )
+
+    def emit(self, hidden: Tensor, state: DecoderState, *, places: Tensor | None = None) -> Tensor:
+        """Decoder states ``(B, n, D)``, with a pointer the new ``places`` too, to logits ``(B, n, N + 1)``."""
+        if self.pointer is not None:
+            hidden = self.pointer.join(hidden, state.memory, places)
+        return self.head(hidden)
 
 
 def build_text_to_semantic(
-    config: TextToSemanticConfig, *, text_vocab_size: int, num_tokens: int, encoder_dir: str | Path | None = None
+    config: TextToSemanticConfig,
+    *,
+    text_vocab_size: int,
+    num_tokens: int,
+    encoder_dir: str | Path | None = None,
 ) -> TextToSemantic:
     """The model of a configuration.
 
@@ -201,6 +233,8 @@ def build_text_to_semantic(
     return TextToSemantic(
         encoder, num_tokens, layers=config.decoder_layers, dim=config.decoder_dim, heads=config.decoder_heads,
         head_dim=config.head_dim, ffn_dim=config.decoder_ffn_dim, dropout=config.dropout,
+        aligned_layers=config.aligned_layers,
+        pointer=Pointer(text_vocab_size, num_tokens, config.decoder_dim) if config.pointer else None,
     )  # fmt: skip
 
 

@@ -15,7 +15,9 @@ def _f(default, text):
 class TextToSemanticConfig:
     """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm section 5 uses it)."""
 
-    encoder: str = _f(SCRATCH, "scratch, or a published T5/ByT5: hub name or local directory (paper: google/byt5-large)")
+    encoder: str = _f(
+        SCRATCH, "scratch, or a published T5/ByT5: hub name or local directory (paper: google/byt5-large)"
+    )
     freeze_encoder: bool = _f(False, "train the decoder only, as the paper does with a published encoder")
     encoder_layers: int = _f(4, "Transformer blocks of an encoder from scratch")
     encoder_dim: int = _f(256, "width of an encoder from scratch")
@@ -28,7 +30,11 @@ class TextToSemanticConfig:
     head_dim: int = _f(64, "width of an attention head")
     decoder_ffn_dim: int = _f(768, "inner width of the decoder's feed-forward parts")
     dropout: float = _f(0.1, "dropout in both halves")
-    aligned_layers: tuple[int, ...] = _f((), "decoder blocks with a head that the alignment loss trains; 0 is the first")
+    pointer: bool = _f(False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
+                              "minutes of training, where attention alone (the paper) needs much more")  # fmt: skip
+    aligned_layers: tuple[int, ...] = _f(
+        (), "without a pointer: decoder blocks with a head for the alignment loss"
+    )
 
     def __post_init__(self):
         for name in ("encoder_layers", "encoder_dim", "encoder_heads", "encoder_ffn_dim", "decoder_layers",
@@ -47,6 +53,11 @@ class TextToSemanticConfig:
                     f"model.aligned_layers names block {layer}, expected 0 to {self.decoder_layers - 1} "
                     "(model.decoder_layers)"
                 )
+        if self.pointer and self.aligned_layers:
+            raise ValueError(
+                f"model.aligned_layers is {self.aligned_layers}, but a decoder with model.pointer has its own aligner; "
+                "leave one of them out"
+            )
         if self.freeze_encoder and self.encoder == SCRATCH:
             raise ValueError("model.freeze_encoder needs a published encoder in model.encoder, got 'scratch'")
 
@@ -79,8 +90,12 @@ class TextDataConfig:
 
     min_seconds: float = _f(0.2, "shorter utterances are left out")
     max_seconds: float = _f(30.0, "longer utterances are left out (paper: 30 s chunks)")
-    join_probability: float = _f(0.0, "share of examples with a second utterance of the same speaker appended")
-    token_dropout: float = _f(0.0, "largest share of previous tokens hidden from the decoder; each example draws its own")
+    join_probability: float = _f(
+        0.0, "share of examples with a second utterance of the same speaker appended"
+    )
+    token_dropout: float = _f(
+        0.0, "largest share of previous tokens hidden from the decoder; each example draws its own"
+    )
     token_noise: float = _f(0.0, "largest share of previous tokens replaced by other tokens of the utterance")
     noise_span: float = _f(1.0, "mean length of hidden or replaced stretches, in frames")
 
@@ -91,20 +106,27 @@ class TextDataConfig:
         if self.noise_span < 1:
             raise ValueError(f"data.noise_span is {self.noise_span}, expected at least 1 frame")
         if not 0 <= self.min_seconds < self.max_seconds:
-            raise ValueError(f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})")
+            raise ValueError(
+                f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})"
+            )
 
 
 @dataclass(frozen=True)
 class TextLossConfig:
     """What the model is trained for."""
 
-    label_smoothing: float = _f(0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)")
-    alignment_weight: float = _f(0.0, "weight of the monotonic alignment loss on model.aligned_layers; 0 for none")
-    alignment_prior: float = _f(0.3, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none")
+    label_smoothing: float = _f(
+        0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)"
+    )
+    alignment_weight: float = _f(0.0, "weight of the monotonic alignment loss of pointer or aligned layers")
+    move_weight: float = _f(1.0, "weight of the pointer's decisions")
+    alignment_prior: float = _f(
+        0.3, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none"
+    )
 
     def __post_init__(self):
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"loss.label_smoothing is {self.label_smoothing}, expected a number in [0, 1)")
-        for name in ("alignment_weight", "alignment_prior"):
+        for name in ("alignment_weight", "alignment_prior", "move_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")

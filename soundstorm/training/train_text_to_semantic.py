@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer, train_sentencepiece
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
@@ -21,7 +22,6 @@ from soundstorm.models.text_to_semantic_config import (
     TextToSemanticConfig,
 )
 from soundstorm.training.config import TrainerConfig
-from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.trainer import train
 
@@ -79,7 +79,7 @@ def train_text_to_semantic(
         "%d utterances, %.1f min, %.1fM trained parameters",
         len(train_set), float(np.sum(train_set.durations)) / 60, trained / 1e6,
     )  # fmt: skip
-    step = TextToSemanticStep(model, loss_config, aligned_layers=model_config.aligned_layers)
+    step = TextToSemanticStep(model, loss_config)
     train(step, train_set, valid_set, trainer_config, expdir)
 
 

@@ -1,0 +1,89 @@
+"""How the pointer of a text-to-semantic model moves while tokens are sampled."""
+
+import torch
+from torch import Tensor
+
+from soundstorm.models.pointer import dwell_times
+from soundstorm.models.text_to_semantic import TextToSemantic
+
+
+class Walk:
+    """Places in the text of a batch, frame by frame.
+
+    The model gives the probability of going on at each frame. Sampling draws, on arrival at a letter, the share of
+    probability of staying at which to leave; greedy leaves at one half, the median of the time spent there. (Leaving
+    when going on is the likelier alternative would never leave a letter of uncertain length.)
+    """
+
+    def __init__(
+        self,
+        model: TextToSemantic,
+        text_lengths: Tensor,
+        uniforms: Tensor,
+        temperature: float,
+        forced: Tensor,
+    ):
+        """
+        Args:
+            model: with a pointer.
+            text_lengths: letters ``(B,)``.
+            uniforms: numbers in [0, 1) ``(B, T)``.
+            temperature: 0 for greedy, 1 for the model's own distribution; more is taken as 1.
+            forced: places of prompt frames ``(B, T)``, negative where free.
+        """
+        self.pointer = model.pointer
+        self.last = text_lengths - 1
+        self.leave_at = 0.5 + min(temperature, 1.0) * (1.0 - uniforms - 0.5)
+        self.forced = forced
+        batch, frames = uniforms.shape
+        # Column k holds the place and the time spent there before frame k.
+        self.places = torch.zeros(batch, frames + 1, dtype=torch.int64)
+        self.dwells = torch.zeros(batch, frames + 1, dtype=torch.int64)
+        if frames:
+            self.places[:, 1:] = forced.clamp(min=0)
+            self.dwells[:, 1:] = dwell_times(self.places[:, 1:])
+        self.staying = torch.ones(batch)
+        self.limit = self.leave_at[:, 0].clone() if frames else torch.zeros(batch)
+
+    def before(self, rows: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Places and dwells ``(rows, n)`` that go with the inputs of frames ``first .. last``."""
+        return self.places[rows, first : last + 1], self.dwells[rows, first : last + 1]
+
+    def go(self, rows: Tensor, frame: int, hidden: Tensor) -> Tensor:
+        """Decide the places ``(rows,)`` of a frame from the decoder's states there ``(rows, 1, D)``."""
+        place, dwell = self.places[rows, frame], self.dwells[rows, frame]
+        if frame:
+            probability = self.pointer.move_logits(hidden)[:, 0].float().sigmoid().cpu()
+            self.staying[rows] *= 1.0 - probability
+            move = (self.staying[rows] < self.limit[rows]) & (place < self.last[rows])
+        else:
+            move = torch.zeros(len(rows), dtype=torch.bool)
+        forced = self.forced[rows, frame]
+        move = torch.where(forced >= 0, forced != place, move)
+        place = torch.where(forced >= 0, forced, place + move)
+        self.places[rows, frame + 1] = place
+        self.dwells[rows, frame + 1] = torch.where(move, 1, dwell + 1)
+        fresh = rows[move | (forced >= 0)]
+        self.staying[fresh], self.limit[fresh] = 1.0, self.leave_at[fresh, frame]
+        return place
+
+    def arrived(self, rows: Tensor, frame: int) -> Tensor:
+        """Which rows are at the end of their text in a frame ``(rows,)``; only there may they end."""
+        return self.places[rows, frame + 1] == self.last[rows]
+
+
+def prompt_places(model: TextToSemantic, text: Tensor, text_lengths: Tensor, forced: Tensor) -> Tensor:
+    """Where in their texts the prompts' frames are: ``(B, T)`` tokens, negative after the prompt, to places alike."""
+    places = torch.full_like(forced, -1)
+    lengths = (forced >= 0).sum(1)
+    rows = lengths.nonzero()[:, 0]
+    if len(rows):
+        width = int(lengths.max())
+        device = text.device
+        _, path = model.pointer.align(
+            text[rows.to(device)], text_lengths[rows].to(device), forced[rows, :width].clamp(min=0).to(device),
+            lengths[rows].to(device), prior=0.0, prefix=True,
+        )  # fmt: skip
+        inside = torch.arange(width) < lengths[rows, None]
+        places[rows, :width] = torch.where(inside, path.cpu(), -1)
+    return places

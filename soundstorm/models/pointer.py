@@ -1,0 +1,91 @@
+"""A pointer that walks through the text, one letter after the other, as the decoder writes frames.
+
+The paper's decoder finds its place by attention alone, which takes far more training than a small recipe has. With the
+pointer, place and time spent there are inputs, and whether to go on is an output, as in transducers: nothing can be
+skipped or read twice, and the end comes after the last letter only. The path to learn from is the aligner's.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from soundstorm.models.alignment import Aligner, diagonal_prior, monotonic_path
+from soundstorm.models.transformer import GatedFeedForward
+
+LONGEST_DWELL = 63  # frames told apart
+
+
+class Pointer(nn.Module):
+    """The parts of a decoder that know the place in the text."""
+
+    def __init__(self, text_vocab_size: int, num_tokens: int, dim: int):
+        """
+        Args:
+            text_vocab_size: ids of the text.
+            num_tokens: N, semantic tokens; the aligner also knows the end.
+            dim: decoder width.
+        """
+        super().__init__()
+        self.end_id = num_tokens
+        self.aligner = Aligner(text_vocab_size, num_tokens + 1)
+        self.read_before = nn.Linear(dim, dim, bias=False)
+        self.dwell = nn.Embedding(LONGEST_DWELL + 1, dim)
+        self.move = nn.Linear(dim, 1)
+        self.read_now = nn.Linear(dim, dim, bias=False)
+        self.joint_norm = nn.LayerNorm(dim, bias=False)
+        self.joint = GatedFeedForward(dim, 2 * dim)
+        self.norm = nn.LayerNorm(dim, bias=False)
+
+    def align(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        tokens: Tensor,
+        lengths: Tensor,
+        *,
+        prior: float,
+        prefix: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Scores ``(B, T + 1, L)`` and path ``(B, T + 1)`` of tokens ``(B, T)`` and the end.
+
+        Args:
+            text: ids ``(B, L)``; text_lengths: ``(B,)``; tokens: ``(B, T)``; lengths: ``(B,)``.
+            prior: width of the diagonal prior; 0 for none.
+            prefix: the tokens are a beginning of the text only, no end follows: ``T`` frames instead of ``T + 1``.
+        """
+        if not prefix:
+            tokens, lengths = F.pad(tokens, (0, 1)), lengths + 1
+            tokens = tokens.scatter(1, lengths[:, None] - 1, self.end_id)
+        text_exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
+        token_exists = torch.arange(tokens.shape[1], device=text.device) < lengths[:, None]
+        scores = self.aligner(text, text_exists, tokens, token_exists)
+        best = scores.detach().log_softmax(-1)
+        if prior:
+            best = best + diagonal_prior(tokens.shape[1], text.shape[1], lengths, text_lengths, width=prior)
+        path = monotonic_path(best, lengths, text_lengths, open_end=prefix)
+        return scores, path.to(text.device)
+
+    def enter(self, memory: Tensor, places: Tensor, dwells: Tensor) -> Tensor:
+        """What the decoder is told with each input: letter and time there, ``(B, n)`` each, to ``(B, n, D)``."""
+        return self.read_before(_at(memory, places)) + self.dwell(dwells.clamp(max=LONGEST_DWELL))
+
+    def move_logits(self, hidden: Tensor) -> Tensor:
+        """Decoder states ``(B, n, D)`` to logits of going on to the next letter ``(B, n)``."""
+        return self.move(hidden)[..., 0]
+
+    def join(self, hidden: Tensor, memory: Tensor, places: Tensor) -> Tensor:
+        """Decoder states and the letters just chosen ``(B, n)`` to what the tokens are predicted from."""
+        x = hidden + self.read_now(_at(memory, places))
+        return self.norm(x + self.joint(self.joint_norm(x)))
+
+
+def dwell_times(path: Tensor) -> Tensor:
+    """Frames spent at the place so far, this one included: ``(B, T)`` places to ``(B, T)`` counts from 1."""
+    frames = torch.arange(path.shape[1], device=path.device)
+    moved = path.diff(dim=1, prepend=path[:, :1]) != 0
+    since = torch.where(moved, frames, 0).cummax(1).values
+    return frames - since + 1
+
+
+def _at(memory: Tensor, places: Tensor) -> Tensor:
+    return memory.gather(1, places[..., None].expand(-1, -1, memory.shape[-1]))
