@@ -61,6 +61,9 @@ decode_args=                  # further options of synthesize
 decode_tag=                   # suffix of the decoding directories (empty: from the configuration's name)
 prompt_seconds=3              # length of the voice prompt of the prompted systems
 systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded
+dialogue_script=              # text file with lines "A: ..." and "B: ..." to be spoken too (empty: none)
+dialogue_prompts=             # an utterance of any set for each of its voices, e.g. "A=anna-chapter1 B=bert-chapter2"
+dialogue_args=                # further options of synthesize_dialogue
 # Scoring (stage 7)
 recognizer=train              # "train" (a CTC on the HuBERT), a transformers model, espnet:<name>, pocketsphinx; or several
 recognizer_config=conf/train_recognizer.yaml  # configuration of the recogniser
@@ -453,6 +456,26 @@ decode_one() {  # <system> <set> <directory>: synthesises one set by one system
         --prompt-seconds "${prompt}" "${arguments[@]}" --output "${directory}"
 }
 
+entry_of() {  # <table> <utterance>: the utterance's entry in data/*/<table>
+    awk -v key="$2" '$1 == key { sub(/^[^ ]+ /, ""); print; exit }' "${datadir}"/*/"$1"
+}
+
+speak_dialogue() {  # <directory>: the script, in the voices of the prompts
+    local options=() pair wav words prompts
+    read -ra prompts <<<"${dialogue_prompts}"
+    for pair in "${prompts[@]}"; do
+        wav=$(entry_of wav.scp "${pair#*=}")
+        [ -n "${wav}" ] || die "--dialogue-prompts: no utterance '${pair#*=}' in ${datadir}/*/wav.scp"
+        words=$(entry_of text "${pair#*=}")
+        options+=(--prompt "${pair%%=*}=${wav}" ${words:+--prompt-text "${pair%%=*}=${words}"})
+    done
+    split_arguments "${dialogue_args}"
+    run_jobs 1 "$1/log/synthesize.JOB.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
+        --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}" \
+        --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}" \
+        "${arguments[@]}" --output "$1"
+}
+
 decode_dir() {  # <system> <set>
     echo "${soundstorm_exp}/decode${decode_tag:+_${decode_tag}}_$1/$2"
 }
@@ -499,6 +522,13 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
             fi
         done
     done
+    if [ -n "${dialogue_script}" ]; then
+        need "${text_to_semantic_exp}/model.safetensors" 5
+        directory=${soundstorm_exp}/dialogue/$(basename "${dialogue_script%.*}")
+        if to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav"; then
+            in_background speak_dialogue "${directory}"
+        fi
+    fi
     finish_background "decodings"
     done_with_stage
 fi

@@ -145,3 +145,33 @@ def test_the_readme_converts_a_corpus_of_another_rate(checkout, tmp_path):
     info = soundfile.info(target / "anna/chapter1.flac")
     assert (info.samplerate, info.frames) == (16000, 20000)
     follow_readme(checkout, target)
+
+
+def recipes(checkout):
+    """Recipes of the repository."""
+    found = [path for path in sorted((checkout.root / "egs").iterdir()) if path.name != "TEMPLATE"]
+    assert found
+    return found
+
+
+def test_recipes_link_what_they_share(checkout):
+    for recipe in recipes(checkout):
+        for name, target in {
+            "soundstorm.sh": "../TEMPLATE/soundstorm.sh",
+            "path.sh": "../TEMPLATE/path.sh",
+            "utils": "../../utils",
+        }.items():
+            assert (recipe / name).is_symlink(), f"{recipe.name}/{name} is a copy"
+            assert (recipe / name).readlink().as_posix() == target
+            assert (recipe / name).exists()
+
+
+def test_recipes_have_the_template_s_cmd_sh(checkout):
+    expected = (checkout.root / "egs/TEMPLATE/cmd.sh").read_text()
+    for recipe in recipes(checkout):
+        assert (recipe / "cmd.sh").read_text() == expected, f"egs/{recipe.name}/cmd.sh drifted from the template's"
+
+
+def test_recipes_keep_run_sh_short(checkout):
+    for recipe in recipes(checkout):
+        assert len((recipe / "run.sh").read_text().splitlines()) <= 20
