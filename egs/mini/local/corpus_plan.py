@@ -7,9 +7,9 @@ import grammar
 import numpy as np
 from voices import TRAINING_VOICES, UNSEEN_VOICES, Voice
 
-WORDS_PER_SECOND = 1.02 / 60  # times a voice's rate in words per minute: measured on these sentences
-SHORT, MIDDLE, LONG = (2.4, 5.8), (5.8, 9.2), (10.6, 13.0)  # seconds to aim at
-PROMPTABLE = (4.8, 9.2)  # a prompt of 3 s leaves speech to score
+WORDS_PER_SECOND = 1.16 / 60  # times a voice's rate in words per minute: measured on these sentences
+SHORT, MIDDLE, LONG = (2.4, 5.8), (5.8, 9.2), (11.2, 13.0)  # seconds to aim at
+PROMPTABLE = (5.0, 8.8)  # a prompt of 3 s leaves speech to score
 DIALOGUE = (6.3, 11.2)
 
 
@@ -92,7 +92,7 @@ class _Planner:
 
     def dialogue(self, voices: tuple[Voice, ...]) -> None:
         first, second = (voices[at] for at in self.rng.choice(len(voices), size=2, replace=False))
-        num_words = self._words(DIALOGUE, (first.rate + second.rate) / 2 * 0.75)  # the rest of the time is pauses
+        num_words = self._words(DIALOGUE, (first.rate + second.rate) / 2 * 0.8)  # the rest of the time is pauses
         self._add(f"dlg-{first.name}-{second.name}", (first, second), lambda: grammar.dialogue(num_words, self.rng))
 
 

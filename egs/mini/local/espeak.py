@@ -13,7 +13,7 @@ _RETRIEVAL = 1  # espeak_AUDIO_OUTPUT: hand the samples to a callback and play n
 _PHONEME_EVENTS = 1  # espeak_Initialize option
 _DONT_EXIT = 0x8000  # espeak_Initialize option: return an error instead of ending the process
 _UTF8 = 1  # espeak_Synth flag
-_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
+_RATE, _PITCH = 1, 3  # espeak_PARAMETER
 _EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7  # espeak_EVENT_TYPE
 
 
@@ -77,7 +77,7 @@ class ESpeak:
             at += 1
         return 0
 
-    def say(self, text: str, voice: str, *, rate: int, pitch: int, pitch_range: int) -> Spoken:
+    def say(self, text: str, voice: str, *, rate: int, pitch: int) -> Spoken:
         """Speak one text.
 
         Args:
@@ -85,13 +85,12 @@ class ESpeak:
             voice: name of a voice and a variant, e.g. ``gmw/en-US+f2``.
             rate: words per minute, 80 to 450.
             pitch: 0 to 99, 50 is the voice's own.
-            pitch_range: 0 (monotone) to 99, 50 is the voice's own.
         """
         # Flutter, breath noise and filters run on from one text to the next, in static variables of the library:
         # only a library loaded afresh (5 ms) says the same thing twice.
         library = ctypes.CDLL(self._library_path)
         try:
-            return self._say(library, text, voice, ((_RATE, rate), (_PITCH, pitch), (_RANGE, pitch_range)))
+            return self._say(library, text, voice, ((_RATE, rate), (_PITCH, pitch)))
         finally:
             library.espeak_Terminate()
             _ctypes.dlclose(library._handle)

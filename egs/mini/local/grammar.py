@@ -1,7 +1,7 @@
 """Sentences and dialogues of a small vocabulary, without homophones, so that a word error is a hearing error.
 
-A clause is written with `<slots>`; a slot stands for any of its words. Sentences are clauses joined by connectives until
-they are long enough. A comma is a short pause for the synthesiser; the transcript has none.
+A clause is written with `<slots>`; a slot stands for any of its words. Sentences are clauses joined by connectives
+until they are long enough. A comma is a short pause for the synthesiser; the transcript has none.
 """
 
 import re
@@ -80,18 +80,28 @@ def fill(template: str, rng: np.random.Generator) -> str:
 
 def sentence(num_words: int, rng: np.random.Generator) -> str:
     """A sentence of about as many words, commas before connectives."""
+    tries = [_sentence(num_words, rng) for _ in range(6)]
+    return min(tries, key=lambda said: abs(len(said.split()) - num_words))
+
+
+def _sentence(num_words: int, rng: np.random.Generator) -> str:
     clauses = list(rng.permutation(len(CLAUSES)))
     said = fill(CLAUSES[clauses.pop()], rng)
-    while clauses and num_words - len(said.split()) >= 3:
+    while clauses and num_words - len(said.split()) >= 4:
         said += f", {CONNECTIVES[rng.integers(len(CONNECTIVES))]} {fill(CLAUSES[clauses.pop()], rng)}"
     return said
 
 
 def dialogue(num_words: int, rng: np.random.Generator) -> list[str]:
     """Turns of two speakers, the first one's first, of about as many words in all."""
+    tries = [_dialogue(num_words, rng) for _ in range(6)]
+    return min(tries, key=lambda turns: abs(len(" ".join(turns).split()) - num_words))
+
+
+def _dialogue(num_words: int, rng: np.random.Generator) -> list[str]:
     exchanges = list(rng.permutation(len(EXCHANGES)))
     turns: list[str] = []
-    while not turns or (exchanges and num_words - sum(len(turn.split()) for turn in turns) >= 5):
+    while not turns or (exchanges and num_words - len(" ".join(turns).split()) >= 5):
         turns += [fill(turn, rng) for turn in EXCHANGES[exchanges.pop()]]
     return turns
 

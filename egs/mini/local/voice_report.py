@@ -1,7 +1,7 @@
 """Check with a speaker-verification model (Resemblyzer) that the voices of the corpus are different people.
 
-Each voice is enrolled with some sentences; others are given to the nearest voice. Writes data/voice_report.json and a line
-to stdout, and fails where the voices cannot be told apart.
+Each voice is enrolled with some sentences; others are given to the nearest voice. Writes data/voice_report.json and a
+line to stdout, and fails where the voices cannot be told apart.
 """
 
 import argparse
@@ -95,10 +95,10 @@ def main(argv: list[str] | None = None) -> None:
         report = compare(*embed([args.data_dir / "train", args.data_dir / "test_unseen"]))
         write_text(output, json.dumps(report, indent=1) + "\n")
     report = json.loads(output.read_text())
+    nearest = " and ".join(report["most_similar_voices"])
     print(
         f"{report['voices']} voices: {report['identified']:.1%} of {report['trials']} sentences identified, "
-        f"equal error rate {report['equal_error_rate']:.1%}, most similar {' and '.join(report['most_similar_voices'])} "
-        f"({report['most_similar']:.2f})"
+        f"equal error rate {report['equal_error_rate']:.1%}, most similar {nearest} ({report['most_similar']:.2f})"
     )
     if report["identified"] < MIN_IDENTIFIED:
         raise ValueError(
