@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Real speech: speechocean762 as published, Kaldi data directories of your own, or both. Every model is trained here, in
+# about an hour on two CPU cores; RESULTS.md has what comes out.
+#   ./run.sh --local-data-opts "--corpus <speechocean762>"
+#   ./run.sh --local-data-opts "--extra-data <data directory> --extra-data <another>"     (local/data.sh --help: more)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+./soundstorm.sh \
+    --train-set train --valid-set dev --test-sets "test" \
+    --text-train-set train_text --text-valid-set dev_text \
+    --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 256 \
+    --codec-config conf/train_codec.yaml \
+    --soundstorm-config conf/train_soundstorm.yaml \
+    --text-to-semantic-config conf/train_text_to_semantic.yaml \
+    --recognizer "pocketsphinx" --decode-config conf/decode.yaml "$@"
