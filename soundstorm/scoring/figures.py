@@ -1,0 +1,142 @@
+"""PNG figures of the report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from soundstorm.scoring.statistics import ALL
+
+
+def _plotting():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.rcParams.update(
+        {
+            "figure.dpi": 120,
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "axes.axisbelow": True,
+        }
+    )
+    return pyplot
+
+
+def _save(figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # No date or version inside, so that the same scores give the same file.
+    figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
+    os.replace(temporary, path)
+    return path
+
+
+def drift_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
+    """Acoustic consistency against time, with the middle half of the utterances, as the paper's Figure 2."""
+    drawn = [row for row in rows if len(row.get("drift") or ()) > 1]
+    if not drawn:
+        return None
+    pyplot = _plotting()
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.6))
+    for row in drawn:
+        seconds = [point["seconds"] for point in row["drift"]]
+        (line,) = axes.plot(
+            seconds, [point["value"] for point in row["drift"]], marker="o", markersize=3, label=row["system"]
+        )
+        axes.fill_between(
+            seconds,
+            [point["quartile_low"] for point in row["drift"]],
+            [point["quartile_high"] for point in row["drift"]],
+            color=line.get_color(),
+            alpha=0.08,
+            linewidth=0,
+        )
+    axes.set(xlabel="start of the crop (s)", ylabel="cosine with the prompt", title="Acoustic consistency over time")
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return _close(pyplot, figure, path)
+
+
+def runtime_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
+    """Real-time factor of each system, its parts end to end."""
+    drawn = [row for row in rows if row.get("runtime")]
+    parts = list(dict.fromkeys(part for row in drawn for part in row["runtime"] if part != "total"))
+    if not drawn or not parts:
+        return None
+    pyplot = _plotting()
+    figure, axes = pyplot.subplots(figsize=(6.4, 0.9 + 0.35 * len(drawn)))
+    names = [row["system"] for row in drawn]
+    starts = [0.0] * len(drawn)
+    for part in parts:
+        widths = [row["runtime"].get(part, {}).get("real_time_factor", 0.0) for row in drawn]
+        axes.barh(names, widths, left=starts, height=0.6, label=part.replace("_", " "))
+        starts = [start + width for start, width in zip(starts, widths)]
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel="seconds of computing per second of speech", title="Real-time factor")
+    axes.legend(fontsize=7, frameon=False)
+    return _close(pyplot, figure, path)
+
+
+def interval_figure(rows: Sequence[Mapping[str, Any]], metric: str, heading: str, path: Path) -> Path | None:
+    """One metric of all systems with 95 % intervals."""
+    drawn = [row for row in rows if metric in row["metrics"]]
+    if not drawn:
+        return None
+    pyplot = _plotting()
+    figure, axes = pyplot.subplots(figsize=(6.4, 0.9 + 0.3 * len(drawn)))
+    for position, row in enumerate(drawn):
+        estimate = row["metrics"][metric][ALL]
+        errors = [[estimate["value"] - estimate["low"]], [estimate["high"] - estimate["value"]]]
+        axes.errorbar(estimate["value"], position, xerr=errors, fmt="o", capsize=3, markersize=4, color="C0")
+    axes.set_yticks(range(len(drawn)), [row["system"] for row in drawn])
+    axes.invert_yaxis()
+    axes.margins(y=0.1)
+    axes.set(title=heading)
+    return _close(pyplot, figure, path)
+
+
+def codebook_figure(levels: Sequence[Mapping[str, float]], path: Path) -> Path | None:
+    """Share of codes used and perplexity of each level."""
+    if not levels:
+        return None
+    pyplot = _plotting()
+    figure, axes = pyplot.subplots(figsize=(6.4, 2.8))
+    numbers = [level["level"] for level in levels]
+    axes.bar(numbers, [level["usage"] for level in levels], color="C0", alpha=0.7, label="codes used (%)")
+    axes.set(xlabel="RVQ level", ylabel="codes used (%)", ylim=(0, 105), xticks=numbers, title="Codebooks")
+    other = axes.twinx()
+    other.plot(numbers, [level["perplexity"] for level in levels], "o-", color="C1")
+    other.set(ylabel="perplexity", ylim=(0, None))
+    other.grid(visible=False)
+    return _close(pyplot, figure, path)
+
+
+def _close(pyplot, figure, path: Path) -> Path:
+    try:
+        return _save(figure, path)
+    finally:
+        pyplot.close(figure)
+
+
+def report_figures(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    """All figures that the report has the numbers for; title to file."""
+    from soundstorm.scoring.tables import heading_of
+
+    figures = {}
+    for name, content in report["sets"].items():
+        rows = content["rows"]
+        for metric in ("wer", "voice_to_original"):
+            heading = heading_of(metric)[0]
+            figures[f"{heading} on {name}"] = interval_figure(rows, metric, heading, folder / f"{name}_{metric}.png")
+        figures[f"Acoustic consistency over time on {name}"] = drift_figure(rows, folder / f"{name}_drift.png")
+        figures[f"Real-time factor on {name}"] = runtime_figure(rows, folder / f"{name}_runtime.png")
+    figures["Codebooks"] = codebook_figure(report["codebooks"], folder / "codebooks.png")
+    return {title: path for title, path in figures.items() if path is not None}

@@ -1,0 +1,147 @@
+"""From score files to `report.json`, `RESULTS.md`, figures and the listening page."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from soundstorm.data.audio import Utterances
+from soundstorm.data.data_dir import read_table
+from soundstorm.scoring.audio_quality import spread
+from soundstorm.scoring.codebooks import codebook_usage
+from soundstorm.scoring.figures import report_figures
+from soundstorm.scoring.listening_page import Clip, Example, write_page
+from soundstorm.scoring.report import build_report, inputs_digest, order_scores, read_timing_table
+from soundstorm.scoring.report_config import ReportConfig
+from soundstorm.scoring.system import read_score, write_json
+from soundstorm.scoring.tables import render_markdown
+
+logger = logging.getLogger(__name__)
+INTRO = (
+    "Every system says the same utterance. Original and codec show what the recordings and the tokenizer allow; "
+    "prompted systems heard the first seconds of the original."
+)
+
+
+def publish(
+    score_paths: Sequence[Path],
+    output: Path,
+    *,
+    config: ReportConfig,
+    facts: Mapping[str, str],
+    timing: Path | None = None,
+    running: tuple[str, float] | None = None,
+    tokens: Path | None = None,
+    results: Path | None = None,
+    sample_rate: int = 16000,
+) -> None:
+    """Write the report, unless the one that is there was made from the same scores.
+
+    Args:
+        score_paths: Files of `score`, in the order of their rows.
+        output: Folder.
+        config: Title, examples, targets.
+        facts: Commit, date, hardware, command.
+        timing: The engine's `timing.tsv`.
+        running: Stage that is running now and its seconds so far, which `timing` cannot have yet.
+        tokens: Acoustic archive whose codebook usage is shown.
+        results: A copy of the Markdown goes here, e.g. the recipe's RESULTS.md.
+        sample_rate: Hz.
+    """
+    if not score_paths:
+        raise ValueError("a report needs score files, got none; run score first")
+    document = output / "report.json"
+    inputs = inputs_digest(score_paths, {**asdict(config), "tokens": str(tokens)})
+    wanted = [document, output / "RESULTS.md", output / "index.html", *([results] if results else [])]
+    if _digest_of(document) == inputs and all(path.is_file() for path in wanted):
+        logger.info("%s: up to date", output)
+        return
+    scores = [read_score(path) for path in score_paths]
+    seconds = read_timing_table(timing)
+    if running is not None:
+        seconds[running[0]] = seconds.get(running[0], 0.0) + running[1]
+    report = build_report(
+        scores,
+        title=config.title,
+        targets=config.targets,
+        usage=[level.as_dict() for level in codebook_usage(tokens)] if tokens else [],
+        seconds=seconds,
+        facts=facts,
+    )
+    figures = report_figures(report, output / "figures")
+    rows = next(iter(order_scores(scores).values()))
+    examples = choose_examples(rows, config.examples, sample_rate)
+    write_page(
+        output,
+        examples,
+        title=config.title,
+        sample_rate=sample_rate,
+        intro=INTRO,
+        figures=figures,
+        embed=config.embed,
+    )
+    markdown = render_markdown(report)
+    for path in (output / "RESULTS.md", results):
+        if path is not None:
+            _write_text(path, markdown)
+    write_json(document, {**report, "inputs": inputs})  # last: its presence says that all of it is there
+    logger.info("%s: %d systems; listen to %s", output, len(scores), output / "index.html")
+
+
+def choose_examples(rows: Sequence[Mapping[str, Any]], number: int, sample_rate: int) -> list[Example]:
+    """Utterances that every system of a set has, in all their versions."""
+    shared = set(rows[0]["utterances"])
+    for row in rows[1:]:
+        shared &= set(row["utterances"])
+    if not shared:
+        return []
+    texts = {}
+    text_file = Path(rows[0]["data_dir"]) / "text"
+    if text_file.is_file():
+        texts = read_table(text_file)
+    sources = [Utterances(row.get("decode_dir") or row["data_dir"], sample_rate) for row in rows]
+    return [
+        Example(
+            utt_id,
+            texts.get(utt_id, ""),
+            [
+                Clip(row["system"], source.read(utt_id), _notes(row["utterances"][utt_id]))
+                for row, source in zip(rows, sources)
+            ],
+        )
+        for utt_id in spread(shared, number)
+    ]
+
+
+def _notes(record: Mapping[str, Any]) -> dict[str, str]:
+    notes = {}
+    if "hypothesis" in record:
+        notes["heard"] = record["hypothesis"] or "nothing"
+    for metric, name, form in (
+        ("wer", "word errors", "{:.0f} %"),
+        ("voice_to_original", "voice", "{:.2f}"),
+        ("acoustic_consistency", "consistency", "{:.2f}"),
+        ("dnsmos", "DNSMOS", "{:.2f}"),
+    ):
+        if metric in record:
+            notes[name] = form.format(record[metric])
+    return notes
+
+
+def _digest_of(document: Path) -> str | None:
+    try:
+        return json.loads(document.read_text(encoding="utf-8")).get("inputs")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,194 @@
+"""All score files of a recipe as one report: differences between systems, targets, times."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundstorm.scoring.statistics import ALL, LENGTHS, Estimate, paired_difference
+from soundstorm.scoring.system import REFERENCE, WITH_PROMPT, WITHOUT_PROMPT
+from soundstorm.scoring.targets import TargetResult, check_targets
+
+GROUPS = (REFERENCE, WITHOUT_PROMPT, WITH_PROMPT)
+VOICE = "voice_to_original"
+
+
+@dataclass(frozen=True)
+class VoiceGain:
+    """What the prompt does to the voice: similarity to the original speaker, prompted minus unprompted."""
+
+    prompted: str
+    unprompted: str
+    difference: Estimate  # over the same utterances
+    apart: bool  # whether the two systems' own intervals do not touch
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "prompted": self.prompted,
+            "unprompted": self.unprompted,
+            "difference": self.difference.as_dict(),
+            "apart": self.apart,
+        }
+
+
+def order_scores(scores: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Score files by test set, in the order of first mention, each set's rows in the paper's order of groups."""
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for score in scores:
+        rows = sets.setdefault(Path(score["data_dir"]).name, [])
+        if any(row["system"] == score["system"] for row in rows):
+            raise ValueError(
+                f"two score files are called {score['system']!r} on {score['data_dir']}; give each row its own --system"
+            )
+        rows.append(score)
+    return {name: sorted(rows, key=lambda row: GROUPS.index(row["group"])) for name, rows in sets.items()}
+
+
+def lengths_present(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns that any row has, in the paper's order, all utterances last."""
+    found = {length for row in rows for lengths in row["metrics"].values() for length in lengths}
+    return [name for name in (*(name for name, _, _ in LENGTHS), ALL) if name in found]
+
+
+def voice_gains(rows: Sequence[Mapping[str, Any]]) -> list[VoiceGain]:
+    """Compare every prompted system with the unprompted one that was decoded in the same way."""
+    gains = []
+    for prompted in rows:
+        twin = _unprompted_twin(prompted, rows)
+        if twin is None or VOICE not in prompted["metrics"] or VOICE not in twin["metrics"]:
+            continue
+        similarities = [
+            {utt_id: record[VOICE] for utt_id, record in row["utterances"].items() if VOICE in record}
+            for row in (prompted, twin)
+        ]
+        if not set(similarities[0]) & set(similarities[1]):
+            continue
+        apart = prompted["metrics"][VOICE][ALL]["low"] > twin["metrics"][VOICE][ALL]["high"]
+        gains.append(VoiceGain(prompted["system"], twin["system"], paired_difference(*similarities), apart))
+    return gains
+
+
+def _unprompted_twin(prompted: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    def key(row: Mapping[str, Any]) -> tuple:
+        return row["decode"].get("from"), json.dumps(row["decode"].get("iterations"))
+
+    if prompted["group"] != WITH_PROMPT:
+        return None
+    return next((row for row in rows if row["group"] == WITHOUT_PROMPT and key(row) == key(prompted)), None)
+
+
+def read_timing_table(path: Path | None) -> dict[str, float]:
+    """Seconds of each stage from the engine's `timing.tsv`; a stage that ran in pieces has several lines."""
+    seconds: dict[str, float] = {}
+    if path is None or not path.is_file():
+        return seconds
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        stage, _, value = line.partition("\t")
+        try:
+            seconds[stage] = seconds.get(stage, 0.0) + float(value)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: expected '<stage>\\t<seconds>', got {line!r}") from error
+    return seconds
+
+
+def parse_running(text: str | None) -> tuple[str, float] | None:
+    """`7=93` as stage 7 and 93 seconds."""
+    if text is None:
+        return None
+    stage, _, value = text.partition("=")
+    try:
+        return stage, float(value)
+    except ValueError as error:
+        raise ValueError(f"--running is {text!r}, expected <stage>=<seconds>, e.g. 7=93") from error
+
+
+def describe_hardware() -> str:
+    """Processor, number of cores and memory of this machine, without its name."""
+    model = platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+        gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        memory = f", {gigabytes:.0f} GiB memory"
+    except (OSError, ValueError):
+        memory = ""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores of {model}{memory}"
+
+
+def target_figures(
+    rows: Sequence[Mapping[str, Any]],
+    gains: Sequence[VoiceGain],
+    usage: Sequence[Mapping[str, float]],
+    seconds: Mapping[str, float],
+) -> dict[tuple[str, str], float]:
+    """Everything a target may name, for the first test set."""
+    figures = {
+        (metric.lower(), row["system"].lower()): lengths[ALL]["value"]
+        for row in rows
+        for metric, lengths in row["metrics"].items()
+    }
+    for gain in gains:  # a gain whose intervals touch is not clearly one
+        figures["voice gain", gain.prompted.lower()] = gain.difference.low if gain.apart else 0.0
+    if usage:
+        figures["usage", "every codebook"] = min(level["usage"] for level in usage)
+    if seconds:
+        figures["seconds", "all stages"] = sum(seconds.values())
+    return figures
+
+
+def build_report(
+    scores: Sequence[dict[str, Any]],
+    *,
+    title: str,
+    targets: Sequence[str],
+    usage: Sequence[Mapping[str, float]],
+    seconds: Mapping[str, float],
+    facts: Mapping[str, str],
+) -> dict[str, Any]:
+    """Join everything into one JSON document.
+
+    Args:
+        scores: Contents of score files.
+        title: Heading.
+        targets: Of the recipe.
+        usage: Of the codebooks, per level.
+        seconds: Of each stage.
+        facts: Commit, date, hardware, command.
+    """
+    sets = order_scores(scores)
+    gains = {name: voice_gains(rows) for name, rows in sets.items()}
+    first = next(iter(sets))
+    results: list[TargetResult] = check_targets(targets, target_figures(sets[first], gains[first], usage, seconds))
+    return {
+        "title": title,
+        "facts": dict(facts),
+        "targets": [result.as_dict() for result in results],
+        "seconds": dict(seconds),
+        "codebooks": list(usage),
+        "sets": {
+            name: {
+                "lengths": lengths_present(rows),
+                "voice_gains": [gain.as_dict() for gain in gains[name]],
+                "rows": [{key: value for key, value in row.items() if key != "utterances"} for row in rows],
+            }
+            for name, rows in sets.items()
+        },
+    }
+
+
+def inputs_digest(paths: Sequence[Path], settings: Mapping[str, Any]) -> str:
+    """A digest of score files and settings, by which a report knows that nothing has changed."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,179 @@
+"""The report as Markdown: the paper's Table 1, the same with intervals, targets and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from soundstorm.scoring.report import GROUPS
+from soundstorm.scoring.statistics import ALL
+
+# Metric, heading, decimals. The first five are the paper's columns, in the paper's order.
+PAPER_COLUMNS = (
+    ("wer", "WER %", 2),
+    ("cer", "CER %", 2),
+    ("dnsmos", "Audio quality (DNSMOS)", 2),
+    ("voice_preservation", "Voice preservation", 2),
+    ("acoustic_consistency", "Acoustic consistency", 2),
+)
+MORE_METRICS = {
+    "wer_after_prompt": ("WER % after the prompt", 2),
+    "voice_to_original": ("Similarity to the original prompt", 3),
+    "dnsmos_signal": ("DNSMOS signal", 2),
+    "dnsmos_background": ("DNSMOS background", 2),
+    "dnsmos_p808": ("DNSMOS P.808", 2),
+    "mel_distance": ("Mel distance", 3),
+    "si_sdr": ("SI-SDR dB", 2),
+    "stoi": ("STOI", 3),
+}
+LENGTH_NAMES = {"short": "4-10 s", "mid": "10-20 s", "long": "20-30 s", ALL: "all"}
+
+
+def heading_of(metric: str) -> tuple[str, int]:
+    """Heading and decimals of any metric; one with a suffix is a further recogniser's."""
+    for name, heading, decimals in PAPER_COLUMNS:
+        if metric == name:
+            return heading, decimals
+    if metric in MORE_METRICS:
+        return MORE_METRICS[metric]
+    for name in ("wer_after_prompt", "wer", "cer"):
+        if metric.startswith(f"{name}_"):
+            return f"{heading_of(name)[0]}, {metric[len(name) + 1 :].replace('_', ' ')}", 2
+    return metric.replace("_", " "), 3
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; everything but the first column is aligned right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def paper_table(rows: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> str:
+    """Three groups of rows, five metrics, a value for each length in every cell; - where there is none."""
+    columns = [column for column in PAPER_COLUMNS if any(column[0] in row["metrics"] for row in rows)]
+    shown = " / ".join(LENGTH_NAMES[length] for length in lengths)
+    header = [f"System ({shown})", "Utterances", *(heading for _, heading, _ in columns)]
+    body = []
+    for group in GROUPS:
+        members = [row for row in rows if row["group"] == group]
+        if members:
+            body.append([f"*{_group_title(group)}*", *[""] * (len(header) - 1)])
+        for row in members:
+            cells = [_values(row["metrics"].get(metric), lengths, decimals) for metric, _, decimals in columns]
+            body.append([row["system"], str(row["num_utterances"]), *cells])
+    return table(header, body)
+
+
+def _group_title(group: str) -> str:
+    return {"without prompt": "without speaker prompt", "with prompt": "with speaker prompt"}.get(group, group)
+
+
+def _values(metric: Mapping[str, Any] | None, lengths: Sequence[str], decimals: int) -> str:
+    if metric is None:
+        return "-"
+    return " / ".join(f"{metric[name]['value']:.{decimals}f}" if name in metric else "-" for name in lengths)
+
+
+def interval(estimate: Mapping[str, float], decimals: int) -> str:
+    """Value, interval and count of one cell."""
+    low, high = (f"{estimate[side]:.{decimals}f}" for side in ("low", "high"))
+    return f"{estimate['value']:.{decimals}f} [{low}, {high}] ({estimate['count']})"
+
+
+def detailed_tables(rows: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> Iterator[str]:
+    """One table per metric: value [95 % interval] (utterances)."""
+    names = [name for name, _, _ in PAPER_COLUMNS] + list(MORE_METRICS)
+    found = {metric for row in rows for metric in row["metrics"]}
+    for metric in [name for name in names if name in found] + sorted(found - set(names)):
+        heading, decimals = heading_of(metric)
+        body = [
+            [row["system"]]
+            + [
+                interval(row["metrics"][metric][length], decimals) if length in row["metrics"][metric] else "-"
+                for length in lengths
+            ]
+            for row in rows
+            if metric in row["metrics"]
+        ]
+        yield table([heading, *(LENGTH_NAMES[length] for length in lengths)], body)
+
+
+def runtime_table(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Real-time factor of each part of decoding: seconds of computing per second of speech."""
+    timed = [row for row in rows if row.get("runtime")]
+    parts = list(dict.fromkeys(part for row in timed for part in row["runtime"]))
+    if not timed:
+        return None
+    parts = [part for part in parts if part != "total"] + ["total"] * ("total" in parts)
+    cells = [
+        [f"{row['runtime'][p]['real_time_factor']:.4f}" if p in row["runtime"] else "-" for p in parts] for row in timed
+    ]
+    return table(
+        ["Real-time factor", *(part.replace("_", " ") for part in parts)],
+        [[row["system"], *line] for row, line in zip(timed, cells)],
+    )
+
+
+def targets_table(targets: Sequence[Mapping[str, Any]]) -> str:
+    """What was to be reached and what was."""
+    body = [
+        [
+            f"{target['figure']} of {target['subject']}",
+            f"{target['sign']} {target['limit']:g}",
+            "not measured" if target["value"] is None else f"{target['value']:.4g}",
+            "yes" if target["met"] else "**no**",
+        ]
+        for target in targets
+    ]
+    return table(["Figure", "Wanted", "Measured", "Reached"], body)
+
+
+def render_markdown(report: Mapping[str, Any]) -> str:
+    """The whole of RESULTS.md."""
+    parts = [f"# {report['title']}\n", _facts(report)]
+    if report["targets"]:
+        parts += ["## Targets\n", targets_table(report["targets"])]
+    for name, content in report["sets"].items():
+        rows, lengths = content["rows"], content["lengths"]
+        parts += [f"## Scores on `{name}`\n", paper_table(rows, lengths), _reading_notes(rows)]
+        for gain in content["voice_gains"]:
+            parts.append(
+                f"Voice of {gain['prompted']} minus {gain['unprompted']}, similarity to the original prompt: "
+                f"{interval(gain['difference'], 3)}; their intervals are {'apart' if gain['apart'] else 'NOT apart'}.\n"
+            )
+        runtime = runtime_table(rows)
+        if runtime:
+            parts.append(runtime)
+        parts += ["### With 95 % intervals and counts\n", *detailed_tables(rows, lengths)]
+    if report["codebooks"]:
+        body = [[str(x["level"]), f"{x['usage']:.1f}", f"{x['perplexity']:.1f}"] for x in report["codebooks"]]
+        parts += ["## Codebooks\n", table(["Level", "Used %", "Perplexity"], body)]
+    return "\n".join(parts)
+
+
+def _facts(report: Mapping[str, Any]) -> str:
+    lines = [f"- {name}: {value}" for name, value in report["facts"].items()]
+    seconds = report["seconds"]
+    if seconds:
+        stages = ", ".join(f"stage {stage} {value:.0f} s" for stage, value in sorted(seconds.items()))
+        lines.append(f"- wall time: {sum(seconds.values()):.0f} s ({stages})")
+    return "\n".join(lines) + "\n"
+
+
+def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
+    settings = next((row["settings"] for row in rows if row.get("settings")), {})
+    notes = [
+        "Intervals: bootstrap over utterances, 95 %. A prompted row's WER is of the whole utterance, its prompt as the "
+        "codec gives it back; voice preservation compares that prompt with the generated rest only."
+    ]
+    if settings:
+        first, *more = settings["recognizers"] or ["none"]
+        notes.append(
+            f"Recogniser: `{first}`{''.join(f', second opinion `{name}`' for name in more)}; "
+            f"speaker model: `{settings['speaker']}`; acoustic consistency: crops of {settings['crop_seconds']:g} s "
+            f"against the first {settings['prompt_seconds']:g} s."
+        )
+    missing = [f"{row['system']} ({row['num_missing']})" for row in rows if row.get("num_missing")]
+    if missing:
+        notes.append(f"Utterances that were not decoded: {', '.join(missing)}.")
+    return " ".join(notes) + "\n"

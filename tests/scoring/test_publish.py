@@ -1,0 +1,96 @@
+import json
+
+import numpy as np
+import pytest
+
+from soundstorm.data.audio import write_audio
+from soundstorm.scoring.publish import choose_examples, publish
+from soundstorm.scoring.report_config import ReportConfig
+from soundstorm.scoring.system import write_json
+
+
+def make_recipe(folder):
+    """A test set of two utterances, one system, and the score files of both rows."""
+    point = {"value": 0.9, "low": 0.8, "high": 0.95, "count": 2}
+    paths = []
+    for name, group in (("Original", "reference"), ("From text", "without prompt")):
+        directory = folder / name.replace(" ", "_")
+        lines = []
+        for utt_id in ("a", "b") if group == "reference" else ("b",):
+            write_audio(directory / f"{utt_id}.wav", 0.1 * np.sin(np.arange(8000) / 9).astype(np.float32), 16000)
+            lines.append(f"{utt_id} {directory}/{utt_id}.wav\n")
+        (directory / "wav.scp").write_text("".join(lines))
+        (directory / "text").write_text("a one | two\nb three\n")
+        drift = [{"seconds": s, "quartile_low": 0.7, "quartile_high": 0.95, **point} for s in (3.0, 4.5)]
+        content = {
+            "system": name,
+            "group": group,
+            "data_dir": str(folder / "Original"),
+            "decode_dir": None if group == "reference" else str(directory),
+            "decode": {} if group == "reference" else {"from": "text"},
+            "num_utterances": len(lines),
+            "num_missing": 0,
+            "metrics": {"wer": {"all": point, "short": point}, "voice_to_original": {"all": point}},
+            "drift": drift,
+            "runtime": {"codec": {"seconds": 1.0, "audio_seconds": 10.0, "real_time_factor": 0.1}},
+            "settings": {"recognizers": ["r"], "speaker": "s", "crop_seconds": 1.5, "prompt_seconds": 3.0},
+            "utterances": {line.split()[0]: {"wer": 50.0, "hypothesis": "won"} for line in lines},
+        }
+        paths.append(folder / "score" / f"{directory.name}.json")
+        write_json(paths[-1], content)
+    return paths
+
+
+FACTS = {"commit": "abc", "date": "2000-01-01"}
+
+
+def test_a_report_has_all_its_parts(tmp_path):
+    paths = make_recipe(tmp_path)
+    timing = tmp_path / "timing.tsv"
+    timing.write_text("0\t40\n")
+    publish(
+        paths,
+        tmp_path / "report",
+        config=ReportConfig(title="Mini", examples=2, targets=("wer of original <= 1",)),
+        facts=FACTS,
+        timing=timing,
+        running=("7", 60.0),
+        results=tmp_path / "RESULTS.md",
+    )
+    files = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*.*")}
+    assert {"report.json", "RESULTS.md", "index.html", "figures/Original_drift.png"} <= files
+    assert {"figures/Original_wer.png", "figures/Original_runtime.png", "audio/00_01.flac"} <= files
+    assert not any(path.startswith(".") or "/." in path for path in files)
+    markdown = (tmp_path / "RESULTS.md").read_text()
+    assert markdown == (tmp_path / "report" / "RESULTS.md").read_text()
+    assert "wall time: 100 s (stage 0 40 s, stage 7 60 s)" in markdown and "date: 2000-01-01" in markdown
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["targets"][0]["met"]
+    assert "word errors</dt><dd>50 %" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_second_report_changes_no_file_until_a_score_changes(tmp_path):
+    paths = make_recipe(tmp_path)
+
+    def run(date):
+        publish(paths, tmp_path / "report", config=ReportConfig(), facts={"date": date}, results=tmp_path / "R.md")
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / "report").rglob("*")}
+
+    first = run("2000-01-01")
+    assert run("2000-01-02") == first
+    paths[0].write_text(paths[0].read_text().replace('"Original"', '"Recorded"'))
+    assert run("2000-01-03") != first and "| Recorded |" in (tmp_path / "R.md").read_text()
+
+
+def test_examples_are_utterances_that_every_system_has(tmp_path):
+    rows = [json.loads(path.read_text()) for path in make_recipe(tmp_path)]
+    (example,) = choose_examples(rows, 5, 16000)
+    assert (example.name, example.text, [clip.system for clip in example.clips]) == (
+        "b",
+        "three",
+        ["Original", "From text"],
+    )
+
+
+def test_a_report_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs score files, got none"):
+        publish([], tmp_path / "report", config=ReportConfig(), facts={})
