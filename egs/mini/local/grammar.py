@@ -35,7 +35,7 @@ CLAUSES = (
     "please <do> the <adjective> <thing> <when>",
     "please <do> <number> <things> with <name>",
     "there are <number> <things> <place>",
-    "there was a <adjective> <thing> <place>",
+    "they found the <adjective> <thing> <place>",
     "we will <do> the <things> <place> <when>",
     "i would like to <do> your <adjective> <thing>",
     "can you <do> the <thing> with the <person>",
@@ -51,12 +51,12 @@ CONNECTIVES = ("and", "but", "then", "because", "while", "so")
 
 EXCHANGES = (
     ("how are you today", "i am fine thank you"),
-    ("how are you <name>", "i am very <adjective> thank you"),
+    ("how are you <name>", "i am very <weather> thank you"),
     ("where is the <adjective> <thing>", "it is <place>"),
     ("where did you <do> the <thing>", "i <did> it <place>"),
     ("can you <do> <number> <things>", "yes i will <do> them <when>"),
     ("did the <person> <do> my <thing>", "no but <name> <did> it <when>"),
-    ("would you like a <adjective> <thing>", "no thank you i would like <number> <things>"),
+    ("would you like the <adjective> <thing>", "no thank you i would like <number> <things>"),
     ("when will <name> meet the <person>", "they will meet <when> <place>"),
     ("how many <things> are there", "there are <number> <things> <place>"),
     ("what is your number", "my number is <number> <number> <number>"),
