@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from soundstorm.data.archive import TokenizerInfo, write_tokens
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.experiment import load_weights, read_config
 from soundstorm.models.codec.codec import Codec, build_codec
 from soundstorm.models.codec.config import CodecConfig
 
@@ -89,27 +90,16 @@ class CodecTokenizer:
 
 
 def _load_experiment(expdir: Path, device: str | torch.device) -> CodecTokenizer:
-    import yaml
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    for name in ("config.yaml", "model.safetensors"):
-        if not (expdir / name).is_file():
-            raise FileNotFoundError(f"{expdir / name}: no such file; has this codec finished training?")
-    values = yaml.safe_load((expdir / "config.yaml").read_text(encoding="utf-8")).get("model", {})
+    values = read_config(expdir).get("model") or {}
     unknown = set(values) - {field.name for field in fields(CodecConfig)}
     if unknown or "family" not in values:
         raise ValueError(
-            f"{expdir / 'config.yaml'}: section model is not that of a codec (got {sorted(values)})"
+            f"{expdir / 'config.yaml'}: section model is not that of a codec (it has {sorted(values)}); "
+            "expected an experiment directory of train_codec"
         )
     config = CodecConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     codec = build_codec(config)
-    try:
-        codec.load_state_dict(load_file(expdir / "model.safetensors"))
-    except (SafetensorError, RuntimeError) as error:
-        raise ValueError(
-            f"{expdir / 'model.safetensors'}: cannot be loaded ({str(error)[:300]}); train again"
-        ) from error
+    load_weights(expdir, codec)
     info = TokenizerInfo(
         kind="acoustic",
         name=f"{config.family} codec",

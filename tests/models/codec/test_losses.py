@@ -1,0 +1,78 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from soundstorm.models.codec.losses import (
+    MultiScaleMelLoss,
+    discriminator_hinge,
+    feature_matching,
+    generator_hinge,
+    mel_filters,
+)
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_mel_filters_are_triangles_that_meet():
+    filters = mel_filters(16000, 1024, 40)
+    assert filters.shape == (513, 40) and filters.min() >= 0 and filters.max() <= 1
+    middle = filters[(filters.argmax(0)[3] + 1) : filters.argmax(0)[-4]]
+    np.testing.assert_allclose(middle.sum(1), 1, atol=1e-4)  # neighbours overlap by half
+
+
+def mel_with_loops(wav, size, filters):
+    """Mel magnitudes of one signal by the definition of the discrete Fourier transform."""
+    padded = np.pad(wav, size // 2)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    frames = []
+    for start in range(0, len(padded) - size + 1, size // 4):
+        part = padded[start : start + size] * window
+        bins = [abs(sum(part * np.exp(-2j * np.pi * k * np.arange(size) / size))) for k in range(size // 2 + 1)]
+        frames.append(np.array(bins) @ filters)
+    return np.array(frames).T  # (bands, frames)
+
+
+def test_paper_loss_equals_slow_loops():
+    decoded, target, size = noise(1, 128), noise(1, 128, seed=1), 32
+    loss = MultiScaleMelLoss(16000, (size,), "paper")
+    filters = mel_filters(16000, size, 64)
+    got, wanted = (mel_with_loops(w[0].numpy().astype(float), size, filters) for w in (decoded, target))
+    magnitudes, norms = [], []
+    for frame in range(got.shape[1]):
+        magnitudes.append(np.abs(got[:, frame] - wanted[:, frame]).mean())
+        logs = [math.log(max(a, 1e-4)) - math.log(max(b, 1e-4)) for a, b in zip(got[:, frame], wanted[:, frame])]
+        norms.append(math.sqrt(sum(x * x for x in logs) / 64))
+    value = np.mean(magnitudes) + math.sqrt(size / 2) * np.mean(norms)
+    assert float(loss(decoded, target)) == pytest.approx(value, rel=1e-2)
+
+
+@pytest.mark.parametrize("style", ["paper", "log"])
+def test_loss_is_zero_for_the_signal_itself_and_grows_with_noise(style):
+    loss, wav = MultiScaleMelLoss(16000, (64, 256), style), noise(2, 2000)
+    values = [float(loss(wav + level * noise(2, 2000, seed=1), wav)) for level in (0.0, 0.1, 1.0)]
+    assert values[0] == pytest.approx(0, abs=5e-3) and values[0] < values[1] < values[2]
+
+
+@pytest.mark.parametrize("style", ["paper", "log"])
+def test_gradient_is_finite_in_silence(style):
+    loss, wav = MultiScaleMelLoss(16000, (64, 256), style), torch.zeros(1, 2000, requires_grad=True)
+    loss(wav, noise(1, 2000)).backward()
+    assert torch.isfinite(wav.grad).all()
+
+
+def test_hinge_losses_by_hand():
+    real, fake = [torch.tensor([2.0, 0.5])], [torch.tensor([-2.0, 0.5])]
+    assert float(discriminator_hinge(real, fake)) == pytest.approx(0.25 + 0.75)
+    assert float(generator_hinge(fake)) == pytest.approx((3.0 + 0.5) / 2)
+
+
+def test_feature_matching_by_hand_and_without_gradient_to_the_real_side():
+    real = [[torch.tensor([1.0, 3.0], requires_grad=True)]]
+    fake = [[torch.tensor([0.0, 0.0], requires_grad=True)]]
+    loss = feature_matching(real, fake)
+    loss.backward()
+    assert loss.item() == 2.0 and real[0][0].grad is None and fake[0][0].grad is not None

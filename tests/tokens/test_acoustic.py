@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.audio import write_audio
+from soundstorm.models.codec.codec import build_codec
+from soundstorm.models.codec.config import CodecConfig
+from soundstorm.tokens.acoustic import extract_acoustic_tokens, load_acoustic_tokenizer
+
+torch.set_num_threads(1)
+MODEL = {
+    "family": "soundstream", "num_levels": 3, "codebook_size": 8, "channels": 2, "latent_dim": 8, "strides": [2, 4, 5],
+}  # fmt: skip
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def write_experiment(folder, seed: int = 0):
+    torch.manual_seed(seed)
+    codec = build_codec(CodecConfig(**(MODEL | {"strides": (2, 4, 5)})))
+    codec(noise(2, 800))
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": MODEL, "training": {"seed": 0}}))
+    save_file(codec.state_dict(), folder / "model.safetensors")
+    return str(folder)
+
+
+@pytest.fixture
+def expdir(tmp_path):
+    return write_experiment(tmp_path / "codec")
+
+
+def tiny_encodec(folder):
+    from transformers import EncodecConfig, EncodecModel
+
+    config = EncodecConfig(
+        num_filters=2, hidden_size=8, codebook_dim=8, codebook_size=16, upsampling_ratios=[5, 4, 2],
+        target_bandwidths=[1.5, 6.0], num_lstm_layers=1, sampling_rate=16000, num_residual_layers=1,
+    )  # fmt: skip
+    return EncodecModel, config, 40
+
+
+def tiny_dac(folder):
+    from transformers import DacConfig, DacModel
+
+    config = DacConfig(
+        encoder_hidden_size=4, downsampling_ratios=[2, 4, 5], upsampling_ratios=[5, 4, 2], decoder_hidden_size=16,
+        n_codebooks=4, codebook_size=16, codebook_dim=4, sampling_rate=16000,
+    )  # fmt: skip
+    return DacModel, config, 40
+
+
+def tiny_mimi(folder):
+    from transformers import MimiConfig, MimiModel
+
+    config = MimiConfig(
+        sampling_rate=16000, frame_rate=200.0, num_filters=2, hidden_size=8, upsampling_ratios=[5, 4, 2],
+        codebook_size=16, codebook_dim=4, vector_quantization_hidden_dimension=4, num_quantizers=4,
+        num_semantic_quantizers=1, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=4,
+        intermediate_size=16, upsample_groups=8, num_residual_layers=1,
+    )  # fmt: skip
+    return MimiModel, config, 80
+
+
+PRETRAINED = {"encodec": tiny_encodec, "dac": tiny_dac, "mimi": tiny_mimi}
+
+
+@pytest.fixture(scope="module", params=list(PRETRAINED))
+def pretrained(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    model, config, hop = PRETRAINED[request.param](folder)
+    torch.manual_seed(0)
+    model(config).save_pretrained(folder)
+    return request.param, str(folder), hop
+
+
+def test_an_experiment_directory_says_all_about_its_tokens(expdir):
+    tokenizer = load_acoustic_tokenizer(expdir)
+    info = tokenizer.info
+    assert (info.kind, info.num_levels, info.codebook_size) == ("acoustic", 3, 8)
+    assert (info.sample_rate, info.frame_rate, tokenizer.hop) == (16000, 400.0, 40)
+    assert len(info.fingerprint) == 64
+
+
+def test_the_fingerprint_follows_the_weights(expdir, tmp_path):
+    again = load_acoustic_tokenizer(expdir).info.fingerprint
+    other = load_acoustic_tokenizer(write_experiment(tmp_path / "other", seed=1)).info.fingerprint
+    assert load_acoustic_tokenizer(expdir).info.fingerprint == again != other
+
+
+def test_batches_with_lengths_equal_single_examples(expdir):
+    tokenizer, wav, lengths = load_acoustic_tokenizer(expdir), noise(2, 400), torch.tensor([400, 130])
+    codes = tokenizer.encode(wav, lengths)
+    alone = tokenizer.encode(wav[1:, :130])
+    assert codes.dtype == torch.int64 and torch.equal(codes[1, :4], alone[0]) and (codes[1, 4:] == 0).all()
+    decoded = tokenizer.decode(codes, torch.tensor([10, 4]))
+    torch.testing.assert_close(decoded[1, :160], tokenizer.decode(alone)[0])
+    assert (decoded[1, 160:] == 0).all()
+
+
+def test_pretrained_codecs_have_the_same_interface(pretrained):
+    family, folder, hop = pretrained
+    tokenizer = load_acoustic_tokenizer(f"{family}:{folder}@2")
+    assert (tokenizer.info.num_levels, tokenizer.info.codebook_size, tokenizer.hop) == (2, 16, hop)
+    assert tokenizer.info.frame_rate == 16000 / hop
+    wav, lengths = noise(2, 3200), torch.tensor([3200, 1600])
+    codes = tokenizer.encode(wav, lengths)
+    assert codes.dtype == torch.int64 and codes.shape[0] == 2 and codes.shape[2] == 2
+    assert abs(codes.shape[1] - 3200 // hop) <= 1 and 0 <= codes.min() and codes.max() < 16
+    alone = tokenizer.encode(wav[1:, :1600])
+    assert torch.equal(codes[1, : alone.shape[1]], alone[0])
+    decoded = tokenizer.decode(codes, torch.tensor([codes.shape[1], alone.shape[1]]))
+    assert decoded.shape[0] == 2 and abs(decoded.shape[1] - 3200) <= 2 * hop
+    single = tokenizer.decode(alone)
+    torch.testing.assert_close(decoded[1, : single.shape[1]], single[0])
+
+
+def test_fewer_levels_of_a_pretrained_codec_are_the_coarse_ones_and_another_tokenizer(pretrained):
+    family, folder, _ = pretrained
+    two, four = load_acoustic_tokenizer(f"{family}:{folder}@2"), load_acoustic_tokenizer(f"{family}:{folder}@3")
+    wav = noise(1, 1600)
+    assert torch.equal(two.encode(wav), three.encode(wav)[..., :2])
+    assert two.info.fingerprint != three.info.fingerprint
+
+
+def test_a_bit_rate_chooses_the_levels(tmp_path):
+    model, config, _ = tiny_dac(tmp_path)
+    model(config).save_pretrained(tmp_path)
+    # 400 frames/s of 4 bits are 1.6 kbit/s a level
+    assert load_acoustic_tokenizer(f"dac:{tmp_path}@4.8kbps").info.num_levels == 3
+    with pytest.raises(ValueError, match="expected 1 to 4 levels, or 1.6 to 6.4 kbps, after the @"):
+        load_acoustic_tokenizer(f"dac:{tmp_path}@5")
+
+
+def test_what_is_no_codec_is_refused_with_what_would_be(tmp_path, expdir):
+    with pytest.raises(ValueError, match="unknown codec; expected an experiment directory, or encodec:<name>"):
+        load_acoustic_tokenizer("opus:whatever")
+    with pytest.raises(FileNotFoundError, match="config.yaml: no such file"):
+        load_acoustic_tokenizer(str(tmp_path / "nothing"))
+    (tmp_path / "codec" / "config.yaml").write_text("model: {width: 8}\n")
+    with pytest.raises(ValueError, match="section model is not that of a codec"):
+        load_acoustic_tokenizer(expdir)
+
+
+def test_a_directory_without_a_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"encodec:{tmp_path}: neither a directory with a EncodecModel"):
+        load_acoustic_tokenizer(f"encodec:{tmp_path}")
+
+
+def test_extraction_writes_the_chosen_utterances_and_leaves_broken_ones_out(expdir, tmp_path, caplog):
+    for name, samples in (("a", 4000), ("b", 4010)):
+        write_audio(tmp_path / f"{name}.wav", noise(samples).numpy(), 16000)
+    (tmp_path / "c.wav").write_text("no audio")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "wav.scp").write_text("".join(f"{name} {tmp_path / name}.wav\n" for name in "abc"))
+    (data / "utt2dur").write_text("a 0.25\nb 0.25\nc 0.25\n")
+    (tmp_path / "keys").write_text("b speaker\nc speaker\n")
+    assert extract_acoustic_tokens(data, tmp_path / "keys", expdir, tmp_path / "part.1") == 1
+    archive = TokenArchive(tmp_path / "part.1.scp")
+    assert archive.ids == ["b"] and "c is left out" in caplog.text
+    tokenizer = load_acoustic_tokenizer(expdir)
+    assert archive.info == tokenizer.info
+    from soundstorm.data.audio import read_audio
+
+    wav = torch.from_numpy(read_audio(tmp_path / "b.wav", 16000))
+    np.testing.assert_array_equal(archive["b"], tokenizer.encode(wav[None])[0].numpy())

@@ -1,0 +1,86 @@
+import logging
+
+import numpy as np
+import pytest
+
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
+from soundstorm.data.data_dir import read_table
+from soundstorm.tokens.merge import count_codes, merge_tokens, usage_and_perplexity
+
+
+def info(kind: str = "acoustic", fingerprint: str = "f") -> TokenizerInfo:
+    levels = 2 if kind == "acoustic" else 1
+    return TokenizerInfo(kind, "test", fingerprint, 50.0, levels, 4, 16000)
+
+
+def write_parts(folder, utterances, kind="acoustic", fingerprints=("f", "f")) -> list[str]:
+    """Two parts with every utterance's tokens: as many frames as its place in the list says, plus one."""
+    parts = []
+    for part, fingerprint in enumerate(fingerprints):
+        items = []
+        for index, utt in list(enumerate(utterances))[part::2]:
+            shape = (index + 1, 2) if kind == "acoustic" else (index + 1,)
+            items.append((utt, np.full(shape, index % 4, dtype=np.uint16)))
+        write_tokens(folder / f"part.{part}", items, info(kind, fingerprint))
+        parts.append(str(folder / f"part.{part}.scp"))
+    return parts
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "wav.scp").write_text("".join(f"u{i:02d} u{i:02d}.wav\n" for i in range(40)))
+    return folder
+
+
+def test_all_utterances_are_joined_in_order(data_dir, tmp_path):
+    utterances = [f"u{i:02d}" for i in range(40)]
+    merge_tokens(write_parts(tmp_path, utterances), data_dir / "acoustic.scp")
+    archive = TokenArchive(data_dir / "acoustic.scp")
+    assert archive.ids == utterances and archive.info == info()
+    assert archive["u07"].shape == (8, 2) and not (data_dir / "utt2num_frames").exists()
+
+
+def test_semantic_tokens_get_numbers_of_frames(data_dir, tmp_path):
+    utterances = [f"u{i:02d}" for i in range(40)]
+    merge_tokens(write_parts(tmp_path, utterances, "semantic"), data_dir / "semantic.scp")
+    frames = read_table(data_dir / "utt2num_frames")
+    assert frames["u00"] == "1" and frames["u39"] == "40" and len(frames) == 40
+
+
+def test_one_lost_utterance_of_forty_is_a_warning_with_the_count(data_dir, tmp_path, caplog):
+    parts = write_parts(tmp_path, [f"u{i:02d}" for i in range(39)])
+    with caplog.at_level(logging.WARNING):
+        merge_tokens(parts, data_dir / "acoustic.scp")
+    assert "1 of 40 utterances have no tokens (u39)" in caplog.text
+
+
+def test_three_lost_utterances_of_forty_are_an_error_and_nothing_is_written(data_dir, tmp_path):
+    parts = write_parts(tmp_path, [f"u{i:02d}" for i in range(37)])
+    with pytest.raises(ValueError, match=r"3 of 40 utterances have no tokens \(u37, u38, u39\); at least 95%"):
+        merge_tokens(parts, data_dir / "acoustic.scp")
+    assert not (data_dir / "acoustic.scp").exists()
+
+
+def test_the_utterances_of_a_data_directory_with_segments_are_its_segments(data_dir, tmp_path):
+    (data_dir / "segments").write_text("u00 u00 0 1\n")
+    merge_tokens(write_parts(tmp_path, ["u00"], fingerprints=("f",)), data_dir / "acoustic.scp")
+
+
+def test_parts_of_different_tokenizers_are_refused(data_dir, tmp_path):
+    parts = write_parts(tmp_path, [f"u{i:02d}" for i in range(40)], fingerprints=("f", "g"))
+    with pytest.raises(ValueError, match="do not belong together"):
+        merge_tokens(parts, data_dir / "acoustic.scp")
+
+
+def test_codes_are_counted_per_level(tmp_path):
+    write_tokens(tmp_path / "a", [("u", np.array([[0, 3], [0, 2], [1, 3]], dtype=np.uint16))], info())
+    counts, frames = count_codes(TokenArchive(tmp_path / "a.scp"))
+    assert counts.tolist() == [[2, 1, 0, 0], [0, 0, 1, 2]] and frames == {"u": 3}
+
+
+def test_usage_and_perplexity_by_hand():
+    usage, perplexity = usage_and_perplexity(np.array([[8, 0, 0, 0], [2, 2, 2, 2], [4, 4, 0, 0]]))
+    assert usage == [0.25, 1.0, 0.5]
+    np.testing.assert_allclose(perplexity, [1.0, 4.0, 2.0])
