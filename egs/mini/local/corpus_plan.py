@@ -92,7 +92,7 @@ class _Planner:
 
     def dialogue(self, voices: tuple[Voice, ...]) -> None:
         first, second = (voices[at] for at in self.rng.choice(len(voices), size=2, replace=False))
-        num_words = self._words(DIALOGUE, (first.rate + second.rate) / 2 * 0.8)  # the rest of the time is pauses
+        num_words = self._words(DIALOGUE, (first.rate + second.rate) / 2 * 0.95)  # the rest of the time is pauses
         self._add(f"dlg-{first.name}-{second.name}", (first, second), lambda: grammar.dialogue(num_words, self.rng))
 
 
