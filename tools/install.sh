@@ -33,6 +33,7 @@ fi
 if [ ! -x .venv/bin/python ]; then
     echo "install.sh: making .venv with $("${python}" --version)"
     "${python}" -m venv .venv || {
+        rm -rf .venv
         echo "install.sh: could not make .venv; on Debian the package python3-venv is needed" >&2
         exit 1
     }

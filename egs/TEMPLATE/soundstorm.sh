@@ -77,7 +77,9 @@ consistency_args=             # further options of train_consistency
 consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
 consistency_exp=              # experiment directory (empty: <expdir>/consistency[_<tag>])
 score_args=                   # further options of score, e.g. "--score.quality-utterances 20"
+report_config=conf/report.yaml  # title, targets, number of examples of the report
 report_args=                  # further options of report
+results=                      # where a copy of the table goes, e.g. RESULTS.md (empty: nowhere)
 # --- end of options
 
 options_help() {  # Lists the options between the two marks above, each with its present value.
@@ -321,6 +323,14 @@ extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every 
     finish_background "extractions of $1 tokens"
 }
 
+report_is_new() {  # <file of the report>: is it newer than every score?
+    local score
+    for score in "${scores[@]}"; do
+        [ "$1" -nt "${score}" ] || return 1
+    done
+    [ -z "${results}" ] || [ -e "${results}" ]
+}
+
 split_arguments() {  # <words>: sets `arguments` to them, split at white space; nothing in them is expanded
     read -ra arguments <<<"$1"
 }
@@ -491,7 +501,7 @@ title_of() {  # <system>: its name in the table
         greedy*) echo "Level-wise greedy${1#greedy}" ;;
         semantic*) echo "SoundStorm${1#semantic}" ;;
         text*) echo "SoundStorm from text${1#text}" ;;
-    esac | sed "s/_prompted/, ${prompt_seconds} s prompt/"
+    esac | sed "s/_prompted/ (${prompt_seconds} s prompt)/"
 }
 
 score_one() {  # <system> <set>: scores what decode_one made; "original" are the recordings
@@ -539,6 +549,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             need "$(decode_dir "${system}" "${set_name}")/wav.scp" 6
         done
     done
+    scores=()
     # What scoring trains, it trains on original recordings only.
     if [[ " ${recognizer} " == *" train "* ]] && to_do "${recognizer_exp}/hf/model.safetensors" "recogniser: ${recognizer_exp}"; then
         split_arguments "${recognizer_args}"
@@ -554,11 +565,24 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
     fi
     for set_name in "${test_set_names[@]}"; do
         for system in original "${system_names[@]}"; do
-            if to_do "$(score_file "${system}" "${set_name}")" "score of ${system} on ${set_name}"; then
+            scores+=("$(score_file "${system}" "${set_name}")")
+            if to_do "${scores[-1]}" "score of ${system} on ${set_name}"; then
                 in_background score_one "${system}" "${set_name}"
             fi
         done
     done
     finish_background "scorings"
+    report=${expdir}/report${decode_tag:+_${decode_tag}}
+    if ! report_is_new "${report}/report.json"; then
+        log "  report: ${report}"
+        worked=true
+        split_arguments "${report_args}"
+        run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" \
+            --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
+            --tokens "${datadir}/${train_set}/acoustic.scp" ${results:+--results "${results}"} \
+            "${arguments[@]}" --output "${report}"
+    fi
     done_with_stage
+    cat "${report}/RESULTS.md"
+    log "Listen to the systems side by side: $(realpath "${report}")/index.html"
 fi
