@@ -134,11 +134,13 @@ def test_a_malformed_segment_names_file_and_utterance(tmp_path, line, message):
         read_segments(tmp_path / "segments")
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=1e6))
 def test_parse_seconds_reads_what_python_writes(seconds):
     assert parse_seconds(repr(seconds)) == seconds
 
 
+@settings(deadline=None)
 @given(samples=st.integers(1, 10**9), rate=st.sampled_from([8000, 16000, 22050, 24000, 44100, 48000]))
 def test_a_written_duration_gives_the_number_of_samples_back(samples, rate):
     assert int(parse_seconds(format_seconds(samples / rate)) * rate + 0.5) == samples
@@ -158,6 +160,7 @@ def test_durations_of_headers_name_the_files_that_fail(tmp_path):
     assert [failure[:2] for failure in failures] == ["b:", "c:"]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(IDS, IDS, min_size=1))
 def test_spk2utt_has_every_utterance_once_with_its_speaker(utt2spk):
     spk2utt = invert(utt2spk)
@@ -210,6 +213,7 @@ def test_spread_halves_the_list_and_the_number(total, number, expected):
     assert spread([str(item) for item in range(total)], number) == [str(item) for item in expected]
 
 
+@settings(deadline=None)
 @given(total=st.integers(1, 300), data=st.data())
 def test_spread_picks_the_number_asked_for_evenly(total, data):
     number = data.draw(st.integers(1, total))
@@ -220,6 +224,7 @@ def test_spread_picks_the_number_asked_for_evenly(total, data):
     assert longest <= 4 * total / number + 4
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=6), number=st.integers(1, 12))
 def test_per_speaker_picks_as_many_as_there_are_up_to_the_number(sizes, number):
     utt2spk = {f"s{s}-{u:02}": f"s{s}" for s, size in enumerate(sizes) for u in range(size)}
@@ -229,6 +234,7 @@ def test_per_speaker_picks_as_many_as_there_are_up_to_the_number(sizes, number):
         assert len(of_speaker) == len(set(of_speaker)) == min(size, number)
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 5), data=st.data())
 def test_whole_speakers_are_enough_and_not_one_too_many(sizes, seed, data):
     utt2spk = {f"s{s}-{u}": f"s{s}" for s, size in enumerate(sizes) for u in range(size)}

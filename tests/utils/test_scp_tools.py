@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "utils"))
@@ -29,6 +29,7 @@ def test_pieces_are_contiguous_and_the_larger_come_first(shell):
     assert "".join(pieces) == lines(9)
 
 
+@settings(deadline=None)
 @given(total=st.integers(1, 200), data=st.data())
 def test_pieces_differ_by_one_at_most(total, data):
     number = data.draw(st.integers(1, total))
@@ -39,6 +40,7 @@ def test_pieces_differ_by_one_at_most(total, data):
     assert sizes == sorted(sizes, reverse=True) and sizes[0] - sizes[-1] <= 1
 
 
+@settings(deadline=None)
 @given(counts=st.lists(st.integers(1, 50), min_size=1, max_size=30), data=st.data())
 def test_speakers_stay_whole_and_in_order_and_no_piece_is_empty(counts, data):
     number = data.draw(st.integers(1, len(counts)))
