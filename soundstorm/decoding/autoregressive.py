@@ -168,6 +168,7 @@ class TextToSemanticGenerator:
         temperature: float = 0.9,
         top_k: int = 125,
         generator: torch.Generator | None = None,
+        seeds: Sequence[int] | None = None,
         prompt_semantic: Sequence[np.ndarray] | None = None,
         max_seconds: float = 30.0,
         attempts: int = 3,
@@ -179,6 +180,7 @@ class TextToSemanticGenerator:
                 between speakers).
             temperature, top_k: the paper has 0.9 and 125; temperature 0 is greedy, top_k 0 takes all tokens.
             generator: of the random numbers; the n-th text's sample depends on it and n only, not on the other texts.
+            seeds: instead of a generator: one for each text, on which alone its sample then depends.
             prompt_semantic: tokens of the prompts ``(T,)``, one for each text; an empty one is no prompt.
             max_seconds: longest result, the prompt not counted.
             attempts: a sample that does not end by itself is drawn again, up to so many times in all.
@@ -186,22 +188,24 @@ class TextToSemanticGenerator:
         Returns:
             int64 tokens ``(T,)`` for each text, without the prompt's; never empty.
         """
-        self._check(texts, temperature, top_k, prompt_semantic, max_seconds)
+        self._check(texts, temperature, top_k, seeds, prompt_semantic, max_seconds)
         if not texts:
             return []
-        seeds = torch.randint(2**62, (len(texts), attempts), generator=generator).tolist()
+        if seeds is None:
+            seeds = torch.randint(2**62, (len(texts),), generator=generator).tolist()
+        streams = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         ids = [
             self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)
         ]
         prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
         results: list[Drawn | None] = [None] * len(texts)
-        for attempt in range(1 if temperature == 0 else attempts):
+        for _ in range(1 if temperature == 0 else attempts):
             left = [row for row, drawn in enumerate(results) if drawn is None or not drawn.ended]
             if not left:
                 break
             bounds = [self._limits(len(ids[row]), len(prompts[row]), max_seconds) for row in left]
             uniforms = [
-                torch.rand(2, most, generator=torch.Generator().manual_seed(seeds[row][attempt]))
+                torch.rand(2, most, generator=streams[row])
                 for row, (_, most) in zip(left, bounds)
             ]
             drawn = sample_tokens(
@@ -223,7 +227,7 @@ class TextToSemanticGenerator:
         most = max(prompt_frames + 1, min(most, prompt_frames + int(max_seconds * self.info.frame_rate)))
         return min(max(least, prompt_frames + 1), most), most
 
-    def _check(self, texts, temperature, top_k, prompts, max_seconds) -> None:
+    def _check(self, texts, temperature, top_k, seeds, prompts, max_seconds) -> None:
         if isinstance(texts, str):
             raise ValueError(f"expected a list of texts, got one text {texts!r:.60}; put it into a list")
         if temperature < 0 or top_k < 0:
@@ -232,6 +236,8 @@ class TextToSemanticGenerator:
             raise ValueError(
                 f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s"
             )
+        if seeds is not None and len(seeds) != len(texts):
+            raise ValueError(f"{len(seeds)} seeds for {len(texts)} texts; give one for each")
         if prompts is None:
             return
         if len(prompts) != len(texts):

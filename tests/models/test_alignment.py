@@ -1,0 +1,143 @@
+"""Alignment of letters and frames, against enumerations of all paths."""
+
+import itertools
+
+import pytest
+import torch
+
+from soundstorm.models.alignment import (
+    BLANK_SCORE,
+    Aligner,
+    Neighbours,
+    alignment_loss,
+    diagonal_prior,
+    monotonic_path,
+)
+
+
+def random_scores(*shape, seed=0):
+    return 2 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def all_paths(frames, letters, open_end=False):
+    """Places that start at 0 and stay or go one on, ending at the last letter or anywhere."""
+    for moves in itertools.product([0, 1], repeat=frames - 1):
+        path = [0, *itertools.accumulate(moves)]
+        if path[-1] < letters and (open_end or path[-1] == letters - 1):
+            yield path
+
+
+def best_path(scores, open_end=False):
+    frames, letters = scores.shape
+    return max(
+        all_paths(frames, letters, open_end), key=lambda path: sum(float(scores[t, l]) for t, l in enumerate(path))
+    )
+
+
+@pytest.mark.parametrize("frames, letters", [(1, 1), (5, 5), (7, 3), (8, 1), (9, 4)])
+@pytest.mark.parametrize("open_end", [False, True])
+def test_the_path_is_the_best_of_all(frames, letters, open_end):
+    for seed in range(5):
+        scores = random_scores(1, frames, letters, seed=seed)
+        path = monotonic_path(scores, torch.tensor([frames]), torch.tensor([letters]), open_end=open_end)
+        assert path[0].tolist() == best_path(scores[0], open_end)
+
+
+@pytest.mark.parametrize("open_end", [False, True])
+def test_a_padded_path_is_the_path_alone(open_end):
+    sizes = [(9, 4), (5, 5), (7, 2)]
+    scores = random_scores(3, 9, 5)
+    lengths, text_lengths = (torch.tensor(values) for values in zip(*sizes))
+    together = monotonic_path(scores, lengths, text_lengths, open_end=open_end)
+    for row, (frames, letters) in enumerate(sizes):
+        assert together[row, :frames].tolist() == best_path(scores[row, :frames, :letters], open_end)
+        assert (together[row, frames:] == together[row, frames - 1]).all()
+
+
+def test_more_letters_than_frames_are_read_as_far_as_possible():
+    path = monotonic_path(random_scores(1, 3, 6), torch.tensor([3]), torch.tensor([6]))
+    assert path.tolist() == [[0, 1, 2]]
+
+
+def test_the_loss_is_the_likelihood_of_all_paths():
+    """Slow twin: sum over every assignment of letters and blanks to frames that reads 1, 2, ..., L."""
+    frames, letters = 5, 3
+    scores = random_scores(1, 1, frames, letters)
+    padded = torch.cat([torch.full((frames, 1), BLANK_SCORE), scores[0, 0]], dim=1)
+    probabilities = padded.softmax(-1)
+    total = 0.0
+    for labels in itertools.product(range(letters + 1), repeat=frames):
+        read = [label for label, _ in itertools.groupby(labels) if label]
+        if read == [1, 2, 3]:
+            total += float(torch.stack([probabilities[t, label] for t, label in enumerate(labels)]).prod())
+    got = alignment_loss(scores, torch.tensor([frames]), torch.tensor([letters]), prior=0.0)
+    assert float(got) == pytest.approx(-torch.tensor(total).log().item(), abs=1e-4)
+
+
+def test_padding_changes_neither_loss_nor_gradient():
+    scores = random_scores(2, 1, 8, 5)
+    scores[1, :, :, 3:] = float("-inf")
+    scores.requires_grad_()
+    lengths, text_lengths = torch.tensor([8, 6]), torch.tensor([5, 3])
+    loss = alignment_loss(scores, lengths, text_lengths, prior=0.3)
+    alone = alignment_loss(scores[1:, :, :6, :3], lengths[1:], text_lengths[1:], prior=0.3)
+    assert loss[1].item() == pytest.approx(alone[0].item(), abs=1e-4)
+    loss.sum().backward()
+    assert scores.grad.isfinite().all() and not scores.grad[1, :, 6:].any()
+
+
+def test_too_few_frames_for_the_letters_cost_nothing():
+    scores = random_scores(1, 1, 2, 5).requires_grad_()
+    loss = alignment_loss(scores, torch.tensor([2]), torch.tensor([5]), prior=0.0)
+    loss.sum().backward()
+    assert loss.item() == 0 and not scores.grad.any()
+
+
+def test_the_prior_is_highest_on_the_diagonal():
+    prior = diagonal_prior(20, 10, torch.tensor([20, 10]), torch.tensor([10, 5]), width=0.2)
+    assert (prior[0].argmax(-1) - torch.arange(20) / 2).abs().max() <= 0.5
+    assert torch.allclose(prior[1, :10, :5], diagonal_prior(10, 5, torch.tensor([10]), torch.tensor([5]), width=0.2)[0])
+
+
+def test_convolution_by_windows_is_convolution():
+    torch.manual_seed(0)
+    layer = Neighbours(6)
+    x = torch.randn(2, 9, 6)
+    exists = torch.arange(9) < torch.tensor([[9], [7]])
+    weight = layer.mix.weight.view(6, 5, 6).permute(0, 2, 1)
+    masked = (layer.norm(x) * exists[..., None]).transpose(1, 2)
+    wanted = torch.nn.functional.conv1d(masked, weight, layer.mix.bias, padding=2).transpose(1, 2)
+    assert torch.allclose(layer(x, exists), x + torch.nn.functional.gelu(wanted), atol=1e-5)
+
+
+def test_the_aligner_finds_who_belongs_to_whom():
+    """Letters 1 to 6 are spoken as tokens 1 to 6, three to seven frames each; nobody says so."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    aligner = Aligner(7, 7, dim=16)
+    optimizer = torch.optim.Adam(aligner.parameters(), lr=1e-2)
+
+    def batch():
+        texts = torch.stack([torch.randperm(6, generator=generator) + 1 for _ in range(16)])
+        spans = torch.randint(3, 8, texts.shape, generator=generator)
+        lengths = spans.sum(1)
+        truth = torch.zeros(16, int(lengths.max()), dtype=torch.int64)
+        for row in range(16):
+            truth[row, : lengths[row]] = torch.repeat_interleave(torch.arange(6), spans[row])
+        return texts, texts.gather(1, truth), lengths, truth
+
+    def score(texts, tokens, lengths):
+        exists = torch.arange(tokens.shape[1]) < lengths[:, None]
+        return aligner(texts, torch.ones_like(texts, dtype=torch.bool), tokens, exists)
+
+    for _ in range(40):
+        texts, tokens, lengths, _ = batch()
+        scores = score(texts, tokens, lengths)
+        loss = alignment_loss(scores[:, None], lengths, torch.full((16,), 6), prior=0.3).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    texts, tokens, lengths, truth = batch()
+    path = monotonic_path(score(texts, tokens, lengths), lengths, torch.full((16,), 6))
+    inside = torch.arange(path.shape[1]) < lengths[:, None]
+    assert (path == truth)[inside].float().mean() > 0.9

@@ -1,0 +1,126 @@
+"""Blocks of the encoder-decoder."""
+
+import pytest
+import torch
+
+from soundstorm.models.transformer import (
+    CrossAttention,
+    DecoderBlock,
+    EncoderBlock,
+    KeyValues,
+    SelfAttention,
+    rotate,
+    sinusoids,
+)
+
+
+def make(cls, *arguments, seed=0):
+    torch.manual_seed(seed)
+    return cls(*arguments).eval()
+
+
+def slow_attention(queries, keys, values, allowed):
+    """Attention of one head with loops: ``(T, d)``, ``(L, d)``, ``(L, d)``, ``allowed(t, l)``."""
+    rows = []
+    for t, query in enumerate(queries):
+        places = [l for l in range(len(keys)) if allowed(t, l)]  # noqa: E741
+        weights = torch.tensor([float(query @ keys[l]) / len(query) ** 0.5 for l in places]).softmax(0)  # noqa: E741
+        rows.append(sum(w * values[l] for w, l in zip(weights, places)))  # noqa: E741
+    return torch.stack(rows)
+
+
+def test_rotated_products_depend_on_the_distance_only():
+    generator = torch.Generator().manual_seed(0)
+    query, key = torch.randn(2, 1, 1, 1, 16, generator=generator)
+
+    def product(i, j):
+        return float((rotate(query, torch.tensor([i])) * rotate(key, torch.tensor([j]))).sum())
+
+    assert product(7, 3) == pytest.approx(product(104, 100), abs=1e-4)
+    assert product(7, 3) != pytest.approx(product(7, 5), abs=1e-3)
+
+
+def test_rotating_keeps_lengths():
+    x = torch.randn(2, 3, 5, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(rotate(x, torch.arange(5)).norm(dim=-1), x.norm(dim=-1), atol=1e-5)
+
+
+def test_every_position_vector_is_another():
+    table = sinusoids(300, 31)
+    assert table.shape == (300, 31)
+    assert torch.cdist(table, table).fill_diagonal_(9).min() > 0.1
+
+
+def test_self_attention_equals_its_slow_twin():
+    attention = make(SelfAttention, 12, 2, 6)
+    x = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        got = attention(x, causal=True)
+        queries, keys, values = attention.project(x)[0].chunk(3, -1)
+        heads = []
+        for head in range(2):
+            part = slice(6 * head, 6 * head + 6)
+            turned = [rotate(y[None, None, :, part], torch.arange(5))[0, 0] for y in (queries, keys)]
+            heads.append(slow_attention(*turned, values[:, part], lambda t, l: l <= t))
+        wanted = attention.leave(torch.cat(heads, -1))
+    assert torch.allclose(got[0], wanted, atol=1e-5)
+
+
+def test_cross_attention_equals_its_slow_twin_and_reports_its_first_head():
+    attention = make(CrossAttention, 12, 2, 6)
+    generator = torch.Generator().manual_seed(1)
+    x, memory = torch.randn(1, 4, 12, generator=generator), torch.randn(1, 7, 12, generator=generator)
+    mask = (torch.arange(7) < 5)[None, None, None]
+    with torch.no_grad():
+        got, scores = attention(x, attention.read(memory), mask=mask)
+        queries = attention.query(x)[0]
+        keys, values = attention.project(memory)[0].chunk(2, -1)
+        heads = [
+            slow_attention(queries[:, p], keys[:, p], values[:, p], lambda t, l: l < 5)
+            for p in (slice(0, 6), slice(6, 12))
+        ]
+        wanted = attention.leave(torch.cat(heads, -1))
+    assert torch.allclose(got[0], wanted, atol=1e-5)
+    assert torch.allclose(scores[0], queries[:, :6] @ keys[:, :6].T / 6**0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cuts", [[1] * 9, [4, 1, 1, 3], [1, 8]])
+def test_a_cache_gives_what_recomputing_gives(cuts):
+    block = make(DecoderBlock, 12, 2, 6, 20, 0.1)
+    generator = torch.Generator().manual_seed(1)
+    x, memory = torch.randn(2, 9, 12, generator=generator), torch.randn(2, 4, 12, generator=generator)
+    mask = torch.ones(2, 1, 1, 4, dtype=torch.bool)
+    with torch.no_grad():
+        text = block.cross_attention.read(memory)
+        whole, _ = block(x, text, mask=mask)
+        cache = block.self_attention.empty_cache(2, x, capacity=2)
+        parts = [block(part, text, mask=mask, cache=cache)[0] for part in x.split(cuts, dim=1)]
+    assert torch.allclose(torch.cat(parts, 1), whole, atol=1e-5)
+
+
+def test_a_cache_forgets_rows():
+    cache = KeyValues(torch.arange(3.0).view(3, 1, 1, 1), torch.arange(3.0).view(3, 1, 1, 1), 1)
+    cache.keep(torch.tensor([0, 2]))
+    assert cache.keys.flatten().tolist() == [0, 2] and cache.values.shape[0] == 2
+
+
+def test_a_decoder_block_sees_no_later_frame():
+    block = make(DecoderBlock, 12, 2, 6, 20, 0.0)
+    generator = torch.Generator().manual_seed(1)
+    x, memory = torch.randn(1, 6, 12, generator=generator), torch.randn(1, 4, 12, generator=generator)
+    changed = x.clone()
+    changed[:, 4:] += 1
+    mask = torch.ones(1, 1, 1, 4, dtype=torch.bool)
+    with torch.no_grad():
+        before, after = (block(y, block.cross_attention.read(memory), mask=mask)[0] for y in (x, changed))
+    assert torch.allclose(before[:, :4], after[:, :4], atol=1e-6)
+    assert not torch.allclose(before[:, 4:], after[:, 4:], atol=1e-2)
+
+
+def test_an_encoder_block_ignores_padding():
+    block = make(EncoderBlock, 12, 2, 6, 20, 0.0)
+    x = torch.randn(1, 6, 12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        short = block(x[:, :4], torch.ones(1, 1, 1, 4, dtype=torch.bool))
+        padded = block(x, (torch.arange(6) < 4)[None, None, None])
+    assert torch.allclose(short, padded[:, :4], atol=1e-6)
