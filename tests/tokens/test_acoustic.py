@@ -122,7 +122,7 @@ def test_pretrained_codecs_have_the_same_interface(pretrained):
 
 def test_fewer_levels_of_a_pretrained_codec_are_the_coarse_ones_and_another_tokenizer(pretrained):
     family, folder, _ = pretrained
-    two, four = load_acoustic_tokenizer(f"{family}:{folder}@2"), load_acoustic_tokenizer(f"{family}:{folder}@3")
+    two, three = load_acoustic_tokenizer(f"{family}:{folder}@2"), load_acoustic_tokenizer(f"{family}:{folder}@3")
     wav = noise(1, 1600)
     assert torch.equal(two.encode(wav), three.encode(wav)[..., :2])
     assert two.info.fingerprint != three.info.fingerprint
