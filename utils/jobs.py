@@ -48,12 +48,18 @@ class Job:
         )
         self.group = self.process.pid if own_group else os.getpgrp()
 
-    def kill(self, number: int) -> None:
-        """Send a signal to the command and everything it started."""
+    def kill(self, number: int) -> bool:
+        """Send a signal to the command and everything it started; tells whether there was anything."""
         try:
             os.killpg(self.group, number)
         except (ProcessLookupError, PermissionError):
-            pass
+            return False
+        return True
+
+    def is_alive(self) -> bool:
+        """Tell whether the command or, in a group of its own, anything it started still runs."""
+        running = self.process.poll() is None
+        return running or (self.group == self.process.pid and self.kill(0))
 
     def finish(self) -> int:
         """Write how the job ended; returns its exit code, 128 + n where signal n killed it."""
@@ -168,7 +174,7 @@ class Runner:
             job.kill(signal.SIGTERM)
             job.kill(signal.SIGCONT)
         deadline = time.monotonic() + KILL_AFTER_SECONDS
-        while any(job.process.poll() is None for job in jobs) and time.monotonic() < deadline:
+        while any(job.is_alive() for job in jobs) and time.monotonic() < deadline:
             self.signals.wait(0.1)
         for job in jobs:
             if self.own_groups:

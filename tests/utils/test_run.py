@@ -326,6 +326,19 @@ def test_an_interruption_leaves_no_child(shell, number):
     assert not (shell.root / "x.3.log").exists()
 
 
+def test_an_interruption_gives_children_time_to_clean_up(shell):
+    # What torchrun needs, which ends workers in other sessions when it is told to end; its bash dies at once.
+    shell.write(
+        "child.sh", "trap 'sleep 0.5; touch cleaned; exit' TERM; touch ready; while :; do sleep 0.05; done"
+    )
+    words = ["bash", "child.sh", ";", "true"]
+    process = subprocess.Popen([RUN, "x.log", *words], cwd=shell.root, stderr=subprocess.DEVNULL)
+    wait_for((shell.root / "ready").exists)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    assert (shell.root / "cleaned").exists()
+
+
 def test_an_interruption_reaches_a_launcher_in_the_background_of_a_script(shell):
     # Bash starts background commands with Ctrl-C ignored.
     shell.write("x.sh", f"{RUN} x.log sleep 1000 &\nwait $!\necho status $?\n")
