@@ -10,7 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
     --train-set train --valid-set dev --test-sets "test" \
     --text-train-set train_text --text-valid-set dev_text \
     --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 256 \
+    --kmeans-args "--normalization utterance" --portion 0.3 \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \
-    --recognizer "pocketsphinx" --decode-config conf/decode.yaml "$@"
+    --recognizer "train pocketsphinx" --score-args "--score.quality-utterances 24" \
+    --decode-config conf/decode.yaml "$@"
