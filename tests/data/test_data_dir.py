@@ -33,7 +33,7 @@ VALUES = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["C
 
 
 @given(table=st.dictionaries(IDS, VALUES, max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read_back(table, tmp_path_factory):
     path = tmp_path_factory.mktemp("table") / "text"
     write_table(path, table)

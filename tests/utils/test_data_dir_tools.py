@@ -8,8 +8,11 @@ import shutil
 
 import pytest
 
+from soundstorm.data import data_dir_edit
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.data_dir_check import validate_data_dir
+from soundstorm.data.data_dir_derive import publish
+from soundstorm.data.data_dir_edit import fix_data_dir, keep, read_contents
 
 FIX, COPY, SUBSET, COMBINE = (
     f"utils/{name}.sh" for name in ("fix_data_dir", "copy_data_dir", "subset_data_dir", "combine_data")
@@ -158,8 +161,6 @@ def test_fix_fails_where_nothing_would_be_left(shell, good_dir):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_fixing_twice_is_fixing_once_and_the_result_is_valid(good_dir, seed):
-    from soundstorm.data.data_dir_edit import fix_data_dir
-
     generator = random.Random(seed)
     for path in sorted(good_dir.iterdir()):
         if path.suffix != ".json" and path.name != "spk2utt":
@@ -320,10 +321,10 @@ def test_subset_by_length_needs_durations(shell, good_dir):
 
 
 def split_in_two(shell, good_dir):
-    shell.write("first", "anna\n")
-    shell.write("second", "ben\ncora\n")
-    for name in ("first", "second"):
-        assert shell(SUBSET, "--spk-list", name, "data/all", f"data/{name}").returncode == 0
+    whole = read_contents(good_dir)
+    for name, speakers in (("first", ["anna"]), ("second", ["ben", "cora"])):
+        chosen = [utterance for utterance, speaker in whole.tables["utt2spk"].items() if speaker in speakers]
+        publish(keep(whole, chosen), good_dir, shell.root / "data" / name)
 
 
 def test_combining_what_was_split_gives_the_same_directory(shell, good_dir):
@@ -459,23 +460,25 @@ def test_durations_come_from_segments_where_there_are_some(shell, segmented_dir)
 
 
 def test_a_few_missing_durations_are_a_warning_and_more_an_error(shell, audio_dir):
-    wav_scp = (audio_dir / "wav.scp").read_text()
     shell.write("data/x/wav.scp", "".join(f"a-{n:02} corpus/{n % 10}.wav\n" for n in range(40)))
     os.remove(shell.root / "corpus/9.wav")
-    done = shell("utils/get_utt2dur.sh", "data/x")
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/x")
     assert done.returncode == 1 and "only 36 of 40 utterances" in done.stderr
     assert not (audio_dir / "utt2dur").exists()
     shell.write(
         "data/x/wav.scp", "".join(f"a-{n:02} corpus/{9 if n == 5 else n % 9}.wav\n" for n in range(40))
     )
-    done = shell("utils/get_utt2dur.sh", "data/x")
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/x")
     assert done.returncode == 0 and "1 of 40 utterances got no duration, e.g. a-05" in done.stderr
-    assert wav_scp and len(read_table(audio_dir / "utt2dur")) == 39
+    assert len(read_table(audio_dir / "utt2dur")) == 39
 
 
 def test_the_launcher_can_be_chosen(shell, audio_dir):
     shell.write("my.sh", '#!/bin/sh\necho used > used\nexec utils/run.py "$@"\n').chmod(0o755)
-    assert shell("utils/get_utt2dur.sh", "--cmd", "./my.sh --max-jobs-run 1", "data/x").returncode == 0
+    assert (
+        shell("utils/get_utt2dur.sh", "--cmd", "./my.sh --max-jobs-run 1", "--nj", "1", "data/x").returncode
+        == 0
+    )
     assert (shell.root / "used").exists()
 
 
@@ -496,8 +499,6 @@ def test_help_is_a_usage_with_an_example(shell, name):
 
 
 def test_an_interrupted_fix_changes_nothing(good_dir, monkeypatch):
-    from soundstorm.data import data_dir_edit
-
     break_order(good_dir)
     before = contents(good_dir)
 
@@ -506,6 +507,6 @@ def test_an_interrupted_fix_changes_nothing(good_dir, monkeypatch):
 
     monkeypatch.setattr(data_dir_edit, "write_files", fail)
     with pytest.raises(KeyboardInterrupt):
-        data_dir_edit.fix_data_dir(good_dir)
+        fix_data_dir(good_dir)
     assert contents(good_dir) == before
     shutil.rmtree(good_dir / ".backup")
