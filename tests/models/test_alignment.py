@@ -29,9 +29,11 @@ def all_paths(frames, letters, open_end=False):
 
 def best_path(scores, open_end=False):
     frames, letters = scores.shape
-    return max(
-        all_paths(frames, letters, open_end), key=lambda path: sum(float(scores[t, l]) for t, l in enumerate(path))
-    )
+
+    def total(path):
+        return sum(float(scores[t, place]) for t, place in enumerate(path))
+
+    return max(all_paths(frames, letters, open_end), key=total)
 
 
 @pytest.mark.parametrize("frames, letters", [(1, 1), (5, 5), (7, 3), (8, 1), (9, 4)])

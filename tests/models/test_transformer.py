@@ -20,12 +20,12 @@ def make(cls, *arguments, seed=0):
 
 
 def slow_attention(queries, keys, values, allowed):
-    """Attention of one head with loops: ``(T, d)``, ``(L, d)``, ``(L, d)``, ``allowed(t, l)``."""
+    """Attention of one head with loops: ``(T, d)``, ``(L, d)``, ``(L, d)``, ``allowed(t, place)``."""
     rows = []
     for t, query in enumerate(queries):
-        places = [l for l in range(len(keys)) if allowed(t, l)]  # noqa: E741
-        weights = torch.tensor([float(query @ keys[l]) / len(query) ** 0.5 for l in places]).softmax(0)  # noqa: E741
-        rows.append(sum(w * values[l] for w, l in zip(weights, places)))  # noqa: E741
+        places = [place for place in range(len(keys)) if allowed(t, place)]
+        weights = torch.tensor([float(query @ keys[place]) / len(query) ** 0.5 for place in places]).softmax(0)
+        rows.append(sum(w * values[place] for w, place in zip(weights, places)))
     return torch.stack(rows)
 
 
@@ -61,7 +61,7 @@ def test_self_attention_equals_its_slow_twin():
         for head in range(2):
             part = slice(6 * head, 6 * head + 6)
             turned = [rotate(y[None, None, :, part], torch.arange(5))[0, 0] for y in (queries, keys)]
-            heads.append(slow_attention(*turned, values[:, part], lambda t, l: l <= t))
+            heads.append(slow_attention(*turned, values[:, part], lambda t, place: place <= t))
         wanted = attention.leave(torch.cat(heads, -1))
     assert torch.allclose(got[0], wanted, atol=1e-5)
 
@@ -76,7 +76,7 @@ def test_cross_attention_equals_its_slow_twin_and_reports_its_first_head():
         queries = attention.query(x)[0]
         keys, values = attention.project(memory)[0].chunk(2, -1)
         heads = [
-            slow_attention(queries[:, p], keys[:, p], values[:, p], lambda t, l: l < 5)
+            slow_attention(queries[:, p], keys[:, p], values[:, p], lambda t, place: place < 5)
             for p in (slice(0, 6), slice(6, 12))
         ]
         wanted = attention.leave(torch.cat(heads, -1))
