@@ -583,6 +583,6 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             "${arguments[@]}" --output "${report}"
     fi
     done_with_stage
-    cat "${report}/RESULTS.md"
+    sed '/^### /,/^## /{/^## /!d}' "${report}/RESULTS.md" # without the long tables
     log "Listen to the systems side by side: $(realpath "${report}")/index.html"
 fi

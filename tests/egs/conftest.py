@@ -17,7 +17,10 @@ class Checkout:
 
     Attributes:
         root: The directory.
+        source: The repository.
     """
+
+    source = ROOT
 
     def __init__(self, root: Path):
         self.root = root

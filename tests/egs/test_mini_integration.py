@@ -1,0 +1,135 @@
+"""The small preset of egs/mini from its corpus to its scores, then once more: `pytest -m integration`."""
+
+import json
+import time
+import wave
+
+import pytest
+
+from .conftest import Checkout
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.xdist_group("mini")]
+SYSTEMS = {
+    "codec": "Codec round trip",
+    "greedy": "Level-wise greedy",
+    "semantic": "SoundStorm",
+    "semantic_prompted": "SoundStorm (3 s prompt)",
+    "text": "SoundStorm from text",
+    "text_prompted": "SoundStorm from text (3 s prompt)",
+}
+
+
+def run_small(checkout):
+    """Runs the preset and returns the result and its seconds."""
+    start = time.monotonic()
+    done = checkout.run(["./run_small.sh"], cwd="egs/mini", timeout=1100)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done, time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """The recipe's directory after a full run, with the run's output and seconds."""
+    checkout = Checkout(tmp_path_factory.mktemp("mini") / "checkout")
+    checkout.done, checkout.seconds = run_small(checkout)
+    checkout.recipe = checkout.root / "egs/mini"
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def report(recipe):
+    """The report's JSON."""
+    return json.loads((recipe.recipe / "exp_small/report/report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def metrics(report):
+    """Metrics of each row of the table, over all lengths: metrics[system][metric]."""
+    rows = report["sets"]["test"]["rows"]
+    return {row["system"]: {name: by["all"]["value"] for name, by in row["metrics"].items()} for row in rows}
+
+
+def test_the_run_takes_minutes(recipe):
+    assert recipe.seconds < 600
+
+
+def test_every_stage_says_that_it_finished(recipe):
+    for stage in range(8):
+        assert f"Stage {stage}: finished in" in recipe.done.stdout
+
+
+def test_hubert_tokens_know_more_of_phones_than_mfcc_tokens(recipe):
+    (path,) = recipe.recipe.glob("exp_small/kmeans_hubert*/quality.json")
+    quality = json.loads(path.read_text())
+    (mfcc,) = [values["pnmi"] for name, values in quality.items() if "mfcc" in name]
+    (hubert,) = [values["pnmi"] for name, values in quality.items() if "mfcc" not in name]
+    assert hubert > mfcc
+
+
+def test_every_level_of_the_codec_uses_most_of_its_codes(report):
+    assert len(report["codebooks"]) == 8
+    assert min(level["usage"] for level in report["codebooks"]) > 50
+
+
+def test_every_system_makes_speech_of_the_right_length(recipe):
+    durations = dict(line.split() for line in open(recipe.recipe / "data_small/test/utt2dur"))
+    for system in SYSTEMS:
+        table = recipe.recipe / f"exp_small/soundstorm/decode_{system}/test/wav.scp"
+        lines = table.read_text().splitlines()
+        assert lines, system
+        for utterance, path in (line.split() for line in lines):
+            with wave.open(str(recipe.recipe / path)) as wav:
+                seconds = wav.getnframes() / wav.getframerate()
+            if system.startswith("text"):
+                assert 0.1 < seconds < 60
+            else:
+                assert abs(seconds - float(durations[utterance])) < 0.05, (system, utterance)
+
+
+def test_the_recogniser_reads_the_originals_better_than_chance(metrics):
+    assert metrics["Original"]["wer"] < 80
+
+
+def test_the_codec_keeps_the_words(metrics):
+    assert metrics["Codec round trip"]["wer"] < metrics["Original"]["wer"] + 30
+
+
+def test_a_prompt_brings_the_voice(metrics):
+    voice = "voice_to_original"
+    assert metrics["SoundStorm (3 s prompt)"][voice] > metrics["SoundStorm"][voice]
+
+
+def test_every_system_has_a_row(metrics):
+    assert set(metrics) == {"Original", *SYSTEMS.values()}
+
+
+def test_the_dialogue_is_spoken(recipe):
+    with wave.open(str(recipe.recipe / "exp_small/soundstorm/dialogue/dialogue/dialogue.wav")) as wav:
+        assert wav.getnframes() > wav.getframerate()
+
+
+def test_the_listening_page_plays_every_system(recipe):
+    folder = recipe.recipe / "exp_small/report"
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert page.count("<audio") >= len(SYSTEMS) + 1
+    for name in SYSTEMS.values():
+        assert name in page
+    assert "http://" not in page and "https://" not in page
+
+
+def test_the_recorded_results_are_left_alone(recipe):
+    original = Checkout.source / "egs/mini/RESULTS.md"
+    copy = recipe.recipe / "RESULTS.md"
+    assert copy.exists() == original.exists()
+    assert not copy.exists() or copy.read_text() == original.read_text()
+
+
+def test_a_second_run_is_quick_and_changes_no_file(recipe):
+    before = {path: path.stat().st_mtime_ns for path in recipe.recipe.rglob("*")}
+    done, seconds = run_small(recipe)
+    assert seconds < 60
+    for stage in range(8):
+        assert f"Stage {stage}: complete, nothing to do" in done.stdout
+    after = {path: path.stat().st_mtime_ns for path in recipe.recipe.rglob("*")}
+    assert {str(p) for p in after if after[p] != before.get(p)} == set()
+    assert set(before) == set(after)
