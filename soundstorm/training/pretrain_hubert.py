@@ -13,10 +13,10 @@ import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
+from soundstorm.data.experiment import load_weights, start_experiment
 from soundstorm.models.hubert_config import HubertDataConfig, HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.experiment import load_weights, start_experiment
 from soundstorm.training.hubert_step import HubertStep, export_hubert, make_dataset
 from soundstorm.training.trainer import train
 

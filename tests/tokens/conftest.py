@@ -1,0 +1,72 @@
+"""A HuBERT small enough for tests, and a data directory of noises."""
+
+import numpy as np
+import pytest
+import torch
+
+from soundstorm.data.audio import write_audio
+from soundstorm.models.hubert_config import HubertPretrainingConfig
+from soundstorm.models.hubert_pretraining import build_hubert_pretraining
+from soundstorm.training.hubert_step import export_hubert
+
+TINY = {
+    "width": 16,
+    "num_layers": 2,
+    "num_heads": 2,
+    "feed_forward_width": 16,
+    "conv_widths": (8, 8),
+    "conv_kernels": (40, 12),
+    "conv_strides": (32, 10),
+    "position_kernel": 8,
+    "position_groups": 2,
+    "label_width": 8,
+}
+
+
+def make_hubert(directory, *, normalize=True, seed=0, **settings):
+    """Write a random HuBERT; returns its directory."""
+    torch.manual_seed(seed)
+    config = HubertPretrainingConfig(**{**TINY, "conv_norm": "layer", **settings})
+    model = build_hubert_pretraining(config, 5, sample_rate=16000)
+    export_hubert(model.hubert, directory, normalize=normalize, sample_rate=16000)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def hubert_dir(tmp_path_factory):
+    """A HuBERT with normalisation of each frame alone, as mini's."""
+    return make_hubert(tmp_path_factory.mktemp("hubert") / "layer")
+
+
+@pytest.fixture(scope="session")
+def group_hubert_dir(tmp_path_factory):
+    """A HuBERT with a normalisation over time, as BASE."""
+    return make_hubert(tmp_path_factory.mktemp("hubert") / "group", conv_norm="group")
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Six recordings of two 'phones', low and high noise, by two speakers."""
+    root = tmp_path_factory.mktemp("noises")
+    rng = np.random.default_rng(0)
+    tables = {name: [] for name in ("wav.scp", "utt2spk", "utt2dur", "phones.ctm")}
+    for number in range(6):
+        utt = f"s{number % 2}-u{number}"
+        pieces, at = [], 0.0
+        for place in range(6):
+            duration = 0.1 + 0.02 * ((number + place) % 4)
+            noise = rng.standard_normal(round(16000 * duration)) * 0.1
+            high = (place + number) % 2
+            piece = np.diff(noise, prepend=0.0) if high else np.cumsum(noise) * 0.1
+            pieces.append(piece - piece.mean())
+            tables["phones.ctm"].append(f"{utt} 1 {at:.3f} {duration:.3f} {'s' if high else 'm'}")
+            at += duration
+        wav = np.concatenate(pieces).astype(np.float32)
+        write_audio(root / f"{utt}.wav", wav, 16000)
+        tables["wav.scp"].append(f"{utt} {root / utt}.wav")
+        tables["utt2spk"].append(f"{utt} s{number % 2}")
+        tables["utt2dur"].append(f"{utt} {len(wav) / 16000:.4f}")
+    for name, lines in tables.items():
+        # Sorted by utterance; the phones of one stay in the order of time.
+        (root / name).write_text("".join(f"{line}\n" for line in sorted(lines, key=lambda text: text.split()[0])))
+    return root

@@ -1,0 +1,125 @@
+"""HuBERT features: one frame per hop, no influence of padding, the layer that was asked for, clear refusals."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import HubertModel
+
+from soundstorm.models.hubert_pretraining import frame_padding
+from soundstorm.tokens.features import open_features
+from soundstorm.tokens.hubert import HubertFeatures, normalize
+from tests.tokens.conftest import make_hubert
+
+HOP = 320
+
+
+def noises(*lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [(0.3 * rng.standard_normal(length) + 0.01).astype(np.float32) for length in lengths]
+
+
+@pytest.mark.parametrize("length", [320, 321, 639, 640, 3199, 3200, 5000])
+def test_a_recording_has_a_frame_for_each_whole_hop(hubert_dir, length):
+    (features,) = HubertFeatures(str(hubert_dir), 2).extract(noises(length))
+    assert features.shape == (length // HOP, 16) and features.dtype == np.float32
+
+
+@pytest.mark.parametrize("kernels, strides", [((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)), ((400, 3), (160, 2))])
+def test_padding_makes_the_convolutions_of_other_models_give_a_frame_per_hop(tmp_path, kernels, strides):
+    widths = (8,) * len(kernels)
+    make_hubert(tmp_path / "h", conv_widths=widths, conv_kernels=kernels, conv_strides=strides)
+    features = HubertFeatures(str(tmp_path / "h"), 1)
+    assert [len(f) for f in features.extract(noises(6400, 6719))] == [20, 20]
+
+
+def test_base_needs_eighty_samples_more_than_its_hops():
+    config = HubertModel.config_class()
+    assert frame_padding(config) == (320, (40, 40))
+
+
+def test_a_frame_is_centred_on_its_hop(tmp_path):
+    # Without layers whatever a frame shows comes from its own receptive field.
+    make_hubert(tmp_path / "h", normalize=False)
+    model = HubertModel.from_pretrained(tmp_path / "h").eval()
+    hop, (left, right) = frame_padding(model.config)
+    wav = torch.zeros(1, 10 * hop, requires_grad=True)
+    frames = model.feature_extractor(torch.nn.functional.pad(wav + 0.1 * torch.randn_like(wav), (left, right)))
+    frames[0, :, 4].sum().backward()
+    seen = wav.grad[0].nonzero()
+    assert (seen.min() + seen.max()).item() / 2 == pytest.approx(4.5 * hop - 0.5, abs=1)
+
+
+@pytest.mark.parametrize("kind", ["hubert_dir", "group_hubert_dir"])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_padded_equals_unpadded(kind, layer, request):
+    features = HubertFeatures(str(request.getfixturevalue(kind)), layer)
+    wavs = noises(3200, 9000, 6500)
+    together = features.extract(wavs)
+    for wav, batched in zip(wavs, together, strict=True):
+        (alone,) = features.extract([wav])
+        np.testing.assert_allclose(batched, alone, atol=2e-5)
+
+
+@pytest.mark.parametrize("pre_norm", [False, True])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_layer_equals_that_of_the_whole_model(tmp_path, layer, pre_norm):
+    make_hubert(tmp_path / "h", pre_norm=pre_norm, normalize=True)
+    (wav,) = noises(3200)
+    (features,) = HubertFeatures(str(tmp_path / "h"), layer).extract([wav])
+    model = HubertModel.from_pretrained(tmp_path / "h").eval()
+    padded = np.pad(normalize(wav), frame_padding(model.config)[1])
+    with torch.no_grad():
+        states = model(torch.from_numpy(padded)[None], output_hidden_states=True).hidden_states
+    assert len(states) == 3
+    np.testing.assert_allclose(features, states[layer][0].numpy(), atol=1e-5)
+
+
+def test_loudness_does_not_matter_to_a_model_that_wants_normalised_recordings(tmp_path):
+    (wav,) = noises(3200)
+    for wanted in (True, False):
+        make_hubert(tmp_path / str(wanted), normalize=wanted)
+        features = HubertFeatures(str(tmp_path / str(wanted)), 1)
+        assert np.allclose(*features.extract([wav, 10 * wav]), atol=1e-4) == wanted
+
+
+def test_the_fingerprint_tells_models_and_layers_apart(tmp_path, hubert_dir):
+    make_hubert(tmp_path / "other", seed=1)
+    make_hubert(tmp_path / "same")
+    prints = [HubertFeatures(str(hubert_dir), layer).fingerprint for layer in (1, 2)]
+    prints += [HubertFeatures(str(tmp_path / name), 2).fingerprint for name in ("other", "same")]
+    assert len(set(prints)) == 3 and prints[1] == prints[3]
+
+
+def test_a_layer_that_is_not_there_is_refused(hubert_dir):
+    with pytest.raises(ValueError, match="layer 3 of .* it has layers 0 to 2"):
+        HubertFeatures(str(hubert_dir), 3)
+
+
+def test_a_recording_without_a_frame_is_refused(hubert_dir):
+    with pytest.raises(ValueError, match="319 samples is shorter than one frame of 320 samples"):
+        HubertFeatures(str(hubert_dir), 1).extract(noises(319))
+
+
+def test_a_missing_directory_is_not_taken_for_a_hub_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such directory; expected 'mfcc'"):
+        open_features(str(tmp_path / "nothing"), 1)
+
+
+def test_an_empty_directory_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no HuBERT could be loaded from there"):
+        open_features(str(tmp_path), 1)
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    make_hubert(tmp_path / "h")
+    weights = tmp_path / "h" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises((ValueError, FileNotFoundError), match="h: "):
+        open_features(str(tmp_path / "h"), 1)
+
+
+def test_a_hubert_needs_a_layer_and_mfcc_has_none(hubert_dir):
+    with pytest.raises(ValueError, match="need a layer; give --layer"):
+        open_features(str(hubert_dir))
+    with pytest.raises(ValueError, match="only a HuBERT has layers"):
+        open_features("mfcc", 3)

@@ -1,0 +1,92 @@
+"""The semantic tokenizer: what it says about itself, that it refuses another model, that company does not matter."""
+
+import numpy as np
+import pytest
+
+from soundstorm.data.audio import Utterances
+from soundstorm.tokens.features import open_features
+from soundstorm.tokens.kmeans import KMeans
+from soundstorm.tokens.semantic import SemanticTokenizer, extract_batches, train_semantic_kmeans
+from tests.tokens.conftest import make_hubert
+
+
+@pytest.fixture
+def tokenizer(tmp_path, hubert_dir, data_dir):
+    features = open_features(str(hubert_dir), 1)
+    kmeans = train_semantic_kmeans(features, Utterances(data_dir, 16000), 4, normalization="global")
+    kmeans.save(tmp_path / "k")
+    return SemanticTokenizer.load(tmp_path / "k")
+
+
+def test_the_directory_says_all_the_tokenizer_needs(tokenizer, hubert_dir):
+    info = tokenizer.info
+    assert (info.kind, info.num_levels, info.codebook_size) == ("semantic", 1, 4)
+    assert (info.frame_rate, info.sample_rate) == (50.0, 16000)
+    assert info.fingerprint == tokenizer.kmeans.fingerprint
+    assert str(hubert_dir) in info.name and "layer 1" in info.name
+
+
+def test_tokens_are_one_number_for_each_hop(tokenizer, data_dir):
+    utterances = Utterances(data_dir, 16000)
+    tokens = dict(tokenizer.encode_utterances(utterances))
+    assert list(tokens) == utterances.ids
+    for utt, sequence in tokens.items():
+        assert sequence.shape == (len(utterances.read(utt)) // 320,) and sequence.dtype == np.int64
+        assert 0 <= sequence.min() and sequence.max() < 4
+
+
+def test_tokens_are_the_same_alone_and_in_a_batch(tokenizer, data_dir):
+    utterances = Utterances(data_dir, 16000)
+    alone = dict(tokenizer.encode_utterances(utterances))
+    batched = dict(tokenizer.encode_utterances(utterances, batch_seconds=3.0))
+    for utt in utterances.ids:
+        assert np.mean(alone[utt] == batched[utt]) > 0.97  # a frame between two centroids may change sides
+
+
+@pytest.mark.parametrize("batch_seconds, sizes", [(0.0, [1] * 6), (2.0, [2, 2, 2]), (100.0, [6])])
+def test_batches_hold_as_many_padded_seconds_as_asked_for(data_dir, batch_seconds, sizes):
+    utterances = Utterances(data_dir, 16000)
+    batches = list(extract_batches(open_features("mfcc"), utterances, batch_seconds=batch_seconds))
+    assert [len(ids) for ids, _ in batches] == sizes
+    assert [utt for ids, _ in batches for utt in ids] == utterances.ids
+
+
+def test_a_k_means_of_another_model_is_refused(tmp_path, data_dir):
+    make_hubert(tmp_path / "h")
+    features = open_features(str(tmp_path / "h"), 1)
+    train_semantic_kmeans(features, Utterances(data_dir, 16000), 4).save(tmp_path / "k")
+    make_hubert(tmp_path / "h", seed=5)
+    with pytest.raises(ValueError, match="the model there has changed; train the k-means again"):
+        SemanticTokenizer.load(tmp_path / "k")
+
+
+def test_a_model_that_has_gone_is_named(tmp_path, data_dir):
+    make_hubert(tmp_path / "h")
+    features = open_features(str(tmp_path / "h"), 1)
+    train_semantic_kmeans(features, Utterances(data_dir, 16000), 4).save(tmp_path / "k")
+    (tmp_path / "h").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="k names its features: .*h: no such directory"):
+        SemanticTokenizer.load(tmp_path / "k")
+
+
+def test_the_same_seed_gives_the_same_tokenizer_and_the_portion_is_kept(data_dir):
+    utterances = Utterances(data_dir, 16000)
+    made = [train_semantic_kmeans(open_features("mfcc"), utterances, 3, portion=0.5, seed=s) for s in (1, 1, 2)]
+    assert made[0].fingerprint == made[1].fingerprint != made[2].fingerprint
+    assert made[0].info.portion == 0.5 and made[0].info.num_frames < sum(utterances.durations) * 50 * 0.7
+
+
+def test_a_broken_utterance_is_named(data_dir, tokenizer):
+    class Short(Utterances):
+        def read(self, utt):
+            return super().read(utt)[:100]
+
+    with pytest.raises(ValueError, match="s0-u0: a recording of 100 samples"):
+        dict(tokenizer.encode_utterances(Short(data_dir, 16000)))
+
+
+def test_mfcc_tokens_of_two_noises_tell_them_apart(data_dir):
+    kmeans = train_semantic_kmeans(open_features("mfcc"), Utterances(data_dir, 16000), 2)
+    assert isinstance(kmeans, KMeans)
+    tokens = dict(SemanticTokenizer(kmeans, open_features("mfcc")).encode_utterances(Utterances(data_dir, 16000)))
+    assert all(len(set(sequence.tolist())) == 2 for sequence in tokens.values())
