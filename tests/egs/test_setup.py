@@ -2,31 +2,10 @@
 
 import re
 
-import numpy as np
 import pytest
 import soundfile
 
-SPEAKERS = ("anna", "bert", "carl", "dora")
-BLOCK = re.compile(r"^```(\w+) (run|file)=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def write_corpus(directory, sample_rate=16000):
-    """The corpus that the README describes: FLAC files in speakers' folders and one table of transcripts."""
-    rng = np.random.default_rng(0)
-    lines = []
-    for speaker in SPEAKERS:
-        (directory / speaker).mkdir(parents=True)
-        for number in (2, 1):
-            wav = rng.uniform(-0.1, 0.1, int(sample_rate * (1 + 0.25 * number)))
-            soundfile.write(directory / speaker / f"chapter{number}.flac", wav, sample_rate)
-            lines.append(f"{speaker}\tchapter{number}\tThe sea says {speaker}\n")
-    (directory / "transcripts.tsv").write_text("".join(lines))
-
-
-def readme_blocks(checkout):
-    """The README's blocks that say how they are used: (language, use, where, text)."""
-    text = (checkout.root / "egs/TEMPLATE/README.md").read_text(encoding="utf-8")
-    return [match.groups() for match in BLOCK.finditer(text)]
+from .readers import follow_readme, readme_blocks, write_corpus
 
 
 def test_setup_copies_what_users_edit_and_links_the_rest(checkout):
@@ -96,23 +75,6 @@ def test_a_stage_names_the_stage_it_needs(checkout):
     assert not (checkout.root / "egs/mini/exp").exists()
 
 
-def follow_readme(checkout, corpus):
-    """Runs and writes what the README says, in its order; returns the last command's result."""
-    recipe, done, used = "egs/readers", None, set()
-    for language, use, where, text in readme_blocks(checkout):
-        used.add((language, use))
-        if use == "file":
-            path = checkout.root / where
-            assert path.exists(), f"{where}: setup.sh should have made a skeleton"
-            path.write_text(text)
-        elif language == "bash":
-            cwd = "." if where == "root" else recipe
-            done = checkout.run(["bash", "-euo", "pipefail", "-c", text], cwd=cwd, CORPUS=str(corpus))
-            assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-    assert used == {("bash", "run"), ("bash", "file"), ("python", "run")}
-    return done
-
-
 def test_the_readme_takes_a_corpus_through_stage_0(checkout, tmp_path):
     write_corpus(tmp_path / "readers")
     follow_readme(checkout, tmp_path / "readers")
@@ -174,4 +136,4 @@ def test_recipes_have_the_template_s_cmd_sh(checkout):
 
 def test_recipes_keep_run_sh_short(checkout):
     for recipe in recipes(checkout):
-        assert len((recipe / "run.sh").read_text().splitlines()) <= 20
+        assert len((recipe / "run.sh").read_text().splitlines()) <= 25
