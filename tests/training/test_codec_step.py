@@ -18,6 +18,9 @@ torch.set_num_threads(1)
 MODEL = CodecConfig(
     num_levels=4, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
 )
+SOUNDSTREAM = CodecConfig(
+    family="soundstream", num_levels=4, codebook_size=8, channels=2, latent_dim=8, strides=(2, 4, 5)
+)
 LOSS = CodecLossConfig(
     wave_discriminators=1, wave_channels=4, wave_max_channels=8, stft_channels=2, stft_window=256, stft_hop=64,
     mel_windows=(64, 256), health_every=2,
@@ -54,8 +57,9 @@ def has_gradient(network) -> bool:
     return any(p.grad is not None and bool((p.grad != 0).any()) for p in network.parameters())
 
 
-def test_each_phase_gives_gradients_to_its_network_only():
-    step = make()
+@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM], ids=lambda model: model.family)
+def test_each_phase_gives_gradients_to_its_network_only(model):
+    step = make(model)
     run_phase(step, "model", batch())
     assert has_gradient(step.networks["model"]) and not has_gradient(step.networks["discriminator"])
     step.networks["model"].zero_grad()

@@ -23,6 +23,11 @@ def mel_filters(sample_rate: int, n_fft: int, num_bands: int) -> np.ndarray:
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
+# Magnitude, relative to full scale, below which differences stop to count. Much lower and the noise of the pauses,
+# which nothing can reproduce, takes a share of the loss, and of the codes, that speech should have.
+LOG_FLOOR = 1e-3
+
+
 class MultiScaleMelLoss(nn.Module):
     """Distance of mel spectrograms at several window lengths, hop a quarter of the window.
 
@@ -39,6 +44,9 @@ class MultiScaleMelLoss(nn.Module):
             bands = 64 if style == "paper" else max(5, min(128, size // 8))
             self.register_buffer(f"window_{size}", torch.hann_window(size), persistent=False)
             filters = torch.from_numpy(mel_filters(sample_rate, size, bands))
+            if style == "log":
+                # Means instead of sums over a band and a window, so that one floor suits all scales.
+                filters = filters / filters.sum(0).clamp(min=1e-6) / math.sqrt(size * 3 / 8)
             self.register_buffer(f"filters_{size}", filters, persistent=False)
 
     def mel(self, wav: Tensor, size: int) -> Tensor:
@@ -60,9 +68,9 @@ class MultiScaleMelLoss(nn.Module):
         got = self.mel(decoded, size)
         with torch.no_grad():
             wanted = self.mel(target, size)
-        logs = got.clamp(min=1e-4).log() - wanted.clamp(min=1e-4).log()
         if self.style == "log":
-            return logs.abs().mean()
+            return ((got + LOG_FLOOR).log() - (wanted + LOG_FLOOR).log()).abs().mean()
+        logs = got.clamp(min=1e-4).log() - wanted.clamp(min=1e-4).log()
         norm = (logs.square().mean(1) + 1e-9).sqrt().mean()  # L2 over bands
         return (got - wanted).abs().mean() + math.sqrt(size / 2) * norm
 

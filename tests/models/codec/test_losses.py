@@ -57,6 +57,13 @@ def test_loss_is_zero_for_the_signal_itself_and_grows_with_noise(style):
     assert values[0] == pytest.approx(0, abs=5e-3) and values[0] < values[1] < values[2]
 
 
+def test_noise_far_below_the_floor_does_not_count_in_the_log_loss():
+    loss, speech = MultiScaleMelLoss(16000, (64, 256), "log"), noise(1, 2000)
+    pause = torch.zeros(1, 2000)
+    below = float(loss(1e-4 * noise(1, 2000, seed=1), pause))
+    assert below < 0.02 < 0.5 < float(loss(0.1 * speech, speech))
+
+
 @pytest.mark.parametrize("style", ["paper", "log"])
 def test_gradient_is_finite_in_silence(style):
     loss, wav = MultiScaleMelLoss(16000, (64, 256), style), torch.zeros(1, 2000, requires_grad=True)
