@@ -87,7 +87,9 @@ def load_hubert(source: str) -> tuple[HubertModel, bool, int]:
     """A HuBERT, whether it wants recordings of zero mean and unit variance, and its sample rate in Hz."""
     from safetensors import SafetensorError
     from transformers import AutoFeatureExtractor
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()  # they fill the logs of jobs
     try:
         model = HubertModel.from_pretrained(source, use_safetensors=True)
     except SafetensorError as error:
