@@ -75,15 +75,11 @@ class SentencePieceTokenizer:
         import sentencepiece
 
         if not Path(model_file).is_file():
-            raise FileNotFoundError(
-                f"{model_file}: no such SentencePiece model; train one or name an existing file"
-            )
+            raise FileNotFoundError(f"{model_file}: no such SentencePiece model; train one or name an existing file")
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_file=str(model_file))
         except (RuntimeError, OSError) as error:
-            raise ValueError(
-                f"{model_file}: not a SentencePiece model ({str(error).strip():.100})"
-            ) from error
+            raise ValueError(f"{model_file}: not a SentencePiece model ({str(error).strip():.100})") from error
         got = (self._pieces.pad_id(), self._pieces.eos_id(), self._pieces.unk_id())
         if got != (PAD_ID, EOS_ID, UNK_ID):
             raise ValueError(
@@ -140,9 +136,7 @@ def train_sentencepiece(
         os.replace(temporary, model_file)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(
-            f"cannot learn {vocab_size} SentencePiece units from {len(lines)} lines: {reason}"
-        ) from error
+        raise ValueError(f"cannot learn {vocab_size} SentencePiece units from {len(lines)} lines: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return SentencePieceTokenizer(model_file, lowercase=lowercase)

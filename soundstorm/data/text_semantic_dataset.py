@@ -52,9 +52,7 @@ class TextSemanticDataset:
         data_dir = Path(data_dir)
         self.archive = TokenArchive(tokens or data_dir / "semantic.scp")
         if self.archive.info.kind != "semantic":
-            raise ValueError(
-                f"{self.archive.scp}: holds {self.archive.info.kind} tokens, expected semantic tokens"
-            )
+            raise ValueError(f"{self.archive.scp}: holds {self.archive.info.kind} tokens, expected semantic tokens")
         self.info = self.archive.info
         self.join_probability, self.max_seconds = join_probability, max_seconds
         self.token_dropout, self.token_noise, self.noise_span = token_dropout, token_noise, noise_span
@@ -68,26 +66,21 @@ class TextSemanticDataset:
         self._raw_texts = [texts[utt] for utt in self.ids]
         self._partners = self._same_speaker(data_dir) if join_probability else []
 
-    def _choose(
-        self, text_file: Path, texts: dict, shortest: float, longest: float
-    ) -> tuple[list[str], np.ndarray]:
+    def _choose(self, text_file: Path, texts: dict, shortest: float, longest: float) -> tuple[list[str], np.ndarray]:
         both = [utt for utt in texts if utt in self.archive]
         if len(both) < len(texts):
             share = len(both) / len(texts)
-            lost = f"{text_file}: {len(texts) - len(both)} of {len(texts)} utterances have no tokens in {self.archive.scp}"
+            few = f"{len(texts) - len(both)} of {len(texts)} utterances"
+            lost = f"{text_file}: {few} have no tokens in {self.archive.scp}"
             if share < 0.95:
                 raise ValueError(f"{lost}, fewer than 5 % expected; extract the semantic tokens again")
             logger.warning("%s", lost)
         seconds = {utt: len(self.archive[utt]) / self.info.frame_rate for utt in both}
         ids = [utt for utt in both if shortest <= seconds[utt] <= longest]
         if not ids:
-            raise ValueError(
-                f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s"
-            )
+            raise ValueError(f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s")
         if len(ids) < len(both):
-            logger.info(
-                "%s: %d of %d utterances last %g to %g s", text_file, len(ids), len(both), shortest, longest
-            )
+            logger.info("%s: %d of %d utterances last %g to %g s", text_file, len(ids), len(both), shortest, longest)
         return ids, np.array([seconds[utt] for utt in ids])
 
     def _same_speaker(self, data_dir: Path) -> list[np.ndarray]:

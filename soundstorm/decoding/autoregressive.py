@@ -120,9 +120,7 @@ def sample_tokens(
             logits, may_end = model.emit(hidden[:, -1:], state), frame >= earliest[rows]
         else:
             places, dwells = walk.before(rows, frame + 1 - given.shape[1], frame)
-            hidden, _ = model.advance(
-                given.to(device), state, places=places.to(device), dwells=dwells.to(device)
-            )
+            hidden, _ = model.advance(given.to(device), state, places=places.to(device), dwells=dwells.to(device))
             place = walk.go(rows, frame, hidden[:, -1:])
             logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))
             may_end = (frame >= earliest[rows]) & walk.arrived(rows, frame)
@@ -194,9 +192,7 @@ class TextToSemanticGenerator:
         if seeds is None:
             seeds = torch.randint(2**62, (len(texts),), generator=generator).tolist()
         streams = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        ids = [
-            self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)
-        ]
+        ids = [self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)]
         prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
         results: list[Drawn | None] = [None] * len(texts)
         for _ in range(1 if temperature == 0 else attempts):
@@ -204,10 +200,7 @@ class TextToSemanticGenerator:
             if not left:
                 break
             bounds = [self._limits(len(ids[row]), len(prompts[row]), max_seconds) for row in left]
-            uniforms = [
-                torch.rand(2, most, generator=streams[row])
-                for row, (_, most) in zip(left, bounds)
-            ]
+            uniforms = [torch.rand(2, most, generator=streams[row]) for row, (_, most) in zip(left, bounds)]
             drawn = sample_tokens(
                 self.model, [ids[row] for row in left], uniforms=uniforms, min_frames=[least for least, _ in bounds],
                 temperature=temperature, top_k=top_k, prompts=[prompts[row] for row in left],
@@ -233,17 +226,13 @@ class TextToSemanticGenerator:
         if temperature < 0 or top_k < 0:
             raise ValueError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
         if max_seconds * self.info.frame_rate < 1:
-            raise ValueError(
-                f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s"
-            )
+            raise ValueError(f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s")
         if seeds is not None and len(seeds) != len(texts):
             raise ValueError(f"{len(seeds)} seeds for {len(texts)} texts; give one for each")
         if prompts is None:
             return
         if len(prompts) != len(texts):
-            raise ValueError(
-                f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none"
-            )
+            raise ValueError(f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none")
         for number, prompt in enumerate(prompts, start=1):
             if len(prompt) and not 0 <= int(np.min(prompt)) <= int(np.max(prompt)) < self.info.codebook_size:
                 raise ValueError(
@@ -252,9 +241,7 @@ class TextToSemanticGenerator:
                 )
 
 
-def load_text_to_semantic(
-    expdir: str | Path, *, device: str | torch.device = "cpu"
-) -> TextToSemanticGenerator:
+def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "cpu") -> TextToSemanticGenerator:
     """The trained model of an experiment directory, with everything it needs to speak."""
     expdir = Path(expdir)
     config = read_config(expdir)

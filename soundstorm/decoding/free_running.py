@@ -75,9 +75,7 @@ def report_free_running(
         pairs = [(deduplicate(ref), deduplicate(hyp)) for ref, hyp in zip(references, results)]
         errors = sum(edit_distance(ref, hyp) for ref, hyp in pairs) / sum(len(ref) for ref, _ in pairs)
         length = sum(map(len, results)) / sum(map(len, references))
-        rows.append(
-            {"temperature": temperature, "top_k": top_k, "token_errors": errors, "length_ratio": length}
-        )
+        rows.append({"temperature": temperature, "top_k": top_k, "token_errors": errors, "length_ratio": length})
         logger.info(
             "reading %d texts, temperature %g, top-k %d: %.1f %% token errors, %.2f times the length",
             len(chosen), temperature, top_k, 100 * errors, length,

@@ -1,10 +1,9 @@
 """Which letter belongs to which frame: learned without any alignment, from texts and their tokens alone.
 
-The aligner scores every letter against every frame; the likelihood of all monotonic paths through these scores is its
-training criterion, the best path its answer ("One TTS alignment to rule them all", Badlani et al., 2021).
+The aligner says how likely each letter makes each token; the likelihood of all monotonic paths is its training
+criterion, the best path its answer, as in "One TTS alignment to rule them all" (Badlani et al., 2021), there for
+spectra.
 """
-
-import math
 
 import torch
 import torch.nn.functional as F
@@ -30,32 +29,32 @@ class Neighbours(nn.Module):
 
 
 class Aligner(nn.Module):
-    """Compares letters with frames, each seen with a few neighbours on both sides."""
+    """How likely each letter, seen with its neighbours, makes each semantic token.
 
-    def __init__(self, text_vocab_size: int, num_tokens: int, dim: int = 96):
+    As semantic tokens are discrete, this and the monotonic paths are a hidden Markov model with one state per letter.
+    """
+
+    def __init__(self, text_vocab_size: int, num_tokens: int, dim: int = 128):
         super().__init__()
         self.letters = nn.Embedding(text_vocab_size, dim)
-        self.tokens = nn.Embedding(num_tokens, dim)
-        self.letter_mixers = nn.ModuleList([Neighbours(dim)])
-        self.token_mixers = nn.ModuleList([Neighbours(dim)])
-        self.letter_norm, self.token_norm = nn.LayerNorm(dim, bias=False), nn.LayerNorm(dim, bias=False)
-        self.letter_key, self.token_query = nn.Linear(dim, dim, bias=False), nn.Linear(dim, dim, bias=False)
+        self.mixers = nn.ModuleList([Neighbours(dim), Neighbours(dim)])
+        self.norm = nn.LayerNorm(dim, bias=False)
+        self.emit = nn.Linear(dim, num_tokens)
+        # All letters alike at first: the first path is then the prior's, an even pace (a flat start).
+        nn.init.zeros_(self.emit.weight)
+        nn.init.zeros_(self.emit.bias)
 
-    def forward(self, text: Tensor, text_exists: Tensor, tokens: Tensor, token_exists: Tensor) -> Tensor:
-        """Ids ``(B, L)`` and tokens ``(B, T)`` to scores ``(B, T, L)``, minus infinity at padded letters."""
-        letters, frames = self.letters(text), self.tokens(tokens)
-        for mixer in self.letter_mixers:
-            letters = mixer(letters, text_exists)
-        for mixer in self.token_mixers:
-            frames = mixer(frames, token_exists)
-        keys, queries = self.letter_key(self.letter_norm(letters)), self.token_query(self.token_norm(frames))
-        scores = (queries @ keys.transpose(1, 2)).float() / math.sqrt(keys.shape[-1])
-        return scores.masked_fill(~text_exists[:, None], float("-inf"))
+    def forward(self, text: Tensor, exists: Tensor, tokens: Tensor) -> Tensor:
+        """Ids and which exist ``(B, L)``, tokens ``(B, T)``, to log probabilities ``(B, T, L)``; no padded letters."""
+        x = self.letters(text)
+        for mixer in self.mixers:
+            x = mixer(x, exists)
+        emissions = self.emit(self.norm(x)).float().log_softmax(-1).transpose(1, 2)
+        scores = emissions.gather(1, tokens[..., None].expand(-1, -1, text.shape[1]))
+        return scores.masked_fill(~exists[:, None], float("-inf"))
 
 
-def diagonal_prior(
-    frames: int, letters: int, lengths: Tensor, text_lengths: Tensor, *, width: float
-) -> Tensor:
+def diagonal_prior(frames: int, letters: int, lengths: Tensor, text_lengths: Tensor, *, width: float) -> Tensor:
     """Log of a Gaussian around an even pace, up to a constant: ``(B, frames, letters)``.
 
     Args:
@@ -67,11 +66,42 @@ def diagonal_prior(
     return -((along[:, :, None] - place[:, None]) ** 2) / (2 * width**2)
 
 
-def alignment_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prior: float) -> Tensor:
-    """How unlikely the scores make it to pass through the text in order, leaving no letter out.
+def emission_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prior: float) -> Tensor:
+    """Minus the log likelihood of the tokens, summed over all monotonic paths that leave no letter out.
 
-    The likelihood of all monotonic paths, by the forward algorithm of CTC with the letters' places as the labels. On
-    the cross-attention of an encoder-decoder it does what Neekhara et al. (2024) do.
+    Its gradient is that of Baum and Welch: minus the posterior of each letter at each frame. torch's CTC computes both
+    quickly, but its gradient takes for granted that the scores of a frame are normalised, which these are not (they
+    are over tokens, not over letters); so the posterior is taken out of that gradient.
+
+    Args:
+        scores: log probabilities ``(B, T, L)``, minus infinity at padding; lengths, text_lengths: ``(B,)``.
+        prior: width of the :func:`diagonal_prior` that favours paths at an even pace; 0 for none.
+
+    Returns:
+        ``(B,)``; 0 where there are fewer frames than letters.
+    """
+    frames, letters = scores.shape[1:]
+    # A finite floor at padding: CTC's gradient of minus infinity is not a number.
+    scores = scores.clamp(min=-1e4)
+    weighted = scores.detach()
+    if prior:
+        weighted = weighted + diagonal_prior(frames, letters, lengths, text_lengths, width=prior)
+    with torch.enable_grad():  # validation wants the value too
+        leaf = F.pad(weighted, (1, 0), value=-1e4).transpose(0, 1).contiguous().requires_grad_()
+        labels = torch.arange(1, letters + 1, device=scores.device).expand(len(scores), -1)
+        value = F.ctc_loss(leaf, labels, lengths, text_lengths, blank=0, reduction="none", zero_infinity=True)
+        (gradient,) = torch.autograd.grad(value.sum(), leaf)
+    posterior = (leaf.detach().exp() - gradient)[..., 1:].transpose(0, 1)
+    counted = (torch.arange(frames, device=scores.device) < lengths[:, None]) & (lengths >= text_lengths)[:, None]
+    slope = -(posterior * scores * counted[..., None]).sum((1, 2))
+    return value.detach() + slope - slope.detach()
+
+
+def attention_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prior: float) -> Tensor:
+    """How unlikely attention makes it to pass through the text in order, leaving no letter out.
+
+    The forward algorithm of CTC with the letters' places as the labels, on the scores of cross-attention, as Neekhara
+    et al. (2024) do to keep an encoder-decoder from skipping and repeating.
 
     Args:
         scores: before the softmax ``(B, heads, T, L)``, minus infinity at padding.
@@ -97,9 +127,7 @@ def alignment_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, pri
 
 
 @torch.no_grad()
-def monotonic_path(
-    scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, open_end: bool = False
-) -> Tensor:
+def monotonic_path(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, open_end: bool = False) -> Tensor:
     """The best path that starts at the first letter and stays or goes one letter on with each frame (Viterbi).
 
     Args:

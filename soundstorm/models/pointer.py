@@ -57,9 +57,8 @@ class Pointer(nn.Module):
             tokens, lengths = F.pad(tokens, (0, 1)), lengths + 1
             tokens = tokens.scatter(1, lengths[:, None] - 1, self.end_id)
         text_exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
-        token_exists = torch.arange(tokens.shape[1], device=text.device) < lengths[:, None]
-        scores = self.aligner(text, text_exists, tokens, token_exists)
-        best = scores.detach().log_softmax(-1)
+        scores = self.aligner(text, text_exists, tokens)
+        best = scores.detach()
         if prior:
             best = best + diagonal_prior(tokens.shape[1], text.shape[1], lengths, text_lengths, width=prior)
         path = monotonic_path(best, lengths, text_lengths, open_end=prefix)

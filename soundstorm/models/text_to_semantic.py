@@ -21,9 +21,7 @@ class ScratchEncoder(nn.Module):
         self.dim = dim
         self.embed = nn.Embedding(vocab_size, dim)
         self.convolutions = nn.ModuleList(Neighbours(dim) for _ in range(convolutions))
-        self.blocks = nn.ModuleList(
-            EncoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers)
-        )
+        self.blocks = nn.ModuleList(EncoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim, bias=False)
         self.dropout = nn.Dropout(dropout)
 
@@ -113,9 +111,7 @@ class TextToSemantic(nn.Module):
         # The encoder knows distances only; where in the text a letter stands tells repeated words apart.
         self.position_scale = nn.Parameter(torch.ones(()))
         self.embed = nn.Embedding(num_tokens + 2, dim)
-        self.blocks = nn.ModuleList(
-            DecoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers)
-        )
+        self.blocks = nn.ModuleList(DecoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim, bias=False)
         self.head = nn.Linear(dim, num_tokens + 1, bias=False)
         self.dropout = nn.Dropout(dropout)

@@ -32,9 +32,7 @@ class TextToSemanticConfig:
     dropout: float = _f(0.1, "dropout in both halves")
     pointer: bool = _f(False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
                               "minutes of training, where attention alone (the paper) needs much more")  # fmt: skip
-    aligned_layers: tuple[int, ...] = _f(
-        (), "without a pointer: decoder blocks with a head for the alignment loss"
-    )
+    aligned_layers: tuple[int, ...] = _f((), "without a pointer: decoder blocks with a head for the alignment loss")
 
     def __post_init__(self):
         for name in ("encoder_layers", "encoder_dim", "encoder_heads", "encoder_ffn_dim", "decoder_layers",
@@ -90,9 +88,7 @@ class TextDataConfig:
 
     min_seconds: float = _f(0.2, "shorter utterances are left out")
     max_seconds: float = _f(30.0, "longer utterances are left out (paper: 30 s chunks)")
-    join_probability: float = _f(
-        0.0, "share of examples with a second utterance of the same speaker appended"
-    )
+    join_probability: float = _f(0.0, "share of examples with a second utterance of the same speaker appended")
     token_dropout: float = _f(
         0.0, "largest share of previous tokens hidden from the decoder; each example draws its own"
     )
@@ -115,13 +111,11 @@ class TextDataConfig:
 class TextLossConfig:
     """What the model is trained for."""
 
-    label_smoothing: float = _f(
-        0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)"
-    )
+    label_smoothing: float = _f(0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)")
     alignment_weight: float = _f(0.0, "weight of the monotonic alignment loss of pointer or aligned layers")
     move_weight: float = _f(1.0, "weight of the pointer's decisions")
     alignment_prior: float = _f(
-        0.3, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none"
+        0.1, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none"
     )
 
     def __post_init__(self):

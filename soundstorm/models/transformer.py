@@ -94,8 +94,7 @@ class SelfAttention(nn.Module):
         """
         batch, length, _ = x.shape
         queries, keys, values = (
-            part.view(batch, length, self.heads, self.head_dim).transpose(1, 2)
-            for part in self.project(x).chunk(3, -1)
+            part.view(batch, length, self.heads, self.head_dim).transpose(1, 2) for part in self.project(x).chunk(3, -1)
         )
         start = 0 if cache is None else cache.length
         positions = torch.arange(start, start + length, device=x.device)

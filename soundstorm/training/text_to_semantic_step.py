@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundstorm.models.alignment import alignment_loss
+from soundstorm.models.alignment import attention_loss, emission_loss
 from soundstorm.models.text_to_semantic import TextToSemantic, TextToSemanticOutput
 from soundstorm.models.text_to_semantic_config import TextLossConfig
 from soundstorm.training.trainer import Loss
@@ -54,9 +54,13 @@ class TextToSemanticStep:
         metrics = {"cross_entropy": (entropy.detach(), weight), "accuracy": (right, weight)}
         total = entropy
         if config.alignment_weight:
-            aligned = alignment_loss(
-                out.scores, batch["lengths"] + 1, batch["text_lengths"], prior=config.alignment_prior
-            ).mean(1).sum()  # fmt: skip
+            frames = batch["lengths"] + 1  # the end is a frame too
+            if out.path is None:
+                heads = attention_loss(out.scores, frames, batch["text_lengths"], prior=config.alignment_prior)
+                aligned = heads.mean(1).sum()
+            else:
+                scores = out.scores[:, 0]
+                aligned = emission_loss(scores, frames, batch["text_lengths"], prior=config.alignment_prior).sum()
             total = total + config.alignment_weight * aligned
             metrics["alignment"] = (aligned.detach(), weight)
         if out.moves is not None:

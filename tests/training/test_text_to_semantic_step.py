@@ -12,7 +12,7 @@ import yaml
 from soundstorm.data.sampler import Draw
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
-from soundstorm.models.alignment import alignment_loss
+from soundstorm.models.alignment import emission_loss
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     TextConfig,
@@ -80,8 +80,8 @@ def test_a_pointer_adds_its_path_and_its_decisions(batch):
             *(batch[n] for n in ("text", "text_lengths", "inputs", "tokens", "lengths")), prior=config.alignment_prior
         )
         total, _ = slow_cross_entropy(out.logits, batch, INFO.codebook_size)
-        aligned = alignment_loss(
-            out.scores, batch["lengths"] + 1, batch["text_lengths"], prior=config.alignment_prior
+        aligned = emission_loss(
+            out.scores[:, 0], batch["lengths"] + 1, batch["text_lengths"], prior=config.alignment_prior
         ).sum()
         decided = 0.0
         for row, length in enumerate(batch["lengths"].tolist()):
