@@ -1,0 +1,69 @@
+"""How long the pointer stays at a letter, given the model's probability of going on."""
+
+import types
+
+import pytest
+import torch
+
+from soundstorm.decoding.walk import Walk, prompt_places
+from soundstorm.models.pointer import dwell_times
+
+
+def walk_with(hazard, uniforms, *, letters=4, temperature=1.0, forced=None):
+    """A walk under a model whose probability of going on is always ``hazard``; all places ``(B, T)``."""
+    batch, frames = uniforms.shape
+    logit = torch.logit(torch.tensor(hazard))
+    pointer = types.SimpleNamespace(move_logits=lambda hidden: logit.expand(hidden.shape[:2]))
+    forced = torch.full((batch, frames), -1) if forced is None else forced
+    model = types.SimpleNamespace(pointer=pointer)
+    walk = Walk(model, torch.full((batch,), letters), uniforms, temperature, forced)
+    rows = torch.arange(batch)
+    places = torch.stack([walk.go(rows, frame, torch.zeros(batch, 1, 1)) for frame in range(frames)], dim=1)
+    return places, walk
+
+
+def test_sampled_stays_are_as_long_as_the_model_says():
+    uniforms = torch.rand(4000, 40, generator=torch.Generator().manual_seed(0))
+    places, _ = walk_with(0.3, uniforms, letters=2)
+    stays = (places == 0).sum(1).float() - 1  # the first frame is always there
+    assert stays.mean().item() == pytest.approx(0.7 / 0.3, rel=0.05)
+    for length in range(4):
+        assert (stays == length).float().mean().item() == pytest.approx(0.3 * 0.7**length, abs=0.03)
+
+
+@pytest.mark.parametrize("hazard, stay", [(0.6, 1), (0.3, 2), (0.1, 7)])
+def test_greedy_stays_are_medians(hazard, stay):
+    places, _ = walk_with(hazard, torch.rand(1, 40), letters=3, temperature=0.0)
+    assert (1 - hazard) ** stay < 0.5 <= (1 - hazard) ** (stay - 1)
+    assert torch.bincount(places[0])[:2].tolist() == [stay, stay]
+
+
+def test_the_pointer_goes_one_letter_at_a_time_and_stops_at_the_last():
+    uniforms = torch.rand(50, 60, generator=torch.Generator().manual_seed(0))
+    places, walk = walk_with(0.5, uniforms)
+    assert set(places.diff(dim=1).flatten().tolist()) == {0, 1}
+    assert places.max() == 3
+    for frame in (0, 10, 59):
+        assert torch.equal(walk.arrived(torch.arange(50), frame), places[:, frame] == 3)
+
+
+def test_dwells_count_frames_at_the_place():
+    uniforms = torch.rand(20, 30, generator=torch.Generator().manual_seed(0))
+    places, walk = walk_with(0.4, uniforms)
+    before, spent = walk.before(torch.arange(20), 1, 30)
+    assert torch.equal(before, places) and torch.equal(spent, dwell_times(places))
+
+
+def test_prompt_frames_are_where_they_were_found():
+    forced = torch.full((2, 10), -1)
+    forced[0, :5] = torch.tensor([0, 0, 1, 1, 2])
+    places, walk = walk_with(0.5, torch.rand(2, 10, generator=torch.Generator().manual_seed(0)), forced=forced)
+    assert places[0, :5].tolist() == [0, 0, 1, 1, 2]
+    assert (places[0, 5:] >= 2).all()
+    assert torch.equal(walk.before(torch.tensor([0]), 1, 10)[1], dwell_times(places[:1]))
+
+
+def test_no_prompt_has_no_places():
+    forced = torch.full((3, 4), -1)
+    places = prompt_places(None, torch.zeros(3, 5), torch.tensor([5, 5, 5]), forced)
+    assert torch.equal(places, forced)
