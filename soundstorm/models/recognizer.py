@@ -18,9 +18,7 @@ def build_vocabulary(texts: Iterable[str]) -> dict[str, int]:
     """Number the blank, the word boundary and every character of normalised texts."""
     characters = sorted({character for text in texts for character in text} - {" "})
     if not characters:
-        raise ValueError(
-            "the training texts have no characters; a recogniser needs a transcribed data directory"
-        )
+        raise ValueError("the training texts have no characters; a recogniser needs a transcribed data directory")
     if WORD_BOUNDARY in characters:
         raise ValueError(f"texts still have {WORD_BOUNDARY!r}: normalise them before making an alphabet")
     return {token: i for i, token in enumerate([BLANK, WORD_BOUNDARY, *characters, UNKNOWN])}
@@ -33,11 +31,17 @@ def encode_text(text: str, vocabulary: dict[str, int]) -> list[int]:
 
 
 class CtcRecognizer(nn.Module):
-    """HuBERT and a linear layer over characters."""
+    """HuBERT and a linear layer over characters.
 
-    def __init__(self, ctc: HubertForCTC):
+    CTC begins on a plateau where the output is the same for every frame. A new character layer on a trained HuBERT
+    leaves it the sooner the faster it learns, while the HuBERT must not forget. `head_scale` multiplies the layer's
+    input: with Adam, whose steps have the size of the learning rate, its outputs then move so many times faster.
+    """
+
+    def __init__(self, ctc: HubertForCTC, head_scale: float = 1.0):
         super().__init__()
         self.ctc = ctc
+        self.head_scale = head_scale
 
     def num_frames(self, num_samples: int) -> int:
         """Frames that the convolutions make of so many samples."""
@@ -56,7 +60,14 @@ class CtcRecognizer(nn.Module):
         """
         attention_mask = torch.arange(wavs.shape[1], device=wavs.device) < lengths[:, None]
         hidden = self.ctc.hubert(wavs, attention_mask=attention_mask.long(), mask_time_indices=mask)
-        return self.ctc.lm_head(self.ctc.dropout(hidden.last_hidden_state))
+        return self.ctc.lm_head(self.ctc.dropout(hidden.last_hidden_state) * self.head_scale)
+
+    def fold_scale(self) -> HubertForCTC:
+        """Move the scale into the character layer, after which transformers' own forward pass gives the same."""
+        with torch.no_grad():
+            self.ctc.lm_head.weight.mul_(self.head_scale)
+        self.head_scale = 1.0
+        return self.ctc
 
 
 def build_recognizer(
@@ -65,7 +76,9 @@ def build_recognizer(
     *,
     init: str = "hubert",
     freeze_conv: bool = False,
+    freeze_layers: int = 0,
     num_layers: int | None = None,
+    head_scale: float = 1.0,
     dropout: float = 0.1,
 ) -> CtcRecognizer:
     """Put a character layer on a HuBERT.
@@ -75,7 +88,9 @@ def build_recognizer(
         vocabulary: Of `build_vocabulary`.
         init: "hubert" or "random".
         freeze_conv: Leave the convolutions over samples as they are.
+        freeze_layers: Leave so many Transformer layers as they are too.
         num_layers: Use the first so many Transformer layers; all by default.
+        head_scale: How many times faster the character layer learns.
         dropout: In the Transformer and before the character layer.
     """
     config = copy.deepcopy(hubert.config)
@@ -98,6 +113,15 @@ def build_recognizer(
         new = ctc.hubert.state_dict()  # a HuBERT saved without mask embedding keeps the new one
         weights = hubert.state_dict()
         ctc.hubert.load_state_dict({name: weights.get(name, value) for name, value in new.items()})
+    with torch.no_grad():
+        ctc.lm_head.weight.div_(head_scale)
     if freeze_conv:
         ctc.freeze_feature_encoder()
-    return CtcRecognizer(ctc)
+    if freeze_layers:
+        encoder = ctc.hubert.encoder
+        below = [ctc.hubert.feature_projection, encoder.pos_conv_embed, *encoder.layers[:freeze_layers]]
+        if not config.do_stable_layer_norm:  # this kind normalises before the first layer, the other after the last
+            below.append(encoder.layer_norm)
+        for module in below:
+            module.requires_grad_(False)
+    return CtcRecognizer(ctc, head_scale)

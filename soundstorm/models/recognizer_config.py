@@ -15,7 +15,9 @@ class RecognizerConfig:
 
     init: str = _f("hubert", "hubert: start from its weights; random: same architecture, new weights")
     freeze_conv: bool = _f(False, "keep the convolutions over samples as they are in the HuBERT")
+    freeze_layers: int = _f(0, "keep so many Transformer layers as they are too; needs freeze_conv")
     num_layers: int | None = _f(None, "use the first so many Transformer layers only; none for all")
+    head_scale: float = _f(1.0, "how many times faster than the rest the character layer learns")
     dropout: float = _f(0.1, "in the Transformer and before the output")
     mask_share: float = _f(0.1, "frames hidden in training, in spans")
     mask_span: int = _f(5, "frames in a span")
@@ -23,10 +25,15 @@ class RecognizerConfig:
     def __post_init__(self):
         if self.init not in ("hubert", "random"):
             raise ValueError(f"model.init is {self.init!r}, expected hubert or random")
-        if self.init == "random" and self.freeze_conv:
+        if self.freeze_layers < 0 or (self.freeze_layers and not self.freeze_conv):
             raise ValueError(
-                "model.freeze_conv is true, but convolutions of random weights cannot stay frozen"
+                f"model.freeze_layers is {self.freeze_layers}, expected 0, or more together with model.freeze_conv: "
+                f"what lies below a frozen layer stays as it is too"
             )
+        if self.head_scale <= 0:
+            raise ValueError(f"model.head_scale is {self.head_scale}, expected more than 0")
+        if self.init == "random" and self.freeze_conv:
+            raise ValueError("model.freeze_conv is true, but convolutions of random weights cannot stay frozen")
         if not 0 <= self.mask_share < 1 or self.mask_span < 1:
             raise ValueError(
                 f"model.mask_share is {self.mask_share} (expected in [0, 1)), "
@@ -49,6 +56,4 @@ class AugmentConfig:
         if not 0 <= self.noise_probability <= 1:
             raise ValueError(f"augment.noise_probability is {self.noise_probability}, expected one in [0, 1]")
         if len(self.noise_snr) != 2 or self.noise_snr[0] > self.noise_snr[1]:
-            raise ValueError(
-                f"augment.noise_snr is {self.noise_snr}, expected two numbers, the lower one first"
-            )
+            raise ValueError(f"augment.noise_snr is {self.noise_snr}, expected two numbers, the lower one first")

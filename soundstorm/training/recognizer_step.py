@@ -191,7 +191,7 @@ def export_recognizer(
             sampling_rate=sample_rate, do_normalize=do_normalize, return_attention_mask=True
         )
         Wav2Vec2Processor(extractor, tokenizer).save_pretrained(str(temporary))
-        model.ctc.save_pretrained(str(temporary))
+        model.fold_scale().save_pretrained(str(temporary))
         shutil.rmtree(directory, ignore_errors=True)
         os.replace(temporary, directory)
     finally:

@@ -68,7 +68,9 @@ def train_recognizer(
         vocabulary,
         init=model_config.init,
         freeze_conv=model_config.freeze_conv,
+        freeze_layers=model_config.freeze_layers,
         num_layers=model_config.num_layers,
+        head_scale=model_config.head_scale,
         dropout=model_config.dropout,
     )
     del network

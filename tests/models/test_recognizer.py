@@ -60,6 +60,25 @@ def test_frozen_convolutions_get_no_gradient(hubert):
     assert all(p.grad is None for p in model.ctc.hubert.feature_extractor.parameters())
 
 
+def test_frozen_layers_get_no_gradient_and_those_above_do(hubert):
+    model = build_recognizer(hubert, build_vocabulary(["ab"]), freeze_conv=True, freeze_layers=1, dropout=0.0)
+    model(torch.randn(1, 6400), torch.tensor([6400])).square().sum().backward()
+    encoder = model.ctc.hubert.encoder
+    below = [*model.ctc.hubert.feature_projection.parameters(), *encoder.layers[0].parameters()]
+    assert all(p.grad is None for p in [*below, *encoder.layer_norm.parameters()])
+    assert all(p.grad is not None for p in encoder.layers[1].parameters())
+
+
+def test_a_scaled_character_layer_is_the_same_function_in_plain_transformers(hubert):
+    model = build_recognizer(hubert, build_vocabulary(["ab"]), head_scale=20.0).eval()
+    wav, lengths = torch.randn(1, 6400), torch.tensor([6400])
+    before = model(wav, lengths)
+    plain = model.fold_scale()
+    assert torch.allclose(plain(wav).logits, before, atol=1e-4) and torch.allclose(
+        model(wav, lengths), before, atol=1e-4
+    )
+
+
 def test_padding_does_not_change_an_utterance(hubert):
     model = build_recognizer(hubert, build_vocabulary(["ab"])).eval()
     wavs = torch.randn(2, 6400)
@@ -88,6 +107,8 @@ def test_a_mask_changes_only_what_it_hides_at_the_input(hubert):
         (RecognizerConfig, {"init": "zeros"}, "model.init is 'zeros'"),
         (RecognizerConfig, {"init": "random", "freeze_conv": True}, "cannot stay frozen"),
         (RecognizerConfig, {"mask_share": 1.0}, "model.mask_share is 1.0"),
+        (RecognizerConfig, {"freeze_layers": 1}, "model.freeze_layers is 1, expected 0, or more together"),
+        (RecognizerConfig, {"head_scale": 0.0}, "model.head_scale is 0.0"),
         (AugmentConfig, {"speed": 0.6}, "augment.speed is 0.6"),
         (AugmentConfig, {"noise_probability": 2.0}, "augment.noise_probability"),
         (AugmentConfig, {"noise_snr": (20.0, 10.0)}, "the lower one first"),
