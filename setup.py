@@ -72,6 +72,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["soundstorm", "soundstorm.*"]),
+    package_data={"soundstorm.scoring": ["listening_page_assets/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     classifiers=[
