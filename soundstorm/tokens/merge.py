@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives
+from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_table
 
 logger = logging.getLogger(__name__)
@@ -75,10 +76,3 @@ def count_codes(archive: TokenArchive) -> tuple[np.ndarray, dict[str, int]]:
         for level in range(info.num_levels):
             counts[level] += np.bincount(tokens[:, level], minlength=info.codebook_size)
     return counts, frames
-
-
-def usage_and_perplexity(counts: np.ndarray) -> tuple[list[float], list[float]]:
-    """Share of codes in use and exponential of the entropy, per level, of counts (Q, N)."""
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(1)
-    return (counts > 0).mean(1).tolist(), np.exp(entropy).tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.models.codec.codec import Codec, CodecOutput
 from soundstorm.models.codec.config import CodecLossConfig
 from soundstorm.models.codec.discriminators import Discriminators
@@ -141,7 +142,7 @@ class CodebookHealth:
         self.steps += 1
         if self.steps < self.every:
             return None
-        usage, perplexity = usage_and_perplexity(self.counts)
+        usage, perplexity = usage_and_perplexity(self.counts.cpu().numpy())
         self.counts, self.steps = None, 0
         if step > self.grace and min(usage) < self.min_usage:
             level = usage.index(min(usage))
@@ -153,11 +154,3 @@ class CodebookHealth:
             )
         named = {f"usage/level_{level + 1}": value for level, value in enumerate(usage)}
         return named | {f"perplexity/level_{level + 1}": value for level, value in enumerate(perplexity)}
-
-
-def usage_and_perplexity(counts: Tensor) -> tuple[list[float], list[float]]:
-    """Share of codes in use and exponential of the entropy, per level, of counts (Q, N)."""
-    usage = (counts > 0).double().mean(1)
-    shares = counts.double() / counts.sum(1, keepdim=True).clamp(min=1)
-    perplexity = torch.special.entr(shares).sum(1).exp()
-    return usage.tolist(), perplexity.tolist()

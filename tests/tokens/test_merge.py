@@ -5,7 +5,7 @@ import pytest
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
 from soundstorm.data.data_dir import read_table
-from soundstorm.tokens.merge import count_codes, merge_tokens, usage_and_perplexity
+from soundstorm.tokens.merge import count_codes, merge_tokens
 
 
 def info(kind: str = "acoustic", fingerprint: str = "f") -> TokenizerInfo:
@@ -78,9 +78,3 @@ def test_codes_are_counted_per_level(tmp_path):
     write_tokens(tmp_path / "a", [("u", np.array([[0, 3], [0, 2], [1, 3]], dtype=np.uint16))], info())
     counts, frames = count_codes(TokenArchive(tmp_path / "a.scp"))
     assert counts.tolist() == [[2, 1, 0, 0], [0, 0, 1, 2]] and frames == {"u": 3}
-
-
-def test_usage_and_perplexity_by_hand():
-    usage, perplexity = usage_and_perplexity(np.array([[8, 0, 0, 0], [2, 2, 2, 2], [4, 4, 0, 0]]))
-    assert usage == [0.25, 1.0, 0.5]
-    np.testing.assert_allclose(perplexity, [1.0, 4.0, 2.0])
