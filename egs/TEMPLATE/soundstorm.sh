@@ -121,6 +121,12 @@ fi
 for number in stage stop_stage ngpu nj threads_per_job train_threads; do
     [[ ${!number} =~ ^[0-9]+$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
 done
+command -v "${python}" >/dev/null || die "--python ${python}: no such program"
+"${python}" -c '
+import importlib.util, sys
+missing = [name for name in ("torch", "transformers", "configargparse") if importlib.util.find_spec(name) is None]
+sys.exit(f"no module {missing}" if missing else 0)' ||
+    die "$(command -v "${python}") lacks the modules above; install them by: make -C ../../tools install"
 
 # ------------------------------------------------------------------------------------------------- names of everything
 tag_of() {  # <experiment> <configuration>: conf/train_<experiment>_x.yaml -> x; conf/train_<experiment>.yaml -> nothing
@@ -177,178 +183,14 @@ read -ra recognizer_names <<<"${recognizer}"
 mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
     "${test_set_names[@]}" | awk '!seen[$0]++')
 
-# ------------------------------------------------------------------------------------------------------------- helpers
-doing() {  # <number> <title>: is this stage selected? If so, say so.
-    [ "${stage}" -le "$1" ] && [ "$1" -le "${stop_stage}" ] || return 1
-    log "Stage $1: $2"
-    stage_number=$1
-    stage_start=${SECONDS}
-    worked=false
-}
-
-done_with_stage() {  # Says what the stage took, and keeps that in <expdir>/timing.tsv if there was something to do.
-    local seconds=$((SECONDS - stage_start))
-    if "${worked}"; then
-        mkdir -p "${expdir}"
-        printf '%s\t%s\n' "${stage_number}" "${seconds}" >>"${expdir}/timing.tsv"
-        log "Stage ${stage_number}: finished in ${seconds} s"
-    else
-        log "Stage ${stage_number}: complete, nothing to do"
-    fi
-}
-
-to_do() {  # <output> <what>: is the output missing? Then say what is done now.
-    if [ -e "$1" ]; then
-        return 1
-    fi
-    log "  $2"
-    worked=true
-}
-
-need() {  # <file> <stage>: the file, which that stage writes, must be there.
-    [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
-}
-
-jobs_for() {  # <table>: jobs for a set of that many lines; each job loads its models first, so small sets have few
-    local lines jobs
-    lines=$(wc -l <"$1")
-    jobs=$(((lines + 99) / 100))
-    echo $((nj < jobs ? nj : jobs))
-}
-
-front() {  # <threads> <front> <options>: sets `front_command` to the command line of a front
-    front_command=(env "OMP_NUM_THREADS=$1")
-    # Without --ngpu nothing runs on a GPU, whatever the machine has.
-    [ "${ngpu}" -gt 0 ] || front_command+=(CUDA_VISIBLE_DEVICES=)
-    front_command+=("${python}" -m "soundstorm.bin.$2" "${@:3}")
-}
-
-launch() {  # <launcher with its options> <job range or nothing> <log> <command>
-    local words=() word
-    for word in "${@:4}"; do
-        # The launcher hands words without white space to bash as they are; for us they are data.
-        [[ -z ${word} || ${word} =~ [[:space:]] ]] || printf -v word '%q' "${word}"
-        words+=("${word}")
-    done
-    # Where jobs run is cmd.sh's business; its variables are commands with options, hence unquoted.
-    # shellcheck disable=SC2086
-    $1 ${2:+"$2"} "$3" "${words[@]}"
-}
-
-run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
-    local launcher=${decode_cmd}
-    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
-    front "${threads_per_job}" "${@:3}"
-    launch "${launcher} --num-threads ${threads_per_job} --pick failed" "JOB=1:$1" "$2" "${front_command[@]}"
-}
-
-run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
-    local launcher=${train_cmd}
-    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
-    front "${train_threads}" "${@:2}"
-    log "    log: $1"
-    launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
-}
-
-run_training() {  # <log> <front> <options>: like run_one; on several GPUs by torchrun
-    if [ "${ngpu}" -le 1 ]; then
-        run_one "$@"
-        return
-    fi
-    log "    log: $1"
-    launch "${cuda_cmd} --gpu ${ngpu} --num-threads ${train_threads}" "" "$1" \
-        env "OMP_NUM_THREADS=${threads_per_job}" "${python}" -m torch.distributed.run --standalone \
-        --nproc_per_node "${ngpu}" -m "soundstorm.bin.$2" "${@:3}"
-}
-
-background_jobs=()
-in_background() {  # <command>: starts it once fewer than ${nj} others run. `finish_background` waits for all.
-    while [ "$(jobs -rp | wc -l)" -ge "${nj}" ]; do
-        wait -n || true # its status is asked for again below
-    done
-    "$@" &
-    background_jobs+=($!)
-}
-
-finish_background() {  # <what>: waits for everything in the background; one failure is a failure.
-    local pid failures=0
-    for pid in "${background_jobs[@]}"; do
-        wait "${pid}" || failures=$((failures + 1))
-    done
-    local total=${#background_jobs[@]}
-    background_jobs=()
-    [ "${failures}" -eq 0 ] || die "${failures} of ${total} $1 failed; the messages above name the logs"
-}
-
-token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the present tokenizer lie
-    local tag=$1_archive
-    echo "${dumpdir}/${!tag}/$2"
-}
-
-has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, and of the present tokenizer?
-    local scp=${datadir}/$2/$1.scp
-    # Tokens of another tokenizer have the same name; the archive they lie in tells.
-    [ -s "${scp}" ] && head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/"
-}
-
-extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
-    local kind=$1 data=${datadir}/$2 archive jobs part keys=() parts=()
-    jobs=$(jobs_for "${data}/utt2spk")
-    archive=$(token_archive "$1" "$2")/${jobs}
-    for part in $(seq "${jobs}"); do
-        keys+=("${archive}/keys.${part}.new")
-        parts+=("${archive}/${kind}.${part}.scp")
-    done
-    mkdir -p "${archive}"
-    utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
-    for part in $(seq "${jobs}"); do # what an earlier run made of other utterances is not carried on with
-        cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -rf "${archive}/log"
-        mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
-    done
-    run_jobs "${jobs}" "${archive}/log/extract.JOB.log" "extract_${kind}_tokens" --data-dir "${data}" \
-        --keys "${archive}/keys.JOB.scp" "${@:3}" --output "${archive}/${kind}.JOB"
-    front 1 merge_tokens --data-dir "${data}" --output "${data}/${kind}.scp" "${parts[@]}"
-    "${front_command[@]}"
-}
-
-extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that has none
-    local set_name
-    for set_name in "${all_sets[@]}"; do
-        if ! has_tokens "$1" "${set_name}"; then
-            log "  $1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp"
-            worked=true
-            in_background extract_tokens "$1" "${set_name}" "${@:2}"
-        fi
-    done
-    finish_background "extractions of $1 tokens"
-}
-
-report_is_new() {  # <file of the report>: is it newer than every score?
-    local score
-    for score in "${scores[@]}"; do
-        [ "$1" -nt "${score}" ] || return 1
-    done
-    [ -z "${results}" ] || [ -e "${results}" ]
-}
-
-split_arguments() {  # <words>: sets `arguments` to them, split at white space; nothing in them is expanded
-    read -ra arguments <<<"$1"
-}
+# shellcheck source=functions/jobs.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/jobs.sh"
+# shellcheck source=functions/sets.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/sets.sh"
+# shellcheck source=functions/systems.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/systems.sh"
 
 # -------------------------------------------------------------------------------------------------------------- stages
-valid_sets() {  # Do all sets exist in a shape the later stages can use?
-    local set_name
-    for set_name in "${all_sets[@]}"; do
-        [ -s "${datadir}/${set_name}/utt2dur" ] && validate_set "${set_name}" >/dev/null 2>&1 || return 1
-    done
-}
-
-validate_set() {  # <set>: transcripts are checked where there are some
-    local options=(--no-feats)
-    [ -e "${datadir}/$1/text" ] || options+=(--no-text)
-    utils/validate_data_dir.sh "${options[@]}" "${datadir}/$1"
-}
-
 if doing 0 "Data preparation: ${all_sets[*]}"; then
     if ! valid_sets; then
         worked=true
@@ -429,7 +271,7 @@ if doing 4 "SoundStorm training: ${soundstorm_exp}"; then
         split_arguments "${soundstorm_args}"
         run_training "${soundstorm_exp}/log/train.log" train_soundstorm --config "${soundstorm_config}" \
             --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --expdir "${soundstorm_exp}" "${arguments[@]}"
+            --codec "${codec_model}" --expdir "${soundstorm_exp}" "${arguments[@]}"
     fi
     done_with_stage
 fi
@@ -449,75 +291,6 @@ if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
     fi
     done_with_stage
 fi
-
-decode_one() {  # <system> <set> <directory>: synthesises one set by one system
-    local system=$1 data=${datadir}/$2 directory=$3 source=${1%_prompted} prompt=0
-    local options=(--config "${decode_config}" --codec "${codec_model}")
-    [ "${system}" = "${source}" ] || prompt=${prompt_seconds}
-    case "${source}" in
-        codec) options+=(--from codec) ;;
-        semantic) options+=(--from semantic --soundstorm "${soundstorm_exp}") ;;
-        greedy) options+=(--from semantic --soundstorm "${soundstorm_exp}" --decode.iterations 1) ;;
-        text) options+=(--from text --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}") ;;
-        *) die "--systems has '${system}'; it may have codec greedy semantic text, and each but codec with _prompted" ;;
-    esac
-    split_arguments "${decode_args}"
-    run_jobs 1 "${directory}/log/synthesize.JOB.log" synthesize --data-dir "${data}" "${options[@]}" \
-        --prompt-seconds "${prompt}" "${arguments[@]}" --output "${directory}"
-}
-
-entry_of() {  # <table> <utterance>: the utterance's entry in data/*/<table>
-    awk -v key="$2" '$1 == key { sub(/^[^ ]+ /, ""); print; exit }' "${datadir}"/*/"$1"
-}
-
-speak_dialogue() {  # <directory>: the script, in the voices of the prompts
-    local options=() pair wav words prompts
-    read -ra prompts <<<"${dialogue_prompts}"
-    for pair in "${prompts[@]}"; do
-        wav=$(entry_of wav.scp "${pair#*=}")
-        [ -n "${wav}" ] || die "--dialogue-prompts: no utterance '${pair#*=}' in ${datadir}/*/wav.scp"
-        words=$(entry_of text "${pair#*=}")
-        options+=(--prompt "${pair%%=*}=${wav}" ${words:+--prompt-text "${pair%%=*}=${words}"})
-    done
-    split_arguments "${dialogue_args}"
-    run_jobs 1 "$1/log/synthesize.JOB.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
-        --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}" \
-        --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}" \
-        "${arguments[@]}" --output "$1"
-}
-
-decode_dir() {  # <system> <set>
-    echo "${soundstorm_exp}/decode${decode_tag:+_${decode_tag}}_$1/$2"
-}
-
-score_file() {  # <system> <set>
-    echo "${soundstorm_exp}/score${decode_tag:+_${decode_tag}}/$2/$1.json"
-}
-
-title_of() {  # <system>: its name in the table
-    case "$1" in
-        original) echo "Original" ;;
-        codec) echo "Codec round trip" ;;
-        greedy*) echo "Level-wise greedy${1#greedy}" ;;
-        semantic*) echo "SoundStorm${1#semantic}" ;;
-        text*) echo "SoundStorm from text${1#text}" ;;
-    esac | sed "s/_prompted/ (${prompt_seconds} s prompt)/"
-}
-
-score_one() {  # <system> <set>: scores what decode_one made; "original" are the recordings
-    local options=(--data-dir "${datadir}/$2" --system "$(title_of "$1")" --speaker "${speaker_model}") name output
-    output=$(score_file "$1" "$2")
-    [ "$1" = original ] || options+=(--decode-dir "$(decode_dir "$1" "$2")")
-    [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
-    for name in "${recognizer_names[@]}"; do
-        [ "${name}" != train ] || name=${recognizer_exp}/hf
-        options+=(--recognizer "${name}")
-    done
-    [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--bigram-text "${datadir}/${text_train_set}/text")
-    [ "${ngpu}" -eq 0 ] || options+=(--device cuda)
-    split_arguments "${score_args}"
-    run_jobs 1 "${output%.json}.JOB.log" score "${options[@]}" "${arguments[@]}" --output "${output}"
-}
 
 if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
     need "${soundstorm_exp}/model.safetensors" 4

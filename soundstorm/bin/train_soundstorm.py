@@ -2,16 +2,23 @@
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.data.window_config import WindowConfig
-from soundstorm.models.soundstorm_config import MaskingConfig, SoundStormConfig
+from soundstorm.models.soundstorm_config import InitConfig, MaskingConfig, SoundStormConfig
 from soundstorm.training.config import TrainerConfig
 
-SECTIONS = {"model": SoundStormConfig, "data": WindowConfig, "masking": MaskingConfig, "training": TrainerConfig}
+SECTIONS = {
+    "model": SoundStormConfig,
+    "data": WindowConfig,
+    "masking": MaskingConfig,
+    "init": InitConfig,
+    "training": TrainerConfig,
+}
 
 
 def get_parser() -> FrontParser:
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
     parser.add_argument("--valid-data", required=True, help="data directory for validation")
+    parser.add_argument("--codec", help="codec whose codebooks init.codebooks starts from")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
     return parser
 
@@ -23,7 +30,12 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.training.train_soundstorm import train_soundstorm
 
     config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-    train_soundstorm(args.train_data, args.valid_data, args.expdir, config, sys.argv)
+    codebooks = None
+    if config["init"].codebooks and args.codec:
+        from soundstorm.tokens.acoustic import load_codebooks
+
+        codebooks = load_codebooks(args.codec)
+    train_soundstorm(args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,10 @@ class ConformerBlock(nn.Module):
         self.convolution = ConvolutionModule(width, kernel, expansion, dropout)
         self.second = FeedForward(width, inner, dropout)
         self.norm = nn.LayerNorm(width)
+        # Every branch starts as nothing, so that the network starts as its input and learns from there.
+        for last in (self.first[4], self.attention.output, self.convolution.contract, self.second[4]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(
         self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, padding: Tensor | None

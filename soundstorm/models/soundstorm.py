@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from soundstorm.models.conformer import Conformer
 from soundstorm.models.soundstorm_config import SoundStormConfig
 
+ACOUSTIC_SCALE = 0.6  # of the sum of a frame's acoustic embeddings at the start; the semantic embedding has 1
+
 
 class SoundStorm(nn.Module):
     """Sum of the embeddings of a frame's tokens in, logits of one RVQ level out.
@@ -27,8 +29,9 @@ class SoundStorm(nn.Module):
         self.semantic = nn.Embedding(semantic_size, config.width)
         # One table for all levels: row q * (N + 1) + code, so that a frame's embedding is one bag of Q rows.
         self.acoustic = nn.Embedding(num_levels * (codebook_size + 1), config.width)
-        for table in (self.semantic, self.acoustic):
-            nn.init.normal_(table.weight, std=0.02)
+        # The conditioning is to be heard above the sum of Q acoustic tokens, most of them masked or unpredictable.
+        nn.init.normal_(self.semantic.weight, std=1.0)
+        nn.init.normal_(self.acoustic.weight, std=ACOUSTIC_SCALE / num_levels**0.5)
         self.conformer = Conformer(
             layers=config.layers,
             width=config.width,
@@ -39,7 +42,33 @@ class SoundStorm(nn.Module):
             dropout=config.dropout,
         )
         self.heads = nn.ModuleList(nn.Linear(config.width, codebook_size) for _ in range(num_levels))
+        for head in self.heads:  # all tokens equally likely to begin with
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         self.register_buffer("_offsets", torch.arange(num_levels) * (codebook_size + 1), persistent=False)
+
+    @torch.no_grad()
+    def start_from_codebooks(self, codebooks: Tensor) -> None:
+        """Give codes that sound alike alike embeddings and heads, as they are in the codec.
+
+        A random start has to learn the geometry of every codebook from examples, which little data do not show.
+
+        Args:
+            codebooks: ``(Q, N, D')``.
+        """
+        levels, size, dim = codebooks.shape
+        if (levels, size) != (self.num_levels, self.codebook_size):
+            ours = f"SoundStorm {self.num_levels} of {self.codebook_size}"
+            raise ValueError(f"the codec has {levels} codebooks of {size} codes, {ours}")
+        width = self.semantic.embedding_dim
+        vectors = codebooks.float() - codebooks.float().mean(1, keepdim=True)
+        if dim != width:  # a random rotation into or out of the width keeps distances as well as any
+            square = torch.randn(max(dim, width), max(dim, width), generator=torch.Generator().manual_seed(0))
+            vectors = vectors @ torch.linalg.qr(square)[0][:dim, :width].to(vectors.device)
+        unit = vectors / vectors.square().mean((1, 2), keepdim=True).sqrt()  # each level as loud as the others
+        self.acoustic.weight.view(levels, size + 1, width)[:, :size] = unit * ACOUSTIC_SCALE / levels**0.5
+        for head, rows in zip(self.heads, unit, strict=True):
+            head.weight.copy_(rows * 0.02)  # nearly uniform predictions to begin with
 
     def encode(self, semantic: Tensor, codes: Tensor, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Run the backbone.

@@ -21,6 +21,15 @@ class SoundStormConfig:
 
 
 @dataclass(frozen=True)
+class InitConfig:
+    """Where training starts."""
+
+    codebooks: bool = _f(
+        False, "start embeddings and heads from the codec's codebooks instead of at random; learns from less data"
+    )
+
+
+@dataclass(frozen=True)
 class MaskingConfig:
     """What the paper's masking leaves open or fixes tacitly."""
 

@@ -89,6 +89,18 @@ class CodecTokenizer:
         return self.codec.decode(codes.to(device), None if lengths is None else lengths.to(device))
 
 
+def load_codebooks(spec: str) -> Tensor:
+    """Codebooks ``(Q, N, D)`` of a codec trained by this project.
+
+    Raises:
+        ValueError: a codec of another make, whose levels do not add up in one space.
+    """
+    tokenizer = load_acoustic_tokenizer(spec)
+    if not isinstance(tokenizer, CodecTokenizer):
+        raise ValueError(f"{spec}: init.codebooks needs a codec trained by train_codec; set it to false for this one")
+    return tokenizer.codec.quantizer.codebooks.clone()
+
+
 def _load_experiment(expdir: Path, device: str | torch.device) -> CodecTokenizer:
     values = read_config(expdir).get("model") or {}
     unknown = set(values) - {field.name for field in fields(CodecConfig)}

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from soundstorm.data.dataset import AlignedTokens
 from soundstorm.data.experiment import is_finished, start_experiment
@@ -13,7 +14,13 @@ from soundstorm.training.trainer import train
 
 
 def train_soundstorm(
-    train_data: str | Path, valid_data: str | Path, expdir: str | Path, config: dict, command: list[str]
+    train_data: str | Path,
+    valid_data: str | Path,
+    expdir: str | Path,
+    config: dict,
+    command: list[str],
+    *,
+    codebooks: Tensor | None = None,
 ) -> None:
     """Train on ``semantic.scp`` and ``acoustic.scp`` of ``train_data``; finished experiments are left alone.
 
@@ -21,8 +28,9 @@ def train_soundstorm(
         train_data: data directory.
         valid_data: data directory.
         expdir: experiment directory.
-        config: sections ``model``, ``data``, ``masking`` and ``training``.
+        config: sections ``model``, ``data``, ``masking``, ``init`` and ``training``.
         command: the command line, for the record.
+        codebooks: the codec's ``(Q, N, D)``, needed for ``init.codebooks``.
 
     Raises:
         ValueError: tokens of different tokenizers, or settings other than those the experiment was started with.
@@ -42,6 +50,10 @@ def train_soundstorm(
         codebook_size=acoustic.codebook_size,
         semantic_size=semantic.codebook_size,
     )
+    if config["init"].codebooks:
+        if codebooks is None:
+            raise ValueError("init.codebooks needs --codec, an experiment directory of train_codec")
+        model.start_from_codebooks(codebooks)
     train(
         SoundStormStep(model),
         MaskedTokens(training, config["masking"]),

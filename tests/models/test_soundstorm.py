@@ -111,6 +111,20 @@ def test_a_stored_batch_is_learned_by_heart():
     assert right == count == loss.weight
 
 
+@pytest.mark.parametrize("dim", [8, 16, 40])
+def test_a_start_from_codebooks_keeps_what_sounds_alike_alike(dim):
+    model, generator = make_model(), torch.Generator().manual_seed(0)
+    codebooks = torch.randn(3, 11, dim, generator=generator) * torch.tensor([5.0, 1.0, 0.2])[:, None, None]
+    codebooks[1, 4] = codebooks[1, 7] + 0.01
+    model.start_from_codebooks(codebooks)
+    embeddings, heads = model.acoustic.weight.view(3, 12, 16)[1, :11], model.heads[1].weight
+    for rows in (embeddings, heads):
+        distances = torch.cdist(rows, rows) + 1e9 * torch.eye(11)
+        assert int(distances.argmin()) in (4 * 11 + 7, 7 * 11 + 4)
+    with pytest.raises(ValueError, match="the codec has 2 codebooks of 11 codes, SoundStorm 3 of 11"):
+        model.start_from_codebooks(codebooks[:2])
+
+
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="width 10 must be 4 heads times an even number"):
         SoundStorm(SoundStormConfig(width=10, heads=4), num_levels=2, codebook_size=4, semantic_size=4)
