@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test test_unseen" \
     --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 128 \
+    --mfcc-clusters 128 --kmeans-args "--normalization utterance" \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \

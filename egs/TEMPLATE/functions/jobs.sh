@@ -1,0 +1,109 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by soundstorm.sh, whose options are the variables here.
+# Stages, what is done and what is missing, and how fronts are run.
+
+doing() {  # <number> <title>: is this stage selected? If so, say so.
+    [ "${stage}" -le "$1" ] && [ "$1" -le "${stop_stage}" ] || return 1
+    log "Stage $1: $2"
+    stage_number=$1
+    stage_start=${SECONDS}
+    worked=false
+}
+
+done_with_stage() {  # Says what the stage took, and keeps that in <expdir>/timing.tsv if there was something to do.
+    local seconds=$((SECONDS - stage_start))
+    if "${worked}"; then
+        mkdir -p "${expdir}"
+        printf '%s\t%s\n' "${stage_number}" "${seconds}" >>"${expdir}/timing.tsv"
+        log "Stage ${stage_number}: finished in ${seconds} s"
+    else
+        log "Stage ${stage_number}: complete, nothing to do"
+    fi
+}
+
+to_do() {  # <output> <what>: is the output missing? Then say what is done now.
+    if [ -e "$1" ]; then
+        return 1
+    fi
+    log "  $2"
+    worked=true
+}
+
+need() {  # <file> <stage>: the file, which that stage writes, must be there.
+    [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
+}
+
+jobs_for() {  # <table>: jobs for a set of that many lines; each job loads its models first, so small sets have few
+    local lines jobs
+    lines=$(wc -l <"$1")
+    jobs=$(((lines + 99) / 100))
+    echo $((nj < jobs ? nj : jobs))
+}
+
+front() {  # <threads> <front> <options>: sets `front_command` to the command line of a front
+    front_command=(env "OMP_NUM_THREADS=$1")
+    # Without --ngpu nothing runs on a GPU, whatever the machine has.
+    [ "${ngpu}" -gt 0 ] || front_command+=(CUDA_VISIBLE_DEVICES=)
+    front_command+=("${python}" -m "soundstorm.bin.$2" "${@:3}")
+}
+
+launch() {  # <launcher with its options> <job range or nothing> <log> <command>
+    local words=() word
+    for word in "${@:4}"; do
+        # The launcher hands words without white space to bash as they are; for us they are data.
+        [[ -z ${word} || ${word} =~ [[:space:]] ]] || printf -v word '%q' "${word}"
+        words+=("${word}")
+    done
+    # Where jobs run is cmd.sh's business; its variables are commands with options, hence unquoted.
+    # shellcheck disable=SC2086
+    $1 ${2:+"$2"} "$3" "${words[@]}"
+}
+
+run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
+    local launcher=${decode_cmd}
+    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
+    front "${threads_per_job}" "${@:3}"
+    launch "${launcher} --num-threads ${threads_per_job} --pick failed" "JOB=1:$1" "$2" "${front_command[@]}"
+}
+
+run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
+    local launcher=${train_cmd}
+    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
+    front "${train_threads}" "${@:2}"
+    log "    log: $1"
+    launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
+}
+
+run_training() {  # <log> <front> <options>: like run_one; on several GPUs by torchrun
+    if [ "${ngpu}" -le 1 ]; then
+        run_one "$@"
+        return
+    fi
+    log "    log: $1"
+    launch "${cuda_cmd} --gpu ${ngpu} --num-threads ${train_threads}" "" "$1" \
+        env "OMP_NUM_THREADS=${threads_per_job}" "${python}" -m torch.distributed.run --standalone \
+        --nproc_per_node "${ngpu}" -m "soundstorm.bin.$2" "${@:3}"
+}
+
+background_jobs=()
+in_background() {  # <command>: starts it once fewer than ${nj} others run. `finish_background` waits for all.
+    while [ "$(jobs -rp | wc -l)" -ge "${nj}" ]; do
+        wait -n || true # its status is asked for again below
+    done
+    "$@" &
+    background_jobs+=($!)
+}
+
+finish_background() {  # <what>: waits for everything in the background; one failure is a failure.
+    local pid failures=0
+    for pid in "${background_jobs[@]}"; do
+        wait "${pid}" || failures=$((failures + 1))
+    done
+    local total=${#background_jobs[@]}
+    background_jobs=()
+    [ "${failures}" -eq 0 ] || die "${failures} of ${total} $1 failed; the messages above name the logs"
+}
+
+split_arguments() {  # <words>: sets `arguments` to them, split at white space; nothing in them is expanded
+    read -ra arguments <<<"$1"
+}

@@ -1,0 +1,59 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by soundstorm.sh, whose options are the variables here.
+# Data sets of a recipe: are they valid, have they tokens.
+
+valid_sets() {  # Do all sets exist in a shape the later stages can use?
+    local set_name
+    for set_name in "${all_sets[@]}"; do
+        [ -s "${datadir}/${set_name}/utt2dur" ] && validate_set "${set_name}" >/dev/null 2>&1 || return 1
+    done
+}
+
+validate_set() {  # <set>: transcripts are checked where there are some
+    local options=(--no-feats)
+    [ -e "${datadir}/$1/text" ] || options+=(--no-text)
+    utils/validate_data_dir.sh "${options[@]}" "${datadir}/$1"
+}
+
+token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the present tokenizer lie
+    local tag=$1_archive
+    echo "${dumpdir}/${!tag}/$2"
+}
+
+has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, and of the present tokenizer?
+    local scp=${datadir}/$2/$1.scp
+    # Tokens of another tokenizer have the same name; the archive they lie in tells.
+    [ -s "${scp}" ] && head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/"
+}
+
+extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
+    local kind=$1 data=${datadir}/$2 archive jobs part keys=() parts=()
+    jobs=$(jobs_for "${data}/utt2spk")
+    archive=$(token_archive "$1" "$2")/${jobs}
+    for part in $(seq "${jobs}"); do
+        keys+=("${archive}/keys.${part}.new")
+        parts+=("${archive}/${kind}.${part}.scp")
+    done
+    mkdir -p "${archive}"
+    utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
+    for part in $(seq "${jobs}"); do # what an earlier run made of other utterances is not carried on with
+        cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -rf "${archive}/log"
+        mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
+    done
+    run_jobs "${jobs}" "${archive}/log/extract.JOB.log" "extract_${kind}_tokens" --data-dir "${data}" \
+        --keys "${archive}/keys.JOB.scp" "${@:3}" --output "${archive}/${kind}.JOB"
+    front 1 merge_tokens --data-dir "${data}" --output "${data}/${kind}.scp" "${parts[@]}"
+    "${front_command[@]}"
+}
+
+extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that has none
+    local set_name
+    for set_name in "${all_sets[@]}"; do
+        if ! has_tokens "$1" "${set_name}"; then
+            log "  $1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp"
+            worked=true
+            in_background extract_tokens "$1" "${set_name}" "${@:2}"
+        fi
+    done
+    finish_background "extractions of $1 tokens"
+}
