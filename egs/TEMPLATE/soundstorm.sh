@@ -76,6 +76,7 @@ consistency_config=conf/train_consistency.yaml  # configuration of the acoustic 
 consistency_args=             # further options of train_consistency
 consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
 consistency_exp=              # experiment directory (empty: <expdir>/consistency[_<tag>])
+score_config=conf/score.yaml  # lengths of crops, numbers of utterances
 score_args=                   # further options of score, e.g. "--score.quality-utterances 20"
 report_config=conf/report.yaml  # title, targets, number of examples of the report
 report_args=                  # further options of report

@@ -57,7 +57,10 @@ title_of() {  # <system>: its name in the table
 }
 
 score_one() {  # <system> <set>: scores what decode_one made; "original" are the recordings
-    local options=(--data-dir "${datadir}/$2" --system "$(title_of "$1")" --speaker "${speaker_model}") name output
+    local options=(--config "${score_config}" --data-dir "${datadir}/$2" --system "$(title_of "$1")") name output
+    options+=(--speaker "${speaker_model}")
+    # Unprompted systems are compared with the same part of the recording as prompted ones.
+    [ "${prompt_seconds}" = 0 ] || options+=(--score.prompt-seconds "${prompt_seconds}")
     output=$(score_file "$1" "$2")
     [ "$1" = original ] || options+=(--decode-dir "$(decode_dir "$1" "$2")")
     [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
