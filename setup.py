@@ -22,6 +22,7 @@ CORE = [
     "safetensors",
     "scikit-learn",
     "scipy",
+    "librosa>=0.10.2",  # MFCC, the first targets of HuBERT
     "sentencepiece>=0.2.0",
     "soundfile>=0.12",
     "soxr",
@@ -40,7 +41,6 @@ EXTRAS = {
         "matplotlib",
         "onnxruntime",
         "pandas",
-        "librosa>=0.10.2",
         "pesq",
         "pocketsphinx",
         "pystoi",
