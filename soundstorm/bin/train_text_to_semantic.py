@@ -27,7 +27,7 @@ def get_parser():
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
     parser.add_argument(
-        "--read-utterances", type=int, default=40, help="validation texts to read in the end; 0 for none"
+        "--read-utterances", type=int, default=20, help="validation texts to read in the end; 0 for none"
     )
     return parser
 

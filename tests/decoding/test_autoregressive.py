@@ -258,7 +258,7 @@ def test_an_experiment_speaks(tmp_path, kind):
     first, again = (load_text_to_semantic(tmp_path / "exp").generate(TEXTS, seeds=[1, 2, 3]) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
     report = report_free_running(tmp_path / "exp", corpus, num_utterances=4)
-    assert report["utterances"] == 4 and len(report["results"]) == 3
+    assert report["utterances"] == 4 and len(report["results"]) == 2
     assert report_free_running(tmp_path / "exp", tmp_path / "gone") == report
 
 
