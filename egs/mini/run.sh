@@ -11,4 +11,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \
     --dialogue-script conf/dialogue.txt --dialogue-prompts "A=v01-test-001 B=v02-test-001" \
-    --recognizer train --decode-config conf/decode.yaml --results RESULTS.md "$@"
+    --recognizer "closed:train train" --decode-config conf/decode.yaml --results RESULTS.md "$@"

@@ -77,7 +77,10 @@ def score_files(
         "sample_rate": sample_rate,
         **asdict(config),
     }
-    inputs = fingerprint([data_dir, decode_dir, consistency, *recognizers], {"system": system, **settings})
+    inputs = fingerprint(
+        [data_dir, decode_dir, consistency, *(name.removeprefix("closed:") for name in recognizers)],
+        {"system": system, **settings},
+    )
     if _is_current(Path(output), inputs):
         logger.info("%s: up to date", output)
         return

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from soundstorm.data.data_dir import read_table
 from soundstorm.scoring.intelligibility import Recognizer, Transcript, scored_text
+from soundstorm.scoring.lexicon import Lexicon
 
 logger = logging.getLogger(__name__)
 
@@ -20,14 +22,20 @@ def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None =
     Args:
         name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo;
             anything else is a transformers model in a local directory or on the hub, CTC or encoder-decoder.
+            `closed:` before a CTC model reads it with a closed vocabulary, the words of `bigram_text`, any
+            sequence of them as likely as any other.
         device: For torch models.
         bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
-            general English one it brings.
+            general English one it brings, and whose words are the closed vocabulary.
     """
     if name == "pocketsphinx":
         return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
+    if name.startswith("closed:"):
+        if not bigram_text:
+            raise ValueError(f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text")
+        return ClosedVocabulary(name, _load_transformers(name.removeprefix("closed:"), device), bigram_text)
     return _load_transformers(name, device)
 
 
@@ -57,12 +65,28 @@ class CtcModel:
         """One recording at a time: padding would change the result of models without attention mask."""
         return [self._transcribe(wav) for wav in wavs]
 
-    def _transcribe(self, wav: np.ndarray) -> Transcript:
+    def logits(self, wav: np.ndarray):
+        """Scores (T, V) of a recording before the softmax."""
         import torch
 
         inputs = self._processor(wav, sampling_rate=self.sample_rate, return_tensors="pt")
         with torch.inference_mode():
-            logits = self._model(**inputs.to(self._model.device)).logits[0]
+            return self._model(**inputs.to(self._model.device)).logits[0]
+
+    def vocabulary(self) -> dict[str, int]:
+        """Letter to column of the scores."""
+        return self._processor.tokenizer.get_vocab()
+
+    def boundary(self) -> str:
+        """The letter that stands between words."""
+        return self._processor.tokenizer.word_delimiter_token
+
+    def blank(self) -> int:
+        """Column of the CTC blank."""
+        return self._processor.tokenizer.pad_token_id
+
+    def _transcribe(self, wav: np.ndarray) -> Transcript:
+        logits = self.logits(wav)
         unknown = self._processor.tokenizer.unk_token or "<unk>"
         decoded = self._processor.tokenizer.decode(logits.argmax(dim=-1).cpu(), output_word_offsets=True)
         seconds = len(wav) / self.sample_rate / len(logits)
@@ -70,6 +94,29 @@ class CtcModel:
         words = [(word, entry["start_offset"] * seconds) for entry in decoded.word_offsets
                  for word in scored_text(entry["word"].replace(unknown, " ")).split()]  # fmt: skip
         return Transcript(" ".join(word for word, _ in words), tuple(start for _, start in words))
+
+
+class ClosedVocabulary:
+    """A CTC model that may read nothing but the words of a text. No language model helps it."""
+
+    def __init__(self, name: str, model, text_file: str):
+        if not isinstance(model, CtcModel):
+            raise ValueError(f"{name}: a closed vocabulary needs a CTC model, this one is none")
+        words = {word for text in read_table(text_file).values() for word in scored_text(text).split()}
+        vocabulary, boundary = model.vocabulary(), model.boundary()
+        self._lexicon = Lexicon(words, vocabulary, blank=model.blank(), boundary=vocabulary[boundary])
+        self.name, self.sample_rate, self._model = name, model.sample_rate, model
+
+    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
+        """Transcribe recordings one at a time."""
+        transcripts = []
+        for wav in wavs:
+            scores = self._model.logits(wav).float().log_softmax(-1).cpu().numpy()
+            seconds = len(wav) / self.sample_rate / len(scores)
+            words = self._lexicon.read(scores)
+            text = " ".join(word for word, _ in words)
+            transcripts.append(Transcript(text, tuple(frame * seconds for _, frame in words)))
+        return transcripts
 
 
 class Seq2SeqModel:

@@ -65,7 +65,10 @@ score_one() {  # <system> <set>: scores what decode_one made; "original" are the
     [ "$1" = original ] || options+=(--decode-dir "$(decode_dir "$1" "$2")")
     [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
     for name in "${recognizer_names[@]}"; do
-        [ "${name}" != train ] || name=${recognizer_exp}/hf
+        case "${name}" in
+            train) name=${recognizer_exp}/hf ;;
+            closed:train) name=closed:${recognizer_exp}/hf ;;
+        esac
         options+=(--recognizer "${name}")
     done
     [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--bigram-text "${datadir}/${text_train_set}/text")
