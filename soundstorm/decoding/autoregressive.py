@@ -115,18 +115,22 @@ def sample_tokens(
     frames, ended = torch.tensor(limits), torch.zeros(len(texts), dtype=torch.bool)
     running = torch.ones(len(texts), dtype=torch.bool)  # of the rows still in the batch
     for frame in range(shared, width):
+        may_end = frame >= earliest[rows]
         if walk is None:
             hidden, _ = model.advance(given.to(device), state)
-            logits, may_end = model.emit(hidden[:, -1:], state), frame >= earliest[rows]
+            logits = model.emit(hidden[:, -1:], state)[:, 0].float().cpu()
+            logits[:, model.end_id].masked_fill_(~may_end, float("-inf"))
+            token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
         else:
             places, dwells = walk.before(rows, frame + 1 - given.shape[1], frame)
             hidden, _ = model.advance(given.to(device), state, places=places.to(device), dwells=dwells.to(device))
             place = walk.go(rows, frame, hidden[:, -1:])
-            logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))
-            may_end = (frame >= earliest[rows]) & walk.arrived(rows, frame)
-        logits = logits[:, -1].float().cpu()
-        logits[:, model.end_id].masked_fill_(~may_end, float("-inf"))
-        token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
+            logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))[:, 0].float().cpu()
+            # With a pointer the end is one more move, off the last letter, not a token that competes with others.
+            ends = may_end & walk.leave(rows, frame, logits.softmax(-1)[:, model.end_id])
+            logits[:, model.end_id] = float("-inf")
+            token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
+            token = torch.where(ends, model.end_id, token)
         token = torch.where(forced[rows, frame] >= 0, forced[rows, frame], token)
         finished = running & (token == model.end_id)
         frames[rows[finished]], ended[rows[finished]] = frame, True

@@ -54,8 +54,9 @@ class Walk:
         place, dwell = self.places[rows, frame], self.dwells[rows, frame]
         if frame:
             probability = self.pointer.move_logits(hidden)[:, 0].float().sigmoid().cpu()
-            self.staying[rows] *= 1.0 - probability
-            move = (self.staying[rows] < self.limit[rows]) & (place < self.last[rows])
+            free = place < self.last[rows]
+            self.staying[rows] *= torch.where(free, 1.0 - probability, 1.0)
+            move = (self.staying[rows] < self.limit[rows]) & free
         else:
             move = torch.zeros(len(rows), dtype=torch.bool)
         forced = self.forced[rows, frame]
@@ -67,9 +68,11 @@ class Walk:
         self.staying[fresh], self.limit[fresh] = 1.0, self.leave_at[fresh, frame]
         return place
 
-    def arrived(self, rows: Tensor, frame: int) -> Tensor:
-        """Which rows are at the end of their text in a frame ``(rows,)``; only there may they end."""
-        return self.places[rows, frame + 1] == self.last[rows]
+    def leave(self, rows: Tensor, frame: int, probability: Tensor) -> Tensor:
+        """Which rows end in a frame ``(rows,)``, given the probability of the end: like :meth:`go`, off the text."""
+        arrived = self.places[rows, frame + 1] == self.last[rows]
+        self.staying[rows] *= torch.where(arrived, 1.0 - probability, 1.0)
+        return arrived & (self.staying[rows] < self.limit[rows])
 
 
 def prompt_places(model: TextToSemantic, text: Tensor, text_lengths: Tensor, forced: Tensor) -> Tensor:

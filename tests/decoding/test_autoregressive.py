@@ -97,15 +97,22 @@ def slow_greedy(reader: TextToSemanticGenerator, text: str, least: int, most: in
         if model.pointer is not None:
             place = places[-1] if places else 0
             if places:
-                staying *= 1 - float(model.pointer.move_logits(hidden)[0, -1].sigmoid())
-                if staying < 0.5 and place < ids.shape[1] - 1:
-                    place, staying = place + 1, 1.0
+                if place < ids.shape[1] - 1:
+                    staying *= 1 - float(model.pointer.move_logits(hidden)[0, -1].sigmoid())
+                    if staying < 0.5:
+                        place, staying = place + 1, 1.0
             places.append(place)
             now = torch.tensor([[place]])
-            may_end = may_end and place == ids.shape[1] - 1
         logits = model.emit(hidden[:, -1:], state, places=now)[0, 0]
+        if model.pointer is not None and place == ids.shape[1] - 1:
+            staying *= 1 - float(logits.softmax(-1)[model.end_id])
+            may_end = may_end and staying < 0.5
+        elif model.pointer is not None:
+            may_end = False
         if not may_end:
             logits[model.end_id] = float("-inf")
+        elif model.pointer is not None:
+            break
         token = int(logits.argmax())
         if token == model.end_id:
             break
@@ -161,6 +168,7 @@ def test_a_reader_that_never_ends_is_cut_and_says_so(reader, caplog):
         reader.model.norm.weight.zero_()  # all classes equally likely; the likeliest is then token 0
         if reader.model.pointer is not None:
             reader.model.pointer.norm.weight.zero_()
+            reader.model.pointer.move.bias.fill_(-50)  # stays at the first letter
     tokens = reader.generate(TEXTS, temperature=0, max_seconds=0.5)
     assert [len(t) for t in tokens] == [min(PACE.limits(len(t) + 1)[1], 25) for t in TEXTS]
     assert "3 of 3 texts did not end by themselves and were cut, the first after 0.5 s: 'abc def'" in caplog.text

@@ -40,11 +40,26 @@ def test_greedy_stays_are_medians(hazard, stay):
 
 def test_the_pointer_goes_one_letter_at_a_time_and_stops_at_the_last():
     uniforms = torch.rand(50, 60, generator=torch.Generator().manual_seed(0))
-    places, walk = walk_with(0.5, uniforms)
+    places, _ = walk_with(0.5, uniforms)
     assert set(places.diff(dim=1).flatten().tolist()) == {0, 1}
     assert places.max() == 3
-    for frame in (0, 10, 59):
-        assert torch.equal(walk.arrived(torch.arange(50), frame), places[:, frame] == 3)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_end_comes_at_the_last_letter_only_and_as_often_as_likely(temperature):
+    batch, frames = 3000, 40
+    uniforms = torch.rand(batch, frames, generator=torch.Generator().manual_seed(0))
+    _, walk = walk_with(0.9, uniforms[:, :1], letters=1, temperature=temperature)
+    walk.places = torch.zeros(batch, frames + 1, dtype=torch.int64)
+    rows, chance = torch.arange(batch), torch.full((batch,), 0.25)
+    ends = torch.stack([walk.leave(rows, frame, chance) for frame in range(frames)], dim=1)
+    first = ends.int().argmax(1).float()
+    if temperature:
+        assert first.mean().item() == pytest.approx(0.75 / 0.25, rel=0.06)
+    else:
+        assert (first == 2).all()  # 0.75 cubed is the first power below one half
+    walk.last += 1
+    assert not walk.leave(rows, 0, torch.ones(batch)).any()
 
 
 def test_dwells_count_frames_at_the_place():
