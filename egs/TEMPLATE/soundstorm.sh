@@ -171,8 +171,8 @@ else
     : "${codec_tag:=${codec%%:*}_$(file_name "${codec#*:}")}"
     codec_model=${codec}
 fi
-semantic_archive=semantic_${semantic_tag}
-acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}")
+semantic_archive=semantic_${semantic_tag} semantic_model=${semantic_exp}/centroids.safetensors
+acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}") acoustic_model=${codec_exp}/model.safetensors
 : "${decode_tag:=$(stem=$(basename "${decode_config}" .yaml) && stem=${stem#decode} && echo "${stem#_}")}"
 : "${text_train_set:=${train_set}}"
 : "${text_valid_set:=${valid_set}}"

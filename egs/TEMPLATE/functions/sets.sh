@@ -21,13 +21,13 @@ token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the p
 }
 
 has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, and of the present tokenizer?
-    local scp=${datadir}/$2/$1.scp
-    # Tokens of another tokenizer have the same name; the archive they lie in tells.
-    [ -s "${scp}" ] && head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/"
+    local scp=${datadir}/$2/$1.scp model=$1_model
+    # Tokens of another tokenizer have the same name; the archive they lie in tells. One that was trained again is newer.
+    [ -s "${scp}" ] && [ ! "${!model}" -nt "${scp}" ] && head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/"
 }
 
 extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
-    local kind=$1 data=${datadir}/$2 archive jobs part keys=() parts=()
+    local kind=$1 data=${datadir}/$2 model=$1_model archive jobs part keys=() parts=()
     jobs=$(jobs_for "${data}/utt2spk")
     archive=$(token_archive "$1" "$2")/${jobs}
     for part in $(seq "${jobs}"); do
@@ -35,8 +35,10 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
         parts+=("${archive}/${kind}.${part}.scp")
     done
     mkdir -p "${archive}"
+    # What an earlier run made by another tokenizer or of other utterances is not carried on with.
+    [ ! "${!model}" -nt "${archive}/keys.1.scp" ] || rm -rf "${archive}/log"
     utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
-    for part in $(seq "${jobs}"); do # what an earlier run made of other utterances is not carried on with
+    for part in $(seq "${jobs}"); do
         cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -rf "${archive}/log"
         mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
     done
