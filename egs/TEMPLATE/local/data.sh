@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Stage 0: makes data/<set> for every set that run.sh names. See egs/TEMPLATE/README.md for what a set holds.
 #   local/data.sh [--datadir data] --corpus <directory>
+# shellcheck disable=SC2034  # variables are options
 set -euo pipefail
 
 corpus=       # where the corpus lies
