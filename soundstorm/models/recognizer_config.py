@@ -13,27 +13,38 @@ def _f(default, text):
 class RecognizerConfig:
     """CTC fine-tuning of a HuBERT."""
 
+    kind: str = _f("fine-tuned", "fine-tuned: all of the HuBERT; frozen: ConvNeXt blocks on layers of a frozen one")
+    layers: tuple[int, ...] = _f((2, 3), "frozen: layers whose outputs are read")
+    width: int = _f(256, "frozen: channels of the blocks")
+    blocks: int = _f(6, "frozen: number of blocks")
+    kernel: int = _f(11, "frozen: kernel of the depthwise convolutions, frames of 40 ms")
+    feature_noise: float = _f(0.2, "frozen: largest standard deviation of noise added to the features")
     init: str = _f("hubert", "hubert: start from its weights; random: same architecture, new weights")
-    freeze_conv: bool = _f(False, "keep the convolutions over samples as they are in the HuBERT")
-    freeze_layers: int = _f(0, "keep so many Transformer layers as they are too; needs freeze_conv")
+    freeze: str = _f("conv", "what of the HuBERT stays as it is: none, conv (its convolutions over samples) or all")
     num_layers: int | None = _f(None, "use the first so many Transformer layers only; none for all")
+    adapter_layers: int = _f(0, "gated convolutions over frames between the HuBERT and the characters")
+    adapter_width: int = _f(256, "their channels")
     head_scale: float = _f(1.0, "how many times faster than the rest the character layer learns")
     dropout: float = _f(0.1, "in the Transformer and before the output")
     mask_share: float = _f(0.1, "frames hidden in training, in spans")
     mask_span: int = _f(5, "frames in a span")
 
     def __post_init__(self):
+        if self.kind not in ("fine-tuned", "frozen"):
+            raise ValueError(f"model.kind is {self.kind!r}, expected fine-tuned or frozen")
         if self.init not in ("hubert", "random"):
             raise ValueError(f"model.init is {self.init!r}, expected hubert or random")
-        if self.freeze_layers < 0 or (self.freeze_layers and not self.freeze_conv):
+        if self.freeze not in ("none", "conv", "all"):
+            raise ValueError(f"model.freeze is {self.freeze!r}, expected none, conv or all")
+        if self.adapter_layers < 0 or self.adapter_width < 1:
             raise ValueError(
-                f"model.freeze_layers is {self.freeze_layers}, expected 0, or more together with model.freeze_conv: "
-                f"what lies below a frozen layer stays as it is too"
+                f"model.adapter_layers is {self.adapter_layers} (expected at least 0), "
+                f"model.adapter_width {self.adapter_width} (expected at least 1)"
             )
         if self.head_scale <= 0:
             raise ValueError(f"model.head_scale is {self.head_scale}, expected more than 0")
-        if self.init == "random" and self.freeze_conv:
-            raise ValueError("model.freeze_conv is true, but convolutions of random weights cannot stay frozen")
+        if self.init == "random" and self.freeze != "none":
+            raise ValueError(f"model.init is random, but random weights cannot stay: model.freeze is {self.freeze!r}")
         if not 0 <= self.mask_share < 1 or self.mask_span < 1:
             raise ValueError(
                 f"model.mask_share is {self.mask_share} (expected in [0, 1)), "

@@ -67,9 +67,10 @@ def train_recognizer(
         network,
         vocabulary,
         init=model_config.init,
-        freeze_conv=model_config.freeze_conv,
-        freeze_layers=model_config.freeze_layers,
+        freeze=model_config.freeze,
         num_layers=model_config.num_layers,
+        adapter_layers=model_config.adapter_layers,
+        adapter_width=model_config.adapter_width,
         head_scale=model_config.head_scale,
         dropout=model_config.dropout,
     )

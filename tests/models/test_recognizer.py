@@ -33,7 +33,7 @@ def test_texts_without_an_alphabet_are_refused(texts, message):
 
 def test_the_hubert_gives_its_weights(hubert):
     model = build_recognizer(hubert, build_vocabulary(["ab"]))
-    ours, theirs = model.ctc.hubert.state_dict(), hubert.state_dict()
+    ours, theirs = model.ctc.wav2vec2.state_dict(), hubert.state_dict()
     assert len(set(ours) & set(theirs)) >= 40
     assert all(torch.equal(ours[name], theirs[name]) for name in set(ours) & set(theirs))
 
@@ -41,12 +41,12 @@ def test_the_hubert_gives_its_weights(hubert):
 def test_random_init_takes_the_architecture_only(hubert):
     model = build_recognizer(hubert, build_vocabulary(["ab"]), init="random")
     name = "encoder.layers.0.attention.k_proj.weight"
-    assert not torch.equal(model.ctc.hubert.state_dict()[name], hubert.state_dict()[name])
+    assert not torch.equal(model.ctc.wav2vec2.state_dict()[name], hubert.state_dict()[name])
 
 
 def test_fewer_layers_can_be_used(hubert):
     model = build_recognizer(hubert, build_vocabulary(["ab"]), num_layers=1)
-    assert len(model.ctc.hubert.encoder.layers) == 1
+    assert len(model.ctc.wav2vec2.encoder.layers) == 1
 
 
 def test_more_layers_than_there_are_is_refused(hubert):
@@ -55,18 +55,29 @@ def test_more_layers_than_there_are_is_refused(hubert):
 
 
 def test_frozen_convolutions_get_no_gradient(hubert):
-    model = build_recognizer(hubert, build_vocabulary(["ab"]), freeze_conv=True)
+    model = build_recognizer(hubert, build_vocabulary(["ab"]), freeze="conv")
     model(torch.randn(1, 6400), torch.tensor([6400])).sum().backward()
-    assert all(p.grad is None for p in model.ctc.hubert.feature_extractor.parameters())
+    assert all(p.grad is None for p in model.ctc.wav2vec2.feature_extractor.parameters())
 
 
-def test_frozen_layers_get_no_gradient_and_those_above_do(hubert):
-    model = build_recognizer(hubert, build_vocabulary(["ab"]), freeze_conv=True, freeze_layers=1, dropout=0.0)
+def test_on_a_frozen_hubert_only_the_convolutions_and_the_characters_learn(hubert):
+    model = build_recognizer(hubert, build_vocabulary(["ab"]), freeze="all", adapter_layers=2, adapter_width=8)
     model(torch.randn(1, 6400), torch.tensor([6400])).square().sum().backward()
-    encoder = model.ctc.hubert.encoder
-    below = [*model.ctc.hubert.feature_projection.parameters(), *encoder.layers[0].parameters()]
-    assert all(p.grad is None for p in [*below, *encoder.layer_norm.parameters()])
-    assert all(p.grad is not None for p in encoder.layers[1].parameters())
+    learning = {name for name, parameter in model.ctc.named_parameters() if parameter.grad is not None}
+    assert {name.split(".")[0] + "." + name.split(".")[1] for name in learning} == {
+        "wav2vec2.adapter",
+        "lm_head.weight",
+        "lm_head.bias",
+    }
+
+
+def test_it_hears_what_the_hubert_hears(hubert):
+    model = build_recognizer(hubert, build_vocabulary(["ab"]), adapter_layers=2).eval()
+    wav = torch.randn(1, 6400)
+    theirs = hubert.eval()(wav, output_hidden_states=True).hidden_states
+    ours = model.ctc.wav2vec2(wav, output_hidden_states=True).hidden_states
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(ours, theirs))
+    assert model(wav, torch.tensor([6400])).shape[1] == model.num_frames(6400)
 
 
 def test_a_scaled_character_layer_is_the_same_function_in_plain_transformers(hubert):
@@ -105,9 +116,10 @@ def test_a_mask_changes_only_what_it_hides_at_the_input(hubert):
     "cls, settings, message",
     [
         (RecognizerConfig, {"init": "zeros"}, "model.init is 'zeros'"),
-        (RecognizerConfig, {"init": "random", "freeze_conv": True}, "cannot stay frozen"),
+        (RecognizerConfig, {"init": "random", "freeze": "conv"}, "random weights cannot stay"),
+        (RecognizerConfig, {"freeze": "some"}, "model.freeze is 'some'"),
+        (RecognizerConfig, {"adapter_layers": -1}, "model.adapter_layers is -1"),
         (RecognizerConfig, {"mask_share": 1.0}, "model.mask_share is 1.0"),
-        (RecognizerConfig, {"freeze_layers": 1}, "model.freeze_layers is 1, expected 0, or more together"),
         (RecognizerConfig, {"head_scale": 0.0}, "model.head_scale is 0.0"),
         (AugmentConfig, {"speed": 0.6}, "augment.speed is 0.6"),
         (AugmentConfig, {"noise_probability": 2.0}, "augment.noise_probability"),

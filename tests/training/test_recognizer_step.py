@@ -6,12 +6,12 @@ import torch
 from transformers import HubertConfig, HubertModel
 
 from soundstorm.data.audio import Utterances, write_audio
+from soundstorm.data.experiment import load_weights
 from soundstorm.data.sampler import Draw
 from soundstorm.models.recognizer import build_recognizer, build_vocabulary, encode_text
 from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
 from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.experiment import load_weights
 from soundstorm.training.recognizer_step import (
     RecognizerDataset,
     RecognizerStep,
@@ -49,9 +49,7 @@ def sing(text, generator):
     for letter in text:
         length = int(generator.integers(1400, 1900))
         tone = (
-            np.zeros(length)
-            if letter == " "
-            else 0.3 * np.sin(2 * np.pi * TONES[letter] * np.arange(length) / 16000)
+            np.zeros(length) if letter == " " else 0.3 * np.sin(2 * np.pi * TONES[letter] * np.arange(length) / 16000)
         )
         pieces += [tone, np.zeros(300)]
     return np.concatenate(pieces).astype(np.float32)
@@ -140,9 +138,7 @@ def test_the_loss_of_a_batch_is_the_sum_over_its_utterances(tmp_path):
     texts = make_data(tmp_path / "data", 2, seed=0)
     vocabulary = build_vocabulary(texts.values())
     model = build_recognizer(tiny_hubert(), vocabulary, dropout=0.0).eval()
-    dataset = RecognizerDataset(
-        Utterances(tmp_path / "data", 16000), texts, vocabulary, num_frames=model.num_frames
-    )
+    dataset = RecognizerDataset(Utterances(tmp_path / "data", 16000), texts, vocabulary, num_frames=model.num_frames)
     step = RecognizerStep(model, vocabulary)
     items = [dataset[Draw(i, (0,))] for i in range(2)]
     together = step.loss("model", step.networks, dataset.collate(items))
@@ -166,7 +162,7 @@ def trained(tmp_path_factory):
             texts=texts,
             hubert=str(folder / "hubert"),
             expdir=folder / "exp",
-            model_config=RecognizerConfig(),
+            model_config=RecognizerConfig(adapter_layers=2, adapter_width=16, head_scale=3.0),
             augment_config=AugmentConfig(),
             trainer_config=TrainerConfig(max_steps=3, batch_size=3, ema_decay=0.5),
             command=["test"],
@@ -181,15 +177,13 @@ def test_a_trained_recogniser_loads_as_a_plain_transformers_model_and_reads_the_
     hf = folder / "exp" / "hf"
     assert {"config.json", "model.safetensors", "vocab.json"} <= {path.name for path in hf.iterdir()}
     vocabulary = json.loads((hf / "vocab.json").read_text())
-    model = build_recognizer(tiny_hubert(), vocabulary)
+    model = build_recognizer(tiny_hubert(), vocabulary, adapter_layers=2, adapter_width=16, head_scale=3.0)
     load_weights(folder / "exp", model)
     wav = Utterances(folder / "valid", 16000).read("s-000")
     with torch.no_grad():
         numbers = model.eval()(torch.from_numpy(wav)[None], torch.tensor([len(wav)]))[0].argmax(-1).tolist()
     letters = {number: token for token, number in vocabulary.items()}
-    read = [
-        letters[n] for n, before in zip(numbers, [None, *numbers]) if n != before and letters[n] != "<pad>"
-    ]
+    read = [letters[n] for n, before in zip(numbers, [None, *numbers]) if n != before and letters[n] != "<pad>"]
     expected = " ".join("".join(read).replace("<unk>", " ").replace("|", " ").split())
     assert load_recognizer(str(hf))([wav])[0].text == expected
 
@@ -198,6 +192,4 @@ def test_training_again_changes_no_file(trained):
     folder, run = trained
     before = {path: path.stat().st_mtime_ns for path in (folder / "exp").rglob("*")}
     run()
-    assert len(before) > 10 and before == {
-        path: path.stat().st_mtime_ns for path in (folder / "exp").rglob("*")
-    }
+    assert len(before) > 10 and before == {path: path.stat().st_mtime_ns for path in (folder / "exp").rglob("*")}
