@@ -13,7 +13,7 @@ class WindowConfig:
 
     min_seconds: float = _f(1.0, "shortest random window")
     max_seconds: float = _f(30.0, "longest random window")
-    tolerance_frames: int = _f(2, "largest difference of semantic and acoustic length that is trimmed without complaint")
+    tolerance_frames: int = _f(2, "largest difference of the two lengths that is trimmed without complaint")
 
     def __post_init__(self):
         if not 0 < self.min_seconds <= self.max_seconds:

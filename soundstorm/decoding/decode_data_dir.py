@@ -154,7 +154,7 @@ def _from_text(data_dir: Path, ids: list[str], prompts, system: System, stopwatc
                 temperature=system.text.temperature,
                 top_k=system.text.top_k,
                 max_seconds=system.text.max_seconds,
-                generator=torch.Generator().manual_seed(utterance_seed(system.parallel.seed, batch[0])),
+                seeds=[utterance_seed(system.parallel.seed, utt) for utt in batch],
                 prompt_semantic=[prompts[utt][0] for utt in batch] if system.prompt_seconds else None,
             )
         made = sum(len(t) for t in tokens) / reader.info.frame_rate

@@ -42,7 +42,8 @@ class TrainerConfig:
         }.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"training.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
-        for name in ("max_steps", "log_every", "valid_every", "save_every", "gradient_accumulation", "keep_checkpoints"):
+        counts = ("max_steps", "log_every", "valid_every", "save_every", "gradient_accumulation", "keep_checkpoints")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
         if not 0 <= self.ema_decay < 1:
