@@ -38,7 +38,9 @@ def heading_of(metric: str) -> tuple[str, int]:
         return MORE_METRICS[metric]
     for name in ("wer_after_prompt", "wer", "cer"):
         if metric.startswith(f"{name}_"):
-            return f"{heading_of(name)[0]}, {metric[len(name) + 1 :].replace('_', ' ')}", 2
+            # A recogniser of the recipe's own is named by its directory, exp/<name>/hf.
+            other = metric[len(name) + 1 :].removesuffix("_hf").rpartition("exp_")[2]
+            return f"{heading_of(name)[0]}, second opinion ({other.replace('_', ' ')})", 2
     return metric.replace("_", " "), 3
 
 
@@ -173,6 +175,12 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
             f"speaker model: `{settings['speaker']}`; acoustic consistency: crops of {settings['crop_seconds']:g} s "
             f"against the first {settings['prompt_seconds']:g} s."
         )
+        if first.startswith("closed:"):
+            notes.append(
+                "**It reads with a closed vocabulary**: any sequence of words of the training text, none more likely "
+                "than another. That hides errors that make no other word of the list, so its rates are lower than "
+                "those of free reading."
+            )
     missing = [f"{row['system']} ({row['num_missing']})" for row in rows if row.get("num_missing")]
     if missing:
         notes.append(f"Utterances that were not decoded: {', '.join(missing)}.")
