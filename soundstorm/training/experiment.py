@@ -1,1 +1,0 @@
-from soundstorm.data.experiment import *  # noqa: F403
