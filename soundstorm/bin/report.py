@@ -28,9 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     import datetime
     from pathlib import Path
 
+    from soundstorm.data.experiment import source_commit
     from soundstorm.scoring.publish import publish
     from soundstorm.scoring.report import describe_hardware, parse_running
-    from soundstorm.training.experiment import source_commit
 
     publish(
         [Path(path) for path in args.scores],

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.experiment import load_weights, read_config, start_experiment
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
-from soundstorm.training.experiment import load_weights, read_config, start_experiment
 from soundstorm.training.recognizer_step import normalize
 from soundstorm.training.train_recognizer import SAMPLE_RATE, load_hubert
 from soundstorm.training.trainer import train
