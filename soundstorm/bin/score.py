@@ -45,18 +45,10 @@ def main(argv: list[str] | None = None) -> None:
         speaker=None if args.speaker == "none" else args.speaker,
         consistency=args.consistency,
         load_consistency=_load_consistency,
-        load_own=_load_own,
         sample_rate=args.sample_rate,
         device=args.device,
         config=config,
     )
-
-
-def _load_own(directory: str, device: str):
-    """The same for the recogniser on a frozen HuBERT."""
-    from soundstorm.training.train_frame_ctc import load_frame_ctc
-
-    return load_frame_ctc(directory, device)
 
 
 def _load_consistency(expdir: str, device: str):

@@ -31,25 +31,10 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.scoring.intelligibility import read_references
     from soundstorm.training.train_recognizer import train_recognizer
 
-    texts = {d: read_references(read_table(Path(d) / "text")) for d in (args.train_data, args.valid_data)}
-    if settings["model"].kind == "frozen":
-        from soundstorm.training.train_frame_ctc import train_frame_ctc
-
-        train_frame_ctc(
-            args.train_data,
-            args.valid_data,
-            texts=texts,
-            hubert=args.hubert,
-            expdir=Path(args.expdir),
-            config=settings["model"],
-            trainer_config=settings["training"],
-            command=sys.argv,
-        )
-        return
     train_recognizer(
         args.train_data,
         args.valid_data,
-        texts=texts,
+        texts={d: read_references(read_table(Path(d) / "text")) for d in (args.train_data, args.valid_data)},
         hubert=args.hubert,
         expdir=Path(args.expdir),
         model_config=settings["model"],

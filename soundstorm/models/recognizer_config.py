@@ -13,12 +13,6 @@ def _f(default, text):
 class RecognizerConfig:
     """CTC fine-tuning of a HuBERT."""
 
-    kind: str = _f("fine-tuned", "fine-tuned: all of the HuBERT; frozen: ConvNeXt blocks on layers of a frozen one")
-    layers: tuple[int, ...] = _f((2, 3), "frozen: layers whose outputs are read")
-    width: int = _f(256, "frozen: channels of the blocks")
-    blocks: int = _f(6, "frozen: number of blocks")
-    kernel: int = _f(11, "frozen: kernel of the depthwise convolutions, frames of 40 ms")
-    feature_noise: float = _f(0.2, "frozen: largest standard deviation of noise added to the features")
     init: str = _f("hubert", "hubert: start from its weights; random: same architecture, new weights")
     freeze: str = _f("conv", "what of the HuBERT stays as it is: none, conv (its convolutions over samples) or all")
     num_layers: int | None = _f(None, "use the first so many Transformer layers only; none for all")
@@ -30,8 +24,6 @@ class RecognizerConfig:
     mask_span: int = _f(5, "frames in a span")
 
     def __post_init__(self):
-        if self.kind not in ("fine-tuned", "frozen"):
-            raise ValueError(f"model.kind is {self.kind!r}, expected fine-tuned or frozen")
         if self.init not in ("hubert", "random"):
             raise ValueError(f"model.init is {self.init!r}, expected hubert or random")
         if self.freeze not in ("none", "conv", "all"):

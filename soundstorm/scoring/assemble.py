@@ -47,7 +47,6 @@ def score_files(
     speaker: str | None,
     consistency: str | None,
     load_consistency: Callable[[str, str], Embed],
-    load_own: Callable[[str, str], Any] = lambda directory, device: None,
     sample_rate: int,
     device: str,
     config: ScoreConfig,
@@ -64,7 +63,6 @@ def score_files(
         speaker: Speaker model's name, None for no voice preservation.
         consistency: Experiment directory, None for no acoustic consistency.
         load_consistency: Directory and device to embedding function.
-        load_own: See `load_recognizer`.
         sample_rate: Hz.
         device: cpu or cuda.
         config: The rest.
@@ -93,9 +91,7 @@ def score_files(
     ids = spread(original.ids, config.max_utterances)
     measures: list[Measure] = []
     if texts:
-        measures += _intelligibility(
-            recognizers, ids, info, bigram_text=bigram_text, load_own=load_own, device=device, config=config
-        )
+        measures += _intelligibility(recognizers, ids, info, bigram_text=bigram_text, device=device, config=config)
     elif recognizers:
         logger.warning("%s has no text: no word errors", data_dir)
     prompt_seconds = info.prompt_seconds or config.prompt_seconds
@@ -139,13 +135,12 @@ def _intelligibility(
     info: DecodeInfo,
     *,
     bigram_text: str | None,
-    load_own: Callable[[str, str], Any],
     device: str,
     config: ScoreConfig,
 ) -> list[Measure]:
     measures: list[Measure] = []
     for position, name in enumerate(names):
-        recognizer = load_recognizer(name, device=device, bigram_text=bigram_text, load_own=load_own)
+        recognizer = load_recognizer(name, device=device, bigram_text=bigram_text)
         suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
         measure: Measure = Intelligibility(recognizer, prompt_seconds=info.prompt_seconds, suffix=suffix)
         if position and config.second_utterances is not None:

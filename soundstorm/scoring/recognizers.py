@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,13 +16,7 @@ from soundstorm.scoring.lexicon import Lexicon
 logger = logging.getLogger(__name__)
 
 
-def load_recognizer(
-    name: str,
-    *,
-    device: str = "cpu",
-    bigram_text: str | None = None,
-    load_own: Callable[[str, str], Any] = lambda directory, device: None,
-) -> Recognizer:
+def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None = None) -> Recognizer:
     """Load what `name` says.
 
     Args:
@@ -34,7 +27,6 @@ def load_recognizer(
         device: For torch models.
         bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
             general English one it brings, and whose words are the closed vocabulary.
-        load_own: From directory and device to a CTC model that is not of transformers, or None if it is.
     """
     if name == "pocketsphinx":
         return PocketsphinxRecognizer(bigram_text)
@@ -43,10 +35,8 @@ def load_recognizer(
     if name.startswith("closed:"):
         if not bigram_text:
             raise ValueError(f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text")
-        inner = load_recognizer(name.removeprefix("closed:"), device=device, load_own=load_own)
-        return ClosedVocabulary(name, inner, bigram_text)
-    own = load_own(name, device)
-    return _load_transformers(name, device) if own is None else OwnCtcModel(own)
+        return ClosedVocabulary(name, _load_transformers(name.removeprefix("closed:"), device), bigram_text)
+    return _load_transformers(name, device)
 
 
 def _load_transformers(name: str, device: str) -> Recognizer:
@@ -74,10 +64,6 @@ class CtcModel:
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """One recording at a time: padding would change the result of models without attention mask."""
         return [self._transcribe(wav) for wav in wavs]
-
-    def log_probabilities(self, wav: np.ndarray) -> np.ndarray:
-        """(T, V) of a recording."""
-        return self.logits(wav).float().log_softmax(-1).cpu().numpy()
 
     def logits(self, wav: np.ndarray):
         """Scores (T, V) of a recording before the softmax."""
@@ -110,56 +96,11 @@ class CtcModel:
         return Transcript(" ".join(word for word, _ in words), tuple(start for _, start in words))
 
 
-class OwnCtcModel:
-    """Greedy reading of a CTC model made by this project. No lexicon and no language model helps it."""
-
-    def __init__(self, model):
-        self.name, self.sample_rate, self._model = model.name, model.sample_rate, model
-        self._letters = {number: letter for letter, number in model.vocabulary.items()}
-
-    def log_probabilities(self, wav: np.ndarray) -> np.ndarray:
-        """(T, V) of a recording."""
-        return self._model.log_probabilities(wav)
-
-    def vocabulary(self) -> dict[str, int]:
-        """Letter to column of the scores."""
-        return self._model.vocabulary
-
-    def boundary(self) -> str:
-        """The letter that stands between words."""
-        return "|"
-
-    def blank(self) -> int:
-        """Column of the CTC blank."""
-        return self._model.vocabulary["<pad>"]
-
-    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
-        """Transcribe recordings one at a time."""
-        return [self._transcribe(wav) for wav in wavs]
-
-    def _transcribe(self, wav: np.ndarray) -> Transcript:
-        scores = self.log_probabilities(wav)
-        seconds = len(wav) / self.sample_rate / len(scores)
-        words, word, start, before = [], "", 0, self.blank()
-        for frame, number in enumerate([*scores.argmax(-1).tolist(), self._model.vocabulary["|"]]):
-            letter = self._letters[number]
-            if number != before and letter == "|":
-                words.append((word, start))
-                word = ""
-            elif number != before and not letter.startswith("<"):
-                start = start if word else frame
-                word += letter
-            before = number
-        words.append((word, start))
-        kept = [(part, start * seconds) for word, start in words for part in scored_text(word).split()]
-        return Transcript(" ".join(part for part, _ in kept), tuple(start for _, start in kept))
-
-
 class ClosedVocabulary:
     """A CTC model that may read nothing but the words of a text. No language model helps it."""
 
     def __init__(self, name: str, model, text_file: str):
-        if not isinstance(model, (CtcModel, OwnCtcModel)):
+        if not isinstance(model, CtcModel):
             raise ValueError(f"{name}: a closed vocabulary needs a CTC model, this one is none")
         words = {word for text in read_table(text_file).values() for word in scored_text(text).split()}
         vocabulary, boundary = model.vocabulary(), model.boundary()
@@ -170,7 +111,7 @@ class ClosedVocabulary:
         """Transcribe recordings one at a time."""
         transcripts = []
         for wav in wavs:
-            scores = self._model.log_probabilities(wav)
+            scores = self._model.logits(wav).float().log_softmax(-1).cpu().numpy()
             seconds = len(wav) / self.sample_rate / len(scores)
             words = self._lexicon.read(scores)
             text = " ".join(word for word, _ in words)
