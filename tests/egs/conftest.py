@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WRITTEN = ("corpus*", "data", "data_*", "dump*", "exp*", "downloads", "q", "__pycache__")
+WRITTEN = ("corpus", "corpus_small", "data", "data_*", "dump*", "exp*", "downloads", "q", "__pycache__")
 
 
 class Checkout:
