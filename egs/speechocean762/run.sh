@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Real speech: speechocean762 as published, Kaldi data directories of your own, or both. Every model is trained here, in
-# about an hour on two CPU cores; RESULTS.md has what comes out.
+# Real speech: speechocean762 as published, Kaldi data directories of your own, or both. Every model is trained here;
+# sizes are meant for about an hour on two CPU cores. RESULTS.md says what has been run.
 # The recogniser from outside, pocketsphinx, gets a language model of the test sentences: few of its words are in so small
 # a training text, and without any help it hardly understands the corpus's accents.
 #   ./run.sh --local-data-opts "--corpus <speechocean762>"
