@@ -37,22 +37,10 @@ class CtcRecognizer(nn.Module):
     input: with Adam, whose steps have the size of the learning rate, its outputs then move so many times faster.
     """
 
-    def __init__(self, ctc: Wav2Vec2ForCTC, head_scale: float = 1.0, feature_noise: float = 0.0):
+    def __init__(self, ctc: Wav2Vec2ForCTC, head_scale: float = 1.0):
         super().__init__()
         self.ctc = ctc
         self.head_scale = head_scale
-        self.feature_noise = feature_noise
-        if feature_noise and ctc.config.add_adapter:
-            ctc.wav2vec2.adapter.register_forward_pre_hook(self._blur)
-
-    def _blur(self, module: nn.Module, inputs: tuple) -> tuple | None:
-        """Noise on the frozen features, of another strength for each recording: a codec's output lies off their paths,
-        and a recogniser that knows only clean ones would hear errors where people hear none."""
-        if not self.training:
-            return None
-        features = inputs[0]
-        strength = torch.rand(len(features), 1, 1, device=features.device) * self.feature_noise * features.std()
-        return (features + strength.to(features.dtype) * torch.randn_like(features), *inputs[1:])
 
     def num_frames(self, num_samples: int) -> int:
         """Frames that the convolutions make of so many samples."""
@@ -91,7 +79,6 @@ def build_recognizer(
     adapter_layers: int = 0,
     adapter_width: int = 256,
     head_scale: float = 1.0,
-    feature_noise: float = 0.0,
     dropout: float = 0.1,
 ) -> CtcRecognizer:
     """Put a character layer, and gated convolutions before it if wanted, on a HuBERT.
@@ -108,8 +95,6 @@ def build_recognizer(
         num_layers: Use the first so many Transformer layers; all by default.
         adapter_layers: Convolutions over three frames with gated linear units; 0 for none.
         adapter_width: Their channels.
-        feature_noise: Largest noise on the features before the convolutions, in their standard deviations;
-            in training only.
         head_scale: How many times faster the character layer learns.
         dropout: In the Transformer and before the character layer.
     """
@@ -149,4 +134,4 @@ def build_recognizer(
     if freeze == "all":
         for name, parameter in ctc.wav2vec2.named_parameters():
             parameter.requires_grad_(name.startswith("adapter."))
-    return CtcRecognizer(ctc, head_scale, feature_noise)
+    return CtcRecognizer(ctc, head_scale)

@@ -18,7 +18,6 @@ class RecognizerConfig:
     num_layers: int | None = _f(None, "use the first so many Transformer layers only; none for all")
     adapter_layers: int = _f(0, "gated convolutions over frames between the HuBERT and the characters")
     adapter_width: int = _f(256, "their channels")
-    feature_noise: float = _f(0.0, "largest noise added before them, in standard deviations of the features")
     head_scale: float = _f(1.0, "how many times faster than the rest the character layer learns")
     dropout: float = _f(0.1, "in the Transformer and before the output")
     mask_share: float = _f(0.1, "frames hidden in training, in spans")

@@ -72,7 +72,6 @@ def train_recognizer(
         adapter_layers=model_config.adapter_layers,
         adapter_width=model_config.adapter_width,
         head_scale=model_config.head_scale,
-        feature_noise=model_config.feature_noise,
         dropout=model_config.dropout,
     )
     del network
