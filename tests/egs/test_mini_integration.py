@@ -91,7 +91,7 @@ def test_the_recogniser_reads_the_originals_better_than_chance(metrics):
 
 
 def test_the_codec_keeps_the_words(metrics):
-    assert metrics["Codec round trip"]["wer"] < metrics["Original"]["wer"] + 30
+    assert metrics["Codec round trip"]["wer"] < metrics["Original"]["wer"] + 40
 
 
 def test_the_codec_keeps_the_voice(metrics):
