@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_table
+from soundstorm.data.data_dir import read_table, write_text
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], in
         os.replace(temporary, ark)
     finally:
         temporary.unlink(missing_ok=True)
-    _replace_text(f"{prefix}.json", json.dumps(asdict(info), indent=2) + "\n")
-    _replace_text(f"{prefix}.scp", "".join(lines))
+    write_text(f"{prefix}.json", json.dumps(asdict(info), indent=2) + "\n")
+    write_text(f"{prefix}.scp", "".join(lines))
     return count
 
 
@@ -102,12 +102,6 @@ def _check_tokens(utt: str, tokens: np.ndarray, info: TokenizerInfo) -> None:
             f"{utt}: tokens lie in [{tokens.min()}, {tokens.max()}], "
             f"expected [0, {info.codebook_size - 1}] of {info.name}"
         )
-
-
-def _replace_text(path: str | Path, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}"
-    Path(temporary).write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 class TokenArchive:
@@ -168,6 +162,6 @@ def merge_archives(parts: list[str | Path], scp: str | Path) -> TokenizerInfo:
                 raise ValueError(f"{part}: utterance {utt} is in another part too")
             table[utt] = where
     Path(scp).parent.mkdir(parents=True, exist_ok=True)
-    _replace_text(Path(scp).with_suffix(".json"), json.dumps(asdict(info), indent=2) + "\n")
-    _replace_text(scp, "".join(f"{utt} {table[utt]}\n" for utt in sorted(table)))
+    write_text(Path(scp).with_suffix(".json"), json.dumps(asdict(info), indent=2) + "\n")
+    write_text(scp, "".join(f"{utt} {table[utt]}\n" for utt in sorted(table)))
     return info

@@ -200,10 +200,15 @@ def write_text(path: PathLike, content: str) -> None:
         path: The file to write.
         content: Its content, written as UTF-8.
     """
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_bytes(path: PathLike, content: bytes) -> None:
+    """Write a file whole or not at all: under a temporary name in the same folder, then renamed."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content.encode("utf-8"))
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -4,7 +4,6 @@
 ``checkpoints/`` and, when training is over, ``model.safetensors`` with the weights that decoding uses.
 """
 
-import os
 import platform
 import subprocess
 from dataclasses import asdict, is_dataclass
@@ -12,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 import yaml
+
+from soundstorm.data.data_dir import write_text
 
 MODEL_FILE = "model.safetensors"
 
@@ -105,13 +106,6 @@ def source_commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return described.stdout.strip() or "unknown"
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    temporary = f"{path}.{os.getpid()}"
-    Path(temporary).write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _plain(values: object) -> object:

@@ -12,9 +12,8 @@ from tqdm import tqdm
 
 from soundstorm.data.archive import TokenArchive, write_tokens
 from soundstorm.data.audio import write_audio
-from soundstorm.data.data_dir import read_table, write_table
+from soundstorm.data.data_dir import read_table, write_table, write_text
 from soundstorm.data.dataset import align
-from soundstorm.data.experiment import write_text
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
 from soundstorm.decoding.synthesize import Stopwatch, Vocoder, utterance_seed, waveform

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from soundstorm.data.audio import read_audio, write_audio
-from soundstorm.data.experiment import write_text
+from soundstorm.data.data_dir import write_text
 from soundstorm.data.text import TURN_MARKER
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator
 from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
 import numpy as np
+
+from soundstorm.data.data_dir import write_bytes
 
 _ASSETS = Path(__file__).parent / "listening_page_assets"
 
@@ -120,9 +121,7 @@ def _data_uri(content: bytes, kind: str) -> str:
 
 def _replace(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_bytes(path, content)
     return path
 
 

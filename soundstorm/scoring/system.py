@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.data_dir import write_text
 from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
 from soundstorm.scoring.measures import Measure, Pair
 from soundstorm.scoring.runtime import read_timing
@@ -150,12 +150,7 @@ def score_system(
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a score or report file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_score(path: Path) -> dict[str, Any]:

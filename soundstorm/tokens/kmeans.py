@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+
+from soundstorm.data.data_dir import write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +72,9 @@ class KMeans:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         description = {**asdict(self.info), "fingerprint": self.fingerprint}
-        _replace(directory / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+        write_bytes(directory / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
         arrays = {"centroids": self.centroids, "shift": self.shift, "scale": self.scale}
-        _replace(directory / CENTROIDS, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        write_bytes(directory / CENTROIDS, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
     @classmethod
     def load(cls, directory: str | Path) -> KMeans:
@@ -195,9 +196,3 @@ def _faiss(frames: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
     )
     clustering.train(np.ascontiguousarray(frames))
     return clustering.centroids
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from soundstorm.data.experiment import MODEL_FILE, is_finished, write_text
+from soundstorm.data.data_dir import write_text
+from soundstorm.data.experiment import MODEL_FILE, is_finished
 from soundstorm.data.sampler import BatchSampler
 from soundstorm.training import checkpoint
 from soundstorm.training.config import TrainerConfig
