@@ -65,7 +65,7 @@ dialogue_script=              # text file with lines "A: ..." and "B: ..." to be
 dialogue_prompts=             # an utterance of any set for each of its voices, e.g. "A=anna-chapter1 B=bert-chapter2"
 dialogue_args=                # further options of synthesize_dialogue
 # Scoring (stage 7)
-recognizer=train              # "train" (a CTC on the HuBERT), "closed:train" (the same with a closed vocabulary), a name as `score --help` has it; or several
+recognizer=train              # "train" (a CTC on log-mel spectra), "closed:train" (the same with a closed vocabulary), a name as `score --help` has it; or several
 recognizer_config=conf/train_recognizer.yaml  # configuration of the recogniser
 recognizer_args=              # further options of train_recognizer
 recognizer_tag=               # suffix of the experiment directory (empty: from the configuration's name)
@@ -325,11 +325,11 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
     done
     scores=()
     # What scoring trains, it trains on original recordings only.
-    if [[ " ${recognizer} " =~ [\ :]train\  ]] && to_do "${recognizer_exp}/hf/model.safetensors" "recogniser: ${recognizer_exp}"; then
+    if [[ " ${recognizer} " =~ [\ :]train\  ]] && to_do "${recognizer_exp}/model.safetensors" "recogniser: ${recognizer_exp}"; then
         split_arguments "${recognizer_args}"
         run_training "${recognizer_exp}/log/train.log" train_recognizer --config "${recognizer_config}" \
             --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
-            --hubert "${hubert_model}" --expdir "${recognizer_exp}" "${arguments[@]}"
+            --expdir "${recognizer_exp}" "${arguments[@]}"
     fi
     if [ "${consistency}" = train ] && to_do "${consistency_exp}/model.safetensors" "acoustic consistency: ${consistency_exp}"; then
         split_arguments "${consistency_args}"

@@ -16,10 +16,11 @@ def get_parser():
         "--recognizer",
         action="append",
         default=[],
-        help="transformers model (directory or hub name), espnet:<name>, or pocketsphinx. Again for a second "
-        "opinion, whose figures carry its name",
+        help="experiment directory of train_recognizer, transformers model (directory or hub name), espnet:<name>, or "
+        "pocketsphinx; closed:<a CTC model> reads with the words of --bigram-text only. Again for a second opinion, "
+        "whose figures carry its name",
     )
-    parser.add_argument("--bigram-text", help="Kaldi text file for pocketsphinx's language model")
+    parser.add_argument("--bigram-text", help="Kaldi text file: pocketsphinx's language model, closed vocabularies")
     parser.add_argument("--speaker", default="resemblyzer", help="resemblyzer, a transformers x-vector model, or none")
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         speaker=None if args.speaker == "none" else args.speaker,
         consistency=args.consistency,
         load_consistency=_load_consistency,
+        load_trained=_load_trained,
         sample_rate=args.sample_rate,
         device=args.device,
         config=config,
@@ -56,6 +58,13 @@ def _load_consistency(expdir: str, device: str):
     from soundstorm.training.train_consistency import load_consistency
 
     return load_consistency(expdir, device=device)
+
+
+def _load_trained(expdir: str, device: str):
+    """The recipe's own recogniser, brought likewise."""
+    from soundstorm.training.train_recognizer import load_recognizer
+
+    return load_recognizer(expdir, device=device)
 
 
 if __name__ == "__main__":

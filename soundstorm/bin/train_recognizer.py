@@ -1,4 +1,4 @@
-"""Train the scoring stage's own recogniser: character CTC on a HuBERT, from original recordings only."""
+"""Train the scoring stage's own recogniser: character CTC on log-mel spectra of original recordings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ def get_parser():
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--train-data", required=True, help="data directory of original recordings with text")
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
-    parser.add_argument("--hubert", required=True, help="HuBERT: local transformers directory or hub name")
-    parser.add_argument("--expdir", required=True, help="where to write; the recogniser is in its hf/")
+    parser.add_argument("--expdir", required=True, help="where to write; its name is then a recogniser's")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train, then write a transformers directory that any tool can load."""
+    """Train."""
     args = get_parser().parse_args(argv)
     settings = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
 
@@ -35,7 +34,6 @@ def main(argv: list[str] | None = None) -> None:
         args.train_data,
         args.valid_data,
         texts={d: read_references(read_table(Path(d) / "text")) for d in (args.train_data, args.valid_data)},
-        hubert=args.hubert,
         expdir=Path(args.expdir),
         model_config=settings["model"],
         augment_config=settings["augment"],

@@ -18,7 +18,7 @@ from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos, spread
 from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.intelligibility import Intelligibility, read_references
 from soundstorm.scoring.measures import Measure, Measured, Pair
-from soundstorm.scoring.recognizers import load_recognizer
+from soundstorm.scoring.recognizers import LoadTrained, load_recognizer
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
 from soundstorm.scoring.voice_preservation import VoicePreservation, load_speaker_model
 
@@ -47,6 +47,7 @@ def score_files(
     speaker: str | None,
     consistency: str | None,
     load_consistency: Callable[[str, str], Embed],
+    load_trained: LoadTrained,
     sample_rate: int,
     device: str,
     config: ScoreConfig,
@@ -59,10 +60,11 @@ def score_files(
         decode_dir: Output of decoding, None for the originals.
         output: JSON file.
         recognizers: Names; the first one's figures are called wer and cer, the others' carry their name.
-        bigram_text: For pocketsphinx.
+        bigram_text: For pocketsphinx and closed vocabularies.
         speaker: Speaker model's name, None for no voice preservation.
         consistency: Experiment directory, None for no acoustic consistency.
         load_consistency: Directory and device to embedding function.
+        load_trained: Directory and device to a recogniser that train_recognizer made.
         sample_rate: Hz.
         device: cpu or cuda.
         config: The rest.
@@ -91,7 +93,9 @@ def score_files(
     ids = spread(original.ids, config.max_utterances)
     measures: list[Measure] = []
     if texts:
-        measures += _intelligibility(recognizers, ids, info, bigram_text=bigram_text, device=device, config=config)
+        measures += _intelligibility(
+            recognizers, ids, info, bigram_text=bigram_text, load_trained=load_trained, device=device, config=config
+        )
     elif recognizers:
         logger.warning("%s has no text: no word errors", data_dir)
     prompt_seconds = info.prompt_seconds or config.prompt_seconds
@@ -135,12 +139,13 @@ def _intelligibility(
     info: DecodeInfo,
     *,
     bigram_text: str | None,
+    load_trained: LoadTrained,
     device: str,
     config: ScoreConfig,
 ) -> list[Measure]:
     measures: list[Measure] = []
     for position, name in enumerate(names):
-        recognizer = load_recognizer(name, device=device, bigram_text=bigram_text)
+        recognizer = load_recognizer(name, device=device, bigram_text=bigram_text, load_trained=load_trained)
         suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
         measure: Measure = Intelligibility(recognizer, prompt_seconds=info.prompt_seconds, suffix=suffix)
         if position and config.second_utterances is not None:

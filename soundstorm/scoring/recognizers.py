@@ -1,42 +1,63 @@
-"""Recognisers by name: transformers (hub or local directory), ESPnet's model zoo, pocketsphinx."""
+"""Recognisers by name: the recipe's own, transformers (hub or local directory), ESPnet's model zoo, pocketsphinx."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.experiment import is_finished
 from soundstorm.scoring.intelligibility import Recognizer, Transcript, scored_text
 from soundstorm.scoring.lexicon import Lexicon
 
 logger = logging.getLogger(__name__)
 
 
-def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None = None) -> Recognizer:
+class Trained(Protocol):
+    """A recogniser that a recipe trained; columns `<blank>` and `|` are the CTC blank and the boundary of words."""
+
+    sample_rate: int  # Hz
+    vocabulary: dict[str, int]  # character -> column
+    log_probabilities: Callable[[np.ndarray], np.ndarray]  # samples (S,) -> (T, V)
+
+
+LoadTrained = Callable[[str, str], Trained]  # experiment directory, device
+
+
+def load_recognizer(
+    name: str, *, device: str = "cpu", bigram_text: str | None = None, load_trained: LoadTrained | None = None
+) -> Recognizer:
     """Load what `name` says.
 
     Args:
-        name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo;
-            anything else is a transformers model in a local directory or on the hub, CTC or encoder-decoder.
-            `closed:` before a CTC model reads it with a closed vocabulary, the words of `bigram_text`, any
-            sequence of them as likely as any other.
+        name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo; an
+            experiment directory of train_recognizer; anything else is a transformers model in a local directory or
+            on the hub, CTC or encoder-decoder. `closed:` before a CTC model reads it with a closed vocabulary, the
+            words of `bigram_text`, any sequence of them as likely as any other.
         device: For torch models.
         bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
             general English one it brings, and whose words are the closed vocabulary.
+        load_trained: Loader of the recipe's own; scoring knows no models of ours, so the caller brings it.
     """
     if name == "pocketsphinx":
         return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
-    if name.startswith("closed:"):
-        if not bigram_text:
-            raise ValueError(f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text")
-        return ClosedVocabulary(name, _load_transformers(name.removeprefix("closed:"), device), bigram_text)
-    return _load_transformers(name, device)
+    plain = name.removeprefix("closed:")
+    if load_trained is not None and is_finished(plain) and (Path(plain) / "config.yaml").is_file():
+        model: Recognizer = TrainedCtc(plain, load_trained(plain, device))
+    else:
+        model = _load_transformers(plain, device)
+    if plain == name:
+        return model
+    if not bigram_text:
+        raise ValueError(f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text")
+    return ClosedVocabulary(name, model, bigram_text)
 
 
 def _load_transformers(name: str, device: str) -> Recognizer:
@@ -53,6 +74,36 @@ def _load_transformers(name: str, device: str) -> Recognizer:
     return (CtcModel if is_ctc else Seq2SeqModel)(name, model, processor)
 
 
+class TrainedCtc:
+    """Greedy reading of a recogniser that the recipe trained. No lexicon and no language model helps it."""
+
+    def __init__(self, name: str, trained: Trained):
+        self.name, self.sample_rate = name, trained.sample_rate
+        self.log_probabilities, self.vocabulary = trained.log_probabilities, trained.vocabulary
+        self.blank, self.boundary = trained.vocabulary["<blank>"], trained.vocabulary["|"]
+
+    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
+        """Transcribe recordings one by one."""
+        return [self._transcribe(wav) for wav in wavs]
+
+    def _transcribe(self, wav: np.ndarray) -> Transcript:
+        best = self.log_probabilities(wav).argmax(axis=-1)
+        seconds = len(wav) / self.sample_rate / len(best)
+        letters = {column: letter for letter, column in self.vocabulary.items()}
+        words: list[tuple[str, int]] = []  # as far as heard, and the frame at which each begins
+        inside = False
+        for frame, (column, before) in enumerate(zip(best, [self.blank, *best[:-1]])):
+            if column in (self.blank, before):
+                continue
+            if column == self.boundary or len(letters[column]) > 1:  # <unk> is no letter of a word
+                inside = False
+                continue
+            word, start = words.pop() if inside else ("", frame)
+            words.append((word + letters[column], start))
+            inside = True
+        return Transcript(" ".join(word for word, _ in words), tuple(start * seconds for _, start in words))
+
+
 class CtcModel:
     """Greedy reading of a transformers CTC model. No lexicon and no language model helps it."""
 
@@ -61,32 +112,38 @@ class CtcModel:
         self.sample_rate = processor.feature_extractor.sampling_rate
         self._model, self._processor = model, processor
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Letter to column of the scores."""
+        return self._processor.tokenizer.get_vocab()
+
+    @property
+    def boundary(self) -> int:
+        """Column of the letter that stands between words."""
+        return self.vocabulary[self._processor.tokenizer.word_delimiter_token]
+
+    @property
+    def blank(self) -> int:
+        """Column of the CTC blank."""
+        return self._processor.tokenizer.pad_token_id
+
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """One recording at a time: padding would change the result of models without attention mask."""
         return [self._transcribe(wav) for wav in wavs]
 
-    def logits(self, wav: np.ndarray):
-        """Scores (T, V) of a recording before the softmax."""
+    def log_probabilities(self, wav: np.ndarray) -> np.ndarray:
+        """Scores (T, V) of a recording."""
+        return self._logits(wav).float().log_softmax(-1).cpu().numpy()
+
+    def _logits(self, wav: np.ndarray):
         import torch
 
         inputs = self._processor(wav, sampling_rate=self.sample_rate, return_tensors="pt")
         with torch.inference_mode():
             return self._model(**inputs.to(self._model.device)).logits[0]
 
-    def vocabulary(self) -> dict[str, int]:
-        """Letter to column of the scores."""
-        return self._processor.tokenizer.get_vocab()
-
-    def boundary(self) -> str:
-        """The letter that stands between words."""
-        return self._processor.tokenizer.word_delimiter_token
-
-    def blank(self) -> int:
-        """Column of the CTC blank."""
-        return self._processor.tokenizer.pad_token_id
-
     def _transcribe(self, wav: np.ndarray) -> Transcript:
-        logits = self.logits(wav)
+        logits = self._logits(wav)
         unknown = self._processor.tokenizer.unk_token or "<unk>"
         decoded = self._processor.tokenizer.decode(logits.argmax(dim=-1).cpu(), output_word_offsets=True)
         seconds = len(wav) / self.sample_rate / len(logits)
@@ -99,19 +156,18 @@ class CtcModel:
 class ClosedVocabulary:
     """A CTC model that may read nothing but the words of a text. No language model helps it."""
 
-    def __init__(self, name: str, model, text_file: str):
-        if not isinstance(model, CtcModel):
+    def __init__(self, name: str, model: Recognizer, text_file: str):
+        if not isinstance(model, (CtcModel, TrainedCtc)):
             raise ValueError(f"{name}: a closed vocabulary needs a CTC model, this one is none")
         words = {word for text in read_table(text_file).values() for word in scored_text(text).split()}
-        vocabulary, boundary = model.vocabulary(), model.boundary()
-        self._lexicon = Lexicon(words, vocabulary, blank=model.blank(), boundary=vocabulary[boundary])
+        self._lexicon = Lexicon(words, model.vocabulary, blank=model.blank, boundary=model.boundary)
         self.name, self.sample_rate, self._model = name, model.sample_rate, model
 
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """Transcribe recordings one at a time."""
         transcripts = []
         for wav in wavs:
-            scores = self._model.logits(wav).float().log_softmax(-1).cpu().numpy()
+            scores = self._model.log_probabilities(wav)
             seconds = len(wav) / self.sample_rate / len(scores)
             words = self._lexicon.read(scores)
             text = " ".join(word for word, _ in words)

@@ -38,8 +38,8 @@ def heading_of(metric: str) -> tuple[str, int]:
         return MORE_METRICS[metric]
     for name in ("wer_after_prompt", "wer", "cer"):
         if metric.startswith(f"{name}_"):
-            # A recogniser of the recipe's own is named by its directory, exp/<name>/hf.
-            other = metric[len(name) + 1 :].removesuffix("_hf").rpartition("exp_")[2]
+            # A recogniser of the recipe's own is named by its directory, exp/<name>.
+            other = metric[len(name) + 1 :].rpartition("exp_")[2]
             return f"{heading_of(name)[0]}, second opinion ({other.replace('_', ' ')})", 2
     return metric.replace("_", " "), 3
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,115 +12,117 @@ from torch.nn import functional as F
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.sampler import Draw
-from soundstorm.models.recognizer import BLANK, UNKNOWN, WORD_BOUNDARY, CtcRecognizer, encode_text
-from soundstorm.models.recognizer_config import AugmentConfig
+from soundstorm.models.recognizer import BLANK, FLOOR, LogMel, Recognizer, encode_text, stack_frames
+from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
 from soundstorm.training.trainer import Loss
 
+LONGEST_TIME_MASK = 20  # spectra: 200 ms
+QUIETEST, LOUDEST = np.log(FLOOR), -4.5  # of an added background noise, log magnitude per band
 
-def augment(wav: np.ndarray, config: AugmentConfig, generator: np.random.Generator) -> np.ndarray:
-    """Change speed, level and noise of a recording, so that a small corpus goes a longer way.
+
+def augment(spectra: Tensor, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
+    """Another speaker, another tempo, another channel: so that a small corpus goes a longer way.
+
+    Blur and noise do what a codec does to the fine structure of speech, without a codec.
 
     Args:
-        wav: float32 (S,)
-        config: How much of each.
-        generator: All randomness comes from it.
+        spectra: log-mel magnitudes (F, M).
+        config: how much of each.
+        generator: all randomness comes from it.
 
     Returns:
-        float32, (S / speed,)
+        (F', M), F' about F times the tempo drawn.
     """
-    speed = generator.uniform(1 - config.speed, 1 + config.speed)
-    if config.speed:
-        positions = np.arange(int(len(wav) / speed)) * speed
-        wav = np.interp(positions, np.arange(len(wav)), wav)
-    if generator.random() < config.noise_probability:
-        snr = generator.uniform(*config.noise_snr)
-        noise = generator.standard_normal(len(wav))
-        if generator.random() < 0.5:  # half of it low, as rooms and machines hum, half white
-            noise = np.convolve(noise, np.ones(8) / np.sqrt(8), mode="same")
-        wav = wav + noise * np.sqrt(np.mean(wav**2) / np.mean(noise**2)) * 10 ** (-snr / 20)
-    return (wav * 10 ** (generator.uniform(-config.gain, config.gain) / 20)).astype(np.float32)
+    along_time, along_mel = (2 * int(generator.integers(config.blur, endpoint=True)) + 1 for _ in range(2))
+    spectra = F.avg_pool2d(
+        spectra[None],
+        (along_time, along_mel),
+        stride=1,
+        padding=(along_time // 2, along_mel // 2),
+        count_include_pad=False,
+    )[0]
+    spectra = spectra + generator.uniform(0, config.jitter) * _noise(spectra, generator)
+    if generator.random() < config.floor_probability:
+        level = generator.uniform(QUIETEST, LOUDEST)
+        spectra = torch.logaddexp(spectra, level + 0.5 * _noise(spectra, generator))
+    frames = max(1, round(len(spectra) * generator.uniform(1 - config.tempo, 1 + config.tempo)))
+    spectra = F.interpolate(spectra.T[None], size=frames, mode="linear")[0].T
+    return _warp(spectra, generator.uniform(1 - config.warp, 1 + config.warp))
 
 
-def normalize(wav: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance, exactly as transformers' Wav2Vec2FeatureExtractor does it."""
-    return ((wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)).astype(np.float32)
+def _noise(like: Tensor, generator: np.random.Generator) -> Tensor:
+    return torch.from_numpy(generator.standard_normal(tuple(like.shape), dtype=np.float32))
 
 
-def span_mask(num_frames: int, share: float, span: int, generator: np.random.Generator) -> np.ndarray:
-    """Frames to hide: spans at random places, about `share` of all frames if none overlapped; bool (T,)."""
-    mask = np.zeros(num_frames, dtype=bool)
-    for _ in range(generator.binomial(num_frames, min(1.0, share / span))):
-        start = generator.integers(num_frames)
-        mask[start : start + span] = True
-    return mask
+def _warp(spectra: Tensor, factor: float) -> Tensor:
+    """Stretch the mel axis; bands that come from beyond the highest repeat it."""
+    num_mels = spectra.shape[1]
+    warped = F.interpolate(spectra[None], size=max(1, round(num_mels * factor)), mode="linear")[0]
+    return F.pad(warped[None], (0, max(0, num_mels - warped.shape[1])), mode="replicate")[0][:, :num_mels]
+
+
+def hide(frames: Tensor, num_mels: int, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
+    """SpecAugment on normalised, stacked frames (T, stack * M): zeros, the mean, over spans of time and of bands."""
+    frames = frames.clone()
+    spectra = frames.view(-1, num_mels)
+    for _ in range(config.time_masks):
+        start = int(generator.integers(len(spectra)))
+        spectra[start : start + int(generator.integers(LONGEST_TIME_MASK, endpoint=True))] = 0
+    for _ in range(config.mel_masks):
+        start = int(generator.integers(num_mels))
+        spectra[:, start : start + int(generator.integers(num_mels // 5, endpoint=True))] = 0
+    return frames
 
 
 class RecognizerDataset:
-    """Recordings with their characters."""
+    """Frames of recordings with their characters."""
 
     def __init__(
         self,
         utterances: Utterances,
         texts: Mapping[str, str],
         vocabulary: dict[str, int],
-        *,
-        num_frames: Callable[[int], int],
+        config: RecognizerConfig,
         augmentation: AugmentConfig | None = None,
-        do_normalize: bool = True,
-        mask_share: float = 0.0,
-        mask_span: int = 1,
     ):
         """Keep the utterances that have a text.
 
         Args:
-            utterances: The recordings.
-            texts: Utterance to normalised text.
-            vocabulary: Characters to numbers.
-            num_frames: Samples to frames of the network.
-            augmentation: None for validation.
-            do_normalize: Whether the HuBERT wants zero mean and unit variance.
-            mask_share: Share of frames to hide; 0 for validation.
-            mask_span: Frames hidden in one piece.
+            utterances: the recordings.
+            texts: utterance to normalised text.
+            vocabulary: characters to numbers.
+            config: of the network.
+            augmentation: none for validation.
         """
         kept = [i for i, utt_id in enumerate(utterances.ids) if texts.get(utt_id)]
         if not kept:
-            raise ValueError(
-                f"none of {len(utterances.ids)} utterances has a text; a recogniser needs transcripts"
-            )
+            raise ValueError(f"none of {len(utterances.ids)} utterances has a text; a recogniser needs transcripts")
         self.ids = [utterances.ids[i] for i in kept]
         self.durations = np.asarray(utterances.durations)[kept]
-        self._utterances = utterances
+        self._utterances, self._config, self._augmentation = utterances, config, augmentation
         self._targets = {utt_id: encode_text(texts[utt_id], vocabulary) for utt_id in self.ids}
-        self._num_frames = num_frames
-        self._augmentation = augmentation
-        self._do_normalize = do_normalize
-        self._mask = (mask_share, mask_span)
+        self._log_mel = LogMel(config.num_mels)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        generator = np.random.default_rng(draw.seed)
         utt_id = self.ids[draw.index]
-        wav = self._utterances.read(utt_id)
-        if self._augmentation is not None:
-            wav = augment(wav, self._augmentation, generator)
-        if self._do_normalize:
-            wav = normalize(wav)
-        mask = span_mask(self._num_frames(len(wav)), *self._mask, generator)
-        return {"wav": wav, "mask": mask, "target": self._targets[utt_id]}
+        spectra = self._log_mel(torch.from_numpy(self._utterances.read(utt_id)))
+        if self._augmentation is None:
+            frames = stack_frames(spectra, self._config.stack)
+        else:
+            generator = np.random.default_rng(draw.seed)
+            frames = stack_frames(augment(spectra, self._augmentation, generator), self._config.stack)
+            frames = hide(frames, self._config.num_mels, self._augmentation, generator)
+        return {"frames": frames, "target": self._targets[utt_id]}
 
     def collate(self, items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Pad: wavs (B, S), lengths (B,), frames (B,), mask (B, T), targets (sum,), target_lengths (B,)."""
-        wavs = [torch.from_numpy(item["wav"]) for item in items]
-        masks = [torch.from_numpy(item["mask"]) for item in items]
+        """Pad: frames (B, T, D), lengths (B,), targets (sum,), target_lengths (B,)."""
         targets = [torch.tensor(item["target"]) for item in items]
-        padded = nn.utils.rnn.pad_sequence(wavs, batch_first=True)
         return {
-            "wavs": padded,
-            "lengths": torch.tensor([len(wav) for wav in wavs]),
-            "frames": torch.tensor([len(mask) for mask in masks]),
-            "mask": nn.utils.rnn.pad_sequence(masks, batch_first=True),
+            "frames": nn.utils.rnn.pad_sequence([item["frames"] for item in items], batch_first=True),
+            "lengths": torch.tensor([len(item["frames"]) for item in items]),
             "targets": torch.cat(targets),
             "target_lengths": torch.tensor([len(target) for target in targets]),
         }
@@ -135,17 +133,17 @@ class RecognizerStep:
 
     phases = ("model",)
 
-    def __init__(self, model: CtcRecognizer, vocabulary: dict[str, int]):
+    def __init__(self, model: Recognizer, vocabulary: dict[str, int]):
         self.networks: dict[str, nn.Module] = {"model": model}
         self._blank = vocabulary[BLANK]
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Negative log likelihood, to be divided by the number of target characters."""
-        logits = networks["model"](batch["wavs"], batch["lengths"], batch["mask"])
+        logits = networks["model"](batch["frames"], batch["lengths"])
         total = F.ctc_loss(
             logits.float().log_softmax(dim=-1).transpose(0, 1),  # (T, B, V)
             batch["targets"],
-            batch["frames"],
+            batch["lengths"],
             batch["target_lengths"],
             blank=self._blank,
             reduction="sum",
@@ -153,46 +151,3 @@ class RecognizerStep:
         )
         weight = batch["target_lengths"].sum()
         return Loss(total=total, weight=weight, metrics={"ctc": (total.detach(), weight)})
-
-
-def export_recognizer(
-    model: CtcRecognizer,
-    vocabulary: dict[str, int],
-    directory: Path,
-    *,
-    sample_rate: int,
-    do_normalize: bool,
-) -> None:
-    """Write a plain transformers directory: weights, feature extractor and tokenizer, whole or not at all.
-
-    Args:
-        model: The trained recogniser.
-        vocabulary: Characters to numbers.
-        directory: Where; replaced if it exists.
-        sample_rate: Hz.
-        do_normalize: Whether inputs are brought to zero mean and unit variance.
-    """
-    from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2Processor
-
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}")
-    temporary.mkdir(parents=True)
-    try:
-        vocabulary_file = temporary / "vocab.json"
-        vocabulary_file.write_text(json.dumps(vocabulary, ensure_ascii=False, indent=0), encoding="utf-8")
-        tokenizer = Wav2Vec2CTCTokenizer(
-            str(vocabulary_file),
-            bos_token=None,
-            eos_token=None,
-            unk_token=UNKNOWN,
-            pad_token=BLANK,
-            word_delimiter_token=WORD_BOUNDARY,
-        )
-        extractor = Wav2Vec2FeatureExtractor(
-            sampling_rate=sample_rate, do_normalize=do_normalize, return_attention_mask=True
-        )
-        Wav2Vec2Processor(extractor, tokenizer).save_pretrained(str(temporary))
-        model.fold_scale().save_pretrained(str(temporary))
-        shutil.rmtree(directory, ignore_errors=True)
-        os.replace(temporary, directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

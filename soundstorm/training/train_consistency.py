@@ -13,15 +13,14 @@ from soundstorm.data.audio import Utterances
 from soundstorm.data.experiment import load_weights, read_config, start_experiment
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+from soundstorm.models.hubert import load_hubert, normalize
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
-from soundstorm.training.recognizer_step import normalize
-from soundstorm.training.train_recognizer import SAMPLE_RATE, load_hubert
 from soundstorm.training.trainer import train
 
 
-def _build(config: ConsistencyConfig, hubert: str) -> tuple[ConsistencyNetwork, EarlyLayers, bool]:
-    model, do_normalize = load_hubert(hubert)
+def _build(config: ConsistencyConfig, hubert: str) -> tuple[ConsistencyNetwork, EarlyLayers, bool, int]:
+    model, do_normalize, sample_rate = load_hubert(hubert)
     features = EarlyLayers(model, config.layer)
     network = ConsistencyNetwork(
         features.width,
@@ -30,7 +29,7 @@ def _build(config: ConsistencyConfig, hubert: str) -> tuple[ConsistencyNetwork, 
         embedding_dim=config.embedding_dim,
         dropout=config.dropout,
     )
-    return network, features, do_normalize
+    return network, features, do_normalize, sample_rate
 
 
 def train_consistency(
@@ -60,10 +59,10 @@ def train_consistency(
     data = {"train_data": train_data, "valid_data": valid_data, "hubert": hubert}
     start_experiment(expdir, {**{name: asdict(values) for name, values in sections.items()}, "data": data}, command)
     torch.manual_seed(trainer_config.seed)
-    network, features, do_normalize = _build(model_config, hubert)
+    network, features, do_normalize, sample_rate = _build(model_config, hubert)
 
     def dataset(data_dir: str) -> CropDataset:
-        return CropDataset(Utterances(data_dir, SAMPLE_RATE), crop_config, do_normalize=do_normalize)
+        return CropDataset(Utterances(data_dir, sample_rate), crop_config, do_normalize=do_normalize)
 
     train(ConsistencyStep(network, features), dataset(train_data), dataset(valid_data), trainer_config, expdir)
 
@@ -71,7 +70,7 @@ def train_consistency(
 def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
     """A trained network as a function from samples (S,) to an embedding (D,)."""
     config = read_config(expdir)
-    network, features, do_normalize = _build(ConsistencyConfig(**config["model"]), config["data"]["hubert"])
+    network, features, do_normalize, _ = _build(ConsistencyConfig(**config["model"]), config["data"]["hubert"])
     load_weights(expdir, network)
     network.to(device).eval()
     features.to(device)

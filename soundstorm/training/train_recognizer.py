@@ -1,24 +1,21 @@
-"""From data directories and a HuBERT to a trained recogniser in a transformers directory."""
+"""From transcribed data directories to a trained recogniser, and back to a function."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from soundstorm.data.audio import Utterances
-from soundstorm.data.experiment import load_weights, start_experiment
-from soundstorm.models.recognizer import build_recognizer, build_vocabulary
+from soundstorm.data.experiment import load_weights, read_config, start_experiment
+from soundstorm.models.recognizer import HOP, SAMPLE_RATE, LogMel, Recognizer, build_vocabulary, stack_frames
 from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep, export_recognizer
+from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep
 from soundstorm.training.trainer import train
-
-logger = logging.getLogger(__name__)
-SAMPLE_RATE = 16000  # Hz, of every HuBERT
 
 
 def train_recognizer(
@@ -26,84 +23,84 @@ def train_recognizer(
     valid_data: str,
     *,
     texts: Mapping[str, Mapping[str, str]],
-    hubert: str,
     expdir: Path,
     model_config: RecognizerConfig,
     augment_config: AugmentConfig,
     trainer_config: TrainerConfig,
     command: list[str],
 ) -> None:
-    """Train a CTC recogniser and write `expdir/hf`.
+    """Train a CTC recogniser.
 
     Args:
-        train_data: Data directory of original recordings.
-        valid_data: Another, to watch the training.
-        texts: For each of the two directories, utterance to normalised text.
-        hubert: Local transformers directory or hub name.
-        expdir: Experiment directory.
-        model_config: Of the network.
-        augment_config: Of the recordings.
-        trainer_config: Of the loop.
-        command: For the record.
+        train_data: data directory of original recordings.
+        valid_data: another, to watch the training.
+        texts: for each of the two directories, utterance to normalised text.
+        expdir: experiment directory.
+        model_config: of the network.
+        augment_config: of the spectra.
+        trainer_config: of the loop.
+        command: for the record.
     """
-    exported = expdir / "hf"
-    if (exported / "config.json").is_file():
-        logger.info("%s: already trained", exported)
-        return
+    vocabulary = build_vocabulary(texts[train_data].values())
     start_experiment(
         expdir,
         {
-            "model": asdict(model_config),
-            "augment": asdict(augment_config),
-            "training": asdict(trainer_config),
-            "data": {"train_data": train_data, "valid_data": valid_data, "hubert": hubert},
+            "model": model_config,
+            "augment": augment_config,
+            "training": trainer_config,
+            "data": {"train_data": train_data, "valid_data": valid_data},
+            "vocabulary": vocabulary,
         },
         command,
     )
-    network, do_normalize = load_hubert(hubert)
-    vocabulary = build_vocabulary(texts[train_data].values())
     torch.manual_seed(trainer_config.seed)
-    model = build_recognizer(
-        network,
-        vocabulary,
-        init=model_config.init,
-        freeze=model_config.freeze,
-        num_layers=model_config.num_layers,
-        adapter_layers=model_config.adapter_layers,
-        adapter_width=model_config.adapter_width,
-        head_scale=model_config.head_scale,
-        dropout=model_config.dropout,
-    )
-    del network
+    model = Recognizer(model_config, len(vocabulary))
 
-    def dataset(data_dir: str, training: bool) -> RecognizerDataset:
-        return RecognizerDataset(
-            Utterances(data_dir, SAMPLE_RATE),
-            texts[data_dir],
-            vocabulary,
-            num_frames=model.num_frames,
-            do_normalize=do_normalize,
-            augmentation=augment_config if training else None,
-            mask_share=model_config.mask_share if training else 0.0,
-            mask_span=model_config.mask_span,
-        )
+    def dataset(data_dir: str, augmentation: AugmentConfig | None) -> RecognizerDataset:
+        utterances = Utterances(data_dir, SAMPLE_RATE)
+        return RecognizerDataset(utterances, texts[data_dir], vocabulary, model_config, augmentation)
 
     step = RecognizerStep(model, vocabulary)
-    train(step, dataset(train_data, True), dataset(valid_data, False), trainer_config, expdir)
+    train(step, dataset(train_data, augment_config), dataset(valid_data, None), trainer_config, expdir)
+
+
+@dataclass(frozen=True)
+class TrainedRecognizer:
+    """What scoring needs of a trained recogniser.
+
+    Attributes:
+        sample_rate: Hz.
+        vocabulary: character to column.
+        log_probabilities: samples (S,) to float32 (T, V).
+    """
+
+    sample_rate: int
+    vocabulary: dict[str, int]
+    log_probabilities: Callable[[np.ndarray], np.ndarray]
+
+
+def load_recognizer(expdir: str | Path, *, device: str = "cpu") -> TrainedRecognizer:
+    """The recogniser of an experiment directory.
+
+    Raises:
+        FileNotFoundError: not an experiment directory, or training has not finished.
+        ValueError: an experiment of another kind.
+    """
+    config = read_config(expdir)
+    if "vocabulary" not in config:
+        raise ValueError(f"{expdir}: not a recogniser, its config.yaml has sections {sorted(config)}")
+    model_config, vocabulary = RecognizerConfig(**config["model"]), config["vocabulary"]
+    model = Recognizer(model_config, len(vocabulary))
     load_weights(expdir, model)
-    export_recognizer(model, vocabulary, exported, sample_rate=SAMPLE_RATE, do_normalize=do_normalize)
+    model.to(device).eval()
+    log_mel = LogMel(model_config.num_mels)
 
+    @torch.inference_mode()
+    def log_probabilities(wav: np.ndarray) -> np.ndarray:
+        # A recording too short for a frame is silence to the recogniser, not an error.
+        wav = np.pad(wav, (0, max(0, model_config.stack * HOP - len(wav)))).astype(np.float32)
+        frames = stack_frames(log_mel(torch.from_numpy(wav)), model_config.stack)[None].to(device)
+        logits = model(frames, torch.tensor([frames.shape[1]], device=device))
+        return logits[0].float().log_softmax(-1).cpu().numpy()
 
-def load_hubert(name: str):
-    """A HuBERT and whether it wants inputs of zero mean and unit variance."""
-    from transformers import AutoFeatureExtractor, HubertModel
-
-    if (name.count("/") > 1 or Path(name).is_absolute()) and not (Path(name) / "config.json").is_file():
-        raise FileNotFoundError(f"{name}: no HuBERT there (config.json is missing); run stage 1 first, or name another")
-    model = HubertModel.from_pretrained(name, use_safetensors=True)
-    try:
-        do_normalize = bool(AutoFeatureExtractor.from_pretrained(name).do_normalize)
-    except OSError:
-        do_normalize = False
-        logger.warning("%s has no preprocessor_config.json: recordings are used as they are", name)
-    return model, do_normalize
+    return TrainedRecognizer(SAMPLE_RATE, vocabulary, log_probabilities)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.scoring.recognizers import CtcModel, bigram_arpa, load_recognizer
+from soundstorm.scoring.recognizers import CtcModel, TrainedCtc, bigram_arpa, load_recognizer
 
 
 class Processor:
@@ -84,5 +84,50 @@ def test_pocketsphinx_reads_with_bigrams_and_hears_nothing_in_silence(tmp_path):
 
 
 def test_a_local_model_that_is_not_there_is_named():
-    with pytest.raises(FileNotFoundError, match="exp/recognizer/hf: no transformers model there"):
-        load_recognizer("exp/recognizer/hf")
+    with pytest.raises(FileNotFoundError, match="exp/recognizer/x: no transformers model there"):
+        load_recognizer("exp/recognizer/x")
+
+
+class Trained:
+    """A recogniser whose columns are given frame by frame, 100 samples to a frame."""
+
+    sample_rate = 1000
+    vocabulary = {"<blank>": 0, "|": 1, "a": 2, "b": 3, "<unk>": 4}
+
+    def __init__(self, columns):
+        self.log_probabilities = lambda wav: np.log(np.eye(5)[columns] * 0.9 + 0.02)
+
+
+@pytest.mark.parametrize(
+    "columns, text, starts",
+    [
+        ([0, 2, 2, 0, 3, 0, 1, 0, 3], "ab b", (0.1, 0.8)),
+        ([2, 2, 0, 2, 1, 1, 2], "aa a", (0.0, 0.6)),  # a blank between two equal letters makes two of them
+        ([1, 1, 0, 1, 2], "a", (0.4,)),
+        ([2, 4, 3], "a b", (0.0, 0.2)),  # an unknown letter belongs to no word
+        ([0, 0, 0], "", ()),
+    ],
+)
+def test_greedy_reading_of_the_recipe_s_own(columns, text, starts):
+    wav = np.zeros(100 * len(columns), dtype=np.float32)
+    (transcript,) = TrainedCtc("x", Trained(columns))([wav])
+    assert transcript.text == text and transcript.word_starts == pytest.approx(starts)
+
+
+def test_the_recipe_s_own_is_loaded_by_its_directory_and_read_with_a_closed_vocabulary(tmp_path):
+    for name in ("config.yaml", "model.safetensors"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "text").write_text("u-1 ab\nu-2 bb\n")
+    asked = []
+
+    def load_trained(directory, device):
+        asked.append((directory, device))
+        return Trained([0, 2, 2, 0, 2, 0])
+
+    plain = load_recognizer(str(tmp_path), load_trained=load_trained)
+    closed = load_recognizer(f"closed:{tmp_path}", bigram_text=str(tmp_path / "text"), load_trained=load_trained)
+    wav = np.zeros(600, dtype=np.float32)
+    assert plain([wav])[0].text == "aa" and closed([wav])[0].text == "ab"
+    assert asked == [(str(tmp_path), "cpu")] * 2
+    with pytest.raises(ValueError, match="--bigram-text"):
+        load_recognizer(f"closed:{tmp_path}", load_trained=load_trained)

@@ -113,6 +113,7 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path):
             speaker=None,
             consistency="exp/consistency",
             load_consistency=lambda expdir, device: lambda wav: np.array([1.0, wav[0]]),
+            load_trained=None,
             sample_rate=16000,
             device="cpu",
             config=ScoreConfig(quality_utterances=0, crop_seconds=1.0),

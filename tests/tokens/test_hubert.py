@@ -5,9 +5,10 @@ import pytest
 import torch
 from transformers import HubertModel
 
+from soundstorm.models.hubert import normalize
 from soundstorm.models.hubert_pretraining import frame_padding
 from soundstorm.tokens.features import open_features
-from soundstorm.tokens.hubert import HubertFeatures, normalize
+from soundstorm.tokens.hubert import HubertFeatures
 from tests.tokens.conftest import make_hubert
 
 HOP = 320

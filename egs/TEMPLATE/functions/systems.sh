@@ -66,8 +66,8 @@ score_one() {  # <system> <set>: scores what decode_one made; "original" are the
     [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
     for name in "${recognizer_names[@]}"; do
         case "${name}" in
-            train) name=${recognizer_exp}/hf ;;
-            closed:train) name=closed:${recognizer_exp}/hf ;;
+            train) name=${recognizer_exp} ;;
+            closed:train) name=closed:${recognizer_exp} ;;
         esac
         options+=(--recognizer "${name}")
     done
