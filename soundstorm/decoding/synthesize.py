@@ -60,7 +60,7 @@ class Vocoder:
         acoustic: TokenizerInfo,
         codec: AcousticTokenizer,
         *,
-        batch_seconds: float = 240.0,
+        batch_seconds: float | None = None,
     ):
         """
         Args:
@@ -68,14 +68,15 @@ class Vocoder:
             semantic: tokenizer of the semantic tokens it was trained on.
             acoustic: tokenizer of its acoustic tokens.
             codec: the tokenizer itself, for the waveform.
-            batch_seconds: padded audio decoded at a time.
+            batch_seconds: padded audio decoded at a time; by default as much as keeps a GPU busy, or as little as
+                stays in a CPU's caches, which is half as fast again as GPU-sized batches there.
         """
         acoustic.check_same(codec.info, "SoundStorm's training", "the codec given")
         self.model, self.codec = model.eval(), codec
         self.semantic_info, self.acoustic_info = semantic, acoustic
         self.repeat = repeats(semantic, acoustic)
-        self.batch_seconds = batch_seconds
         self.device = next(model.parameters()).device
+        self.batch_seconds = batch_seconds or (30.0 if self.device.type == "cpu" else 240.0)
 
     @classmethod
     def load(cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options) -> "Vocoder":

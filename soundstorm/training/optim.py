@@ -14,7 +14,7 @@ def build_optimizer(network: nn.Module, config: TrainerConfig) -> torch.optim.Ad
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=tuple(config.betas)
+        [group for group in groups if group["params"]], lr=config.learning_rate, betas=tuple(config.betas), fused=True
     )
 
 
