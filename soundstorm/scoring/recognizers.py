@@ -236,7 +236,7 @@ class PocketsphinxRecognizer:
         if bigram_text is None:
             self._decoder = pocketsphinx.Decoder(loglevel="FATAL")
             return
-        self.name = "pocketsphinx, bigrams of the training text"
+        self.name = f"pocketsphinx, bigrams of {bigram_text}"
         dictionary = Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
         known = {line.split(maxsplit=1)[0] for line in dictionary.read_text(encoding="utf-8").splitlines() if line}
         lines = Path(bigram_text).read_text(encoding="utf-8").splitlines()

@@ -168,7 +168,8 @@ def test_the_hardware_is_described():
 def test_a_closed_vocabulary_is_plainly_declared():
     scores = example_scores()
     settings = {"recognizers": ["exp/r"], "speaker": "s", "crop_seconds": 1.5, "prompt_seconds": 3.0}
+    settings["bigram_text"] = "data/x/text"
     for name, declared in (("exp/r", False), ("closed:exp/r", True)):
         scores[1]["settings"] = {**settings, "recognizers": [name]}
         report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
-        assert ("It reads with a closed vocabulary" in render_markdown(report)) == declared
+        assert ("closed vocabulary**: any sequence of words of `data/x/text`" in render_markdown(report)) == declared
