@@ -44,8 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.training.train_text_to_semantic import train_text_to_semantic
 
     train_text_to_semantic(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
-    if args.read_utterances:
-        report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)
+    report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@
 
 import io
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_table, write_text
+from soundstorm.data.data_dir import read_table, whole_file, write_text
 
 
 @dataclass(frozen=True)
@@ -74,19 +73,15 @@ def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], in
 
     prefix = str(prefix)
     Path(prefix).parent.mkdir(parents=True, exist_ok=True)
-    ark, temporary = Path(f"{prefix}.ark"), Path(f"{prefix}.ark.{os.getpid()}")
+    ark = Path(f"{prefix}.ark")
     lines, count = [], 0
-    try:
-        with open(temporary, "wb") as stream:
-            for utt, tokens in items:
-                _check_tokens(utt, tokens, info)
-                offset = stream.tell() + len(f"{utt} ".encode())
-                kaldiio.save_ark(stream, {utt: tokens.astype(np.uint16)}, write_function="numpy")
-                lines.append(f"{utt} {ark}:{offset}\n")
-                count += 1
-        os.replace(temporary, ark)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(ark) as temporary, open(temporary, "wb") as stream:
+        for utt, tokens in items:
+            _check_tokens(utt, tokens, info)
+            offset = stream.tell() + len(f"{utt} ".encode())
+            kaldiio.save_ark(stream, {utt: tokens.astype(np.uint16)}, write_function="numpy")
+            lines.append(f"{utt} {ark}:{offset}\n")
+            count += 1
     write_text(f"{prefix}.json", json.dumps(asdict(info), indent=2) + "\n")
     write_text(f"{prefix}.scp", "".join(lines))
     return count

@@ -1,11 +1,11 @@
 """Speech recordings as float arrays, with every way a file can be wrong turned into a clear message."""
 
-import os
+import io
 from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_segments, read_table
+from soundstorm.data.data_dir import read_segments, read_table, write_bytes
 
 Seconds = float
 
@@ -67,12 +67,9 @@ def write_audio(path: str | Path, wav: np.ndarray, sample_rate: int) -> None:
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        soundfile.write(str(temporary), np.clip(wav, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()  # libsndfile does not say that a disk is full
+    soundfile.write(buffer, np.clip(wav, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
+    write_bytes(path, buffer.getvalue())
 
 
 class Utterances:

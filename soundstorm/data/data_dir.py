@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Union
@@ -205,10 +207,27 @@ def write_text(path: PathLike, content: str) -> None:
 
 def write_bytes(path: PathLike, content: bytes) -> None:
     """Write a file whole or not at all: under a temporary name in the same folder, then renamed."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+@contextmanager
+def whole_file(path: PathLike) -> Iterator[Path]:
+    """Where to write a file that should be there whole or not at all; it gets its name when all has gone well.
+
+    The temporary name is the same in every run, so that what a killed one left is written over by the next, but
+    differs between the processes of a distributed training, all of which may describe their experiment.
+
+    Args:
+        path: The file.
+
+    Yields:
+        A hidden name in the same folder.
+    """
+    path, rank = Path(path), os.environ.get("RANK", "")
+    temporary = path.with_name(f".{path.name}{rank}.tmp")
+    try:
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

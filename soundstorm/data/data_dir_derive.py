@@ -67,7 +67,8 @@ def publish(contents: Contents, source: Path, dest: Path, **validate_options: ob
     options = {"text": "text" in contents.tables, "wav": "wav.scp" in contents.tables, **validate_options}
     files = contents.files()
     dest.mkdir(parents=True, exist_ok=True)
-    staging = dest / f".staging.{os.getpid()}.tmp"
+    staging = dest / ".staging.tmp"
+    shutil.rmtree(staging, ignore_errors=True)  # of a killed process
     staging.mkdir()
     try:
         write_files(staging, files)
@@ -254,7 +255,8 @@ def combine_data_dirs(
     if fix:
         combined = fix_contents(combined)
     dest = dest.resolve()
-    staging = dest.with_name(f".{dest.name}.{os.getpid()}.tmp")
+    staging = dest.with_name(f".{dest.name}.tmp")
+    shutil.rmtree(staging, ignore_errors=True)  # of a killed process
     staging.mkdir(parents=True)
     try:
         write_files(staging, combined.files())

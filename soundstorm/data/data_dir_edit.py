@@ -236,7 +236,8 @@ def fix_data_dir(
     old = {name: (root / name).read_bytes() for name in files if (root / name).is_file()}
     changed = old != {name: content.encode("utf-8") for name, content in files.items()}
     if changed:
-        staging = root / f"{BACKUP}.{os.getpid()}.tmp"
+        staging = root / f"{BACKUP}.tmp"
+        shutil.rmtree(staging, ignore_errors=True)  # of a killed process
         staging.mkdir()
         for name in old:
             shutil.copy2(root / name, staging / name)
@@ -253,7 +254,7 @@ def write_files(root: Path, files: dict[str, str]) -> None:
         root: The directory, which exists.
         files: Name to content.
     """
-    temporary = {name: root / f".{name}.{os.getpid()}.tmp" for name in files}
+    temporary = {name: root / f".{name}.tmp" for name in files}
     try:
         for name, content in files.items():
             temporary[name].write_bytes(content.encode("utf-8"))

@@ -1,6 +1,5 @@
 """From a transcript to the numbers a text encoder reads: bytes as ByT5 numbers them, or SentencePiece sub-words."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from soundstorm.data.data_dir import whole_file
 
 TURN_MARKER = "|"  # written between two speakers' turns, SoundStorm section 5 and its demonstration page
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2  # as in every published T5 and ByT5
@@ -125,18 +126,14 @@ def train_sentencepiece(
         raise ValueError(f"no text to learn {vocab_size} SentencePiece units from; every transcript is empty")
     model_file = Path(model_file)
     model_file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = model_file.with_name(f"{model_file.name}.{os.getpid()}")
     try:
-        with open(temporary, "wb") as stream:
+        with whole_file(model_file) as temporary, open(temporary, "wb") as stream:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=iter(lines), model_writer=stream, vocab_size=vocab_size, character_coverage=1.0,
                 pad_id=PAD_ID, eos_id=EOS_ID, unk_id=UNK_ID, bos_id=-1, user_defined_symbols=[TURN_MARKER],
                 num_threads=1, minloglevel=2,
             )  # fmt: skip
-        os.replace(temporary, model_file)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f"cannot learn {vocab_size} SentencePiece units from {len(lines)} lines: {reason}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return SentencePieceTokenizer(model_file, lowercase=lowercase)

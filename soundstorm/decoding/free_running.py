@@ -2,14 +2,13 @@
 
 import json
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenArchive
-from soundstorm.data.data_dir import read_table
+from soundstorm.data.data_dir import read_table, write_text
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 
 logger = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ def report_free_running(
     Args:
         expdir: the trained experiment.
         data_dir: with ``text`` and ``semantic.scp``.
-        num_utterances: texts to read, evenly spread over the directory.
+        num_utterances: texts to read, evenly spread over the directory; 0 for a report of nothing.
         settings: temperatures (0 greedy) with their top_k.
         seed: of the sampling.
 
@@ -60,6 +59,10 @@ def report_free_running(
     path = Path(expdir) / REPORT_FILE
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
+    if not num_utterances:
+        report = {"data": str(data_dir), "utterances": 0, "results": []}
+        write_text(path, json.dumps(report, indent=2) + "\n")
+        return report
     reader = load_text_to_semantic(expdir)
     archive = TokenArchive(Path(data_dir) / "semantic.scp")
     reader.info.check_same(archive.info, str(expdir), str(archive.scp))
@@ -81,7 +84,5 @@ def report_free_running(
             len(chosen), temperature, top_k, 100 * errors, length,
         )  # fmt: skip
     report = {"data": str(data_dir), "utterances": len(chosen), "results": rows}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(report, indent=2) + "\n")
     return report

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.data_dir import whole_file
 from soundstorm.scoring.statistics import ALL
 
 
@@ -32,10 +32,9 @@ def _plotting():
 
 def _save(figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    # No date or version inside, so that the same scores give the same file.
-    figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        # No date or version inside, so that the same scores give the same file.
+        figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
     return path
 
 

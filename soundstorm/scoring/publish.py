@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from soundstorm.data.audio import Utterances
-from soundstorm.data.data_dir import read_table
+from soundstorm.data.data_dir import read_table, write_text
 from soundstorm.scoring.audio_quality import spread
 from soundstorm.scoring.codebooks import codebook_usage
 from soundstorm.scoring.figures import report_figures
@@ -88,7 +87,8 @@ def publish(
     markdown = render_markdown(report)
     for path in (output / "RESULTS.md", results):
         if path is not None:
-            _write_text(path, markdown)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, markdown)
     write_json(document, {**report, "inputs": inputs})  # last: its presence says that all of it is there
     logger.info("%s: %d systems; listen to %s", output, len(scores), output / "index.html")
 
@@ -138,10 +138,3 @@ def _digest_of(document: Path) -> str | None:
         return json.loads(document.read_text(encoding="utf-8")).get("inputs")
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -32,11 +32,15 @@ def merge_tokens(
     output = Path(output)
     data_dir = output.parent if data_dir is None else Path(data_dir)
     check_lost(_utterances(data_dir), {utt for part in parts for utt in read_table(part)}, data_dir)
-    info = merge_archives(parts, output)
-    archive = TokenArchive(output)
-    counts, frames = count_codes(archive)
-    if info.kind == "semantic":
-        write_table(output.parent / "utt2num_frames", {utt: str(number) for utt, number in frames.items()})
+    archives = [TokenArchive(part) for part in parts]
+    for archive in archives[1:]:
+        archives[0].info.check_same(archive.info, str(archives[0].scp), str(archive.scp))
+    counted = [count_codes(archive) for archive in archives]
+    counts = sum(counts for counts, _ in counted)
+    if archives[0].info.kind == "semantic":
+        frames = {utt: str(number) for _, part in counted for utt, number in part.items()}
+        write_table(output.parent / "utt2num_frames", frames)
+    info = merge_archives(parts, output)  # last: its presence says that all of it is there
     for level, (usage, perplexity) in enumerate(zip(*usage_and_perplexity(counts)), start=1):
         logger.info(
             "%s level %d: %.1f %% of %d codes used, perplexity %.1f",

@@ -8,14 +8,13 @@ is ``I(y; z) / H(y)``, the share of the uncertainty about the phone that the tok
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_table
+from soundstorm.data.data_dir import read_table, write_text
 
 Interval = tuple[float, float, str]  # start s, end s, phone
 
@@ -185,7 +184,5 @@ def write_report(path: str | Path, results: Mapping[str, TokenQuality]) -> None:
     """Write the measures as JSON, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     report = {name: quality.as_dict() for name, quality in results.items()}
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(report, indent=2) + "\n")

@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from soundstorm.data.data_dir import whole_file
+
 
 def checkpoint_dir(expdir: Path, step: int) -> Path:
     return expdir / "checkpoints" / f"step-{step:08d}"
@@ -28,9 +30,11 @@ def find_checkpoints(expdir: Path) -> list[Path]:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Save tensors, whole or not at all. Shared memory is written twice rather than refused."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}, temporary, metadata)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        try:
+            save_file({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:  # a full disk is one to it
+            raise OSError(f"{path}: cannot be written ({error})") from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -86,7 +90,9 @@ class CheckpointWriter:
         self.folder = self.final.with_name(f".{self.final.name}.tmp")
 
     def begin(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # What a killed process left may be of another step: one that was interrupted saves out of turn.
+        for leftover in self.folder.parent.glob(".step-*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
     def tensors(self, name: str, tensors: dict[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import HubertModel
 
@@ -153,9 +154,12 @@ def make_dataset(
 def export_hubert(hubert: HubertModel, directory: str | Path, *, normalize: bool, sample_rate: int) -> None:
     """Write a directory that ``from_pretrained`` reads, whole or not at all."""
     directory = Path(directory)
-    temporary = directory.with_name(f"{directory.name}.{os.getpid()}")
+    temporary = directory.with_name(f".{directory.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    hubert.save_pretrained(temporary)
+    try:
+        hubert.save_pretrained(temporary)
+    except SafetensorError as error:  # a full disk is one to it
+        raise OSError(f"{directory}: cannot be written ({error})") from error
     description = {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",
         "feature_size": 1,

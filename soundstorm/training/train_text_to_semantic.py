@@ -1,14 +1,13 @@
 """Training of the text-to-semantic model, from data directories to an experiment directory."""
 
 import logging
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from soundstorm.data.data_dir import read_table
+from soundstorm.data.data_dir import read_table, write_bytes
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer, train_sentencepiece
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
@@ -93,9 +92,7 @@ def prepare_text_tokenizer(config: TextConfig, train_data: str | Path, expdir: P
     if config.sentencepiece_model:
         SentencePieceTokenizer(config.sentencepiece_model)  # refuses what is none
         expdir.mkdir(parents=True, exist_ok=True)
-        temporary = model_file.with_suffix(".tmp")
-        shutil.copyfile(config.sentencepiece_model, temporary)
-        temporary.replace(model_file)
+        write_bytes(model_file, Path(config.sentencepiece_model).read_bytes())
         return SentencePieceTokenizer(model_file, lowercase=config.lowercase)
     texts = read_table(Path(train_data) / "text").values()
     return train_sentencepiece(

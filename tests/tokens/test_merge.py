@@ -78,3 +78,15 @@ def test_codes_are_counted_per_level(tmp_path):
     write_tokens(tmp_path / "a", [("u", np.array([[0, 3], [0, 2], [1, 3]], dtype=np.uint16))], info())
     counts, frames = count_codes(TokenArchive(tmp_path / "a.scp"))
     assert counts.tolist() == [[2, 1, 0, 0], [0, 0, 1, 2]] and frames == {"u": 3}
+
+
+def test_the_joined_table_comes_last_so_that_its_presence_means_done(data_dir, tmp_path, monkeypatch):
+    parts = write_parts(tmp_path, [f"u{i:02d}" for i in range(40)], "semantic")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("soundstorm.tokens.merge.write_table", fail)
+    with pytest.raises(KeyboardInterrupt):
+        merge_tokens(parts, data_dir / "semantic.scp")
+    assert not (data_dir / "semantic.scp").exists()
