@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -17,6 +18,53 @@ if TYPE_CHECKING:
 KILL_AFTER_SECONDS = 10.0  # torchrun and the like need a moment to take their own children with them
 
 
+class Reaper:
+    """A process that kills our jobs should we be killed by what nobody can catch (SIGKILL, out of memory).
+
+    It reads from a pipe that only we and jobs about to start hold open, so that its end is ours. Jobs say themselves
+    that they start, before anything else, since we may be gone by then.
+    """
+
+    def __init__(self) -> None:
+        read_end, self.pipe = os.pipe()
+        self.process = os.fork()
+        if self.process == 0:
+            try:
+                os.close(self.pipe)
+                self._watch(read_end)
+            finally:
+                os._exit(0)
+        os.close(read_end)
+
+    def register(self) -> None:
+        """Called in a job, as the leader of its group: we are to be killed."""
+        os.write(self.pipe, b"%d\n" % os.getpid())
+
+    def forget(self, group: int) -> None:
+        """Called when a job has ended."""
+        os.write(self.pipe, b"-%d\n" % group)
+
+    def close(self) -> None:
+        """Called when all jobs have ended."""
+        os.close(self.pipe)
+        os.waitpid(self.process, 0)
+
+    @staticmethod
+    def _watch(read_end: int) -> None:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        os.setsid()  # what kills our parent's group does not kill us
+        groups: set[int] = set()
+        with open(read_end, encoding="ascii") as lines:
+            for line in lines:
+                number = int(line)
+                groups.add(number) if number > 0 else groups.discard(-number)
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+
+
 class Job:
     """One command with its log.
 
@@ -25,14 +73,14 @@ class Job:
         log: Its log; parent directories are made, an old log is replaced.
         num_threads: For the log's accounting only.
         environment: Variables that differ from ours.
-        own_group: Whether it gets a process group of its own.
+        reaper: Gets to know it; with one, a job has a process group of its own.
     """
 
     def __init__(
-        self, command: str, log: Path, num_threads: int, environment: dict[str, str], own_group: bool
+        self, command: str, log: Path, num_threads: int, environment: dict[str, str], reaper: Reaper | None
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        self.num_threads, self.start = num_threads, time.time()
+        self.num_threads, self.start, self.reaper, self.path = num_threads, time.time(), reaper, log
         # Appending, so that nothing is overwritten where the command writes to its log by itself.
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         self.log = os.open(log, flags, 0o666)
@@ -44,9 +92,10 @@ class Job:
             stdout=self.log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
-            start_new_session=own_group,
+            start_new_session=reaper is not None,
+            preexec_fn=reaper.register if reaper else None,  # we have one thread
         )
-        self.group = self.process.pid if own_group else os.getpgrp()
+        self.group = self.process.pid if reaper else os.getpgrp()
 
     def kill(self, number: int) -> bool:
         """Send a signal to the command and everything it started; tells whether there was anything."""
@@ -62,17 +111,28 @@ class Job:
         return running or (self.group == self.process.pid and self.kill(0))
 
     def finish(self) -> int:
-        """Write how the job ended; returns its exit code, 128 + n where signal n killed it."""
+        """Write how the job ended.
+
+        Returns:
+            Its exit code, 128 + n where signal n killed it. A job whose log cannot be written, as on a full disk,
+            has failed: its messages are lost, and the next run would not know that it has ended.
+        """
         code, suffix = self.process.returncode, ""
+        if self.reaper:
+            self.reaper.forget(self.group)
         if code < 0:
             code, suffix = 128 - code, f"; signal {-code}"
         elapsed = int(time.time() - self.start)
         size = os.fstat(self.log).st_size  # 0 for /dev/stdout and the like
         cut_short = size > 0 and os.pread(self.log, 1, size - 1) != b"\n"
-        self._write(
-            ("\n" if cut_short else "") + f"# Accounting: time={elapsed} threads={self.num_threads}\n"
-            f"# Ended (code {code}{suffix}) at {_date()}, elapsed time {elapsed} seconds\n"
-        )
+        try:
+            self._write(
+                ("\n" if cut_short else "") + f"# Accounting: time={elapsed} threads={self.num_threads}\n"
+                f"# Ended (code {code}{suffix}) at {_date()}, elapsed time {elapsed} seconds\n"
+            )
+        except OSError as error:
+            print(f"cannot write {self.path}: {error.strerror}; make room and run this again", file=sys.stderr)
+            code = code or 1
         os.close(self.log)
         return code
 
@@ -141,6 +201,7 @@ class Runner:
         Returns:
             The exit code of each job that ran.
         """
+        reaper = Reaper() if self.own_groups else None
         codes: dict[int, int] = {}
         free, running, waiting = list(slots), {}, list(numbers)
         threads = request.integer("num-threads", 1, 1)
@@ -149,7 +210,7 @@ class Runner:
                 number, slot = waiting.pop(0), free.pop(0)
                 try:
                     job = Job(
-                        request.command_of(number), request.log_of(number), threads, slot, self.own_groups
+                        request.command_of(number), request.log_of(number), threads, slot, reaper
                     )
                     running[number] = (job, slot)
                 except OSError as error:
@@ -165,6 +226,8 @@ class Runner:
                     free.append(slot)
         self._take_down([job for job, _ in running.values()])
         codes.update({number: job.finish() for number, (job, _) in running.items()})
+        if reaper:
+            reaper.close()
         return codes
 
     def _take_down(self, jobs: list[Job]) -> None:

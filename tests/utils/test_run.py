@@ -390,3 +390,28 @@ def test_starting_a_job_is_quick(shell):
         shell(RUN, "x.log", "true")
         times.append(seconds())
     assert min(end - start for start, end in zip(times, times[1:])) < 0.3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+def test_a_killed_launcher_takes_its_jobs_with_it(shell):
+    command = "sleep 1000 & echo $! $$ > pids.JOB.new; mv pids.JOB.new pids.JOB; wait"
+    process = subprocess.Popen(
+        [RUN, "--max-jobs-run", "2", "JOB=1:2", "x.JOB.log", *command.split()],
+        cwd=shell.root,
+        start_new_session=True,
+    )
+    wait_for(lambda: len(list(shell.root.glob("pids.?"))) == 2)
+    pids = [int(pid) for path in shell.root.glob("pids.?") for pid in path.read_text().split()]
+    assert len(pids) == 4 and all(map(is_alive, pids))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)
+    wait_for(lambda: not any(map(is_alive, pids)), seconds=5)
+    assert "# Ended" not in (shell.root / "x.1.log").read_text()
+
+
+def test_a_job_whose_log_cannot_say_how_it_ended_has_failed(shell):
+    # The limit on the size of files stands for a full disk.
+    done = shell("bash", "-c", f"ulimit -f 1; {RUN} x.log eval 'head -c 5000 /dev/zero; true'")
+    assert done.returncode == 1
+    assert "cannot write x.log: File too large; make room and run this again" in done.stderr
+    assert "Traceback" not in done.stderr
