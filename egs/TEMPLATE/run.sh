@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-./soundstorm.sh \
+exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test" \
     --hubert facebook/hubert-base-ls960 --semantic-layer 9 --semantic-clusters 1024 \
     --codec-config conf/train_codec.yaml \

@@ -104,6 +104,8 @@ options_help() {  # Lists the options between the two marks above, each with its
 }
 
 . ./path.sh
+# shellcheck source=functions/interrupt.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/interrupt.sh"
 . ./cmd.sh
 
 # --help comes last when a recipe's run.sh passes it on: reading the recipe's options first shows the recipe's defaults.
@@ -123,7 +125,7 @@ for number in stage stop_stage ngpu nj threads_per_job train_threads; do
     [[ ${!number} =~ ^[0-9]+$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
 done
 command -v "${python}" >/dev/null || die "--python ${python}: no such program"
-"${python}" -c '
+interruptible "${python}" -c '
 import importlib.util, sys
 missing = [name for name in ("torch", "transformers", "configargparse") if importlib.util.find_spec(name) is None]
 sys.exit(f"no module {missing}" if missing else 0)' ||
@@ -196,11 +198,11 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
     if ! valid_sets; then
         worked=true
         split_arguments "${local_data_opts}"
-        local/data.sh "${arguments[@]}"
+        interruptible local/data.sh "${arguments[@]}"
         for set_name in "${all_sets[@]}"; do
             [ -d "${datadir}/${set_name}" ] ||
                 die "local/data.sh made no ${datadir}/${set_name}; it should, or --train-set, --valid-set, --test-sets differ"
-            utils/get_utt2dur.sh --nj "${nj}" "${datadir}/${set_name}"
+            interruptible utils/get_utt2dur.sh --nj "${nj}" "${datadir}/${set_name}"
             validate_set "${set_name}"
         done
     fi
@@ -278,7 +280,7 @@ if doing 4 "SoundStorm training: ${soundstorm_exp}"; then
 fi
 
 if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
-    if to_do "${text_to_semantic_exp}/model.safetensors" "training"; then
+    if to_do "${text_to_semantic_exp}/free_running.json" "training"; then
         for set_name in "${text_train_set}" "${text_valid_set}"; do
             need "${datadir}/${set_name}/semantic.scp" 1
             [ -e "${datadir}/${set_name}/text" ] ||

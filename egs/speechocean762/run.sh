@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-./soundstorm.sh \
+exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test" \
     --text-train-set train_text --text-valid-set dev_text \
     --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 256 \

@@ -56,7 +56,7 @@ launch() {  # <launcher with its options> <job range or nothing> <log> <command>
     done
     # Where jobs run is cmd.sh's business; its variables are commands with options, hence unquoted.
     # shellcheck disable=SC2086
-    $1 ${2:+"$2"} "$3" "${words[@]}"
+    interruptible $1 ${2:+"$2"} "$3" "${words[@]}"
 }
 
 run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again

@@ -12,7 +12,7 @@ valid_sets() {  # Do all sets exist in a shape the later stages can use?
 validate_set() {  # <set>: transcripts are checked where there are some
     local options=(--no-feats)
     [ -e "${datadir}/$1/text" ] || options+=(--no-text)
-    utils/validate_data_dir.sh "${options[@]}" "${datadir}/$1"
+    interruptible utils/validate_data_dir.sh "${options[@]}" "${datadir}/$1"
 }
 
 token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the present tokenizer lie

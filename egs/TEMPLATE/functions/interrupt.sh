@@ -1,0 +1,49 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by soundstorm.sh. What Ctrl-C and the like do to a run: all that it started ends, and one line says so.
+
+descendants() {  # <process>: what it started and what those started, parents first
+    ps -A -o pid= -o ppid= 2>/dev/null | awk -v root="$1" '
+        { process[NR] = $1; parent[$1] = $2 }
+        END {
+            known[root]
+            do {
+                more = 0
+                for (i = 1; i <= NR; i++)
+                    if (parent[process[i]] in known && !(process[i] in known)) {
+                        known[process[i]]
+                        print process[i]
+                        more = 1
+                    }
+            } while (more)
+        }'
+}
+
+any_runs() {  # <processes>: does any of them still run? A zombie does not.
+    local IFS=,
+    ps -o stat= -p "$*" 2>/dev/null | grep -qv '^Z'
+}
+
+interrupted() {  # <number of the signal>
+    trap '' INT TERM HUP
+    local processes tries=150
+    mapfile -t processes < <(descendants $$ && jobs -p)
+    # Launchers end their jobs, trainings save a checkpoint; what takes longer than that is the launchers' business.
+    kill -TERM "${processes[@]}" 2>/dev/null || true
+    while any_runs "${processes[@]}" && ((tries-- > 0)); do
+        sleep 0.1
+    done
+    printf '%s: interrupted by SIG%s%s; run the same command again to go on\n' \
+        "$(basename "$0")" "$(kill -l "$1")" "${stage_number:+ in stage ${stage_number}}" >&2
+    exit $((128 + $1))
+}
+
+interruptible() {  # <command>: runs it so that a signal does not have to wait for its end
+    # In the background Ctrl-C is ignored: nothing but `interrupted` ends it, and Python does not show where it was.
+    "$@" <&0 &
+    wait $!
+}
+
+for number in 1 2 15; do
+    # shellcheck disable=SC2064 # now is when the number is known
+    trap "interrupted ${number}" "${number}"
+done
