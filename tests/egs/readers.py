@@ -4,8 +4,49 @@ import re
 
 import numpy as np
 import soundfile
+import yaml
 
 SPEAKERS = ("anna", "bert", "carl", "dora")
+# The smallest of models.
+CONFIGS = {
+    "train_hubert": {
+        "model": {
+            "width": 32,
+            "num_layers": 2,
+            "num_heads": 2,
+            "feed_forward_width": 64,
+            "conv_widths": [16] * 7,
+        },
+        "data": {"crop_seconds": 3.0},
+    },
+    "train_codec": {
+        "model": {"num_levels": 3, "codebook_size": 16, "width": 32, "encoder_blocks": 1, "decoder_blocks": 1},
+        "loss": {"mel_style": "log", "wave_discriminators": 0, "stft_discriminator": False},
+    },
+    "train_soundstorm": {"model": {"layers": 1, "width": 32, "heads": 2, "inner": 64}},
+    "train_text_to_semantic": {
+        "model": {
+            "encoder_layers": 1,
+            "encoder_dim": 32,
+            "encoder_heads": 2,
+            "encoder_ffn_dim": 64,
+            "decoder_layers": 1,
+            "decoder_dim": 32,
+            "decoder_heads": 2,
+            "head_dim": 16,
+            "decoder_ffn_dim": 64,
+        },
+    },
+    "train_recognizer": {},
+    "train_consistency": {
+        "model": {"layer": 1, "width": 32, "heads": 2, "embedding_dim": 16},
+        "crops": {"min_seconds": 1.0, "max_seconds": 2.0},
+    },
+}
+OPTIONS = (
+    "--hubert pretrain --semantic-layer 1 --semantic-clusters 16 --mfcc-clusters 10 --recognizer train "
+    "--train-threads 1 --nj 2"
+).split()
 BLOCK = re.compile(r"^```(\w+) (run|file)=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,3 +83,10 @@ def follow_readme(checkout, corpus):
             done = checkout.run(["bash", "-euo", "pipefail", "-c", text], cwd=cwd, CORPUS=str(corpus))
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     assert used == {("bash", "run"), ("bash", "file"), ("python", "run")}
+
+
+def write_configs(recipe, **training):
+    """The recipe's configurations, as small as can be, with the same settings of the training loop in all of them."""
+    for name, sections in CONFIGS.items():
+        text = yaml.safe_dump({**sections, "training": training})
+        (recipe / f"conf/{name}.yaml").write_text(f"# as small as can be\n{text}")
