@@ -20,6 +20,7 @@ from soundstorm.data.data_dir import (
     read_segments,
     read_table,
     to_table,
+    whole_file,
     write_table,
 )
 from soundstorm.data.data_dir_derive import shortest, spread, spread_per_speaker, whole_speakers
@@ -248,3 +249,31 @@ def test_whole_speakers_are_enough_and_not_one_too_many(sizes, seed, data):
 
 def test_shortest_compares_numbers_not_words():
     assert shortest({"a": "10", "b": "9", "c": "9.0", "d": "2"}, 3) == ["d", "b", "c"]
+
+
+def test_what_a_killed_process_left_is_written_over(tmp_path):
+    with whole_file(tmp_path / "x") as temporary:
+        temporary.write_text("whole")
+    temporary.write_text("half")  # of a process that was killed here
+    write_table(tmp_path / "x", {"a": "1"})
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "a 1\n"
+
+
+def test_a_file_that_fails_leaves_the_old_one_and_nothing_else(tmp_path):
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(OSError, match="full"), whole_file(tmp_path / "x") as temporary:
+        temporary.write_text("half")
+        raise OSError("full")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "old"
+
+
+def test_processes_of_a_distributed_training_do_not_write_into_one_temporary_file(tmp_path, monkeypatch):
+    names = set()
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        with whole_file(tmp_path / "x") as temporary:
+            temporary.write_text(rank)
+            names.add(temporary.name)
+    assert len(names) == 2

@@ -270,6 +270,11 @@ def test_an_experiment_speaks(tmp_path, kind):
     assert report_free_running(tmp_path / "exp", tmp_path / "gone") == report
 
 
+def test_a_report_of_no_texts_is_written_too_since_its_presence_means_done(tmp_path):
+    report = report_free_running(tmp_path, tmp_path / "data", num_utterances=0)
+    assert report["results"] == [] and (tmp_path / "free_running.json").is_file()
+
+
 def test_a_published_encoder_is_not_needed_twice(tmp_path):
     """Trained once, an experiment with a ByT5 speaks after the ByT5's directory is gone."""
     from transformers import T5Config, T5EncoderModel

@@ -1,6 +1,7 @@
 """The step loop: resuming, averaging, refusing, on a toy regression whose items draw their own noise."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -115,6 +116,26 @@ def test_the_loss_goes_down_and_the_averaged_weights_are_exported(tmp_path):
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
     run(tmp_path, save_every=2, keep_checkpoints=2)
     assert [p.name for p in checkpoint.find_checkpoints(tmp_path)] == ["step-00000008", "step-00000010"]
+
+
+def test_a_checkpoint_that_a_killed_run_left_half_written_is_removed(tmp_path):
+    # Out of turn: that run was being interrupted, and no later one saves a checkpoint of this step.
+    half = tmp_path / "run/checkpoints/.step-00000007.tmp"
+    half.mkdir(parents=True)
+    (half / "model.safetensors").write_text("half")
+    run(tmp_path / "run")
+    assert sorted(path.name for path in half.parent.iterdir()) == ["step-00000005", "step-00000010"]
+
+
+def test_tensors_that_do_not_fit_are_an_error_that_fronts_show_as_one_line(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)  # stands for a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"x\.safetensors: cannot be written .*File too large"):
+            checkpoint.save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(1000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
 
 
 def test_gradient_accumulation_equals_the_large_batch(tmp_path):
