@@ -20,11 +20,12 @@ descendants() {  # <process>: what it started and what those started, parents fi
 
 any_runs() {  # <processes>: does any of them still run? A zombie does not.
     local IFS=,
-    ps -o stat= -p "$*" 2>/dev/null | grep -qv '^Z'
+    ps -o stat= -p "$*" 2>/dev/null | awk '!/^Z/ { found = 1 } END { exit !found }'
 }
 
 interrupted() {  # <number of the signal>
     trap '' INT TERM HUP
+    trap - EXIT
     local processes tries=150
     mapfile -t processes < <(descendants $$ && jobs -p)
     # Launchers end their jobs, trainings save a checkpoint; what takes longer than that is the launchers' business.
@@ -43,6 +44,14 @@ interruptible() {  # <command>: runs it so that a signal does not have to wait f
     wait $!
 }
 
+end_of_run() {  # What a signal ended before bash has run the trap, or ended by itself, was interrupted too.
+    local status=$?
+    case ${status} in
+        129 | 130 | 143) interrupted $((status - 128)) ;;
+    esac
+}
+
+trap end_of_run EXIT
 for number in 1 2 15; do
     # shellcheck disable=SC2064 # now is when the number is known
     trap "interrupted ${number}" "${number}"
