@@ -13,7 +13,7 @@ from killing.compare import differences, partial_files, read_tree
 from killing.recipe import Recipe, Run, copy_tree
 
 KINDS = ("SIGKILL", "SIGINT", "SIGTERM", "full disk")
-TIMEOUT = 600.0  # seconds; a stage takes a few
+TIMEOUT = 3600.0  # seconds; a stage takes a few
 END_WITHIN = 120.0  # seconds from an interrupt to the end: launchers give their jobs ten, on a busy machine more
 PAGE = 4096
 

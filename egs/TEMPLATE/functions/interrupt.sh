@@ -44,11 +44,13 @@ interruptible() {  # <command>: runs it so that a signal does not have to wait f
     wait $!
 }
 
-end_of_run() {  # What a signal ended before bash has run the trap, or ended by itself, was interrupted too.
+of_a_signal() {  # <exit status>: did one of those signals end it?
+    [[ $1 == 129 || $1 == 130 || $1 == 143 ]]
+}
+
+end_of_run() {  # What we started may have ended by the signal before bash has looked at its own.
     local status=$?
-    case ${status} in
-        129 | 130 | 143) interrupted $((status - 128)) ;;
-    esac
+    ! of_a_signal "${status}" || interrupted $((status - 128))
 }
 
 trap end_of_run EXIT

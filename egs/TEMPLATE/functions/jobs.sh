@@ -95,9 +95,12 @@ in_background() {  # <command>: starts it once fewer than ${nj} others run. `fin
 }
 
 finish_background() {  # <what>: waits for everything in the background; one failure is a failure.
-    local pid failures=0
+    local pid status failures=0
     for pid in "${background_jobs[@]}"; do
-        wait "${pid}" || failures=$((failures + 1))
+        status=0
+        wait "${pid}" || status=$?
+        ! of_a_signal "${status}" || exit "${status}"
+        failures=$((failures + (status > 0)))
     done
     local total=${#background_jobs[@]}
     background_jobs=()
