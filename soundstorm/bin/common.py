@@ -13,6 +13,8 @@ from collections.abc import Callable
 import configargparse
 import yaml
 
+from soundstorm.data.records import LARGEST_INTEGER
+
 LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
@@ -26,10 +28,11 @@ def run_front(main: Callable[[list[str] | None], None]) -> None:
     setup_logging()
     try:
         main(None)
-    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
         if os.environ.get("SOUNDSTORM_TRACEBACK"):
             raise
-        print(f"{os.path.basename(sys.argv[0])}: error: {error}", file=sys.stderr)
+        reason = f"not enough memory ({error})" if isinstance(error, MemoryError) else error
+        print(f"{os.path.basename(sys.argv[0])}: error: {reason}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{os.path.basename(sys.argv[0])}: interrupted; run the same command again to go on", file=sys.stderr)
@@ -46,8 +49,9 @@ class _NestedYaml(configargparse.ConfigFileParser):
         where = getattr(stream, "name", "configuration")
         try:
             values = yaml.safe_load(stream)
-        except yaml.YAMLError as error:
-            raise configargparse.ConfigFileParserException(f"{where}: not YAML ({error})") from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())
+            raise configargparse.ConfigFileParserException(f"{where}: not YAML ({reason})") from error
         if values is None:
             return {}
         if not isinstance(values, dict):
@@ -55,22 +59,26 @@ class _NestedYaml(configargparse.ConfigFileParser):
         flat: dict[str, object] = {}
         for key, value in values.items():
             if isinstance(value, dict):
-                flat.update({f"{key}.{name}": _as_text(inner) for name, inner in value.items()})
+                flat.update({f"{key}.{name}": inner for name, inner in value.items()})
             else:
-                flat[str(key)] = _as_text(value)
-        return {key: value for key, value in flat.items() if value is not None}
+                flat[str(key)] = value
+        return {key: _as_text(value, f"{where}: {key}") for key, value in flat.items()}
 
 
-def _as_text(value: object) -> str | list[str] | None:
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "none" if value is None else str(value)
+def _as_text(value: object, name: str) -> str:
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, (list, dict, set, tuple)) for item in items):
+        raise configargparse.ConfigFileParserException(f"{name}: expected one value or a plain list of values")
+    words = {None: "none", True: "true", False: "false"}
+    return ",".join(words[item] if item is None or isinstance(item, bool) else str(item) for item in items)
 
 
 class FrontParser(configargparse.ArgumentParser):
-    """A parser that names the nearest valid option when it meets an unknown one."""
+    """A parser that names the nearest valid option when it meets an unknown one, and says so in one line."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        """End with exit status 2. The usage, pages of options, would hide what is wrong."""
+        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
 
     def parse_args(self, args=None, namespace=None, **kwargs):
         parsed, unknown = self.parse_known_args(args, namespace, **kwargs)
@@ -149,11 +157,11 @@ def _scalar(kind: object, text: str, dotted: str) -> object:
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
-        if kind is int:
+        if kind in (int, float):
             value = float(text)  # 1e6 is an integer to people
-            if value != int(value):
+            if not abs(value) < float("inf") or kind is int and (value != int(value) or abs(value) >= LARGEST_INTEGER):
                 raise ValueError
-            return int(value)
+            return kind(value)
         return kind(text)
     except (ValueError, KeyError, OverflowError) as error:
         name = getattr(kind, "__name__", kind)

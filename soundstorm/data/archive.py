@@ -6,13 +6,18 @@
 
 import io
 import json
+import math
+import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from soundstorm.data.data_dir import read_table, whole_file, write_text
+from soundstorm.data.records import make_record, read_json
+
+MOST_LEVELS = 1024
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,21 @@ class TokenizerInfo:
     codebook_size: int  # N
     sample_rate: int  # Hz of the audio it reads
 
+    def __post_init__(self):
+        if self.kind not in ("semantic", "acoustic"):
+            raise ValueError(f"kind is {self.kind!r:.80}, expected semantic or acoustic")
+        if not 1 <= self.num_levels <= MOST_LEVELS or not 1 <= self.codebook_size <= 65536:
+            raise ValueError(
+                f"num_levels is {self.num_levels} and codebook_size {self.codebook_size}, expected 1 to {MOST_LEVELS} "
+                "levels of 1 to 65536 codes (tokens are stored as uint16)"
+            )
+        if self.frame_rate <= 0 or self.sample_rate <= 0:
+            raise ValueError(f"frame_rate is {self.frame_rate}, sample_rate {self.sample_rate}, expected more than 0")
+
     @classmethod
     def from_dict(cls, values: dict, where: str) -> "TokenizerInfo":
-        names = {field.name for field in fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
-            raise ValueError(f"{where}: expected the fields {sorted(names)}, got {values!r:.200}")
-        return cls(**values)
+        """Of JSON or YAML; ``where`` names the file in messages."""
+        return make_record(cls, values, where)
 
     def check_same(self, other: "TokenizerInfo", mine: str, theirs: str) -> None:
         """Refuse tokens of another tokenizer. ``mine`` and ``theirs`` say where each came from."""
@@ -51,11 +65,7 @@ def read_info(scp: str | Path) -> TokenizerInfo:
         raise FileNotFoundError(
             f"{path}: missing, so nobody knows which tokenizer made {scp}; extract the tokens again"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); extract the tokens again") from error
-    return TokenizerInfo.from_dict(values, str(path))
+    return TokenizerInfo.from_dict(read_json(path, "extract the tokens again"), str(path))
 
 
 def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], info: TokenizerInfo) -> int:
@@ -107,6 +117,8 @@ class TokenArchive:
         self.info = read_info(self.scp)
         self._where = read_table(self.scp)
         self.ids = list(self._where)
+        if not self.ids:
+            raise ValueError(f"{self.scp}: no utterances; extract the tokens again")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -116,8 +128,13 @@ class TokenArchive:
 
     def __getitem__(self, utt: str) -> np.ndarray:
         """Tokens of one utterance: uint16 ``(T,)`` or ``(T, Q)``."""
+        if utt not in self._where:
+            raise ValueError(f"{self.scp}: no tokens of {utt}; extract them, or leave the utterance out")
         tokens = _read_record(self._where[utt], utt, self.scp)
-        _check_tokens(utt, tokens, self.info)
+        try:
+            _check_tokens(utt, tokens, self.info)
+        except ValueError as error:
+            raise ValueError(f"{self.scp}: {error}; extract the tokens again") from error
         return tokens
 
 
@@ -130,17 +147,28 @@ def _read_record(where: str, utt: str, scp: Path) -> np.ndarray:
             if stream.read(3) != b"NPY":
                 raise ValueError("no token record there")
             length = int.from_bytes(stream.read(stream.read(1)[0]), "little")
-            record = stream.read(length)
-            if len(record) < length:
+            if length > os.fstat(stream.fileno()).st_size - stream.tell():
                 raise ValueError("the archive is truncated")
-            tokens = np.load(io.BytesIO(record), allow_pickle=False)
+            tokens = _parse_array(stream.read(length))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{scp}: archive {path!r} of {utt} does not exist; extract the tokens again") from error
-    except (ValueError, IndexError, EOFError, OSError) as error:
+    except (ValueError, IndexError, EOFError, OSError, OverflowError) as error:
         raise ValueError(f"{scp}: cannot read {utt} at {where!r} ({error}); extract the tokens again") from error
-    if not np.issubdtype(tokens.dtype, np.integer):
-        raise ValueError(f"{scp}: {utt} at {where} has {tokens.dtype} values, expected integers")
     return tokens
+
+
+def _parse_array(record: bytes) -> np.ndarray:
+    """A whole ``.npy`` file of integers. numpy.load would first reserve as much memory as its header says."""
+    stream = io.BytesIO(record)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not a numpy record of version 1.0")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    if not np.issubdtype(dtype, np.integer):
+        raise ValueError(f"{dtype} values, expected integers")
+    data = record[stream.tell() :]
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{len(data)} bytes of numbers, expected those of an array {shape}")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def merge_archives(parts: list[str | Path], scp: str | Path) -> TokenizerInfo:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_segments, read_table, write_bytes
+from soundstorm.data.data_dir import parse_seconds, read_segments, read_table, write_bytes
 
 Seconds = float
+BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
 
 
 def num_samples(seconds: Seconds, sample_rate: int) -> int:
@@ -49,8 +50,8 @@ def read_audio(path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end:
                     f"(the recording has {recording.frames / sample_rate:g} s); remove or repair it"
                 )
             recording.seek(first)
-            wav = recording.read(last - first, dtype="float32")
-    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError) as error:
+            wav = _read_blocks(recording, last - first)
+    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
         raise ValueError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
     if len(wav) < last - first:
         raise ValueError(
@@ -61,15 +62,53 @@ def read_audio(path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end:
     return wav
 
 
+def _read_blocks(recording, number: int) -> np.ndarray:
+    """The next ``number`` samples of an open file, fewer where it ends."""
+    blocks = [np.zeros(0, np.float32)]
+    while number > 0 and len(block := recording.read(min(number, BLOCK_SAMPLES), dtype="float32")):
+        blocks.append(block)
+        number -= len(block)
+    return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
+
+
 def write_audio(path: str | Path, wav: np.ndarray, sample_rate: int) -> None:
     """Write ``(S,)`` float samples as 16-bit WAV, whole or not at all."""
     import soundfile
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()  # libsndfile does not say that a disk is full
-    soundfile.write(buffer, np.clip(wav, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
-    write_bytes(path, buffer.getvalue())
+    content = io.BytesIO()  # libsndfile does not say that a disk is full
+    soundfile.write(content, np.clip(wav, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
+    write_bytes(path, content.getvalue())
+
+
+def _parts(data_dir: Path) -> dict[str, tuple[str, Seconds, Seconds | None]]:
+    """Recording, start and end of each utterance."""
+    recordings = read_table(data_dir / "wav.scp")
+    path = data_dir / "segments"
+    if not path.exists():
+        return {utt: (recording, 0.0, None) for utt, recording in recordings.items()}
+    segments = read_segments(path)
+    for utt, segment in segments.items():
+        if segment.recording not in recordings:
+            raise ValueError(
+                f"{path}: recording {segment.recording} of {utt} is not in wav.scp; "
+                f"run utils/fix_data_dir.sh {data_dir}"
+            )
+    return {utt: (recordings[segment.recording], segment.start, segment.end) for utt, segment in segments.items()}
+
+
+def _read_durations(path: Path) -> dict[str, Seconds]:
+    """``utt2dur``, empty where there is none."""
+    durations = {}
+    for utt, value in (read_table(path) if path.exists() else {}).items():
+        try:
+            durations[utt] = parse_seconds(value)
+        except ValueError as error:
+            raise ValueError(f"{path}: {utt}: {error}; make it again with utils/get_utt2dur.sh") from error
+        if durations[utt] <= 0:
+            raise ValueError(f"{path}: {utt} lasts {value} s, expected more than 0; run utils/fix_data_dir.sh")
+    return durations
 
 
 class Utterances:
@@ -84,14 +123,8 @@ class Utterances:
         """
         self.data_dir = Path(data_dir)
         self.sample_rate = sample_rate
-        recordings = read_table(self.data_dir / "wav.scp")
-        if (self.data_dir / "segments").exists():
-            self._parts = {
-                utt: (recordings[reco], start, end)
-                for utt, (reco, start, end) in read_segments(self.data_dir / "segments").items()
-            }
-        else:
-            self._parts = {utt: (path, 0.0, None) for utt, path in recordings.items()}
+        self._parts = _parts(self.data_dir)
+        self._utt2dur = _read_durations(self.data_dir / "utt2dur")
         self.ids = list(self._parts) if keys is None else list(keys)
         unknown = [utt for utt in self.ids if utt not in self._parts]
         if unknown:
@@ -101,9 +134,6 @@ class Utterances:
         self.durations = np.array([self._duration(utt) for utt in self.ids])
 
     def _duration(self, utt: str) -> Seconds:
-        if not hasattr(self, "_utt2dur"):
-            path = self.data_dir / "utt2dur"
-            self._utt2dur = {u: float(d) for u, d in read_table(path).items()} if path.exists() else {}
         if utt in self._utt2dur:
             return self._utt2dur[utt]
         import soundfile
@@ -113,8 +143,10 @@ class Utterances:
             return end - start
         try:
             return soundfile.info(path).duration
-        except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError) as error:
-            raise ValueError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
+        except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
+            raise ValueError(
+                f"{self.data_dir / 'wav.scp'}: {path!r} of {utt} cannot be read as audio ({error}); remove or repair it"
+            ) from error
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -21,6 +21,7 @@ Table = dict[str, str]  # key -> the rest of its line
 UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9._+-]+")
+MOST_SECONDS = 1e9  # of anything: about thirty years
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,9 @@ def parse_seconds(word: str) -> float:
         ValueError: It is not a number.
     """
     if not re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", word):
-        raise ValueError(f"expected a number of seconds, got {word!r}")
+        raise ValueError(f"expected a number of seconds, got {word!r:.80}")
+    if abs(float(word)) > MOST_SECONDS:
+        raise ValueError(f"expected at most {MOST_SECONDS:g} s, got {word:.80}")
     return float(word)
 
 

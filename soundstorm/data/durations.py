@@ -30,7 +30,7 @@ def durations_of_headers(wav_scp: Table) -> tuple[Table, list[str]]:
     for utterance, path in wav_scp.items():
         try:
             info = soundfile.info(path)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, TypeError) as error:
             failures.append(f"{utterance}: {error}")
             continue
         if info.frames <= 0:

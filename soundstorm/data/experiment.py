@@ -9,10 +9,14 @@ import subprocess
 from dataclasses import asdict, is_dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
 from soundstorm.data.data_dir import write_text
+from soundstorm.data.records import make_record
+
+Section = TypeVar("Section")
 
 MODEL_FILE = "model.safetensors"
 
@@ -52,11 +56,24 @@ def read_config(expdir: str | Path) -> dict:
         raise FileNotFoundError(f"{path}: no such file; {expdir} is not an experiment directory, or was never trained")
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML ({error})") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path}: expected sections, got {config!r:.100}")
     return config
+
+
+def config_section(expdir: str | Path, name: str, cls: type[Section]) -> Section:
+    """One section of an experiment's settings as the dataclass it was written from.
+
+    Raises:
+        ValueError: there is no such section, or it is not one of that kind.
+    """
+    config, path = read_config(expdir), Path(expdir) / "config.yaml"
+    if name not in config:
+        found = ", ".join(map(str, config))
+        raise ValueError(f"{path}: no section {name!r}, it has {found:.200}; is it an experiment of another kind?")
+    return make_record(cls, config[name], f"{path}: {name}")
 
 
 def is_finished(expdir: str | Path) -> bool:
@@ -73,11 +90,15 @@ def load_weights(expdir: str | Path, model) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; has this experiment finished training?")
     try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        weights = load_file(path)
+        model.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, OSError) as error:
         raise ValueError(
-            f"{path}: cannot be loaded ({str(error).strip()[:300]}); train the experiment again"
+            f"{path}: cannot be loaded ({' '.join(str(error).split())[:300]}); train the experiment again"
         ) from error
+    broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise ValueError(f"{path}: {broken[0]} has numbers that are NaN or infinite; train the experiment again")
 
 
 def describe_environment() -> str:
@@ -120,7 +141,7 @@ def _plain(values: object) -> object:
 
 def _differences(old: object, new: object, where: str = ""):
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(set(old) | set(new)):
+        for key in sorted(set(old) | set(new), key=str):
             yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
     elif old != new:
         yield f"{where} was {old!r} and is now {new!r}"

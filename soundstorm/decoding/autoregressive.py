@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
 from soundstorm.decoding.walk import Walk, prompt_places
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     ENCODER_DIR,
+    SCRATCH,
     SENTENCEPIECE_FILE,
     TextConfig,
     TextToSemanticConfig,
@@ -30,6 +31,10 @@ class Pace:
 
     slowest: float
     fastest: float
+
+    def __post_init__(self):
+        if self.slowest <= 0 or self.fastest <= 0:
+            raise ValueError(f"slowest is {self.slowest} and fastest {self.fastest}, expected more than 0")
 
     def limits(self, num_ids: int) -> tuple[int, int]:
         """Fewest and most frames for a text: twice as fast as the fastest, twice as slow as the slowest example."""
@@ -248,24 +253,22 @@ class TextToSemanticGenerator:
 def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "cpu") -> TextToSemanticGenerator:
     """The trained model of an experiment directory, with everything it needs to speak."""
     expdir = Path(expdir)
-    config = read_config(expdir)
-    missing = [name for name in ("model", "text", "semantic", "pace") if name not in config]
-    if missing:
-        raise ValueError(
-            f"{expdir / 'config.yaml'}: no section {missing[0]!r}, so this is no text-to-semantic experiment; "
-            "name the directory that train_text_to_semantic wrote"
-        )
-    settings = {**config["model"], "aligned_layers": tuple(config["model"].get("aligned_layers", ()))}
-    model_config, text = TextToSemanticConfig(**settings), TextConfig(**config["text"])
-    info = TokenizerInfo.from_dict(config["semantic"], str(expdir / "config.yaml"))
+    text, pace = config_section(expdir, "text", TextConfig), config_section(expdir, "pace", Pace)
+    model_config = config_section(expdir, "model", TextToSemanticConfig)
+    info = config_section(expdir, "semantic", TokenizerInfo)
     tokenizer = load_text_tokenizer(text, expdir)
     encoder_dir = expdir / ENCODER_DIR
+    if model_config.encoder != SCRATCH and not encoder_dir.is_dir():
+        raise FileNotFoundError(
+            f"{encoder_dir}: no such directory, but config.yaml names the encoder {model_config.encoder!r}; "
+            "train the experiment again"
+        )
     model = build_text_to_semantic(
         model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=info.codebook_size,
         encoder_dir=encoder_dir if encoder_dir.is_dir() else None,
     )  # fmt: skip
     load_weights(expdir, model)
-    return TextToSemanticGenerator(model.to(device), tokenizer, info, Pace(**config["pace"]))
+    return TextToSemanticGenerator(model.to(device), tokenizer, info, pace)
 
 
 def load_text_tokenizer(text: TextConfig, expdir: str | Path) -> TextTokenizer:

@@ -13,7 +13,7 @@ import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.dataset import repeats
-from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.soundstorm import SoundStorm
@@ -81,14 +81,9 @@ class Vocoder:
     @classmethod
     def load(cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options) -> "Vocoder":
         """The averaged weights of an experiment directory; it says everything about the architecture itself."""
-        config = read_config(expdir)
-        where = str(Path(expdir) / "config.yaml")
-        missing = [name for name in ("model", "semantic", "acoustic") if name not in config]
-        if missing:
-            raise ValueError(f"{where}: no section {missing[0]!r}; name a directory that train_soundstorm wrote")
-        semantic, acoustic = (TokenizerInfo.from_dict(config[name], where) for name in ("semantic", "acoustic"))
+        semantic, acoustic = (config_section(expdir, name, TokenizerInfo) for name in ("semantic", "acoustic"))
         model = SoundStorm(
-            SoundStormConfig(**config["model"]),
+            config_section(expdir, "model", SoundStormConfig),
             num_levels=acoustic.num_levels,
             codebook_size=acoustic.codebook_size,
             semantic_size=semantic.codebook_size,

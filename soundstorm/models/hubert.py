@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
-from transformers import HubertModel
+from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
 logger = logging.getLogger(__name__)
 
@@ -15,25 +16,61 @@ def normalize(wav: np.ndarray) -> np.ndarray:
     return ((wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)).astype(np.float32)
 
 
-def load_hubert(source: str) -> tuple[HubertModel, bool, int]:
-    """A HuBERT, whether it wants recordings of zero mean and unit variance, and its sample rate in Hz."""
-    from safetensors import SafetensorError
-    from transformers import AutoFeatureExtractor
+def load_hubert(source: str, *, local_only: bool = False) -> tuple[HubertModel, bool, int]:
+    """A HuBERT, whether it wants recordings of zero mean and unit variance, and its sample rate in Hz.
+
+    Args:
+        source: directory of transformers, or hub name.
+        local_only: take a hub name's files from the cache. So a name that a user did not give, but a file that was
+            read, never opens a connection.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # they fill the logs of jobs
     try:
-        model = HubertModel.from_pretrained(source, use_safetensors=True)
-    except SafetensorError as error:
-        raise ValueError(f"{source}: the weights cannot be read ({error}); train or download them again") from error
+        model, report = HubertModel.from_pretrained(
+            source, use_safetensors=True, local_files_only=local_only, output_loading_info=True
+        )
+    except MemoryError:
+        raise
     except OSError as error:
         raise FileNotFoundError(
-            f"{source}: no HuBERT could be loaded from there ({str(error).splitlines()[0]}); "
+            f"{source}: no HuBERT could be loaded from there ({str(error).splitlines()[0]:.300}); "
             "give a directory that save_pretrained wrote, or a hub name"
         ) from error
+    except Exception as error:  # transformers meets a damaged file with nearly any exception
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{source}: the model cannot be read ({reason:.300}); train or download it again") from error
+    missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
+    if missing or report["mismatched_keys"]:
+        raise ValueError(
+            f"{source}: the weights do not fit config.json, {len(missing)} are missing ({', '.join(missing[:2])}); "
+            "train or download the model again"
+        )
+    if not all(value.isfinite().all() for value in model.state_dict().values()):
+        raise ValueError(f"{source}: some weights are NaN or infinite; train or download the model again")
+    return model, *_preprocessing(source, local_only)
+
+
+def _preprocessing(source: str, local_only: bool) -> tuple[bool, int]:
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(source)
-    except OSError:
+        settings, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source, local_files_only=local_only)
+    except (OSError, ValueError) as error:
+        if (Path(source) / "preprocessor_config.json").exists():
+            raise ValueError(
+                f"{source}/preprocessor_config.json: not JSON ({' '.join(str(error).split()):.200}); "
+                "train or download the model again"
+            ) from error
         logger.warning("%s has no preprocessor_config.json: recordings at 16 kHz are used as they are", source)
-        return model, False, 16000
-    return model, bool(extractor.do_normalize), int(extractor.sampling_rate)
+        return False, 16000
+    do_normalize, sample_rate = settings.get("do_normalize", True), settings.get("sampling_rate", 16000)
+    if not isinstance(do_normalize, bool) or not isinstance(sample_rate, int) or sample_rate < 1:
+        raise ValueError(
+            f"{source}/preprocessor_config.json: do_normalize is {do_normalize!r:.80} and sampling_rate "
+            f"{sample_rate!r:.80}, expected true or false and Hz"
+        )
+    return do_normalize, sample_rate

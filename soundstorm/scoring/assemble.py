@@ -177,7 +177,7 @@ def fingerprint(paths: Sequence[str | None], settings: dict[str, Any]) -> str:
 def _is_current(output: Path, inputs: str) -> bool:
     try:
         return json.loads(output.read_text(encoding="utf-8")).get("inputs") == inputs
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

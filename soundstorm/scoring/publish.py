@@ -17,7 +17,8 @@ from soundstorm.scoring.figures import report_figures
 from soundstorm.scoring.listening_page import Clip, Example, write_page
 from soundstorm.scoring.report import build_report, inputs_digest, order_scores, read_timing_table
 from soundstorm.scoring.report_config import ReportConfig
-from soundstorm.scoring.system import read_score, write_json
+from soundstorm.scoring.score_file import read_score
+from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import render_markdown
 
 logger = logging.getLogger(__name__)
@@ -136,5 +137,5 @@ def _notes(record: Mapping[str, Any]) -> dict[str, str]:
 def _digest_of(document: Path) -> str | None:
     try:
         return json.loads(document.read_text(encoding="utf-8")).get("inputs")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None

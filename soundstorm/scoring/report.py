@@ -89,7 +89,7 @@ def read_timing_table(path: Path | None) -> dict[str, float]:
     seconds: dict[str, float] = {}
     if path is None or not path.is_file():
         return seconds
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         stage, _, value = line.partition("\t")
         try:
             seconds[stage] = seconds.get(stage, 0.0) + float(value)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from soundstorm.data.records import read_json
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class PartTime:
 
 def read_timing(path: Path) -> dict[str, PartTime]:
     """Real-time factor of each part in a decode directory's `timing.json`, and of all parts together."""
+    content = read_json(path, "decode again")
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
         parts = {name: _part(float(entry["seconds"]), float(entry["audio_seconds"])) for name, entry in content.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(
             f'{path}: expected {{"<part>": {{"seconds": ..., "audio_seconds": ...}}}} with positive '
             f"audio_seconds, got something else ({error}); decode again"
@@ -37,6 +38,6 @@ def read_timing(path: Path) -> dict[str, PartTime]:
 
 
 def _part(seconds: float, audio_seconds: float) -> PartTime:
-    if seconds < 0 or audio_seconds <= 0:
+    if not 0 <= seconds < float("inf") or not 0 < audio_seconds < float("inf"):
         raise ValueError(f"seconds {seconds}, audio_seconds {audio_seconds}")
     return PartTime(seconds, audio_seconds, seconds / audio_seconds)

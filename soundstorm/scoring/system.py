@@ -11,6 +11,7 @@ from typing import Any
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import write_text
+from soundstorm.data.records import as_type, read_json
 from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
 from soundstorm.scoring.measures import Measure, Pair
 from soundstorm.scoring.runtime import read_timing
@@ -47,15 +48,17 @@ def read_decode_info(decode_dir: Path | None) -> DecodeInfo:
     if decode_dir is None:
         return DecodeInfo()
     path = decode_dir / "decode.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {decode_dir} is not a decode directory, or decoding failed")
+    settings = read_json(path, f"{decode_dir} is not a decode directory, or decoding failed: decode again")
+    source = settings.get("from")
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        source, prompt_seconds = settings["from"], float(settings.get("prompt_seconds") or 0.0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path}: expected {{"from": ..., "prompt_seconds": ...}} ({error}); decode again') from error
-    if source not in ("codec", "semantic", "text"):
-        raise ValueError(f"{path}: 'from' is {source!r}, expected codec, semantic or text; decode again")
+        prompt_seconds = as_type(settings.get("prompt_seconds") or 0.0, float, "prompt_seconds")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; decode again") from error
+    if prompt_seconds < 0 or source not in ("codec", "semantic", "text"):
+        raise ValueError(
+            f"{path}: 'from' is {source!r:.80} and 'prompt_seconds' {prompt_seconds}, expected codec, semantic or text "
+            "and 0 or more; decode again"
+        )
     return DecodeInfo(source, prompt_seconds, settings)
 
 
@@ -151,15 +154,3 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a score or report file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_score(path: Path) -> dict[str, Any]:
-    """Read a score file and check that it is one."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        missing = {"system", "group", "metrics", "utterances"} - set(content)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not a score file ({error}); score the system again") from error
-    if missing:
-        raise ValueError(f"{path}: a score file needs {sorted(missing)}; score the system again")
-    return content

@@ -177,9 +177,9 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         if first.startswith("closed:"):
             notes.append(
-                f"**It reads with a closed vocabulary**: any sequence of words of `{settings['bigram_text']}`, none more "
-                "likely than another. That hides errors that make no other word of the list, so its rates are lower than "
-                "those of free reading."
+                f"**It reads with a closed vocabulary**: any sequence of words of `{settings['bigram_text']}`, none "
+                "more likely than another. That hides errors that make no other word of the list, so its rates are "
+                "lower than those of free reading."
             )
     missing = [f"{row['system']} ({row['num_missing']})" for row in rows if row.get("num_missing")]
     if missing:

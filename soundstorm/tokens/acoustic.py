@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from soundstorm.data.archive import TokenizerInfo, write_tokens
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
-from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.data.experiment import config_section, load_weights, read_config
 from soundstorm.models.codec.codec import Codec, build_codec
 from soundstorm.models.codec.config import CodecConfig
 
@@ -102,14 +101,13 @@ def load_codebooks(spec: str) -> Tensor:
 
 
 def _load_experiment(expdir: Path, device: str | torch.device) -> CodecTokenizer:
-    values = read_config(expdir).get("model") or {}
-    unknown = set(values) - {field.name for field in fields(CodecConfig)}
-    if unknown or "family" not in values:
+    config = config_section(expdir, "model", CodecConfig)
+    values = read_config(expdir)["model"]
+    if "family" not in values:
         raise ValueError(
-            f"{expdir / 'config.yaml'}: section model is not that of a codec (it has {sorted(values)}); "
+            f"{expdir / 'config.yaml'}: section model is not that of a codec, it names no family; "
             "expected an experiment directory of train_codec"
         )
-    config = CodecConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     codec = build_codec(config)
     load_weights(expdir, codec)
     info = TokenizerInfo(

@@ -30,13 +30,16 @@ class FeatureExtractor(Protocol):
         """Features of recordings: ``(S,)`` float32 each, to ``(T, D)`` float32 each."""
 
 
-def open_features(source: str, layer: int | None = None, *, device: str = "cpu") -> FeatureExtractor:
+def open_features(
+    source: str, layer: int | None = None, *, device: str = "cpu", local_only: bool = False
+) -> FeatureExtractor:
     """The features that ``source`` names.
 
     Args:
         source: ``mfcc``, the directory of a HuBERT as transformers saves it, or a name on the Hugging Face hub.
         layer: HuBERT layer, 0 is what enters the first one; not for MFCC.
         device: where a HuBERT runs.
+        local_only: take a hub name's files from the cache and open no connection.
 
     Raises:
         FileNotFoundError: neither a directory nor possibly a hub name.
@@ -58,7 +61,7 @@ def open_features(source: str, layer: int | None = None, *, device: str = "cpu")
         )
     from soundstorm.tokens.hubert import HubertFeatures
 
-    return HubertFeatures(source, layer, device=device)
+    return HubertFeatures(source, layer, device=device, local_only=local_only)
 
 
 def check_long_enough(wav: np.ndarray, hop: int) -> None:

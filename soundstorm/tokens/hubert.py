@@ -27,14 +27,15 @@ class HubertFeatures:
     changing the frames: then each recording is passed through alone. So features do not depend on the company.
     """
 
-    def __init__(self, source: str, layer: int, *, device: str = "cpu"):
+    def __init__(self, source: str, layer: int, *, device: str = "cpu", local_only: bool = False):
         """
         Args:
             source: directory or hub name.
             layer: 0 for what enters the first layer, up to the number of layers.
             device: where the model runs.
+            local_only: see ``load_hubert``.
         """
-        model, self.do_normalize, self.sample_rate = load_hubert(source)
+        model, self.do_normalize, self.sample_rate = load_hubert(source, local_only=local_only)
         layers = len(model.encoder.layers)
         if not 0 <= layer <= layers:
             raise ValueError(f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from soundstorm.data.data_dir import write_bytes
+from soundstorm.data.records import make_record, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,11 @@ class KMeans:
         frames = normalize_utterance(features) if self.info.normalization == "utterance" else features
         frames = (frames - self.shift) / self.scale
         # |x - c|^2 without |x|^2, which is the same for all centroids.
+        if frames.shape[1] != self.centroids.shape[1]:
+            raise ValueError(
+                f"features of {frames.shape[1]} dimensions and centroids of {self.centroids.shape[1]}; "
+                "train the k-means again"
+            )
         distances = (self.centroids**2).sum(1) - 2 * frames @ self.centroids.T
         return distances.argmin(1).astype(np.int64)
 
@@ -92,14 +98,17 @@ class KMeans:
             if not (directory / name).is_file():
                 raise FileNotFoundError(f"{directory / name}: no such file; train this k-means with train_kmeans")
         try:
-            description = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))
-            fingerprint = description.pop("fingerprint")
-            names = {field.name for field in fields(KMeansInfo)}
-            if set(description) != names:
-                raise ValueError(f"it has the fields {sorted(description)}, expected {sorted(names)}")
+            description = read_json(directory / DESCRIPTION, "remove the directory and train it again")
+            fingerprint = str(description.pop("fingerprint"))
+            info = make_record(KMeansInfo, description, DESCRIPTION)
             arrays = load_file(directory / CENTROIDS)
-            kmeans = cls(KMeansInfo(**description), arrays["centroids"], arrays["shift"], arrays["scale"])
-        except (SafetensorError, ValueError, KeyError, AttributeError) as error:
+            kmeans = cls(info, arrays["centroids"], arrays["shift"], arrays["scale"])
+            shapes = kmeans.centroids.shape[:1], kmeans.shift.shape, kmeans.scale.shape
+            if shapes != ((info.num_clusters,), kmeans.centroids.shape[1:], kmeans.centroids.shape[1:]):
+                raise ValueError(f"the arrays have the shapes {shapes} for {info.num_clusters} clusters")
+            if any(array.dtype != np.float32 for array in arrays.values()):
+                raise ValueError("the numbers are not float32")
+        except (SafetensorError, ValueError, KeyError, OSError) as error:
             raise ValueError(
                 f"{directory}: not a k-means directory ({error!r}); remove it and train it again"
             ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives, read_info
 from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_table
 
@@ -31,15 +31,17 @@ def merge_tokens(
     """
     output = Path(output)
     data_dir = output.parent if data_dir is None else Path(data_dir)
-    check_lost(_utterances(data_dir), {utt for part in parts for utt in read_table(part)}, data_dir)
-    archives = [TokenArchive(part) for part in parts]
-    for archive in archives[1:]:
-        archives[0].info.check_same(archive.info, str(archives[0].scp), str(archive.scp))
-    counted = [count_codes(archive) for archive in archives]
-    counts = sum(counts for counts, _ in counted)
-    if archives[0].info.kind == "semantic":
-        frames = {utt: str(number) for _, part in counted for utt, number in part.items()}
-        write_table(output.parent / "utt2num_frames", frames)
+    places = f"{data_dir} and {parts[0]}" + (f" to {parts[-1]}" if len(parts) > 1 else "")
+    check_lost(_utterances(data_dir), {utt for part in parts for utt in read_table(part)}, places)
+    # Every record is read before anything is written: a merged scp says that the stage is complete.
+    counts, frames = np.zeros((), dtype=np.int64), {}
+    for archive in map(TokenArchive, parts):
+        read_info(parts[0]).check_same(archive.info, str(parts[0]), str(archive.scp))
+        found, lengths = count_codes(archive)
+        counts = counts + found
+        frames.update(lengths)
+    if read_info(parts[0]).kind == "semantic":
+        write_table(output.parent / "utt2num_frames", {utt: str(number) for utt, number in frames.items()})
     info = merge_archives(parts, output)  # last: its presence says that all of it is there
     for level, (usage, perplexity) in enumerate(zip(*usage_and_perplexity(counts)), start=1):
         logger.info(

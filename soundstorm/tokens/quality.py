@@ -108,6 +108,9 @@ def measure_quality(
     phone_pairs: list[tuple[object, int]] = []
     speaker_pairs: list[tuple[object, int]] = []
     shared = [utt for utt in tokens if utt in phones]
+    nobody = [utt for utt in shared if utt not in speakers]
+    if nobody:
+        raise ValueError(f"utt2spk: no speaker of {nobody[0]} (and {len(nobody) - 1} more); run utils/fix_data_dir.sh")
     for utt in shared:
         sequence = np.asarray(tokens[utt]).tolist()
         for phone, token in zip(frame_phones(phones[utt], len(sequence), frame_rate), sequence):

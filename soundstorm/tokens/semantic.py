@@ -51,10 +51,12 @@ class SemanticTokenizer:
         """The tokenizer of a k-means directory. A HuBERT named by a relative path is looked for from where we run."""
         kmeans = KMeans.load(directory)
         try:
-            features = open_features(kmeans.info.features, kmeans.info.layer, device=device)
+            features = open_features(kmeans.info.features, kmeans.info.layer, device=device, local_only=True)
+            return cls(kmeans, features)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{directory} names its features: {error}") from error
-        return cls(kmeans, features)
+        except ValueError as error:
+            raise ValueError(f"{directory} names its features: {error}") from error
 
     def encode(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Tokens of recordings: ``(S,)`` float32 each, to ``(S // hop,)`` int64 each."""

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from soundstorm.data.data_dir import whole_file
+from soundstorm.data.records import as_type, read_json
 
 
 def checkpoint_dir(expdir: Path, step: int) -> Path:
@@ -61,10 +62,22 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what :func:`optimizer_tensors` gave.
+
+    Raises:
+        ValueError: the tensors are those of other parameters; torch itself would notice only at the next step.
+    """
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        index, name = key.split(".", 1)
+        index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, values in state.items():
+        expected = {"step": torch.Size([]), "exp_avg": None, "exp_avg_sq": None}
+        shape = parameters[index].shape if 0 <= index < len(parameters) else None
+        shapes = {name: value.shape for name, value in values.items()}
+        if shape is None or shapes != {name: shape if own is None else own for name, own in expected.items()}:
+            raise ValueError(f"the optimizer's state of parameter {index} has {shapes}, the parameter {shape}")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -108,8 +121,24 @@ class CheckpointWriter:
 
 
 def read_state(folder: Path) -> dict:
-    path = folder / "state.json"
+    """What :meth:`CheckpointWriter.commit` wrote.
+
+    Raises:
+        ValueError: it is damaged, or that of another step.
+    """
+    path, remedy = folder / "state.json", f"remove the checkpoint {folder} to go on from the one before"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); remove the checkpoint {folder}") from error
+        state = read_json(path, remedy)
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from error
+    position = [state.get(name) for name in ("step", "epoch", "batch")]
+    sums = state.get("sums")
+    pairs = [as_type(value, tuple[float, ...], "sums") for value in sums.values()] if isinstance(sums, dict) else [()]
+    if (
+        any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in position)
+        or checkpoint_dir(Path(), position[0]).name != folder.name
+        or any(len(pair) != 2 for pair in pairs)
+        or not isinstance(state.get("scaler"), (dict, type(None)))
+    ):
+        raise ValueError(f"{path}: not the state of {folder.name}; {remedy}")
+    return state

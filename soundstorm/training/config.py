@@ -34,7 +34,8 @@ class TrainerConfig:
     def __post_init__(self):
         if (self.batch_size is None) == (self.batch_seconds is None):
             raise ValueError(
-                f"training: give one of batch_size ({self.batch_size}) and batch_seconds ({self.batch_seconds})"
+                f"training.batch_size is {self.batch_size} and training.batch_seconds {self.batch_seconds}; "
+                "give one of them"
             )
         for name, choices in {
             "schedule": ("constant", "linear", "cosine", "inverse_sqrt"),

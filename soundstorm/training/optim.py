@@ -40,6 +40,19 @@ class MovingAverage:
         self.decay = decay
         self.values = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
+    def load(self, values: dict[str, torch.Tensor]) -> None:
+        """Go on from a checkpoint's average.
+
+        Raises:
+            ValueError: the average of another network.
+        """
+        shapes = [{name: value.shape for name, value in table.items()} for table in (values, self.values)]
+        if shapes[0] != shapes[1]:
+            different = sorted({*shapes[0], *shapes[1]}, key=lambda name: shapes[0].get(name) == shapes[1].get(name))
+            raise ValueError(f"the averaged weights are those of another network, see {different[0]}")
+        for name, value in values.items():
+            self.values[name].copy_(value)
+
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards the network's weights. Early on the average is short, so that it forgets the random start."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from soundstorm.data.audio import Utterances
-from soundstorm.data.experiment import load_weights, read_config, start_experiment
+from soundstorm.data.experiment import config_section, load_weights, start_experiment
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
 from soundstorm.models.hubert import load_hubert, normalize
@@ -19,8 +19,19 @@ from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
 from soundstorm.training.trainer import train
 
 
-def _build(config: ConsistencyConfig, hubert: str) -> tuple[ConsistencyNetwork, EarlyLayers, bool, int]:
-    model, do_normalize, sample_rate = load_hubert(hubert)
+@dataclass(frozen=True)
+class DataSources:
+    """What an experiment was trained on."""
+
+    train_data: str
+    valid_data: str
+    hubert: str
+
+
+def _build(
+    config: ConsistencyConfig, hubert: str, *, local_only: bool = False
+) -> tuple[ConsistencyNetwork, EarlyLayers, bool, int]:
+    model, do_normalize, sample_rate = load_hubert(hubert, local_only=local_only)
     features = EarlyLayers(model, config.layer)
     network = ConsistencyNetwork(
         features.width,
@@ -56,8 +67,8 @@ def train_consistency(
         command: For the record.
     """
     sections = {"model": model_config, "crops": crop_config, "training": trainer_config}
-    data = {"train_data": train_data, "valid_data": valid_data, "hubert": hubert}
-    start_experiment(expdir, {**{name: asdict(values) for name, values in sections.items()}, "data": data}, command)
+    data = DataSources(str(train_data), str(valid_data), str(hubert))
+    start_experiment(expdir, {**sections, "data": data}, command)
     torch.manual_seed(trainer_config.seed)
     network, features, do_normalize, sample_rate = _build(model_config, hubert)
 
@@ -69,8 +80,9 @@ def train_consistency(
 
 def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
     """A trained network as a function from samples (S,) to an embedding (D,)."""
-    config = read_config(expdir)
-    network, features, do_normalize, _ = _build(ConsistencyConfig(**config["model"]), config["data"]["hubert"])
+    model_config = config_section(expdir, "model", ConsistencyConfig)
+    source = config_section(expdir, "data", DataSources).hubert
+    network, features, do_normalize, _ = _build(model_config, source, local_only=True)
     load_weights(expdir, network)
     network.to(device).eval()
     features.to(device)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from soundstorm.data.audio import Utterances
-from soundstorm.data.experiment import load_weights, read_config, start_experiment
+from soundstorm.data.experiment import config_section, load_weights, read_config, start_experiment
 from soundstorm.models.recognizer import HOP, SAMPLE_RATE, LogMel, Recognizer, build_vocabulary, stack_frames
 from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
 from soundstorm.training.config import TrainerConfig
@@ -89,7 +89,10 @@ def load_recognizer(expdir: str | Path, *, device: str = "cpu") -> TrainedRecogn
     config = read_config(expdir)
     if "vocabulary" not in config:
         raise ValueError(f"{expdir}: not a recogniser, its config.yaml has sections {sorted(config)}")
-    model_config, vocabulary = RecognizerConfig(**config["model"]), config["vocabulary"]
+    model_config, vocabulary = config_section(expdir, "model", RecognizerConfig), config["vocabulary"]
+    columns = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    if sorted(map(str, columns)) != sorted(map(str, range(len(columns)))) or not {"<blank>", "|"} <= set(vocabulary):
+        raise ValueError(f"{expdir}/config.yaml: vocabulary does not number characters with <blank> and | from 0")
     model = Recognizer(model_config, len(vocabulary))
     load_weights(expdir, model)
     model.to(device).eval()

@@ -300,11 +300,11 @@ class _Trainer:
         path = self.expdir / "metrics.jsonl"
         if path.exists():
             kept = []
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_bytes().splitlines():
                 try:
                     if json.loads(line)["step"] <= self.done:
-                        kept.append(line + "\n")
-                except (ValueError, KeyError):
+                        kept.append(line.decode() + "\n")
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue  # the last line of a killed run may be cut
             write_text(path, "".join(kept))
         return SummaryWriter(str(self.expdir / "tensorboard"), purge_step=self.done + 1)
@@ -364,11 +364,20 @@ class _Trainer:
         if not found:
             return
         folder = found[-1]
+        try:
+            self._restore(folder)
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{folder}: cannot go on from there ({reason:.300}); remove it to go on from the checkpoint before"
+            ) from error
+        logger.info("%s: going on from step %d", self.expdir, self.done)
+
+    def _restore(self, folder: Path) -> None:
         for name, network in self.raw.items():
             network.load_state_dict(checkpoint.load_tensors(folder / f"{name}.safetensors"))
         if self.average:
-            for name, value in checkpoint.load_tensors(folder / "ema.safetensors").items():
-                self.average.values[name].copy_(value)
+            self.average.load(checkpoint.load_tensors(folder / "ema.safetensors"))
         for phase, optimizer in self.optimizers.items():
             tensors = checkpoint.load_tensors(folder / f"optimizer.{phase}.safetensors")
             checkpoint.load_optimizer_tensors(optimizer, tensors)
@@ -380,7 +389,6 @@ class _Trainer:
         rng = folder / f"rng.{self.accelerator.process_index}.safetensors"
         if rng.exists():  # there is none for a rank that did not exist before
             checkpoint.load_rng_tensors(checkpoint.load_tensors(rng))
-        logger.info("%s: going on from step %d", self.expdir, self.done)
 
     def _export(self) -> None:
         self.accelerator.wait_for_everyone()

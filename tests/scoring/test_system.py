@@ -7,7 +7,8 @@ from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.scoring.assemble import score_files
 from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.measures import Measured
-from soundstorm.scoring.system import read_decode_info, read_score, score_system
+from soundstorm.scoring.score_file import read_score
+from soundstorm.scoring.system import read_decode_info, score_system
 
 
 def make_dir(folder, seconds, decode=None):

@@ -1,0 +1,78 @@
+"""Reading a score file back: what the report relies on is there and of the right type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundstorm.data.records import as_type, make_record, read_json
+from soundstorm.scoring.acoustic_consistency import DRIFT, DriftPoint
+from soundstorm.scoring.runtime import PartTime
+from soundstorm.scoring.statistics import ALL, Estimate
+from soundstorm.scoring.system import REFERENCE, WITH_PROMPT, WITHOUT_PROMPT
+
+REMEDY = "score the system again"
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Those that the report shows."""
+
+    recognizers: tuple[str, ...]
+    speaker: str | None
+    crop_seconds: float
+    prompt_seconds: float
+
+
+def read_score(path: Path) -> dict[str, Any]:
+    """Read a score file and check that it is one.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not JSON, or not what `score` writes.
+    """
+    content = read_json(path, REMEDY)
+    missing = {"system", "group", "metrics", "utterances", "data_dir"} - set(content)
+    if missing:
+        raise ValueError(f"{path}: a score file needs {sorted(missing)}; {REMEDY}")
+    try:
+        _check(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a score file ({error}); {REMEDY}") from error
+    return content
+
+
+def _check(content: dict[str, Any]) -> None:
+    for name in ("system", "data_dir"):
+        as_type(content[name], str, name)
+    as_type(content.get("decode_dir"), str | None, "decode_dir")
+    if content["group"] not in (REFERENCE, WITHOUT_PROMPT, WITH_PROMPT):
+        raise ValueError(f"group is {content['group']!r:.80}")
+    for name in ("num_utterances", "num_missing"):
+        as_type(content.get(name, 0), int, name)
+    for metric, lengths in _mapping(content["metrics"], "metrics").items():
+        for length, estimate in _mapping(lengths, metric).items():
+            make_record(Estimate, estimate, f"{metric}, {length}")
+        if ALL not in lengths:
+            raise ValueError(f"{metric} has no {ALL!r}")
+    for part, time in _mapping(content.get("runtime", {}), "runtime").items():
+        make_record(PartTime, time, f"runtime of {part}")
+    drift = content.get("drift", [])
+    for point in drift if isinstance(drift, list) else [drift]:
+        make_record(DriftPoint, point, "drift")
+    for utt_id, record in _mapping(content["utterances"], "utterances").items():
+        for name, value in _mapping(record, utt_id).items():
+            if name != DRIFT:
+                kind = str if name == "text" or name.startswith("hypothesis") else float
+                as_type(value, kind, f"{name} of {utt_id}")
+    _mapping(content.get("decode", {}), "decode")
+    settings = _mapping(content.get("settings", {}), "settings")
+    if settings:
+        make_record(_Settings, {name: settings.get(name) for name in _Settings.__dataclass_fields__}, "settings")
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {value!r:.80}, expected names with values")
+    return value

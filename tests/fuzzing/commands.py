@@ -1,0 +1,161 @@
+"""The commands that read each file of the inputs, as a user would call them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SETS = "--train-data data --valid-data data"
+RESUMED = ("soundstorm", "text_to_semantic", "recognizer", "consistency")
+TABLES = "data/wav.scp data/utt2spk data/utt2dur"
+ALL_TABLES = f"{TABLES} data/text data/spk2utt data/phones.ctm data/*.scp data/*.json"
+SEGMENTS = "segmented/segments segmented/wav.scp"
+SOUND = "wav/*"
+CODEC = "codec/config.yaml codec/model.safetensors"
+KMEANS = "kmeans/kmeans.json kmeans/centroids.safetensors"
+HUBERT = "hubert/config.json hubert/model.safetensors hubert/preprocessor_config.json"
+TOKENS = "data/semantic.scp data/semantic.json data/semantic.ark data/acoustic.scp data/acoustic.json data/acoustic.ark"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line and the files it reads."""
+
+    name: str  # front of soundstorm/bin, or script of utils/data_dir_tool.py
+    arguments: str
+    reads: str  # patterns
+
+    def reads_file(self, path: str) -> bool:
+        """Whether a mutation of this file reaches the command."""
+        return any(fnmatch(path, pattern) for pattern in self.reads.split())
+
+
+def _trained(name: str) -> str:
+    return f"{name}/config.yaml {name}/model.safetensors"
+
+
+def _train(name: str, reads: str, *more: str) -> tuple[Command, Command]:
+    """A training that begins, for its configuration, and one that goes on."""
+    options = f"{SETS} --config conf/{name}.yaml {' '.join(more)} --expdir"
+    resumed = f"{reads} {name}/config.yaml {name}/metrics.jsonl {name}/checkpoints/step-00000001/*"
+    return Command(f"train_{name}", f"{options} new", f"conf/{name}.yaml"), Command(
+        f"train_{name}", f"{options} {name}", resumed
+    )
+
+
+COMMANDS = (
+    Command("validate_data_dir.sh", "data", ALL_TABLES),
+    Command("validate_data_dir.sh", "--no-text segmented", "segmented/*"),
+    Command("fix_data_dir.sh", "data", ALL_TABLES),
+    Command("copy_data_dir.sh", "--utt-prefix x- --spk-prefix x- segmented new", "segmented/*"),
+    Command("subset_data_dir.sh", "--per-spk data 1 new", f"{TABLES} data/text data/spk2utt"),
+    Command("combine_data.sh", "new segmented", "segmented/*"),
+    Command("utt2dur_from_headers", "data/wav.scp new", f"data/wav.scp {SOUND}"),
+    Command(
+        "train_kmeans",
+        "--data-dir data --features hubert --layer 1 --clusters 3 --output new",
+        f"{TABLES} {HUBERT}",
+    ),
+    Command("extract_semantic_tokens", "--data-dir data --kmeans kmeans --output new/x", f"{TABLES} {SOUND} {KMEANS}"),
+    Command("extract_acoustic_tokens", "--data-dir data --codec codec --output new/x", f"{TABLES} {SOUND} {CODEC}"),
+    Command("extract_acoustic_tokens", "--data-dir segmented --codec codec --output new/x", f"{SEGMENTS} {SOUND}"),
+    Command(
+        "merge_tokens",
+        "--data-dir data --output new/semantic.scp dump/semantic.1.scp",
+        "dump/semantic.* data/wav.scp",
+    ),
+    Command(
+        "measure_token_quality",
+        "--data-dir data --tokens data/semantic.scp --output new.json",
+        "data/phones.ctm data/utt2spk data/semantic.*",
+    ),
+    Command(
+        "train_codec", f"{SETS} --config conf/codec.yaml --expdir new", f"conf/codec.yaml {TABLES} {SOUND}"
+    ),
+    *_train("soundstorm", TOKENS),
+    *_train("text_to_semantic", "data/text data/semantic.*", "--read-utterances 0"),
+    *_train("recognizer", f"data/text {TABLES}"),
+    *_train("consistency", f"{HUBERT} {TABLES}", "--hubert hubert"),
+    Command(
+        "pretrain_hubert",
+        f"{SETS} --config conf/hubert.yaml --labels-kmeans kmeans --expdir new",
+        f"conf/hubert.yaml {KMEANS}",
+    ),
+    Command(
+        "synthesize",
+        "--data-dir data --from semantic --codec codec --soundstorm soundstorm --config conf/decode.yaml --output new",
+        f"{TOKENS} {CODEC} {_trained('soundstorm')} conf/decode.yaml",
+    ),
+    Command(
+        "synthesize",
+        "--data-dir data --from text --codec codec --soundstorm soundstorm --text-to-semantic text_to_semantic "
+        "--text.max-seconds 1 --decode.iterations 1 --output new",
+        f"data/text {_trained('text_to_semantic')}",
+    ),
+    Command("synthesize", "--data-dir data --from codec --codec codec --output new", "data/acoustic.*"),
+    Command(
+        "synthesize_dialogue",
+        "--script script.txt --prompt A=wav/a-1.wav --prompt B=wav/a-2.flac --soundstorm soundstorm --kmeans kmeans "
+        "--text-to-semantic text_to_semantic --codec codec --text.max-seconds 1 --decode.iterations 1 --output new",
+        f"script.txt wav/a-* {KMEANS}",
+    ),
+    Command(
+        "score",
+        "--data-dir data --decode-dir decode --system x --output new.json --recognizer recognizer --speaker none "
+        "--consistency consistency --score.quality_utterances 0 --score.num_resamples 20",
+        f"{TABLES} {SOUND} data/text decode/*.json decode/wav.scp {_trained('recognizer')} {_trained('consistency')} "
+        "hubert/*",
+    ),
+    Command(
+        "report",
+        "--scores score/original.json score/codec.json --timing timing.tsv --tokens data/acoustic.scp --output new",
+        "score/* timing.tsv data/acoustic.*",
+    ),
+)  # fmt: skip
+
+
+def readers(path: str) -> list[Command]:
+    """Commands that read a file of the inputs."""
+    return [command for command in COMMANDS if command.reads_file(path)]
+
+
+def prepare(command: Command, root: Path) -> None:
+    """Make a finished training one that was interrupted, where the command is to go on with it."""
+    name = command.name.removeprefix("train_")
+    if command.name.startswith("train_") and command.arguments.split()[-1] in RESUMED:
+        (root / name / "model.safetensors").unlink(missing_ok=True)
+        shutil.rmtree(root / name / "checkpoints" / "step-00000002", ignore_errors=True)
+
+
+def load(command: Command) -> Callable[[], None]:
+    """The command as a function that ends as the program does: by SystemExit where something is wrong."""
+    arguments = command.arguments.split()
+    if command.name.endswith(".sh") or command.name.startswith("utt2dur"):
+        tool = _tool()
+
+        def run() -> None:
+            sys.argv = ["data_dir_tool.py", command.name]
+            raise SystemExit(tool.main(command.name, arguments))
+    else:
+        common = importlib.import_module("soundstorm.bin.common")
+        front = importlib.import_module(f"soundstorm.bin.{command.name}")
+
+        def run() -> None:
+            sys.argv = [command.name, *arguments]
+            common.run_front(lambda _: front.main(arguments))
+
+    return run
+
+
+def _tool():
+    spec = importlib.util.spec_from_file_location("data_dir_tool", ROOT / "utils" / "data_dir_tool.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
