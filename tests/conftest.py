@@ -42,6 +42,16 @@ def pytest_collection_modifyitems(items: list) -> None:
 
 
 @pytest.fixture(scope="session")
+def recipe_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small valid recipe directory; copy it before you change it."""
+    from tests.fuzzing.inputs import build_inputs
+
+    folder = tmp_path_factory.mktemp("inputs") / "recipe"
+    build_inputs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """The repository's root."""
     return ROOT

@@ -314,6 +314,9 @@ def main(command: str, arguments: list[str]) -> int:
     except (ValueError, OSError) as error:
         warn(error)
         return 1
+    except KeyboardInterrupt:
+        warn("interrupted; nothing was left half done, run the same command again")
+        return 130
     if message:
         print(f"{script_name()}: {message}")
     return 0

@@ -78,6 +78,9 @@ def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], in
 
     Returns:
         Number of utterances written.
+
+    Raises:
+        ValueError: there are no utterances, or tokens that ``info`` does not allow.
     """
     import kaldiio
 
@@ -92,6 +95,8 @@ def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], in
             kaldiio.save_ark(stream, {utt: tokens.astype(np.uint16)}, write_function="numpy")
             lines.append(f"{utt} {ark}:{offset}\n")
             count += 1
+        if not count:
+            raise ValueError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
     write_text(f"{prefix}.json", json.dumps(asdict(info), indent=2) + "\n")
     write_text(f"{prefix}.scp", "".join(lines))
     return count

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,10 +228,40 @@ def whole_file(path: PathLike) -> Iterator[Path]:
     path, rank = Path(path), os.environ.get("RANK", "")
     temporary = path.with_name(f".{path.name}{rank}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: PathLike) -> Iterator[None]:
+    """Make errors of writing a file name it: a full disk's own message says not even that it is about a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:  # about a file that is read meanwhile
+            raise
+        message = f"{path}: cannot be written ({error.strerror or error})"
+        raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
+
+
+def check_ids(ids: Iterable[str], where: PathLike) -> None:
+    """Refuse ids that cannot be the names of files.
+
+    Args:
+        ids: Utterances, recordings or speakers.
+        where: The file they are from, for the message.
+
+    Raises:
+        ValueError: One has characters other than those of `ID_PATTERN`.
+    """
+    for name in ids:
+        if not ID_PATTERN.fullmatch(name):
+            raise ValueError(
+                f"{where}: id {name!r:.80} has other characters than A-Z a-z 0-9 . _ + -; rename it in local/data.sh"
+            )
 
 
 def parse_segment(value: str) -> Segment:

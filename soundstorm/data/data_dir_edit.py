@@ -23,6 +23,7 @@ from soundstorm.data.data_dir import (
     Table,
     format_table,
     invert,
+    naming,
     parse_seconds,
     parse_segment,
     read_lines,
@@ -239,10 +240,13 @@ def fix_data_dir(
         staging = root / f"{BACKUP}.tmp"
         shutil.rmtree(staging, ignore_errors=True)  # of a killed process
         staging.mkdir()
-        for name in old:
-            shutil.copy2(root / name, staging / name)
-        shutil.rmtree(root / BACKUP, ignore_errors=True)
-        os.replace(staging, root / BACKUP)
+        try:
+            for name in old:
+                shutil.copy2(root / name, staging / name)
+            shutil.rmtree(root / BACKUP, ignore_errors=True)
+            os.replace(staging, root / BACKUP)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
         write_files(root, files)
     return FixReport(len(before.tables["utt2spk"]), len(after.tables["utt2spk"]), changed, notes)
 
@@ -257,7 +261,8 @@ def write_files(root: Path, files: dict[str, str]) -> None:
     temporary = {name: root / f".{name}.tmp" for name in files}
     try:
         for name, content in files.items():
-            temporary[name].write_bytes(content.encode("utf-8"))
+            with naming(root / name):
+                temporary[name].write_bytes(content.encode("utf-8"))
         for name, path in temporary.items():
             os.replace(path, root / name)
     finally:

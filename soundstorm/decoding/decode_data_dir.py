@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from soundstorm.data.archive import TokenArchive, write_tokens
 from soundstorm.data.audio import write_audio
-from soundstorm.data.data_dir import read_table, write_table, write_text
+from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.dataset import align
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
@@ -42,7 +42,7 @@ class System:
             raise ValueError(f"--from {self.source} needs --soundstorm, the experiment directory of stage 4")
         if self.source == "text" and not self.text_to_semantic:
             raise ValueError("--from text needs --text-to-semantic, the experiment directory of stage 5")
-        if self.prompt_seconds < 0:
+        if not 0 <= self.prompt_seconds < float("inf"):
             raise ValueError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
 
 
@@ -68,6 +68,7 @@ def decode_data_dir(
     acoustic = TokenArchive(data_dir / "acoustic.scp")
     acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
     ids = list(read_table(keys)) if keys else acoustic.ids
+    check_ids(ids, keys or acoustic.scp)  # they become names of files
     stopwatch, semantic = Stopwatch(), {}
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from soundstorm.data.data_dir import whole_file
+from soundstorm.data.data_dir import write_bytes
 from soundstorm.scoring.statistics import ALL
 
 
@@ -32,9 +33,10 @@ def _plotting():
 
 def _save(figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
-        # No date or version inside, so that the same scores give the same file.
-        figure.savefig(temporary, format="png", bbox_inches="tight", metadata={"Software": None})
+    content = io.BytesIO()
+    # No date or version inside, so that the same scores give the same file.
+    figure.savefig(content, format="png", bbox_inches="tight", metadata={"Software": None})
+    write_bytes(path, content.getvalue())
     return path
 
 

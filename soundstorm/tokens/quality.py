@@ -185,7 +185,6 @@ def format_table(results: Mapping[str, TokenQuality]) -> str:
 
 def write_report(path: str | Path, results: Mapping[str, TokenQuality]) -> None:
     """Write the measures as JSON, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     report = {name: quality.as_dict() for name, quality in results.items()}
     write_text(path, json.dumps(report, indent=2) + "\n")

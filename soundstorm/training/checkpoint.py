@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from soundstorm.data.data_dir import whole_file
+from soundstorm.data.data_dir import whole_file, write_text
 from soundstorm.data.records import as_type, read_json
 
 
@@ -35,7 +35,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
         try:
             save_file({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}, temporary, metadata)
         except SafetensorError as error:  # a full disk is one to it
-            raise OSError(f"{path}: cannot be written ({error})") from error
+            raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -113,7 +113,7 @@ class CheckpointWriter:
 
     def commit(self, state: dict, keep: int) -> None:
         """Write ``state.json``, rename, and remove the oldest checkpoints beyond ``keep``."""
-        (self.folder / "state.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        write_text(self.folder / "state.json", json.dumps(state, indent=2) + "\n")
         shutil.rmtree(self.final, ignore_errors=True)
         os.rename(self.folder, self.final)
         for old in find_checkpoints(self.final.parents[1])[:-keep]:

@@ -82,7 +82,10 @@ def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np
     """A trained network as a function from samples (S,) to an embedding (D,)."""
     model_config = config_section(expdir, "model", ConsistencyConfig)
     source = config_section(expdir, "data", DataSources).hubert
-    network, features, do_normalize, _ = _build(model_config, source, local_only=True)
+    try:
+        network, features, do_normalize, _ = _build(model_config, source, local_only=True)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{expdir}/config.yaml names its HuBERT: {error}") from error
     load_weights(expdir, network)
     network.to(device).eval()
     features.to(device)

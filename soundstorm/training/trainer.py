@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from soundstorm.data.data_dir import write_text
+from soundstorm.data.data_dir import naming, write_text
 from soundstorm.data.experiment import MODEL_FILE, is_finished
 from soundstorm.data.sampler import BatchSampler
 from soundstorm.training import checkpoint
@@ -285,7 +285,8 @@ class _Trainer:
         if not self.main:
             return
         line = {"step": self.done, "epoch": self.epoch, "set": kind, **values}
-        with open(self.expdir / "metrics.jsonl", "a", encoding="utf-8") as stream:
+        path = self.expdir / "metrics.jsonl"
+        with naming(path), open(path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
         for name, value in values.items():
             self.writer.add_scalar(f"{name}/{kind}", value, self.done)

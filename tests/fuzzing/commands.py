@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import shutil
@@ -121,6 +122,7 @@ COMMANDS = (
 )  # fmt: skip
 
 
+@functools.cache
 def readers(path: str) -> list[Command]:
     """Commands that read a file of the inputs."""
     return [command for command in COMMANDS if command.reads_file(path)]
