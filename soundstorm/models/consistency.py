@@ -35,6 +35,10 @@ class EarlyLayers(nn.Module):
     @torch.no_grad()
     def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:
         """Padded samples (B, S) and their number (B,) to features (B, T, F)."""
+        if self.hubert.config.feat_extract_norm == "group":
+            # The BASE model's normalisation over time would see the padding, which no mask keeps out of it.
+            alone = [self.hubert(wav[None, :n]).last_hidden_state[0] for wav, n in zip(wavs, lengths.tolist())]
+            return nn.utils.rnn.pad_sequence(alone, batch_first=True)
         attention_mask = (torch.arange(wavs.shape[1], device=wavs.device) < lengths[:, None]).long()
         return self.hubert(wavs, attention_mask=attention_mask).last_hidden_state
 

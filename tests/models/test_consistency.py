@@ -10,11 +10,11 @@ from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
 torch.set_num_threads(1)
 
 
-def tiny_hubert(stable=False):
+def tiny_hubert(stable=False, norm="layer"):
     torch.manual_seed(0)
     config = HubertConfig(
         hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8),
-        conv_kernel=(10, 8), conv_stride=(20, 16), feat_extract_norm="layer", num_conv_pos_embeddings=4,
+        conv_kernel=(10, 8), conv_stride=(20, 16), feat_extract_norm=norm, num_conv_pos_embeddings=4,
         num_conv_pos_embedding_groups=2, do_stable_layer_norm=stable,
     )  # fmt: skip
     return HubertModel(config).eval()
@@ -22,7 +22,10 @@ def tiny_hubert(stable=False):
 
 def network():
     torch.manual_seed(1)
-    return ConsistencyNetwork(16, width=16, heads=2, embedding_dim=8).eval()
+    model = ConsistencyNetwork(16, width=16, heads=2, embedding_dim=8)
+    for parameter in model.parameters():  # a fresh Conformer only passes its input on
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
 
 
 @pytest.mark.parametrize("stable", [False, True])
@@ -31,6 +34,19 @@ def test_early_layers_give_what_the_whole_hubert_gives_there(layer, stable):
     wav = torch.randn(1, 6400)
     expected = tiny_hubert(stable)(wav, output_hidden_states=True).hidden_states[layer]
     assert torch.allclose(EarlyLayers(tiny_hubert(stable), layer)(wav, torch.tensor([6400])), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm, stable", [("layer", False), ("layer", True), ("group", False)])
+def test_features_do_not_depend_on_the_company(norm, stable):
+    features, lengths = EarlyLayers(tiny_hubert(stable, norm), 2), torch.tensor([6400, 3300, 4801])
+    wavs = torch.zeros(3, 6400)
+    for row, length in enumerate(lengths.tolist()):
+        wavs[row, :length] = torch.randn(length, generator=torch.Generator().manual_seed(row))
+    together, frames = features(wavs, lengths), features.num_frames(lengths)
+    for row, length in enumerate(lengths.tolist()):
+        alone = features(wavs[row : row + 1, :length], lengths[row : row + 1])
+        assert alone.shape[1] == frames[row]
+        torch.testing.assert_close(together[row, : frames[row]], alone[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_layer_that_is_not_there_is_refused():

@@ -18,6 +18,14 @@ def make_model(num_levels=3):
     return SoundStorm(SMALL, num_levels=num_levels, codebook_size=11, semantic_size=7)
 
 
+def make_lively_model():
+    """A fresh model says the same of everything: its branches and heads start as zeros."""
+    model = make_model()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
 def make_batch(lengths=(12, 9, 5, 7), num_levels=3, seed=0):
     rng = np.random.default_rng(seed)
     draws = [draw_mask(n, num_levels, rng) for n in lengths]
@@ -57,17 +65,17 @@ def test_the_input_is_the_sum_of_a_frames_embeddings():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_loss_is_the_cross_entropy_of_masked_tokens_of_the_level_by_loops(seed):
-    model, batch = make_model().eval(), make_batch(seed=seed)
+    model, batch = make_lively_model(), make_batch(seed=seed)
     step = SoundStormStep(model)
     loss = step.loss("model", step.networks, batch)
     hidden, _ = coarse_to_fine_mask(batch["prompt_end"], batch["level"], batch["dropped"], batch["lengths"], 3)
-    features = model.encode(batch["semantic"], batch["codes"], hidden, batch["lengths"])
+    features = model.encode(batch["semantic"], batch["codes"], hidden, batch["lengths"]).detach()
     total, count = 0.0, 0
     for b, length in enumerate(batch["lengths"].tolist()):
         level = int(batch["level"][b])
         for t in range(int(batch["prompt_end"][b]), length):
             if batch["dropped"][b, t]:
-                logits = model.level_logits(features[b, t], level)
+                logits = model.level_logits(features[b, t], level).detach()
                 total += float(F.cross_entropy(logits, batch["codes"][b, t, level]))
                 count += 1
     assert loss.weight == count > 0
@@ -75,7 +83,7 @@ def test_the_loss_is_the_cross_entropy_of_masked_tokens_of_the_level_by_loops(se
 
 
 def test_nothing_that_is_hidden_or_padded_reaches_the_loss():
-    model, batch = make_model().eval(), make_batch()
+    model, batch = make_lively_model(), make_batch()
     step = SoundStormStep(model)
     before = float(step.loss("model", step.networks, batch).total)
     hidden, target = coarse_to_fine_mask(batch["prompt_end"], batch["level"], batch["dropped"], batch["lengths"], 3)
@@ -87,6 +95,9 @@ def test_nothing_that_is_hidden_or_padded_reaches_the_loss():
     batch["semantic"] = torch.where(inside[..., 0], batch["semantic"], (batch["semantic"] + 3) % 7)
     assert changeable.any()
     assert float(step.loss("model", step.networks, batch).total) == pytest.approx(before, rel=1e-5)
+    seen = ~hidden & inside
+    batch["codes"] = torch.where(seen, (batch["codes"] + 5) % 11, batch["codes"])
+    assert float(step.loss("model", step.networks, batch).total) != pytest.approx(before, rel=1e-3)
 
 
 def test_every_parameter_gets_a_gradient_key_even_if_its_level_is_not_drawn():

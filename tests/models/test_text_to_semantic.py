@@ -62,6 +62,9 @@ def test_padding_of_text_and_tokens_changes_nothing(model):
     alone = run(model, text[1:, :4], text_lengths[1:], tokens[1:, :8], lengths[1:])
     assert torch.allclose(together.logits[1, :9], alone.logits[0], atol=1e-5)
     assert torch.allclose(together.scores[1, :, :9, :4], alone.scores[0], atol=1e-5)
+    if model.pointer is not None:
+        assert torch.equal(together.path[1, :9], alone.path[0])
+        assert torch.allclose(together.moves[1, :9], alone.moves[0], atol=1e-5)
 
 
 def test_hidden_tokens_are_not_seen(model):
@@ -152,6 +155,14 @@ def test_a_published_encoder_is_loaded_by_directory(published):
         wanted = T5EncoderModel.from_pretrained(published).eval()(input_ids=text).last_hidden_state
         assert torch.allclose(model.encoder(text, exists), wanted, atol=1e-6)
         assert run(model, text, torch.tensor([7]), *random_batch(batch=1)[2:]).logits.shape == (1, 12, 10)
+
+
+def test_padding_changes_nothing_with_a_published_encoder(published):
+    model = build_text_to_semantic(replace(TINY, encoder=published), text_vocab_size=384, num_tokens=9).eval()
+    text, _, tokens, _ = random_batch()
+    together = run(model, text, torch.tensor([6, 4]), tokens, torch.tensor([11, 8]))
+    alone = run(model, text[1:, :4], torch.tensor([4]), tokens[1:, :8], torch.tensor([8]))
+    assert torch.allclose(together.logits[1, :9], alone.logits[0], atol=1e-5)
 
 
 def test_a_frozen_encoder_stays_as_it_is(published):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import HubertModel
+from transformers import AutoFeatureExtractor, HubertModel
 
 from soundstorm.models.hubert import normalize
 from soundstorm.models.hubert_pretraining import frame_padding
@@ -73,6 +73,24 @@ def test_a_layer_equals_that_of_the_whole_model(tmp_path, layer, pre_norm):
         states = model(torch.from_numpy(padded)[None], output_hidden_states=True).hidden_states
     assert len(states) == 3
     np.testing.assert_allclose(features, states[layer][0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["hubert_dir", "group_hubert_dir"])
+def test_features_equal_those_of_transformers_own_chain(kind, request):
+    """Its feature extractor and its whole model, one recording at a time; ours all of them together."""
+    directory = request.getfixturevalue(kind)
+    extractor, model = AutoFeatureExtractor.from_pretrained(directory), HubertModel.from_pretrained(directory).eval()
+    time = np.arange(9600) / 16000
+    chirp = 0.4 * np.sin(2 * np.pi * (200 + 3000 * time) * time)
+    wavs = [chirp[:length].astype(np.float32) for length in (9600, 6400, 3200)]
+    _, (left, right) = frame_padding(model.config)
+    for wav, features in zip(wavs, HubertFeatures(str(directory), 2).extract(wavs), strict=True):
+        samples = extractor(wav, sampling_rate=16000, return_tensors="pt").input_values
+        # The zeros around a recording, which give it a frame to each hop, come after the normalisation.
+        with torch.no_grad():
+            wanted = model(torch.nn.functional.pad(samples, (left, right))).last_hidden_state[0]
+        assert len(wanted) == len(wav) // HOP
+        np.testing.assert_allclose(features, wanted.numpy(), atol=2e-5)
 
 
 def test_loudness_does_not_matter_to_a_model_that_wants_normalised_recordings(tmp_path):
