@@ -1,4 +1,4 @@
-"""One rank of the two-process test: trains SoundStorm on stored random tokens. Run by test_distributed.py."""
+"""One rank of the two-process tests: trains SoundStorm on stored random tokens. Run by test_distributed.py."""
 
 import sys
 from pathlib import Path
@@ -26,16 +26,28 @@ def write_data(folder: Path) -> None:
     write_tokens(folder / "acoustic", ((u, rng.integers(0, 11, (n, 3))) for u, n in frames.items()), ACOUSTIC)
 
 
-def main(data: Path, expdir: Path, **changes) -> None:
-    torch.set_num_threads(1)
+def read_data(folder: Path) -> MaskedTokens:
+    archives = (TokenArchive(folder / f"{kind}.scp") for kind in ("semantic", "acoustic"))
+    return MaskedTokens(AlignedTokens(*archives, WindowConfig(0.2, 2.0)), MaskingConfig())
+
+
+def run(data: Path, expdir: Path, **changes) -> None:
     torch.manual_seed(0)
     config = SoundStormConfig(layers=1, width=16, heads=2, inner=32, kernel=3, dropout=0.0)
-    archives = (TokenArchive(data / f"{kind}.scp") for kind in ("semantic", "acoustic"))
-    tokens = MaskedTokens(AlignedTokens(*archives, WindowConfig(0.2, 2.0)), MaskingConfig())
-    settings = {"max_steps": 6, "batch_size": 5, "warmup_steps": 0, "log_every": 2, "valid_every": 6, "save_every": 3}
+    tokens = read_data(data)
+    settings = {"max_steps": 6, "batch_size": 5, "warmup_steps": 0, "log_every": 1, "valid_every": 6, "save_every": 3}
     expdir.mkdir(parents=True, exist_ok=True)
     model = SoundStorm(config, num_levels=3, codebook_size=11, semantic_size=7)
+    for parameter in model.parameters():  # a fresh model has zeros in front of every branch, and so no gradient there
+        torch.nn.init.normal_(parameter, std=0.3)
     train(SoundStormStep(model), tokens, tokens, TrainerConfig(**{**settings, **changes}), expdir)
+
+
+def main(data: Path, expdir: Path) -> None:
+    """A run of several steps, and one of a single step whose gradient AdamW keeps as it is."""
+    torch.set_num_threads(1)
+    run(data, expdir / "steps")
+    run(data, expdir / "gradient", max_steps=1, clip_norm=0.0, valid_every=1)
 
 
 if __name__ == "__main__":
