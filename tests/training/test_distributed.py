@@ -1,4 +1,4 @@
-"""One process equals two on the same global batches, shared unequally: 5 utterances a step, other masks, other lengths."""
+"""One process equals two on the same global batches, shared unequally: other utterances, lengths and masks."""
 
 import importlib.util
 import json

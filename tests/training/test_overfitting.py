@@ -1,0 +1,123 @@
+"""Every model learns one stored batch by heart: its loss, its gradients and its inputs belong together.
+
+SoundStorm's is in tests/models/test_soundstorm.py, where its batch is; the recogniser's in test_recognizer_step.py.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import HubertConfig, HubertModel
+
+from soundstorm.data.sampler import Draw
+from soundstorm.data.text import ByteTokenizer
+from soundstorm.data.text_semantic_dataset import TextSemanticDataset
+from soundstorm.models.codec.codec import build_codec
+from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
+from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
+from soundstorm.models.hubert_config import HubertPretrainingConfig
+from soundstorm.models.hubert_pretraining import build_hubert_pretraining, draw_mask, frame_padding
+from soundstorm.models.text_to_semantic import build_text_to_semantic
+from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
+from soundstorm.training.codec_step import CodecStep
+from soundstorm.training.consistency_step import ConsistencyStep
+from soundstorm.training.hubert_step import HubertStep
+from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+from tests.text_to_semantic_toy import INFO, write_corpus
+
+
+def learn(step, batch: dict, *, steps: int, rate: float) -> list[dict[str, float]]:
+    """Figures of every step, the loss among them, each a mean."""
+    model, figures = step.networks["model"].train(), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+    for done in range(steps):
+        for group in optimizer.param_groups:  # the end is calm, as with every schedule of the trainer
+            group["lr"] = rate * min(1.0, 2 * (1 - done / steps))
+        loss = step.loss("model", step.networks, batch)
+        (loss.total / loss.weight).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        means = {name: float(total) / float(count) for name, (total, count) in loss.metrics.items()}
+        figures.append(means | {"loss": float(loss.total.detach()) / float(loss.weight)})
+    return figures
+
+
+@pytest.mark.parametrize("kind", ["attention", "aligned", "pointer"])
+def test_a_text_to_semantic_model_learns_a_batch_by_heart(kind, tmp_path):
+    """Which token a stay ends with is chance, but chance of a stored batch can be learned by heart too."""
+    torch.manual_seed(0)
+    changes = {"attention": {}, "aligned": {"aligned_layers": (1,)}, "pointer": {"pointer": True}}[kind]
+    config = TextToSemanticConfig(
+        encoder_layers=1, encoder_dim=32, encoder_heads=2, encoder_ffn_dim=64, decoder_layers=2, decoder_dim=48,
+        decoder_heads=2, head_dim=16, decoder_ffn_dim=96, dropout=0.0,
+    )  # fmt: skip
+    model = build_text_to_semantic(replace(config, **changes), text_vocab_size=384, num_tokens=INFO.codebook_size)
+    dataset = TextSemanticDataset(write_corpus(tmp_path / "data", utterances=3), ByteTokenizer())
+    batch = dataset.collate([dataset[Draw(i, (0, 0, i))] for i in range(3)])
+    loss = TextLossConfig(alignment_weight=0.0 if kind == "attention" else 0.1)
+    figures = learn(TextToSemanticStep(model, loss), batch, steps=120, rate=5e-3)
+    assert figures[0]["cross_entropy"] > 2 and figures[-1]["cross_entropy"] < 0.05
+    assert figures[-1]["accuracy"] == 1
+    if kind == "pointer":
+        assert figures[-1]["move"] < 0.02
+    if kind != "attention":  # the most likely paths are many, so this does not come to zero
+        assert figures[-1]["alignment"] < 0.1 * figures[0]["alignment"]
+
+
+def test_hubert_learns_the_labels_under_its_masks_by_heart():
+    torch.manual_seed(0)
+    config = HubertPretrainingConfig(
+        width=32, num_layers=1, num_heads=2, feed_forward_width=64, conv_widths=(16, 16), conv_kernels=(64, 10),
+        conv_strides=(32, 10), conv_norm="layer", position_kernel=8, position_groups=2, label_width=16, dropout=0.0,
+        layer_drop=0.0,
+    )  # fmt: skip
+    model = build_hubert_pretraining(config, 5, sample_rate=16000)
+    rng, frames = np.random.default_rng(0), (30, 22)
+    _, (left, right) = frame_padding(model.hubert.config)
+    wavs = torch.zeros(2, 30 * 320 + left + right)
+    labels, mask = torch.full((2, 30), -1), torch.zeros(2, 30, dtype=torch.bool)
+    for row, length in enumerate(frames):
+        wavs[row, left : left + 320 * length] = torch.from_numpy(rng.standard_normal(320 * length)).float()
+        labels[row, :length] = torch.from_numpy(rng.integers(0, 5, length))
+        mask[row, :length] = torch.from_numpy(draw_mask(length, probability=0.08, span=5, rng=rng))
+    lengths = torch.tensor([320 * length + left + right for length in frames])
+    batch = {"wavs": wavs, "lengths": lengths, "labels": labels, "mask": mask}
+    figures = learn(HubertStep(model), batch, steps=100, rate=5e-3)
+    assert figures[0]["loss"] > 1.4 and figures[-1]["loss"] < 0.05
+    assert figures[-1]["masked_accuracy"] == 1
+
+
+@pytest.mark.parametrize("family, rate", [("istft", 5e-3), ("soundstream", 1e-2)])
+def test_a_codec_hears_two_sweeps(family, rate):
+    """A decoder of this size never gives a wave back exactly: here near zero is a quarter of the first mel distance."""
+    torch.manual_seed(0)
+    config = CodecConfig(
+        family=family, num_levels=4, codebook_size=32, quantizer_dropout=0.0, hop=80, n_fft=320, width=48, expansion=2,
+        encoder_blocks=1, decoder_blocks=2, channels=4, latent_dim=16, strides=(4, 4, 5),
+    )  # fmt: skip
+    loss = CodecLossConfig(wave_discriminators=0, stft_discriminator=False, mel_windows=(64, 256), mel_style="log")
+    step = CodecStep(build_codec(config), None, loss, sample_rate=16000, quantizer_dropout=0.0)
+    time, lengths = torch.arange(960) / 16000, torch.tensor([960, 720])
+    wav = 0.3 * torch.sin(2 * math.pi * torch.tensor([[200.0], [1100.0]]) * time * (1 + 2 * time))
+    wav = wav * (torch.arange(960) < lengths[:, None])
+    figures = learn(step, {"wav": wav, "length": lengths, "chance": torch.ones(2)}, steps=150, rate=rate)
+    assert figures[0]["mel"] > 1.5 and figures[-1]["mel"] < 0.25 * figures[0]["mel"]
+    assert figures[-1]["commitment"] < 0.02
+
+
+def test_the_consistency_network_learns_the_partners_by_heart():
+    torch.manual_seed(0)
+    hubert = HubertModel(
+        HubertConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+                     conv_dim=(24, 24), conv_kernel=(20, 16), conv_stride=(20, 16), feat_extract_norm="layer",
+                     num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
+    )  # fmt: skip
+    network = ConsistencyNetwork(24, width=32, heads=2, embedding_dim=16, dropout=0.0)
+    lengths = torch.tensor([3200, 2900, 3200, 2500, 3100, 2222, 3200, 3000])
+    wavs = torch.randn(8, 3200) * (torch.arange(3200) < lengths[:, None])
+    step = ConsistencyStep(network, EarlyLayers(hubert, 1))
+    figures = learn(step, {"wavs": wavs, "lengths": lengths}, steps=60, rate=3e-3)
+    assert figures[0]["loss"] > 1 and figures[-1]["loss"] < 0.01
+    assert figures[-1]["accuracy"] == 1
