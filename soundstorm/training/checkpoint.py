@@ -1,7 +1,8 @@
 """Checkpoints without pickle: safetensors and JSON, written under a temporary name and renamed when whole.
 
 ``checkpoints/step-00000500/`` holds ``<network>.safetensors``, ``ema.safetensors``, ``optimizer.<phase>.safetensors``,
-``rng.<rank>.safetensors`` and ``state.json``. A directory of that name is complete by construction.
+``rng.<rank>.safetensors``, ``state.json``, and ``carried.safetensors`` where the step has such. A directory of that
+name is complete by construction.
 """
 
 import json

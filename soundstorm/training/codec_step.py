@@ -70,6 +70,17 @@ class CodecStep:
         counts = self.networks["model"].quantizer.batch_counts
         return None if counts is None else self.health.update(step, counts)
 
+    def state(self) -> dict[str, Tensor]:
+        """What is carried from step to step beside the networks: the open window of code counts."""
+        health = self.health
+        return {} if health.counts is None else {"counts": health.counts, "steps": torch.tensor(health.steps)}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on where :meth:`state` was taken."""
+        counts = tensors["counts"]
+        self.health.counts = counts.to(self.networks["model"].quantizer.counts.device)
+        self.health.steps = int(tensors["steps"])
+
     def draw_levels(self, chance: Tensor) -> Tensor:
         """Levels to keep (B,) from one number in [0, 1) per example:
 

@@ -49,8 +49,9 @@ class TrainingStep(Protocol):
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict) -> Loss:
         """Loss of one phase. ``networks`` are the prepared ones; outputs may be kept for the next phase of the step.
 
-        Optional companions: ``validate(networks, batch) -> Loss`` and ``after_step(step) -> dict | None`` (metrics;
-        raises RuntimeError to stop the run with a message).
+        Optional companions: ``validate(networks, batch) -> Loss``; ``after_step(step) -> dict | None`` (metrics;
+        raises RuntimeError to stop the run with a message); ``state() -> dict of tensors`` with
+        ``load_state(tensors)``, for what the step carries from one step to the next beside its networks.
         """
 
 
@@ -351,6 +352,9 @@ class _Trainer:
                 writer.tensors("ema", self.average.values)
             for phase, optimizer in self.optimizers.items():
                 writer.tensors(f"optimizer.{phase}", checkpoint.optimizer_tensors(optimizer))
+            carried = self.step.state() if hasattr(self.step, "state") else {}
+            if carried:
+                writer.tensors("carried", carried)
         self.accelerator.wait_for_everyone()
         if self.main:
             scaler = self.accelerator.scaler
@@ -382,6 +386,8 @@ class _Trainer:
         for phase, optimizer in self.optimizers.items():
             tensors = checkpoint.load_tensors(folder / f"optimizer.{phase}.safetensors")
             checkpoint.load_optimizer_tensors(optimizer, tensors)
+        if (folder / "carried.safetensors").exists():
+            self.step.load_state(checkpoint.load_tensors(folder / "carried.safetensors"))
         state = checkpoint.read_state(folder)
         self.done, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.sums = state["sums"]

@@ -67,6 +67,42 @@ def test_each_phase_gives_gradients_to_its_network_only(model):
     assert has_gradient(step.networks["discriminator"]) and not has_gradient(step.networks["model"])
 
 
+# The decoder has no part in the distance of latents to codes.
+PATHS = {"reconstruction": ("encoder", "decoder"), "commitment": ("encoder",), "adversarial": ("encoder", "decoder"),
+         "feature": ("encoder", "decoder")}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM], ids=lambda model: model.family)
+@pytest.mark.parametrize("part", PATHS)
+def test_every_part_of_the_loss_reaches_every_weight_it_is_for(part, model):
+    weights = {f"{name}_weight": float(name == part) for name in PATHS}
+    step = make(dataclasses.replace(model, quantizer_dropout=0.0), **weights)
+    run_phase(step, "model", batch())
+    codec = step.networks["model"]
+    for name, weight in codec.named_parameters():
+        reached = weight.grad is not None and bool((weight.grad != 0).any())
+        assert reached == (name.split(".")[0] in PATHS[part]), name
+
+
+@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM], ids=lambda model: model.family)
+def test_every_weight_of_the_discriminators_learns(model):
+    step = make(model)
+    run_phase(step, "model", batch())
+    run_phase(step, "discriminator", batch())
+    for name, weight in step.networks["discriminator"].named_parameters():
+        assert weight.grad is not None and bool((weight.grad != 0).any()), name
+
+
+@pytest.mark.parametrize("part", PATHS)
+def test_every_part_of_the_loss_passes_the_projections_of_narrow_codes(part):
+    weights = {f"{name}_weight": float(name == part) for name in PATHS}
+    step = make(dataclasses.replace(MODEL, quantizer_dropout=0.0, code_dim=4), **weights)
+    run_phase(step, "model", batch())
+    quantizer = step.networks["model"].quantizer
+    assert has_gradient(quantizer.project_in)
+    assert has_gradient(quantizer.project_out) == ("decoder" in PATHS[part])
+
+
 def test_total_is_the_weighted_sum_of_the_parts_times_the_number_of_examples():
     step = make(reconstruction_weight=2.0, commitment_weight=3.0, adversarial_weight=5.0, feature_weight=7.0)
     loss = run_phase(step, "model", batch())
@@ -122,6 +158,17 @@ def test_health_reports_usage_and_perplexity_of_a_window():
         {"usage/level_1": 0.25, "usage/level_2": 1.0, "perplexity/level_1": 1.0, "perplexity/level_2": 4.0}
     )
     assert health.update(3, counts) is None  # a new window
+
+
+def test_a_window_goes_on_where_a_run_was_interrupted():
+    counts = torch.tensor([[3.0, 1.0], [0.0, 4.0]])
+    straight, first, second = (make(health_every=3) for _ in range(3))
+    for step in (straight, first):
+        step.health.update(1, counts)
+        step.health.update(2, counts.flip(1))
+    second.load_state(first.state())
+    assert second.health.update(3, counts) == straight.health.update(3, counts) is not None
+    assert straight.state() == {}  # nothing open, nothing to carry
 
 
 def test_a_collapse_stops_the_run_after_the_grace_period():

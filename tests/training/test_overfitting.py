@@ -1,6 +1,7 @@
 """Every model learns one stored batch by heart: its loss, its gradients and its inputs belong together.
 
-SoundStorm's is in tests/models/test_soundstorm.py, where its batch is; the recogniser's in test_recognizer_step.py.
+SoundStorm's is in tests/models/test_soundstorm.py, where its batch is. The recogniser does more: it reads what it has
+not heard (test_recognizer_step.py).
 """
 
 import math

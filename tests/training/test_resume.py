@@ -1,0 +1,175 @@
+"""Ten steps straight equal five, a kill, and five more, bit for bit, for every real model with all its chance.
+
+Dropout, layer dropout, random crops, masks, quantizer dropout, k-means and replaced codes, two optimizers: each has its
+own way to go on differently. The loop itself is tested on a toy in test_trainer.py.
+"""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import HubertConfig, HubertModel
+
+from soundstorm.data.audio import Utterances, write_audio
+from soundstorm.data.audio_dataset import AudioCropDataset
+from soundstorm.data.text import ByteTokenizer
+from soundstorm.data.text_semantic_dataset import TextSemanticDataset
+from soundstorm.models.codec.codec import build_codec
+from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
+from soundstorm.models.codec.discriminators import build_discriminators
+from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
+from soundstorm.models.consistency_config import CropConfig
+from soundstorm.models.hubert_config import HubertPretrainingConfig
+from soundstorm.models.hubert_pretraining import build_hubert_pretraining
+from soundstorm.models.soundstorm import SoundStorm
+from soundstorm.models.soundstorm_config import SoundStormConfig
+from soundstorm.models.text_to_semantic import build_text_to_semantic
+from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
+from soundstorm.training import checkpoint
+from soundstorm.training.codec_step import CodecStep
+from soundstorm.training.config import TrainerConfig
+from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
+from soundstorm.training.hubert_step import HubertStep, make_dataset
+from soundstorm.training.soundstorm_step import SoundStormStep
+from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+from soundstorm.training.trainer import train
+from tests.text_to_semantic_toy import INFO, write_corpus
+from tests.training import ddp_worker
+
+SETTINGS = TrainerConfig(
+    max_steps=10, batch_size=3, warmup_steps=2, learning_rate=2e-3, ema_decay=0.9, log_every=3, valid_every=4,
+    save_every=5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Tokens, texts and eight recordings."""
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    ddp_worker.write_data(folder)
+    write_corpus(folder / "text", utterances=8)
+    (folder / "audio").mkdir()
+    lines = []
+    for number in range(8):
+        wav = np.cumsum(rng.standard_normal(3200 + 320 * number)) * 0.002
+        write_audio(folder / f"audio/u{number}.wav", (wav - wav.mean()).astype(np.float32), 16000)
+        lines.append(f"u{number} {folder}/audio/u{number}.wav\n")
+    (folder / "audio/wav.scp").write_text("".join(lines))
+    return folder
+
+
+def soundstorm(data):
+    config = SoundStormConfig(layers=1, width=16, heads=2, inner=32, kernel=3, dropout=0.2)
+    model = SoundStorm(config, num_levels=3, codebook_size=11, semantic_size=7)
+    return SoundStormStep(model), ddp_worker.read_data(data)
+
+
+def text_to_semantic(data):
+    config = TextToSemanticConfig(
+        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1, decoder_dim=16,
+        decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=0.2, pointer=True,
+    )  # fmt: skip
+    model = build_text_to_semantic(config, text_vocab_size=384, num_tokens=INFO.codebook_size)
+    noise = {"token_dropout": 0.3, "token_noise": 0.2, "join_probability": 0.5}
+    return TextToSemanticStep(model, TextLossConfig(alignment_weight=0.5)), TextSemanticDataset(
+        data / "text", ByteTokenizer(), **noise
+    )
+
+
+def codec(data):
+    config = CodecConfig(
+        num_levels=3, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
+    )
+    loss = CodecLossConfig(
+        wave_discriminators=1, wave_channels=4, wave_max_channels=8, stft_discriminator=False, mel_windows=(64, 256),
+        discriminator_start=3, health_every=2, min_usage=0.0,
+    )  # fmt: skip
+    step = CodecStep(build_codec(config), build_discriminators(loss), loss, sample_rate=16000, quantizer_dropout=0.5)
+    return step, AudioCropDataset(Utterances(data / "audio", 16000), 0.1)
+
+
+def hubert(data):
+    config = HubertPretrainingConfig(
+        width=16, num_layers=2, num_heads=2, feed_forward_width=16, conv_widths=(8, 8), conv_kernels=(64, 10),
+        conv_strides=(32, 10), conv_norm="layer", position_kernel=8, position_groups=2, label_width=8, dropout=0.2,
+        layer_drop=0.5, unmasked_weight=0.5,
+    )  # fmt: skip
+    model = build_hubert_pretraining(config, 5, sample_rate=16000)
+    utterances = Utterances(data / "audio", 16000)
+    labels = {utt: np.arange(10 + number) % 5 for number, utt in enumerate(utterances.ids)}
+    dataset = make_dataset(utterances, labels, model, crop_seconds=0.2, normalize=True)
+    return HubertStep(model, unmasked_weight=0.5), dataset
+
+
+def consistency(data):
+    generator = torch.get_rng_state()
+    torch.manual_seed(0)
+    frozen = HubertModel(
+        HubertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                     conv_dim=(8, 8), conv_kernel=(20, 16), conv_stride=(20, 16), feat_extract_norm="layer",
+                     num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
+    )  # fmt: skip
+    torch.set_rng_state(generator)
+    network = ConsistencyNetwork(16, width=16, heads=2, embedding_dim=8, dropout=0.2)
+    dataset = CropDataset(Utterances(data / "audio", 16000), CropConfig(0.05, 0.1), do_normalize=True)
+    return ConsistencyStep(network, EarlyLayers(frozen, 1)), dataset
+
+
+class Killed(Exception):
+    pass
+
+
+class Witness:
+    """A step that keeps what it was shown and, asked to, dies at a batch without any farewell."""
+
+    def __init__(self, step, dies_at: int | None = None):
+        self.step, self.dies_at, self.seen = step, dies_at, []
+        self.networks, self.phases = step.networks, step.phases
+
+    def __getattr__(self, name):
+        return getattr(self.step, name)
+
+    def loss(self, phase, networks, batch):
+        if phase == "model" and networks["model"].training:
+            if len(self.seen) == self.dies_at:
+                raise Killed
+            self.seen.append({name: value.clone() for name, value in batch.items() if value is not None})
+        return self.step.loss(phase, networks, batch)
+
+
+def run(make, data, expdir, seed, dies_at=None):
+    """One process's part of a training, from objects as a new process would make them."""
+    torch.manual_seed(0)
+    step, dataset = make(data)
+    torch.manual_seed(seed)  # whatever came before must not matter
+    witness = Witness(step, dies_at)
+    expdir.mkdir(exist_ok=True)
+    train(witness, dataset, dataset, SETTINGS, expdir)
+    return witness
+
+
+@pytest.mark.parametrize("make", [soundstorm, text_to_semantic, codec, hubert, consistency])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(make, data, tmp_path):
+    straight = run(make, data, tmp_path / "straight", seed=1)
+    with pytest.raises(Killed):
+        run(make, data, tmp_path / "killed", seed=2, dies_at=7)
+    assert [p.name for p in checkpoint.find_checkpoints(tmp_path / "killed")] == ["step-00000005"]
+    resumed = run(make, data, tmp_path / "killed", seed=3)
+
+    assert len(straight.seen) == 10 and len(resumed.seen) == 5
+    for one, two in zip(straight.seen[5:], resumed.seen, strict=True):  # order, crops, masks, noise
+        assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+    folders = [tmp_path / name / "checkpoints/step-00000010" for name in ("straight", "killed")]
+    files = sorted(path.name for path in folders[0].iterdir())
+    expected = {"model.safetensors", "ema.safetensors", "optimizer.model.safetensors", "rng.0.safetensors"}
+    assert expected < set(files) and files == sorted(path.name for path in folders[1].iterdir())
+    for name in (name for name in files if name.endswith(".safetensors")):
+        one, two = (checkpoint.load_tensors(folder / name) for folder in folders)
+        assert one.keys() == two.keys()
+        assert [key for key in one if not torch.equal(one[key], two[key])] == [], name
+    states = [checkpoint.read_state(folder) for folder in folders]
+    assert states[0] == states[1]
+    lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("straight", "killed")]
+    assert [json.loads(line) for line in lines[0]] == [json.loads(line) for line in lines[1]]
