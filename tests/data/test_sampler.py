@@ -70,3 +70,21 @@ def test_contradictory_settings_are_refused():
         BatchSampler(np.ones(5), batch_size=2, batch_seconds=3.0)
     with pytest.raises(ValueError, match="5 utterances cannot be shared by 6 processes"):
         BatchSampler(np.ones(5), batch_size=2, world_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(1, 4), st.booleans(), st.integers(0, 3), st.data())
+def test_a_run_resumed_anywhere_sees_the_rest_of_the_epoch_once(durations, world, by_size, epoch, data):
+    """As the trainer does: a new sampler on every rank, and as many batches skipped as were used."""
+    limit = {"batch_size": 5} if by_size else {"batch_seconds": 60.0}
+
+    def open_sampler(rank):
+        sampler = BatchSampler(np.array(durations), **limit, seed=3, rank=rank, world_size=world)
+        sampler.epoch = epoch
+        return list(sampler)
+
+    used = data.draw(st.integers(0, len(open_sampler(0))))
+    before = [draw for rank in range(world) for batch in open_sampler(rank)[:used] for draw in batch]
+    after = [draw for rank in range(world) for batch in open_sampler(rank)[used:] for draw in batch]
+    assert sorted(draw.index for draw in before + after) == list(range(len(durations)))
+    assert len({draw.seed for draw in before + after}) == len(durations)

@@ -2,10 +2,13 @@
 
 import json
 import resource
+import tempfile
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from soundstorm.data.experiment import read_config, start_experiment
@@ -34,6 +37,13 @@ class NoisyLine:
             "x": torch.tensor(np.stack([i["x"] for i in items])),
             "y": torch.tensor([i["y"] for i in items], dtype=torch.float32),
         }
+
+
+class Recorder(NoisyLine):
+    """Items that are their own numbers."""
+
+    def __getitem__(self, draw):
+        return {"x": np.full(4, draw.index, dtype=np.float32), "y": 0.0}
 
 
 class LineStep:
@@ -93,6 +103,28 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, ki
         assert all(torch.equal(a, b) for a, b in zip(straight.seen, first.seen + second.seen, strict=True))
     lines = [(tmp_path / d / "metrics.jsonl").read_text().splitlines() for d in ("straight", "cut")]
     assert lines[0] == lines[1]
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(5, 23), st.integers(1, 6), st.integers(0, 2), st.data())
+def test_no_item_of_an_epoch_is_lost_or_repeated_wherever_a_run_is_cut(size, batch_size, epochs, data):
+    """Runs of any length, one after the other, until some epochs are over and one more: each has every item once."""
+    batches = -(-size // batch_size)
+    cuts = data.draw(st.lists(st.integers(1, batches), max_size=3))
+    total, dataset, seen = batches * (epochs + 1), Recorder(size), []
+    with tempfile.TemporaryDirectory() as folder:
+        done = 0
+        for steps in [*cuts, total]:
+            step = LineStep()
+            settings = config(max_steps=total + 1, batch_size=batch_size, save_every=total, keep_checkpoints=1)
+            train(step, dataset, None, settings, folder, stop_after=min(steps, total - done))
+            seen += [index for batch in step.seen for index in batch[:, 0].long().tolist()]
+            done += min(steps, total - done)
+            if done == total:
+                break
+    for epoch in range(epochs + 1):
+        assert sorted(seen[size * epoch : size * (epoch + 1)]) == list(range(size))
+    assert len(seen) == size * (epochs + 1)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path):
