@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Static checks: shellcheck over every shell script, ruff over all Python. The import rule is a test (tests/test_imports.py).
+# Static checks: shellcheck over every shell script, ruff over all Python (public things of the package have docstrings,
+# see pyproject.toml), and the import rule of the package.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,3 +18,4 @@ mapfile -t scripts < <(
 shellcheck --external-sources "${scripts[@]}"
 echo "lint.sh: shellcheck: ${#scripts[@]} scripts"
 ruff check .
+python3 tools/check_imports.py

@@ -1,0 +1,1 @@
+"""One command each: parse, import what it needs, call it."""

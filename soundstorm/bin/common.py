@@ -81,6 +81,7 @@ class FrontParser(configargparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see --help\n")
 
     def parse_args(self, args=None, namespace=None, **kwargs):
+        """Parse all of them; an unknown option is an error that names the nearest one."""
         parsed, unknown = self.parse_known_args(args, namespace, **kwargs)
         if unknown:
             name = unknown[0].split("=")[0]

@@ -7,6 +7,7 @@ SECTIONS = {"decode": ParallelConfig, "text": TextSamplingConfig}
 
 
 def get_parser() -> FrontParser:
+    """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--data-dir", required=True, help="data directory with acoustic.scp, semantic.scp or text")
     parser.add_argument("--keys", help="file whose first column names the utterances; all by default")
@@ -21,6 +22,7 @@ def get_parser() -> FrontParser:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Parse and decode."""
     args = get_parser().parse_args(argv)
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
     from soundstorm.decoding.devices import choose_device

@@ -7,6 +7,7 @@ SECTIONS = {"decode": ParallelConfig, "text": TextSamplingConfig}
 
 
 def get_parser() -> FrontParser:
+    """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--script", required=True, help="text file with lines 'A: ...', 'B: ...'")
     parser.add_argument("--prompt", action="append", default=[], metavar="A=a.wav", help="recording of a voice")
@@ -24,6 +25,7 @@ def get_parser() -> FrontParser:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Parse and speak the script."""
     args = get_parser().parse_args(argv)
     from soundstorm.decoding.autoregressive import load_text_to_semantic
     from soundstorm.decoding.devices import choose_device

@@ -15,6 +15,7 @@ SECTIONS = {
 
 
 def get_parser() -> FrontParser:
+    """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
     parser.add_argument("--valid-data", required=True, help="data directory for validation")
@@ -24,6 +25,7 @@ def get_parser() -> FrontParser:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Parse and train."""
     args = get_parser().parse_args(argv)
     import sys
 

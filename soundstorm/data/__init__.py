@@ -1,0 +1,1 @@
+"""Data directories, audio, token archives, texts, and how they become batches."""

@@ -52,6 +52,7 @@ class Contents:
         return UTTERANCE if key == RECORDING and "segments" not in self.tables else key
 
     def restricts(self, name: str) -> bool:
+        """Tell whether fixing removes what a file lacks."""
         return (KNOWN.get(name) or self.extra[name]).restricts
 
     def files(self) -> dict[str, str]:

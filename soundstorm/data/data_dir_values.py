@@ -9,20 +9,24 @@ from soundstorm.data.data_dir import ID_PATTERN, parse_seconds, parse_segment
 
 
 def shorten(words: str) -> str:
+    """Cut words to what fits into a message."""
     return words if len(words) <= 60 else words[:57] + "..."
 
 
 def one_word(value: str) -> str:
+    """Check a name, of a speaker or a language."""
     if ID_PATTERN.fullmatch(value):
         return ""
     return f"expected two fields, the second a name of A-Z a-z 0-9 . _ + -, got {shorten(value)!r}"
 
 
 def not_empty(value: str) -> str:
+    """Check that there is a value."""
     return "" if value else "has no value"
 
 
 def audio_path(value: str) -> str:
+    """Check that it is a path, which neither a command nor a ``~`` is."""
     if not value:
         return "has no path"
     if value.endswith("|") or value.startswith("|"):
@@ -36,6 +40,7 @@ def audio_path(value: str) -> str:
 
 
 def segment(value: str) -> str:
+    """Check recording, start and end of a segment."""
     try:
         parse_segment(value)
     except ValueError as error:
@@ -44,6 +49,7 @@ def segment(value: str) -> str:
 
 
 def transcript(value: str, non_print: bool) -> str:
+    """Check the words of an utterance; with ``non_print`` they may have characters that do not print."""
     if not value:
         return "the transcript is empty; leave the utterance out, or the file if there are no transcripts"
     for letter in value:
@@ -56,6 +62,7 @@ def transcript(value: str, non_print: bool) -> str:
 
 
 def positive_seconds(value: str) -> str:
+    """Check a duration."""
     try:
         return "" if parse_seconds(value) > 0 else f"expected seconds > 0, got {value}"
     except ValueError as error:
@@ -63,18 +70,22 @@ def positive_seconds(value: str) -> str:
 
 
 def positive_integer(value: str) -> str:
+    """Check a number of frames."""
     return "" if re.fullmatch(r"[1-9][0-9]*", value) else f"expected a positive integer, got {value!r}"
 
 
 def gender(value: str) -> str:
+    """Check the gender of a speaker."""
     return "" if value in ("m", "f") else f"expected m or f, got {value!r}"
 
 
 def archive_offset(value: str) -> str:
+    """Check a place in an archive."""
     return "" if re.fullmatch(r".+:[0-9]+", value) else f"expected <ark>:<offset>, got {shorten(value)!r}"
 
 
 def phones(value: str) -> str:
+    """Check the phones of an utterance, one on each line, in order of time."""
     previous = 0.0
     for line in value.split("\n"):
         fields = line.split()

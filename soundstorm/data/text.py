@@ -54,10 +54,12 @@ class ByteTokenizer:
         self.lowercase = lowercase
 
     def encode(self, text: str, *, where: str = "text") -> np.ndarray:
+        """Normalise a text and number its bytes, the end included: int64 ``(L,)``."""
         raw = _normalize_or_refuse(text, self.lowercase, where).encode("utf-8")
         return np.append(np.frombuffer(raw, np.uint8).astype(np.int64) + 3, EOS_ID)
 
     def decode(self, ids: Iterable[int]) -> str:
+        """Text of ids; special ones say nothing."""
         return bytes(int(i) - 3 for i in ids if 3 <= i < 259).decode("utf-8", errors="replace")
 
 
@@ -92,10 +94,12 @@ class SentencePieceTokenizer:
         self.vocab_size = self._pieces.vocab_size()
 
     def encode(self, text: str, *, where: str = "text") -> np.ndarray:
+        """Normalise a text and number its pieces, the end included: int64 ``(L,)``."""
         text = _normalize_or_refuse(text, self.lowercase, where)
         return np.array([*self._pieces.encode(text), EOS_ID], dtype=np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
+        """Text of ids; special ones say nothing."""
         return self._pieces.decode([int(i) for i in ids if UNK_ID < i < self.vocab_size])
 
 

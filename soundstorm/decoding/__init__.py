@@ -1,0 +1,1 @@
+"""From semantic tokens or text to codes and speech."""

@@ -104,6 +104,7 @@ class ConformerBlock(nn.Module):
     def forward(
         self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, padding: Tensor | None
     ) -> Tensor:
+        """``x (B, T, D)`` to the same; the rest as for its attention and its convolution module."""
         x = x + 0.5 * self.first(x)
         x = x + self.attention_dropout(self.attention(self.attention_norm(x), tables, attend))
         x = x + self.convolution(x, padding)

@@ -39,6 +39,7 @@ class ConvNeXtStack(nn.Module):
         self.last_norm = nn.LayerNorm(width)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Frames ``(B, T, inputs)`` and the mask ``(B, T)`` of real ones to ``(B, T, width)``."""
         frames = self.first_norm(self.embed(frames))
         for block in self.blocks:
             frames = block(frames, mask)

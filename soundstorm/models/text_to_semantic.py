@@ -47,12 +47,14 @@ class T5Encoder(nn.Module):
             self.network.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "T5Encoder":
+        """Set the mode, of a network that is not frozen."""
         super().train(mode)
         if self.frozen:
             self.network.eval()
         return self
 
     def forward(self, text: Tensor, exists: Tensor) -> Tensor:
+        """Ids and which exist ``(B, L)`` to ``(B, L, dim)``."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self.network(input_ids=text, attention_mask=exists.long()).last_hidden_state
 

@@ -40,6 +40,7 @@ class GatedFeedForward(nn.Module):
         self.leave = nn.Linear(inner, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, dim)`` to the same."""
         gate, value = self.enter(x).chunk(2, dim=-1)
         return self.leave(F.gelu(gate, approximate="tanh") * value)
 

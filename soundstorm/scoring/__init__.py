@@ -1,0 +1,1 @@
+"""Metrics of speech that a system made, and the report of a recipe."""

@@ -1,0 +1,1 @@
+"""Recordings to semantic and acoustic tokens."""

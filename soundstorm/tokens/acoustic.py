@@ -74,6 +74,7 @@ class CodecTokenizer:
 
     @torch.inference_mode()
     def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Samples ``(B, S)`` to codes ``(B, T, Q)``, zero beyond ``lengths (B,)``, which are in samples."""
         device = self.codec.quantizer.codebooks.device
         lengths = None if lengths is None else lengths.to(device)
         codes = self.codec.encode(wav.to(device), lengths)
@@ -84,6 +85,7 @@ class CodecTokenizer:
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Codes ``(B, T, Q)`` to samples ``(B, T * hop)``, zero beyond ``lengths (B,)``, which are in frames."""
         device = self.codec.quantizer.codebooks.device
         return self.codec.decode(codes.to(device), None if lengths is None else lengths.to(device))
 
@@ -140,11 +142,13 @@ class PretrainedTokenizer:
 
     @torch.inference_mode()
     def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Samples ``(B, S)`` to codes ``(B, T, Q)``, zero beyond ``lengths (B,)``, which are in samples."""
         sizes = [wav.shape[1]] * len(wav) if lengths is None else lengths.tolist()
         return _pad(self._encode(w[None, None, :n].to(self.device)) for w, n in zip(wav, sizes))
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Codes ``(B, T, Q)`` to samples ``(B, S)``, zero beyond ``lengths (B,)``, which are in frames."""
         sizes = [codes.shape[1]] * len(codes) if lengths is None else lengths.tolist()
         return _pad(self._decode(c[:n].T[None].to(self.device)) for c, n in zip(codes, sizes))
 

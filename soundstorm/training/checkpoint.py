@@ -21,6 +21,7 @@ from soundstorm.data.records import as_type, read_json
 
 
 def checkpoint_dir(expdir: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
     return expdir / "checkpoints" / f"step-{step:08d}"
 
 
@@ -40,6 +41,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors; a damaged file is a ValueError that says what to remove."""
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -49,6 +51,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
+    """Read what :func:`save_tensors` was given beside the tensors."""
     with safe_open(path, framework="pt") as stream:
         return stream.metadata() or {}
 
@@ -91,6 +94,7 @@ def rng_tensors() -> dict[str, Tensor]:
 
 
 def load_rng_tensors(states: dict[str, Tensor]) -> None:
+    """Put back what :func:`rng_tensors` gave."""
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])
@@ -104,12 +108,14 @@ class CheckpointWriter:
         self.folder = self.final.with_name(f".{self.final.name}.tmp")
 
     def begin(self) -> None:
+        """Open an empty folder; whatever a killed run left there goes."""
         # What a killed process left may be of another step: one that was interrupted saves out of turn.
         for leftover in self.folder.parent.glob(".step-*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
     def tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
+        """Write one file of the checkpoint."""
         save_tensors(self.folder / f"{name}.safetensors", tensors)
 
     def commit(self, state: dict, keep: int) -> None:

@@ -49,6 +49,7 @@ class CodecStep:
         self._output: CodecOutput | None = None  # of the model phase, for the discriminator phase
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
+        """Sum over the batch's examples of the loss of one phase."""
         if phase == "discriminator":
             return self._discriminator_loss(networks, batch)
         # The count of updates is saved with the codec, so a resumed run knows its place. DDP advances it in

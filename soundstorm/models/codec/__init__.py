@@ -1,0 +1,1 @@
+"""The codec: encoder, residual quantizer, decoder, and what it is trained against."""

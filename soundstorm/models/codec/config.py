@@ -71,10 +71,12 @@ class CodecConfig:
 
     @property
     def samples_per_frame(self) -> int:
+        """Hop of the chosen family."""
         return self.hop if self.family == "istft" else math.prod(self.strides)
 
     @property
     def frame_rate(self) -> float:
+        """Frames per second."""
         return self.sample_rate / self.samples_per_frame
 
 
@@ -118,6 +120,7 @@ class CodecLossConfig:
 
     @property
     def adversarial(self) -> bool:
+        """Whether there is any discriminator."""
         return self.wave_discriminators > 0 or self.stft_discriminator
 
 

@@ -46,6 +46,7 @@ class SpectrumBlock(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, T, F)`` to ``(B, C', T / strides[0], F / strides[1])``."""
         main = self.second(F.leaky_relu(self.first(F.leaky_relu(x, 0.2)), 0.2))
         # Strides by slicing: a strided convolution of kernel 1 corrupts memory in the backward pass of torch 2.13
         # on a CPU when there are fewer than 16 channels, and this is the same and no slower.

@@ -20,6 +20,7 @@ class CausalConv1d(nn.Module):
         self.conv = nn.Conv1d(inputs, outputs, kernel_size, stride=stride, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, T)`` to ``(B, C', T / stride)``."""
         return self.conv(F.pad(x, (self.padding, 0)))
 
 
@@ -34,6 +35,7 @@ class CausalConvTranspose1d(nn.Module):
         self.conv = nn.ConvTranspose1d(inputs, outputs, 2 * stride, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, T)`` to ``(B, C', T * stride)``."""
         return self.conv(x)[..., : x.shape[-1] * self.stride]
 
 
@@ -50,6 +52,7 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, T)`` to the same."""
         return x + self.layers(x)
 
 
