@@ -40,6 +40,7 @@ def merge_tokens(
         found, lengths = count_codes(archive)
         counts = counts + found
         frames.update(lengths)
+    output.parent.mkdir(parents=True, exist_ok=True)
     if read_info(parts[0]).kind == "semantic":
         write_table(output.parent / "utt2num_frames", {utt: str(number) for utt, number in frames.items()})
     info = merge_archives(parts, output)  # last: its presence says that all of it is there
