@@ -16,6 +16,7 @@ class ParallelConfig:
     top_k: int = _f(0, "candidates sampled from; 0 for all")
     choice_temperature: float = _f(4.5, "Gumbel noise on the confidence, falling to 0 over a level; MaskGIT has 4.5")
     seed: int = _f(0, "of the sampling; each utterance has its own stream")
+    precision: str = _f("no", "no (fp32), bf16 or fp16 autocast of the network; bf16 suits CPUs and GPUs that have it")
 
     def __post_init__(self):
         if not self.iterations or min(self.iterations) < 1:
@@ -24,6 +25,8 @@ class ParallelConfig:
             raise ValueError(
                 f"temperature {self.temperature} and choice_temperature {self.choice_temperature} must not be negative"
             )
+        if self.precision not in ("no", "bf16", "fp16"):
+            raise ValueError(f"precision is {self.precision!r}, expected no, bf16 or fp16")
 
     def iterations_of(self, num_levels: int) -> list[int]:
         """Iterations of each of ``num_levels`` levels: (16, 1) is 16, 1, 1, ..., 1."""

@@ -14,6 +14,8 @@ from soundstorm.decoding.sampling import gumbel, keep_most_confident, sample_tok
 from soundstorm.models.masking import coarse_to_fine_mask, masked_after
 from soundstorm.models.soundstorm import SoundStorm
 
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 @torch.inference_mode()
 def decode(
@@ -63,8 +65,9 @@ def decode(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     # Padding costs nothing to skip and changes nothing: only ragged batches need a mask.
     ragged = None if bool((lengths == frames).all()) else lengths
-    for level, iterations in enumerate(config.iterations_of(model.num_levels)):
-        _fill_level(model, codes, semantic, start, lengths, ragged, level, iterations, config, generators, watch)
+    with torch.autocast(device.type, PRECISIONS.get(config.precision), enabled=config.precision in PRECISIONS):
+        for level, iterations in enumerate(config.iterations_of(model.num_levels)):
+            _fill_level(model, codes, semantic, start, lengths, ragged, level, iterations, config, generators, watch)
     return codes
 
 

@@ -70,9 +70,10 @@ def test_finer_levels_are_all_masked_and_coarser_ones_all_open():
             assert not hidden[b, : prompts[b]].any() and not hidden[b, lengths[b] :].any()
 
 
-def test_nothing_is_written_outside_the_current_level_and_nothing_committed_changes():
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_nothing_is_written_outside_the_current_level_and_nothing_committed_changes(precision):
     model = small_model()
-    codes, film, _, _ = run(model, [20, 14], ParallelConfig(iterations=(6, 3, 2)), [3, 5])
+    codes, film, _, _ = run(model, [20, 14], ParallelConfig(iterations=(6, 3, 2), precision=precision), [3, 5])
     states = [(level, c, h) for level, _, c, h in film.frames] + [(None, codes, None)]
     for (level, before, hidden), (_, after, _) in zip(states, states[1:], strict=False):
         changed = before != after
@@ -104,6 +105,19 @@ def test_thirty_seconds_in_the_papers_setting_take_27_forward_passes():
     model.conformer.register_forward_hook(lambda *_: passes.append(1))
     run(model, [150], ParallelConfig(iterations=(16, 1)))
     assert len(passes) == 27
+
+
+def test_bf16_is_used_and_agrees_with_float32_but_for_near_ties():
+    model, seen = small_model(), []
+    model.conformer.blocks[0].attention.output.register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    results = [run(model, [60], ParallelConfig(iterations=(1,), precision=name))[0] for name in ("no", "bf16")]
+    assert set(seen[:3]) == {torch.float32} and set(seen[3:]) == {torch.bfloat16}
+    assert (results[0][..., 0] == results[1][..., 0]).float().mean() > 0.9
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="precision is 'int8'"):
+        ParallelConfig(precision="int8")
 
 
 def test_one_iteration_per_level_is_greedy_whatever_the_seed():

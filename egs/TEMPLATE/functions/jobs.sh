@@ -62,8 +62,10 @@ launch() {  # <launcher with its options> <job range or nothing> <log> <command>
 run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
     local launcher=${decode_cmd}
     [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
+    # A single job is run only where its output is missing, whatever the log of an earlier run says.
+    [ "$1" -eq 1 ] || launcher+=" --pick failed"
     front "${threads_per_job}" "${@:3}"
-    launch "${launcher} --num-threads ${threads_per_job} --pick failed" "JOB=1:$1" "$2" "${front_command[@]}"
+    launch "${launcher} --num-threads ${threads_per_job}" "JOB=1:$1" "$2" "${front_command[@]}"
 }
 
 run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself

@@ -40,7 +40,7 @@ class Preset:
 
 
 PRESETS = {
-    "full": Preset(24, 6, 7, 3, 1, 40, 24, (52, 8), (26, 4), 12),
+    "full": Preset(24, 6, 7, 3, 1, 40, 24, (52, 8), (16, 2), 12),
     "small": Preset(8, 3, 4, 2, 1, 4, 8, (14, 2), (5, 1), 3),
 }
 SETS = ("train", "dev", "test", "test_unseen", "test_dialogue")
