@@ -68,12 +68,35 @@ run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an 
     launch "${launcher} --num-threads ${threads_per_job}" "JOB=1:$1" "$2" "${front_command[@]}"
 }
 
+watch_log() {  # <log>: shows how far it says the work is, in one line of the terminal, until it is ended
+    local line
+    while sleep 1; do
+        line=$(tail -c 4000 "$1" 2>/dev/null | grep -o 'step [0-9]*/[0-9]*.*' | tail -n 1) || continue
+        printf '\r\033[K    %s' "${line:0:100}" >&2
+    done
+}
+
+with_progress() {  # <log> <command>: runs it; who sits at a terminal sees it move
+    local watcher="" status=0
+    if [ -t 2 ]; then
+        watch_log "$1" &
+        watcher=$!
+    fi
+    "${@:2}" || status=$?
+    if [ -n "${watcher}" ]; then
+        kill "${watcher}" 2>/dev/null || true
+        wait "${watcher}" 2>/dev/null || true
+        printf '\r\033[K' >&2
+    fi
+    return "${status}"
+}
+
 run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
     local launcher=${train_cmd}
     [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
     front "${train_threads}" "${@:2}"
     log "    log: $1"
-    launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
+    with_progress "$1" launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
 }
 
 run_training() {  # <log> <front> <options>: like run_one; on several GPUs by torchrun
@@ -82,7 +105,7 @@ run_training() {  # <log> <front> <options>: like run_one; on several GPUs by to
         return
     fi
     log "    log: $1"
-    launch "${cuda_cmd} --gpu ${ngpu} --num-threads ${train_threads}" "" "$1" \
+    with_progress "$1" launch "${cuda_cmd} --gpu ${ngpu} --num-threads ${train_threads}" "" "$1" \
         env "OMP_NUM_THREADS=${threads_per_job}" "${python}" -m torch.distributed.run --standalone \
         --nproc_per_node "${ngpu}" -m "soundstorm.bin.$2" "${@:3}"
 }
