@@ -20,3 +20,5 @@ class WindowConfig:
             raise ValueError(
                 f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and {self.max_seconds}"
             )
+        if self.tolerance_frames < 0:
+            raise ValueError(f"data.tolerance_frames is {self.tolerance_frames}, expected at least 0")

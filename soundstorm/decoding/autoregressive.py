@@ -253,9 +253,9 @@ class TextToSemanticGenerator:
 def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "cpu") -> TextToSemanticGenerator:
     """The trained model of an experiment directory, with everything it needs to speak."""
     expdir = Path(expdir)
+    info = config_section(expdir, "semantic", TokenizerInfo)
     text, pace = config_section(expdir, "text", TextConfig), config_section(expdir, "pace", Pace)
     model_config = config_section(expdir, "model", TextToSemanticConfig)
-    info = config_section(expdir, "semantic", TokenizerInfo)
     tokenizer = load_text_tokenizer(text, expdir)
     encoder_dir = expdir / ENCODER_DIR
     if model_config.encoder != SCRATCH and not encoder_dir.is_dir():

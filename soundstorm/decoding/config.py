@@ -21,10 +21,9 @@ class ParallelConfig:
     def __post_init__(self):
         if not self.iterations or min(self.iterations) < 1:
             raise ValueError(f"iterations are {self.iterations}, expected at least one number, none below 1")
-        if self.temperature < 0 or self.choice_temperature < 0:
-            raise ValueError(
-                f"temperature {self.temperature} and choice_temperature {self.choice_temperature} must not be negative"
-            )
+        for name in ("temperature", "choice_temperature", "top_k", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"decode.{name} is {getattr(self, name)}, expected 0 or more")
         if self.precision not in ("no", "bf16", "fp16"):
             raise ValueError(f"precision is {self.precision!r}, expected no, bf16 or fp16")
 
@@ -45,3 +44,10 @@ class TextSamplingConfig:
     top_k: int = _f(125, "candidates sampled from; 0 for all")
     max_seconds: float = _f(30.0, "longest result, prompt not counted")
     batch_size: int = _f(32, "texts at a time")
+
+    def __post_init__(self):
+        if self.temperature < 0 or self.top_k < 0 or self.max_seconds <= 0 or self.batch_size < 1:
+            raise ValueError(
+                f"text.temperature is {self.temperature} and text.top_k {self.top_k} (expected 0 or more), "
+                f"text.max_seconds {self.max_seconds} (more than 0), text.batch_size {self.batch_size} (at least 1)"
+            )

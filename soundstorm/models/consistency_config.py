@@ -25,6 +25,8 @@ class ConsistencyConfig:
                 f"model.layer is {self.layer} (expected at least 0), model.width {self.width} and "
                 f"model.embedding_dim {self.embedding_dim} (expected at least 1)"
             )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
         if self.heads < 1 or self.width % (2 * self.heads):
             raise ValueError(
                 f"model.width is {self.width}, expected {self.heads} heads (model.heads) times an even number"

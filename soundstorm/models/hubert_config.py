@@ -43,6 +43,25 @@ class HubertPretrainingConfig:
         for name, choices in {"conv_norm": ("group", "layer"), "head": ("cosine", "linear")}.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"model.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        counts = ("width", "num_layers", "num_heads", "feed_forward_width", "position_kernel", "position_groups")
+        for name in (*counts, "label_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("conv_widths", "conv_kernels", "conv_strides"):
+            if min(getattr(self, name)) < 1:
+                raise ValueError(f"model.{name} are {getattr(self, name)}, expected numbers of at least 1")
+        for name in ("dropout", "layer_drop"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected a number in [0, 1)")
+        if self.temperature <= 0 or self.unmasked_weight < 0:
+            raise ValueError(
+                f"model.temperature is {self.temperature} (expected more than 0) and model.unmasked_weight "
+                f"{self.unmasked_weight} (expected at least 0)"
+            )
+        if self.width % self.position_groups:
+            raise ValueError(
+                f"model.width {self.width} is not a multiple of model.position_groups {self.position_groups}"
+            )
         if self.width % self.num_heads:
             raise ValueError(f"model.width {self.width} is not a multiple of model.num_heads {self.num_heads}")
         if not 0 < self.mask_probability < 1 or self.mask_span < 1:

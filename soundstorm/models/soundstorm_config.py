@@ -19,6 +19,17 @@ class SoundStormConfig:
     expansion: int = _f(2, "widening inside the convolution module; 2 gives the paper's parameter count")
     dropout: float = _f(0.1, "dropout; not given in the paper")
 
+    def __post_init__(self):
+        for name in ("layers", "width", "heads", "inner", "kernel", "expansion"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+        if self.width % (2 * self.heads):
+            raise ValueError(f"model.width is {self.width}, expected model.heads ({self.heads}) times an even number")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"model.kernel is {self.kernel}, expected an odd number")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+
 
 @dataclass(frozen=True)
 class InitConfig:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from soundstorm.data.data_dir import whole_file, write_text
-from soundstorm.data.records import as_type, read_json
+from soundstorm.data.records import read_json
 
 
 def checkpoint_dir(expdir: Path, step: int) -> Path:
@@ -41,13 +41,21 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors; a damaged file is a ValueError that says what to remove."""
+    """What :func:`save_tensors` wrote.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        tensors = load_file(path)
+        broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+        if broken:
+            raise ValueError(f"{broken[0]} has numbers that are NaN or infinite")
+    except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(
             f"{path}: cannot be read ({error}); remove the checkpoint {path.parent} to go on from the one before"
         ) from error
+    return tensors
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -140,11 +148,11 @@ def read_state(folder: Path) -> dict:
         raise ValueError(str(error)) from error
     position = [state.get(name) for name in ("step", "epoch", "batch")]
     sums = state.get("sums")
-    pairs = [as_type(value, tuple[float, ...], "sums") for value in sums.values()] if isinstance(sums, dict) else [()]
+    pairs = list(sums.values()) if isinstance(sums, dict) else [None]  # in fp16 they may be infinite
     if (
         any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in position)
         or checkpoint_dir(Path(), position[0]).name != folder.name
-        or any(len(pair) != 2 for pair in pairs)
+        or any(not isinstance(pair, list) or [type(number) for number in pair] != [float, float] for pair in pairs)
         or not isinstance(state.get("scaler"), (dict, type(None)))
     ):
         raise ValueError(f"{path}: not the state of {folder.name}; {remedy}")

@@ -47,5 +47,13 @@ class TrainerConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("weight_decay", "warmup_steps", "clip_norm", "num_workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 0")
+        for name in ("learning_rate", "batch_size", "batch_seconds"):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
+                raise ValueError(f"training.{name} is {getattr(self, name)}, expected more than 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"training.betas are {self.betas}, expected two numbers in [0, 1)")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"training.ema_decay is {self.ema_decay}, expected a number in [0, 1)")

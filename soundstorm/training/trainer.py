@@ -373,6 +373,8 @@ class _Trainer:
             self._restore(folder)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
             reason = " ".join(str(error).split())
+            if str(folder) in reason:
+                raise
             raise ValueError(
                 f"{folder}: cannot go on from there ({reason:.300}); remove it to go on from the checkpoint before"
             ) from error

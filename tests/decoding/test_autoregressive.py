@@ -299,7 +299,7 @@ def test_a_published_encoder_is_not_needed_twice(tmp_path):
 
 def test_another_experiment_is_no_reader(tmp_path):
     (tmp_path / "config.yaml").write_text("model: {layers: 3}\ntext: {}\n")
-    with pytest.raises(ValueError, match="no section 'semantic', so this is no text-to-semantic experiment"):
+    with pytest.raises(ValueError, match="no section 'semantic', it has model, text; is it an experiment of another"):
         load_text_to_semantic(tmp_path)
 
 

@@ -57,6 +57,17 @@ class CodecConfig:
                 f"model.num_levels is {self.num_levels} and model.codebook_size {self.codebook_size}; "
                 "expected at least 1 level of 2 to 65536 codes (tokens are stored as uint16)"
             )
+        counts = ("sample_rate", "hop", "width", "expansion", "encoder_blocks", "decoder_blocks", "kernel_size")
+        for name in (*counts, "channels", "latent_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("code_dim", "dead_code_usage", "kmeans_iterations"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 0")
+        if not 0 <= self.codebook_decay < 1:
+            raise ValueError(f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)")
+        if not self.strides or min(self.strides) < 1:
+            raise ValueError(f"model.strides are {self.strides}, expected numbers of at least 1")
         if not 0 <= self.quantizer_dropout <= 1:
             raise ValueError(
                 f"model.quantizer_dropout is {self.quantizer_dropout}, expected a share from 0 to 1"
@@ -117,6 +128,15 @@ class CodecLossConfig:
     def __post_init__(self):
         if self.mel_style not in ("paper", "log"):
             raise ValueError(f"loss.mel_style is {self.mel_style!r}, expected paper or log")
+        if not self.mel_windows or min(self.mel_windows) < 4:
+            raise ValueError(f"loss.mel_windows are {self.mel_windows}, expected lengths of at least 4 samples")
+        for name in ("reconstruction_weight", "commitment_weight", "adversarial_weight", "feature_weight",
+                     "discriminator_start", "wave_discriminators", "health_grace", "min_usage"):  # fmt: skip
+            if getattr(self, name) < 0:
+                raise ValueError(f"loss.{name} is {getattr(self, name)}, expected at least 0")
+        for name in ("wave_channels", "wave_max_channels", "stft_channels", "stft_window", "stft_hop", "health_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"loss.{name} is {getattr(self, name)}, expected at least 1")
 
     @property
     def adversarial(self) -> bool:
@@ -131,3 +151,7 @@ class CodecDataConfig:
     crop_seconds: float = _option(
         1.0, "length of the random part of each utterance in a training batch, in seconds"
     )
+
+    def __post_init__(self):
+        if self.crop_seconds <= 0:
+            raise ValueError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")
