@@ -69,7 +69,7 @@ def readme_blocks(checkout):
     return [match.groups() for match in BLOCK.finditer(text)]
 
 
-def follow_readme(checkout, corpus):
+def follow_readme(checkout, corpus, timeout=60):
     """Run and write what the README says, in its order."""
     used = set()
     for language, use, where, text in readme_blocks(checkout):
@@ -80,7 +80,7 @@ def follow_readme(checkout, corpus):
             path.write_text(text)
         elif language == "bash":
             cwd = "." if where == "root" else "egs/readers"
-            done = checkout.run(["bash", "-euo", "pipefail", "-c", text], cwd=cwd, CORPUS=str(corpus))
+            done = checkout.run(["bash", "-euo", "pipefail", "-c", text], cwd=cwd, timeout=timeout, CORPUS=str(corpus))
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     assert used == {("bash", "run"), ("bash", "file"), ("python", "run")}
 

@@ -30,7 +30,7 @@ class Recipe:
         self.last: Run | None = None
         self.checkout = Checkout(work / "checkout")
         write_corpus(work / "corpus", seconds=4.5, chapters=2)
-        follow_readme(self.checkout, work / "corpus")
+        follow_readme(self.checkout, work / "corpus", timeout=3600)
         self.root = self.checkout.root / "egs/readers"
         shutil.rmtree(self.root / "data")  # the README's own stage 0
         write_configs(self.root, **TRAINING)
