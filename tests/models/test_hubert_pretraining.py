@@ -143,7 +143,7 @@ def test_the_default_is_hubert_base():
         ({"conv_strides": (5, 2)}, "list 7, 7 and 2 convolutions; expected the same number"),
         ({"conv_norm": "batch"}, "model.conv_norm is 'batch', expected one of group, layer"),
         ({"head": "tree"}, "model.head is 'tree', expected one of cosine, linear"),
-        ({"width": 100, "num_heads": 3}, "model.width 100 is not a multiple of model.num_heads 3"),
+        ({"width": 112, "num_heads": 3}, "model.width 112 is not a multiple of model.num_heads 3"),
         ({"mask_probability": 1.5}, "model.mask_probability is 1.5"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from soundstorm.models.conformer import Conformer
 from soundstorm.models.masking import coarse_to_fine_mask, draw_mask
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
@@ -137,9 +138,12 @@ def test_a_start_from_codebooks_keeps_what_sounds_alike_alike(dim):
 
 
 def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"model.width is 10, expected model.heads \(4\) times an even number"):
+        SoundStormConfig(width=10, heads=4)
+    with pytest.raises(ValueError, match="model.kernel is 4, expected an odd number"):
+        SoundStormConfig(layers=1, width=8, heads=2, kernel=4)
+    sizes = {"layers": 1, "inner": 8, "expansion": 1, "dropout": 0.0}
     with pytest.raises(ValueError, match="width 10 must be 4 heads times an even number"):
-        SoundStorm(SoundStormConfig(width=10, heads=4), num_levels=2, codebook_size=4, semantic_size=4)
+        Conformer(width=10, heads=4, kernel=3, **sizes)
     with pytest.raises(ValueError, match="kernel 4 must be odd"):
-        SoundStorm(
-            SoundStormConfig(layers=1, width=8, heads=2, kernel=4), num_levels=2, codebook_size=4, semantic_size=4
-        )
+        Conformer(width=8, heads=2, kernel=4, **sizes)
