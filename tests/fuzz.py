@@ -39,7 +39,7 @@ from tests.fuzzing.mutations import CANARY, mutations_of  # noqa: E402
 
 ACCEPTED, REFUSED, FAILED = "accepted", "refused", "FAILED"
 CASE_SECONDS = 20.0  # of computing
-SILENT_SECONDS = 600.0  # after which a worker without a word is dead
+SILENT_SECONDS = 1800.0  # after which a worker without a word is dead
 KINDS = {
     "archives": r"(data|dump)/(semantic|acoustic)(\.1)?\.(ark|scp|json)",
     "tables": r"(data|segmented)/(wav\.scp|utt2spk|spk2utt|utt2dur|text|segments|phones\.ctm)",

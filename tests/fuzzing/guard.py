@@ -89,7 +89,7 @@ def limit_memory() -> None:
 
 
 class TimeLimit:
-    """Ends a block after so many seconds of this process's computing, or ten times as many of waiting."""
+    """Ends a block after so many seconds of this process's computing, or thirty times as many of waiting."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
@@ -98,7 +98,7 @@ class TimeLimit:
         for number in (signal.SIGPROF, signal.SIGALRM):
             signal.signal(number, self._end)
         signal.setitimer(signal.ITIMER_PROF, self.seconds)
-        signal.setitimer(signal.ITIMER_REAL, 10 * self.seconds)
+        signal.setitimer(signal.ITIMER_REAL, 30 * self.seconds)
 
     def __exit__(self, *error: object) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
