@@ -1,9 +1,9 @@
 """Synthesise the utterances of a data directory from its codes, its semantic tokens or its text (stage 6)."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
 
-SECTIONS = {"decode": ParallelConfig, "text": TextSamplingConfig}
+SECTIONS = {"decode": ParallelConfig, "text": TextSamplingConfig, "audiolm": AudioLMSamplingConfig}
 
 
 def get_parser() -> FrontParser:
@@ -14,6 +14,9 @@ def get_parser() -> FrontParser:
     parser.add_argument("--from", dest="source", default="semantic", help="codec (round trip), semantic or text")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
     parser.add_argument("--soundstorm", help="experiment directory of train_soundstorm")
+    parser.add_argument(
+        "--audiolm", nargs=2, metavar=("COARSE", "FINE"), help="instead: experiment directories of train_audiolm"
+    )
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
@@ -31,10 +34,12 @@ def main(argv: list[str] | None = None) -> None:
         source=args.source,
         codec=args.codec,
         soundstorm=args.soundstorm,
+        audiolm=tuple(args.audiolm) if args.audiolm else None,
         text_to_semantic=args.text_to_semantic,
         prompt_seconds=args.prompt_seconds,
         parallel=section(args, "decode", ParallelConfig),
         text=section(args, "text", TextSamplingConfig),
+        audiolm_sampling=section(args, "audiolm", AudioLMSamplingConfig),
     )
     decode_data_dir(args.data_dir, args.output, system, keys=args.keys, device=choose_device(args.device))
 

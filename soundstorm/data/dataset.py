@@ -74,7 +74,7 @@ class AlignedTokens:
         self.config, self.random_windows = config, random_windows
         self.semantic_info, self.acoustic_info = semantic.info, acoustic.info
         self.frame_rate = acoustic.info.frame_rate
-        repeat = repeats(semantic.info, acoustic.info)
+        self.repeat = repeat = repeats(semantic.info, acoustic.info)
         self.ids = [utt for utt in acoustic.ids if utt in semantic]
         lost = max(len(semantic), len(acoustic)) - len(self.ids)
         if not self.ids:
@@ -103,7 +103,8 @@ class AlignedTokens:
         frames, start = longest, 0
         if self.random_windows:
             frames = int(rng.integers(shortest, longest + 1))
-            start = int(rng.integers(0, len(codes) - frames + 1))
+            # From the beginning of a semantic token, so that all its repetitions are seen.
+            start = int(rng.integers(0, (len(codes) - frames) // self.repeat + 1)) * self.repeat
         return semantic[start : start + frames], codes[start : start + frames]
 
     def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:

@@ -14,8 +14,9 @@ from soundstorm.data.archive import TokenArchive, write_tokens
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.dataset import align
+from soundstorm.decoding.audiolm import AcousticGenerator
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
 from soundstorm.decoding.synthesize import Stopwatch, Vocoder, utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 
@@ -30,20 +31,31 @@ class System:
     source: str  # "codec" (round trip), "semantic" (ground-truth tokens) or "text"
     codec: str
     soundstorm: str | None = None
+    audiolm: tuple[str, str] | None = None  # its coarse and its fine stage, instead of SoundStorm
     text_to_semantic: str | None = None
     prompt_seconds: float = 0.0  # true beginning of each utterance, at all levels; 0 for none
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     text: TextSamplingConfig = field(default_factory=TextSamplingConfig)
+    audiolm_sampling: AudioLMSamplingConfig = field(default_factory=AudioLMSamplingConfig)
 
     def __post_init__(self):
         if self.source not in ("codec", "semantic", "text"):
             raise ValueError(f"--from is {self.source!r}, expected codec, semantic or text")
-        if self.source != "codec" and not self.soundstorm:
-            raise ValueError(f"--from {self.source} needs --soundstorm, the experiment directory of stage 4")
+        if self.source != "codec" and not (self.soundstorm or self.audiolm):
+            raise ValueError(
+                f"--from {self.source} needs --soundstorm, the experiment directory of stage 4, or --audiolm, "
+                "those of its coarse and its fine stage"
+            )
+        if self.soundstorm and self.audiolm:
+            raise ValueError("--soundstorm and --audiolm are both given; one of them makes the acoustic tokens")
         if self.source == "text" and not self.text_to_semantic:
             raise ValueError("--from text needs --text-to-semantic, the experiment directory of stage 5")
         if not 0 <= self.prompt_seconds < float("inf"):
             raise ValueError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
+
+    def iterations(self, num_levels: int) -> list[int]:
+        """Passes over each level, where levels are filled in parallel; else none."""
+        return self.parallel.iterations_of(num_levels) if self.source != "codec" and self.soundstorm else []
 
 
 def decode_data_dir(
@@ -73,9 +85,12 @@ def decode_data_dir(
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
     else:
-        vocoder = Vocoder.load(system.soundstorm, codec, device)
+        if system.audiolm:
+            vocoder, sampling = AcousticGenerator.load(*system.audiolm, codec, device), system.audiolm_sampling
+        else:
+            vocoder, sampling = Vocoder.load(system.soundstorm, codec, device), system.parallel
         archive = TokenArchive(data_dir / "semantic.scp")
-        archive.info.check_same(vocoder.semantic_info, str(archive.scp), system.soundstorm)
+        archive.info.check_same(vocoder.semantic_info, str(archive.scp), system.soundstorm or system.audiolm[0])
         pairs = {u: align(u, archive[u], acoustic[u], vocoder.repeat, 2) for u in ids if u in archive}
         prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, vocoder.repeat)
         ids = list(true)
@@ -85,7 +100,7 @@ def decode_data_dir(
         seeds = [utterance_seed(system.parallel.seed, utt) for utt in ids]
         generated = vocoder.acoustic_tokens(
             [semantic[u] for u in ids],
-            system.parallel,
+            sampling,
             seeds=seeds,
             prompts=[prompts[u][1] for u in ids] if system.prompt_seconds else None,
             stopwatch=stopwatch,
@@ -98,13 +113,15 @@ def decode_data_dir(
     settings = {
         "from": system.source,
         "prompt_seconds": system.prompt_seconds,
-        "iterations": system.parallel.iterations_of(codec.info.num_levels) if system.source != "codec" else [],
-        "passes": sum(system.parallel.iterations_of(codec.info.num_levels)) if system.source != "codec" else 0,
+        "iterations": system.iterations(codec.info.num_levels),
+        "passes": sum(system.iterations(codec.info.num_levels)),
         "codec": system.codec,
         "soundstorm": system.soundstorm,
+        "audiolm": list(system.audiolm or []),
         "text_to_semantic": system.text_to_semantic,
         "parallel": asdict(system.parallel),
         "text": asdict(system.text),
+        "audiolm_sampling": asdict(system.audiolm_sampling),
         "threads": torch.get_num_threads(),
         "device": device,
     }

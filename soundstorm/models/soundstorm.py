@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from soundstorm.models.codebook_start import unit_rows
 from soundstorm.models.conformer import Conformer
 from soundstorm.models.soundstorm_config import SoundStormConfig
 
@@ -56,16 +57,12 @@ class SoundStorm(nn.Module):
         Args:
             codebooks: ``(Q, N, D')``.
         """
-        levels, size, dim = codebooks.shape
+        levels, size, _ = codebooks.shape
         if (levels, size) != (self.num_levels, self.codebook_size):
             ours = f"SoundStorm {self.num_levels} of {self.codebook_size}"
             raise ValueError(f"the codec has {levels} codebooks of {size} codes, {ours}")
         width = self.semantic.embedding_dim
-        vectors = codebooks.float() - codebooks.float().mean(1, keepdim=True)
-        if dim != width:  # a random rotation into or out of the width keeps distances as well as any
-            square = torch.randn(max(dim, width), max(dim, width), generator=torch.Generator().manual_seed(0))
-            vectors = vectors @ torch.linalg.qr(square)[0][:dim, :width].to(vectors.device)
-        unit = vectors / vectors.square().mean((1, 2), keepdim=True).sqrt()  # each level as loud as the others
+        unit = unit_rows(codebooks, width)
         self.acoustic.weight.view(levels, size + 1, width)[:, :size] = unit * ACOUSTIC_SCALE / levels**0.5
         for head, rows in zip(self.heads, unit, strict=True):
             head.weight.copy_(rows * 0.02)  # nearly uniform predictions to begin with

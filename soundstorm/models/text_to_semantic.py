@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from soundstorm.models.alignment import Neighbours
 from soundstorm.models.pointer import Pointer, dwell_times
 from soundstorm.models.text_to_semantic_config import SCRATCH, TextToSemanticConfig
-from soundstorm.models.transformer import DecoderBlock, EncoderBlock, KeyValues, sinusoids
+from soundstorm.models.transformer import DecoderBlock, KeyValues, SelfBlock, sinusoids
 
 
 class ScratchEncoder(nn.Module):
@@ -21,7 +21,7 @@ class ScratchEncoder(nn.Module):
         self.dim = dim
         self.embed = nn.Embedding(vocab_size, dim)
         self.convolutions = nn.ModuleList(Neighbours(dim) for _ in range(convolutions))
-        self.blocks = nn.ModuleList(EncoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(SelfBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim, bias=False)
         self.dropout = nn.Dropout(dropout)
 

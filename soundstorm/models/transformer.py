@@ -76,11 +76,11 @@ def _grown(old: Tensor, room: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Attention within one sequence, with rotary positions."""
+    """Attention within one sequence, with rotary positions unless these come with the mask."""
 
-    def __init__(self, dim: int, heads: int, head_dim: int):
+    def __init__(self, dim: int, heads: int, head_dim: int, *, rotary: bool = True):
         super().__init__()
-        self.heads, self.head_dim = heads, head_dim
+        self.heads, self.head_dim, self.rotary = heads, head_dim, rotary
         self.project = nn.Linear(dim, 3 * heads * head_dim, bias=False)
         self.leave = nn.Linear(heads * head_dim, dim, bias=False)
 
@@ -89,7 +89,8 @@ class SelfAttention(nn.Module):
         """
         Args:
             x: ``(B, T, D)``; with a cache, the new positions only.
-            mask: True where attending is allowed, broadcastable to ``(B, heads, T, T)``.
+            mask: True where attending is allowed, or numbers added to the scores; broadcastable to
+                ``(B, heads, T, K)``, the cached positions and the new ones being the K.
             cache: earlier positions; extended in place.
             causal: look at no later position.
         """
@@ -98,13 +99,16 @@ class SelfAttention(nn.Module):
             part.view(batch, length, self.heads, self.head_dim).transpose(1, 2) for part in self.project(x).chunk(3, -1)
         )
         start = 0 if cache is None else cache.length
-        positions = torch.arange(start, start + length, device=x.device)
-        queries, keys = rotate(queries, positions), rotate(keys, positions)
+        if self.rotary:
+            positions = torch.arange(start, start + length, device=x.device)
+            queries, keys = rotate(queries, positions), rotate(keys, positions)
         if cache is not None:
             keys, values = cache.extend(keys, values)
             if causal and start and length > 1:
                 mask = torch.ones(length, start + length, dtype=torch.bool, device=x.device).tril(start)
             causal = causal and start == 0 and length > 1
+        if mask is not None and mask.is_floating_point():
+            mask = mask.to(queries.dtype)
         # No dropout inside: the fast kernels of CPUs have none, and the slow ones cost three times the time.
         out = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
         return self.leave(out.transpose(1, 2).reshape(batch, length, -1))
@@ -151,20 +155,20 @@ class CrossAttention(nn.Module):
         return self.leave(out.transpose(1, 2).reshape(batch, length, -1)), scores
 
 
-class EncoderBlock(nn.Module):
-    """Self-attention in both directions, then feed-forward."""
+class SelfBlock(nn.Module):
+    """Self-attention, then feed-forward; the mask says who sees whom."""
 
-    def __init__(self, dim: int, heads: int, head_dim: int, ffn_dim: int, dropout: float):
+    def __init__(self, dim: int, heads: int, head_dim: int, ffn_dim: int, dropout: float, *, rotary: bool = True):
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim, bias=False)
-        self.attention = SelfAttention(dim, heads, head_dim)
+        self.attention = SelfAttention(dim, heads, head_dim, rotary=rotary)
         self.feed_norm = nn.LayerNorm(dim, bias=False)
         self.feed = GatedFeedForward(dim, ffn_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``x`` ``(B, L, D)``; ``mask`` True at existing positions ``(B, 1, 1, L)``."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask))
+    def forward(self, x: Tensor, mask: Tensor, cache: KeyValues | None = None) -> Tensor:
+        """``x`` ``(B, L, D)``; ``mask`` and ``cache`` as in :class:`SelfAttention`."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache))
         return x + self.dropout(self.feed(self.feed_norm(x)))
 
 

@@ -6,9 +6,9 @@ import torch
 from soundstorm.models.transformer import (
     CrossAttention,
     DecoderBlock,
-    EncoderBlock,
     KeyValues,
     SelfAttention,
+    SelfBlock,
     rotate,
     sinusoids,
 )
@@ -118,7 +118,7 @@ def test_a_decoder_block_sees_no_later_frame():
 
 
 def test_an_encoder_block_ignores_padding():
-    block = make(EncoderBlock, 12, 2, 6, 20, 0.0)
+    block = make(SelfBlock, 12, 2, 6, 20, 0.0)
     x = torch.randn(1, 6, 12, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         short = block(x[:, :4], torch.ones(1, 1, 1, 4, dtype=torch.bool))

@@ -1,0 +1,38 @@
+"""Train one of AudioLM's stages on stored tokens: a baseline for SoundStorm (stage 4)."""
+
+from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.data.audiolm_config import STAGES, AudioLMDataConfig
+from soundstorm.models.audiolm_config import AudioLMConfig
+from soundstorm.models.soundstorm_config import InitConfig
+from soundstorm.training.config import TrainerConfig
+
+SECTIONS = {"model": AudioLMConfig, "data": AudioLMDataConfig, "init": InitConfig, "training": TrainerConfig}
+
+
+def get_parser() -> FrontParser:
+    parser = config_parser(__doc__, SECTIONS)
+    parser.add_argument("--stage", required=True, choices=STAGES, help="which of the three language models")
+    parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
+    parser.add_argument("--valid-data", required=True, help="data directory for validation")
+    parser.add_argument("--codec", help="codec whose codebooks init.codebooks starts from")
+    parser.add_argument("--expdir", required=True, help="experiment directory to write")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = get_parser().parse_args(argv)
+    import sys
+
+    from soundstorm.training.train_audiolm import train_audiolm
+
+    config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
+    codebooks = None
+    if config["init"].codebooks and args.codec:
+        from soundstorm.tokens.acoustic import load_codebooks
+
+        codebooks = load_codebooks(args.codec)
+    train_audiolm(args.stage, args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks)
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,102 @@
+"""Crops of tokens as AudioLM's stages read them."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.audiolm_config import COARSE
+from soundstorm.data.audiolm_layout import NONE, Layout, Row, coarse_condition, fine_condition, without_repeats
+from soundstorm.data.dataset import AlignedTokens
+from soundstorm.data.sampler import Draw
+from soundstorm.data.window_config import WindowConfig
+
+logger = logging.getLogger(__name__)
+
+
+class AcousticRows:
+    """The coarse or the fine stage's examples: crops of aligned semantic and acoustic tokens."""
+
+    def __init__(self, tokens: AlignedTokens, stage: str, layout: Layout, coarse_levels: int):
+        """
+        Args:
+            tokens: where windows come from.
+            stage: coarse or fine.
+            layout: of that stage.
+            coarse_levels: Q'.
+        """
+        self.tokens, self.stage, self.layout, self.coarse_levels = tokens, stage, layout, coarse_levels
+        self.durations = tokens.durations
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, draw: Draw) -> Row:
+        semantic, codes = self.tokens.window(draw.index, np.random.default_rng(draw.seed))
+        coarse = codes[:, : self.coarse_levels]
+        if self.stage == COARSE:
+            repeat = self.tokens.repeat
+            return self.layout.row(*coarse_condition(semantic[::repeat], repeat), coarse)
+        condition = fine_condition(coarse, self.tokens.acoustic_info.codebook_size)
+        return self.layout.row(*condition, codes[:, self.coarse_levels :])
+
+    def collate(self, rows: list[Row]) -> dict[str, Tensor]:
+        """See :func:`collate_rows`."""
+        return collate_rows(rows)
+
+
+class SemanticRows:
+    """The semantic stage's examples: crops without consecutive repeats, ended where the utterance ends."""
+
+    def __init__(self, archive: TokenArchive, layout: Layout, window: WindowConfig, *, random_windows: bool = True):
+        """
+        Args:
+            archive: semantic tokens.
+            layout: of the semantic stage.
+            window: lengths of crops, counted before repeats are removed.
+            random_windows: cut at random; otherwise the beginning.
+        """
+        if archive.info.kind != "semantic":
+            raise ValueError(f"{archive.scp}: holds {archive.info.kind} tokens, expected semantic tokens")
+        self.info, self.layout, self.random_windows = archive.info, layout, random_windows
+        self.tokens = [archive[utt] for utt in archive.ids]
+        rate = archive.info.frame_rate
+        self.longest, self.shortest = round(window.max_seconds * rate), max(1, round(window.min_seconds * rate))
+        self.durations = np.array([min(len(tokens), self.longest) for tokens in self.tokens]) / rate
+
+    @classmethod
+    def from_data_dir(cls, data_dir: str | Path, layout: Layout, window: WindowConfig, **options) -> "SemanticRows":
+        """Read ``semantic.scp`` of a data directory."""
+        return cls(TokenArchive(Path(data_dir) / "semantic.scp"), layout, window, **options)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, draw: Draw) -> Row:
+        rng, tokens = np.random.default_rng(draw.seed), self.tokens[draw.index]
+        frames, start = min(len(tokens), self.longest), 0
+        if self.random_windows:
+            frames = int(rng.integers(min(frames, self.shortest), frames + 1))
+            start = int(rng.integers(0, len(tokens) - frames + 1))
+        crop = without_repeats(tokens[start : start + frames])
+        nothing = np.zeros(0, np.int64)
+        return self.layout.row(nothing, nothing, crop[:, None], complete=start + frames == len(tokens))
+
+    def collate(self, rows: list[Row]) -> dict[str, Tensor]:
+        """See :func:`collate_rows`."""
+        return collate_rows(rows)
+
+
+def collate_rows(rows: list[Row]) -> dict[str, Tensor]:
+    """Fields of :class:`Row` padded on the right, ``(B, L)`` each; nobody looks there, and nothing is due there."""
+    longest = max(len(row.ids) for row in rows)
+
+    def pad(name: str, value: int) -> Tensor:
+        arrays = [getattr(row, name) for row in rows]
+        return torch.from_numpy(np.stack([np.pad(a, (0, longest - len(a)), constant_values=value) for a in arrays]))
+
+    padding = {"ids": 0, "times": 0, "due": 0, "condition": False, "levels": NONE, "classes": NONE}
+    return {name: pad(name, value) for name, value in padding.items()}

@@ -1,0 +1,111 @@
+"""How AudioLM writes tokens in one row: ids with an offset for each vocabulary, the conditioning, then the target.
+
+A sequence is the conditioning, a start token, and the target's levels in row-major order: all levels of the first
+frame, all of the second, and so on (AudioLM, section III-C).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC
+
+NONE = -1  # in ``levels``: nothing is predicted here
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence of ``L`` tokens, and what each of them predicts; int64 ``(L,)`` but for ``condition``."""
+
+    ids: np.ndarray
+    times: np.ndarray  # frame of the token
+    due: np.ndarray  # frame of the token predicted
+    condition: np.ndarray  # bool
+    levels: np.ndarray  # level of the token predicted, or NONE
+    classes: np.ndarray  # that token, within its level
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The vocabularies of one stage.
+
+    Ids are ``0 .. condition_size - 1`` for the conditioning, then ``level_size`` for each level, then the start. Where
+    sequences end by themselves, the end is one more class of the first level; it is predicted, never read.
+    """
+
+    condition_size: int
+    num_levels: int  # that are predicted
+    level_size: int
+    ends: bool = False
+
+    @property
+    def start_id(self) -> int:
+        """The id between conditioning and target."""
+        return self.condition_size + self.num_levels * self.level_size
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids in all."""
+        return self.start_id + 1
+
+    def target_ids(self, codes: np.ndarray) -> np.ndarray:
+        """Codes ``(T, levels)`` as ids in row-major order ``(T * levels,)``."""
+        offsets = self.condition_size + np.arange(self.num_levels) * self.level_size
+        return (codes.astype(np.int64) + offsets).reshape(-1)
+
+    def row(self, condition: np.ndarray, times: np.ndarray, codes: np.ndarray, *, complete: bool = False) -> Row:
+        """One sequence.
+
+        Args:
+            condition: ids ``(C,)``.
+            times: their frames ``(C,)``.
+            codes: the target, or what is known of it ``(T, levels)``.
+            complete: whether the target ends here; the last token then predicts the end, and else nothing.
+        """
+        target, flat = self.target_ids(codes), np.arange(codes.size)
+        none = np.full(len(condition), NONE)
+        after = complete and self.ends
+        return Row(
+            ids=np.concatenate([condition, [self.start_id], target]).astype(np.int64),
+            times=np.concatenate([times, [0], flat // self.num_levels]).astype(np.int64),
+            due=np.concatenate([times, [0], (flat + 1) // self.num_levels]).astype(np.int64),
+            condition=np.arange(len(condition) + 1 + codes.size) < len(condition),
+            levels=np.concatenate([none, flat % self.num_levels, [0 if after else NONE]]),
+            classes=np.concatenate([none, codes.reshape(-1), [self.level_size if after else NONE]]).astype(np.int64),
+        )
+
+
+def stage_layout(stage: str, *, semantic_size: int, num_levels: int, coarse_levels: int, codebook_size: int) -> Layout:
+    """The layout of a stage.
+
+    Args:
+        stage: semantic, coarse or fine.
+        semantic_size: number of semantic tokens.
+        num_levels: Q of the codec; 0 for the semantic stage, as the two numbers that follow.
+        coarse_levels: Q'.
+        codebook_size: N.
+    """
+    if stage == SEMANTIC:
+        return Layout(0, 1, semantic_size, ends=True)
+    if stage == COARSE:
+        return Layout(semantic_size, coarse_levels, codebook_size)
+    if stage == FINE:
+        return Layout(coarse_levels * codebook_size, num_levels - coarse_levels, codebook_size)
+    raise ValueError(f"--stage is {stage!r}, expected {SEMANTIC}, {COARSE} or {FINE}")
+
+
+def coarse_condition(semantic: np.ndarray, repeat: int) -> tuple[np.ndarray, np.ndarray]:
+    """Conditioning of the coarse stage: semantic tokens ``(T_s,)`` and the codec frames they begin in."""
+    return semantic.astype(np.int64), np.arange(len(semantic)) * repeat
+
+
+def fine_condition(coarse: np.ndarray, codebook_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Conditioning of the fine stage: coarse codes ``(T, Q')`` as ids in row-major order, and their frames."""
+    frames, levels = coarse.shape
+    ids = coarse.astype(np.int64) + np.arange(levels) * codebook_size
+    return ids.reshape(-1), np.repeat(np.arange(frames), levels)
+
+
+def without_repeats(tokens: np.ndarray) -> np.ndarray:
+    """Tokens ``(T,)`` with each run of the same one cut down to one."""
+    return tokens[np.insert(tokens[1:] != tokens[:-1], 0, True)] if len(tokens) else tokens

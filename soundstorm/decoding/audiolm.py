@@ -1,0 +1,191 @@
+"""AudioLM's generation: token by token, coarse levels from semantic tokens, then fine levels from coarse ones.
+
+Beyond the length it was trained on, the coarse stage slides: each chunk begins with the last seconds of the one before.
+The fine stage works on chunks that do not overlap (AudioLM, section IV-B; SoundStorm, section 4.2).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.audiolm_config import COARSE, FINE, AudioLMDataConfig
+from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
+from soundstorm.data.dataset import repeats
+from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.decoding.audiolm_sampling import Task, sample_rows
+from soundstorm.decoding.config import AudioLMSamplingConfig
+from soundstorm.decoding.synthesize import Stopwatch
+from soundstorm.models.audiolm import AudioLM
+from soundstorm.models.audiolm_config import AudioLMConfig
+from soundstorm.tokens.acoustic import AcousticTokenizer
+
+BATCH_COLUMNS = 32768  # of a padded batch: what its keys and values take stays in the memory of any machine
+
+
+@dataclass
+class Stage:
+    """A trained language model with what its experiment directory says of it."""
+
+    name: str
+    model: AudioLM
+    layout: Layout
+    crop_seconds: float  # it was trained on
+    coarse_levels: int
+    semantic: TokenizerInfo
+    acoustic: TokenizerInfo | None
+
+    @classmethod
+    def load(cls, expdir: str | Path, name: str, device: str = "cpu") -> "Stage":
+        """Read an experiment directory of ``train_audiolm``.
+
+        Raises:
+            ValueError: it is another kind of experiment, or another stage.
+        """
+        config, where = read_config(expdir), str(Path(expdir) / "config.yaml")
+        missing = [section for section in ("model", "data", "audiolm", "semantic") if section not in config]
+        if missing:
+            raise ValueError(f"{where}: no section {missing[0]!r}; name a directory that train_audiolm wrote")
+        if config["audiolm"]["stage"] != name:
+            raise ValueError(f"{where}: this is AudioLM's {config['audiolm']['stage']} stage, expected the {name} one")
+        semantic = TokenizerInfo.from_dict(config["semantic"], where)
+        acoustic = TokenizerInfo.from_dict(config["acoustic"], where) if "acoustic" in config else None
+        levels = config["audiolm"]["coarse_levels"]
+        layout = stage_layout(
+            name, semantic_size=semantic.codebook_size, num_levels=acoustic.num_levels if acoustic else 0,
+            coarse_levels=levels, codebook_size=acoustic.codebook_size if acoustic else 0,
+        )  # fmt: skip
+        model = AudioLM(AudioLMConfig(**config["model"]), **vars(layout))
+        load_weights(expdir, model)
+        seconds = AudioLMDataConfig(**config["data"]).seconds(name)
+        return cls(name, model.to(device).eval(), layout, seconds, levels, semantic, acoustic)
+
+    def sample(
+        self, tasks: Sequence[Task], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch
+    ) -> list[np.ndarray]:
+        """New codes of each task; ``seconds`` of audio that each one makes, for the stopwatch."""
+        results: list[np.ndarray | None] = [None] * len(tasks)
+        for batch in _batches([task.columns(self.layout) for task in tasks]):
+            with stopwatch.part(f"audiolm_{self.name}", sum(seconds[i] for i in batch)):
+                drawn = sample_rows(self.model, self.layout, [tasks[i] for i in batch], temperature=temperature)
+            for i, result in zip(batch, drawn, strict=True):
+                results[i] = result.codes
+        return results
+
+
+class AcousticGenerator:
+    """AudioLM's stages 2 and 3: semantic tokens (and a voice prompt) in, acoustic tokens out."""
+
+    def __init__(self, coarse: Stage, fine: Stage):
+        """
+        Args:
+            coarse, fine: trained on the same tokens.
+        """
+        coarse.acoustic.check_same(fine.acoustic, "AudioLM's coarse stage", "its fine stage")
+        coarse.semantic.check_same(fine.semantic, "AudioLM's coarse stage", "its fine stage")
+        if coarse.coarse_levels != fine.coarse_levels:
+            raise ValueError(
+                f"AudioLM's coarse stage was trained with {coarse.coarse_levels} coarse levels, its fine stage with "
+                f"{fine.coarse_levels}; train both with the same data.coarse_levels"
+            )
+        self.coarse, self.fine = coarse, fine
+        self.semantic_info, self.acoustic_info = coarse.semantic, coarse.acoustic
+        self.repeat = repeats(coarse.semantic, coarse.acoustic)
+
+    @classmethod
+    def load(
+        cls, coarse: str | Path, fine: str | Path, codec: AcousticTokenizer, device: str = "cpu"
+    ) -> "AcousticGenerator":
+        """Two experiment directories; ``codec`` is what the waveform will be made with."""
+        generator = cls(Stage.load(coarse, COARSE, device), Stage.load(fine, FINE, device))
+        generator.acoustic_info.check_same(codec.info, "AudioLM's training", "the codec given")
+        return generator
+
+    def acoustic_tokens(
+        self,
+        semantic: Sequence[np.ndarray],
+        config: AudioLMSamplingConfig,
+        *,
+        seeds: Sequence[int],
+        prompts: Sequence[np.ndarray | None] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> list[np.ndarray]:
+        """Acoustic tokens of several utterances; arguments and result as :meth:`Vocoder.acoustic_tokens` has them."""
+        stopwatch = stopwatch or Stopwatch()
+        empty = np.zeros((0, self.acoustic_info.num_levels), dtype=np.int64)
+        given = [empty] * len(semantic) if prompts is None else [empty if p is None else p for p in prompts]
+        frames = [len(tokens) * self.repeat for tokens in semantic]
+        for number, (prompt, length) in enumerate(zip(given, frames, strict=True)):
+            if len(prompt) >= length:
+                raise ValueError(
+                    f"utterance {number}: a prompt of {len(prompt)} frames leaves nothing to generate of {length}; "
+                    "the semantic tokens must cover prompt and target"
+                )
+        streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        coarse = self._coarse(semantic, frames, given, streams, config, stopwatch)
+        return self._fine(coarse, given, streams, config, stopwatch)
+
+    def _coarse(self, semantic, frames, given, streams, config, stopwatch) -> list[np.ndarray]:
+        rate, levels = self.acoustic_info.frame_rate, self.coarse.coarse_levels
+        chunk, overlap = round(self.coarse.crop_seconds * rate), round(config.overlap_seconds * rate)
+        if max(frames) > chunk and chunk - overlap < self.repeat:
+            raise ValueError(
+                f"audiolm.overlap_seconds is {config.overlap_seconds}, expected less than the "
+                f"{self.coarse.crop_seconds:g} s the coarse stage was trained on"
+            )
+        done = [prompt[:, :levels].astype(np.int64) for prompt in given]
+        left = list(range(len(done)))
+        while left:
+            tasks, seconds = [], []
+            for i in left:
+                known = len(done[i])
+                start = 0 if known < chunk else (known - overlap) // self.repeat * self.repeat
+                end = min(frames[i], start + chunk)
+                condition = coarse_condition(semantic[i][start // self.repeat : -(-end // self.repeat)], self.repeat)
+                row = self.coarse.layout.row(*condition, done[i][start:])
+                tasks.append(Task(row, end - known, _uniforms(streams[i], (end - known) * levels)))
+                seconds.append((end - known) / rate)
+            for i, new in zip(left, self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)):
+                done[i] = np.concatenate([done[i], new])
+            left = [i for i in left if len(done[i]) < frames[i]]
+        return done
+
+    def _fine(self, coarse, given, streams, config, stopwatch) -> list[np.ndarray]:
+        rate, levels = self.acoustic_info.frame_rate, self.coarse.coarse_levels
+        chunk, size = round(self.fine.crop_seconds * rate), self.acoustic_info.codebook_size
+        results = [np.zeros((len(c), self.acoustic_info.num_levels), np.int64) for c in coarse]
+        places, tasks, seconds = [], [], []
+        for i, (codes, prompt) in enumerate(zip(coarse, given, strict=True)):
+            results[i][:, :levels] = codes
+            results[i][: len(prompt)] = prompt
+            for start in range(0, len(codes), chunk):
+                end, known = min(start + chunk, len(codes)), max(start, len(prompt))
+                if known >= end:
+                    continue
+                row = self.fine.layout.row(*fine_condition(codes[start:end], size), prompt[start:end, levels:])
+                tasks.append(Task(row, end - known, _uniforms(streams[i], (end - known) * self.fine.layout.num_levels)))
+                places.append((i, known, end))
+                seconds.append((end - known) / rate)
+        drawn = self.fine.sample(tasks, config.fine_temperature, seconds, stopwatch)
+        for (i, known, end), new in zip(places, drawn, strict=True):
+            results[i][known:end, levels:] = new
+        return results
+
+
+def _uniforms(stream: torch.Generator, count: int) -> torch.Tensor:
+    return torch.rand(count, generator=stream)
+
+
+def _batches(columns: Sequence[int]) -> Iterator[list[int]]:
+    """Rows of similar length together, at most ``BATCH_COLUMNS`` with padding."""
+    batch: list[int] = []
+    for i in sorted(range(len(columns)), key=lambda i: columns[i]):
+        if batch and columns[i] * (len(batch) + 1) > BATCH_COLUMNS:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch

@@ -1,0 +1,146 @@
+"""AudioLM's language model: a decoder-only Transformer over rows of tokens (Borsos et al., 2022, section IV-B)."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from soundstorm.models.audiolm_config import AudioLMConfig
+from soundstorm.models.codebook_start import unit_rows
+from soundstorm.models.relative_positions import SequencePositions, TimePositions
+from soundstorm.models.transformer import KeyValues, SelfBlock
+
+
+@dataclass
+class Columns:
+    """Some columns of a batch of rows, as ``data/audiolm_layout.py`` writes them: ``(B, L)`` each."""
+
+    ids: Tensor
+    times: Tensor  # frame of each token
+    due: Tensor  # frame of the token that follows
+    condition: Tensor  # bool: whether it is conditioning
+    exists: Tensor | None = None  # bool: False at padding, which may be on the left; None: everything counts
+
+
+@dataclass
+class AudioLMState:
+    """What generation carries from token to token."""
+
+    past: list[KeyValues]
+    times: Tensor  # (B, K)
+    condition: Tensor
+    exists: Tensor = field(default=None)
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget all batch items but ``rows`` (indices)."""
+        self.times, self.condition, self.exists = self.times[rows], self.condition[rows], self.exists[rows]
+        for part in self.past:
+            part.keep(rows)
+
+
+class AudioLM(nn.Module):
+    """One stage: tokens seen so far in, logits of the level that is due out.
+
+    The output matrix has a row for every class of every level; only the level that is due is multiplied, as tokens of
+    another one cannot follow.
+    """
+
+    def __init__(
+        self, config: AudioLMConfig, *, condition_size: int, num_levels: int, level_size: int, ends: bool = False
+    ):
+        """
+        Args:
+            config: sizes.
+            condition_size, num_levels, level_size, ends: vocabularies, as in :class:`soundstorm.data.audiolm_layout`.
+        """
+        super().__init__()
+        self.condition_size, self.num_levels, self.level_size = condition_size, num_levels, level_size
+        self.ends = ends
+        self.embed = nn.Embedding(condition_size + num_levels * level_size + 1, config.width)
+        kind = TimePositions if config.positions == "time" else SequencePositions
+        self.positions = kind(config.heads, buckets=config.position_buckets, max_distance=config.max_distance)
+        self.blocks = nn.ModuleList(
+            SelfBlock(config.width, config.heads, config.head_dim, config.inner, config.dropout, rotary=False)
+            for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width, bias=False)
+        # The end comes last, being a class of the first level only.
+        self.head = nn.Linear(config.width, num_levels * level_size + ends, bias=False)
+        nn.init.zeros_(self.head.weight)  # all tokens equally likely to begin with
+        self.dropout = nn.Dropout(config.dropout)
+
+    @torch.no_grad()
+    def start_from_codebooks(self, codebooks: Tensor) -> None:
+        """Give codes that sound alike alike embeddings and outputs, as :class:`SoundStorm` can have them.
+
+        Args:
+            codebooks: those of the levels that are read or written, in the order of their ids ``(levels, N, D')``.
+        """
+        rows = unit_rows(codebooks, self.embed.embedding_dim).to(self.embed.weight.device)
+        first = self.embed.num_embeddings - 1 - rows.shape[0] * rows.shape[1]
+        predicted = self.num_levels * self.level_size
+        if first < 0 or rows.shape[1] != self.level_size or len(rows) < self.num_levels:
+            raise ValueError(
+                f"the codec has {len(rows)} codebooks of {rows.shape[1]} codes for this stage, "
+                f"AudioLM {self.num_levels} of {self.level_size}"
+            )
+        self.embed.weight[first:-1] = rows.flatten(0, 1)
+        self.head.weight[:predicted] = rows[-self.num_levels :].flatten(0, 1) * 0.02  # nearly uniform predictions
+
+    def forward(self, columns: Columns, levels: Tensor) -> list[Tensor]:
+        """Logits ``(M, N)`` of each level, for the M columns that predict it.
+
+        Args:
+            columns: whole rows; padding, if any, on the right.
+            levels: the level each column predicts, int64 ``(B, L)``, negative for none.
+        """
+        states = self.encode(columns)
+        # Every level takes part, if only with no column: a distributed run waits for all gradients.
+        return [self.level_logits(states[levels == level], level) for level in range(self.num_levels)]
+
+    def encode(self, columns: Columns) -> Tensor:
+        """States ``(B, L, D)`` of whole rows, without a cache; padding, if any, on the right."""
+        times, due, condition = columns.times, columns.due, columns.condition
+        if bool((times == times[:1]).all() and (due == due[:1]).all() and (condition == condition[:1]).all()):
+            times, due, condition = times[:1], due[:1], condition[:1]  # the same distances in every row
+        bias = self.positions(due, times, condition)
+        length = columns.ids.shape[1]
+        later = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
+        return self._run(columns.ids, bias.masked_fill(later, float("-inf")), None)
+
+    def begin(self, columns: Columns) -> tuple[Tensor, AudioLMState]:
+        """Read the beginning of rows padded on the left; their states and what :meth:`advance` goes on from."""
+        batch = len(columns.ids)
+        like = self.embed.weight[:0]
+        past = [block.attention.empty_cache(batch, like, capacity=2 * columns.ids.shape[1]) for block in self.blocks]
+        none = columns.times[:, :0]
+        state = AudioLMState(past, none, none.bool(), none.bool())
+        return self.advance(columns, state), state
+
+    def advance(self, columns: Columns, state: AudioLMState) -> Tensor:
+        """Feed the next columns; their states ``(B, n, D)``."""
+        exists = columns.exists if columns.exists is not None else torch.ones_like(columns.condition)
+        state.times = torch.cat([state.times, columns.times], dim=1)
+        state.condition = torch.cat([state.condition, columns.condition], dim=1)
+        state.exists = torch.cat([state.exists, exists], dim=1)
+        bias = self.positions(columns.due, state.times, state.condition)
+        new, total = columns.ids.shape[1], state.times.shape[1]
+        place = torch.arange(total, device=bias.device)
+        distance = place[total - new :, None] - place
+        # Padding sees itself, lest it see nothing at all; nobody sees padding.
+        seen = ((distance > 0) & state.exists[:, None]) | (distance == 0)
+        return self._run(columns.ids, bias.masked_fill(~seen[:, None], float("-inf")), state.past)
+
+    def _run(self, ids: Tensor, bias: Tensor, past: list[KeyValues] | None) -> Tensor:
+        x = self.dropout(self.embed(ids))
+        for index, block in enumerate(self.blocks):
+            x = block(x, bias, past[index] if past else None)
+        return self.norm(x)
+
+    def level_logits(self, states: Tensor, level: int) -> Tensor:
+        """States ``(..., D)`` to logits of one level's classes ``(..., N)``, plus the end's where rows end."""
+        first = level * self.level_size
+        weight = self.head.weight[first : first + self.level_size]
+        if self.ends and level == 0:
+            weight = torch.cat([weight, self.head.weight[-1:]])
+        return nn.functional.linear(states, weight)

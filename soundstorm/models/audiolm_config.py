@@ -1,0 +1,39 @@
+"""Settings of AudioLM's three language models. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass, field
+
+
+def _f(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class AudioLMConfig:
+    """One decoder-only Transformer, the same for every stage; the defaults are the paper's: 0.3B parameters."""
+
+    layers: int = _f(12, "Transformer blocks")
+    width: int = _f(1024, "model width D, and size of the token embeddings")
+    heads: int = _f(16, "attention heads")
+    head_dim: int = _f(128, "width of a head; not given in the paper, 128 and gated feed-forwards make its 0.3B")
+    inner: int = _f(4096, "width inside the feed-forwards")
+    dropout: float = _f(0.1, "dropout")
+    positions: str = _f("sequence", "what relative positions count: sequence (the paper, T5), or time: frames between "
+                                    "the token due and those seen, which needs no learning to count")  # fmt: skip
+    position_buckets: int = _f(32, "relative positions that are told apart (T5)")
+    max_distance: int = _f(128, "distance from which on they are not (T5)")
+
+    def __post_init__(self):
+        for name in ("layers", "width", "heads", "head_dim", "inner"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+        if self.positions not in ("sequence", "time"):
+            raise ValueError(f"model.positions is {self.positions!r}, expected sequence or time")
+        if self.position_buckets < 4 or self.position_buckets % 4:
+            raise ValueError(f"model.position_buckets is {self.position_buckets}, expected a multiple of 4")
+        if self.max_distance <= self.position_buckets // 2:
+            raise ValueError(
+                f"model.max_distance is {self.max_distance}, expected more than half of model.position_buckets "
+                f"({self.position_buckets})"
+            )

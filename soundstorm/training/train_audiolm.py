@@ -1,0 +1,81 @@
+"""Training of one of AudioLM's stages on two data directories."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from soundstorm.data.archive import read_info
+from soundstorm.data.audiolm_config import FINE, SEMANTIC
+from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.audiolm_layout import stage_layout
+from soundstorm.data.dataset import AlignedTokens
+from soundstorm.data.experiment import is_finished, start_experiment
+from soundstorm.models.audiolm import AudioLM
+from soundstorm.training.audiolm_step import AudioLMStep
+from soundstorm.training.trainer import train
+
+
+def train_audiolm(
+    stage: str,
+    train_data: str | Path,
+    valid_data: str | Path,
+    expdir: str | Path,
+    config: dict,
+    command: list[str],
+    *,
+    codebooks: Tensor | None = None,
+) -> None:
+    """Train a stage; finished experiments are left alone.
+
+    Args:
+        stage: semantic (needs ``semantic.scp`` only), coarse or fine.
+        train_data: data directory.
+        valid_data: data directory.
+        expdir: experiment directory.
+        config: sections ``model``, ``data``, ``init`` and ``training``.
+        command: the command line, for the record.
+        codebooks: the codec's ``(Q, N, D)``, needed for ``init.codebooks``.
+
+    Raises:
+        ValueError: tokens of different tokenizers, or settings other than those the experiment was started with.
+    """
+    directories = [Path(train_data), Path(valid_data)]
+    semantic, *acoustic = (
+        _shared_info(directories, kind) for kind in (("semantic",) if stage == SEMANTIC else ("semantic", "acoustic"))
+    )
+    codec = acoustic[0] if acoustic else None
+    coarse_levels = config["data"].coarse_levels_of(codec.num_levels) if codec else 0
+    layout = stage_layout(
+        stage, semantic_size=semantic.codebook_size, num_levels=codec.num_levels if codec else 0,
+        coarse_levels=coarse_levels, codebook_size=codec.codebook_size if codec else 0,
+    )  # fmt: skip
+    record = {**config, "audiolm": {"stage": stage, "coarse_levels": coarse_levels}, "semantic": asdict(semantic)}
+    start_experiment(expdir, record | ({"acoustic": asdict(codec)} if codec else {}), command)
+    if is_finished(expdir):
+        return
+    sets = []
+    for directory, random_windows in zip(directories, (True, False), strict=True):
+        window, options = config["data"].window(stage), {"random_windows": random_windows}
+        if stage == SEMANTIC:
+            sets.append(SemanticRows.from_data_dir(directory, layout, window, **options))
+        else:
+            aligned = AlignedTokens.from_data_dir(directory, window, **options)
+            sets.append(AcousticRows(aligned, stage, layout, coarse_levels))
+    torch.manual_seed(config["training"].seed)
+    model = AudioLM(config["model"], **asdict(layout))
+    if config["init"].codebooks and stage != SEMANTIC:
+        if codebooks is None:
+            raise ValueError("init.codebooks needs --codec, an experiment directory of train_codec")
+        model.start_from_codebooks(codebooks if stage == FINE else codebooks[:coarse_levels])
+    train(
+        AudioLMStep(model, first_level=coarse_levels if stage == FINE else 0), *sets, config["training"], expdir
+    )
+
+
+def _shared_info(directories: list[Path], kind: str):
+    """The tokenizer behind both directories' tokens."""
+    first, second = (read_info(directory / f"{kind}.scp") for directory in directories)
+    first.check_same(second, *map(str, directories))
+    return first
