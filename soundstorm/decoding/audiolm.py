@@ -16,7 +16,7 @@ from soundstorm.data.audiolm_config import COARSE, FINE, AudioLMDataConfig
 from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
 from soundstorm.data.dataset import repeats
 from soundstorm.data.experiment import load_weights, read_config
-from soundstorm.decoding.audiolm_sampling import Task, sample_rows
+from soundstorm.decoding.audiolm_sampling import Drawn, Task, sample_rows
 from soundstorm.decoding.config import AudioLMSamplingConfig
 from soundstorm.decoding.synthesize import Stopwatch
 from soundstorm.models.audiolm import AudioLM
@@ -65,14 +65,14 @@ class Stage:
 
     def sample(
         self, tasks: Sequence[Task], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch
-    ) -> list[np.ndarray]:
-        """New codes of each task; ``seconds`` of audio that each one makes, for the stopwatch."""
-        results: list[np.ndarray | None] = [None] * len(tasks)
+    ) -> list[Drawn]:
+        """Go on with each task; ``seconds`` of audio that each one makes, for the stopwatch."""
+        results: list[Drawn | None] = [None] * len(tasks)
         for batch in _batches([task.columns(self.layout) for task in tasks]):
             with stopwatch.part(f"audiolm_{self.name}", sum(seconds[i] for i in batch)):
                 drawn = sample_rows(self.model, self.layout, [tasks[i] for i in batch], temperature=temperature)
             for i, result in zip(batch, drawn, strict=True):
-                results[i] = result.codes
+                results[i] = result
         return results
 
 
@@ -149,7 +149,7 @@ class AcousticGenerator:
                 tasks.append(Task(row, end - known, _uniforms(streams[i], (end - known) * levels)))
                 seconds.append((end - known) / rate)
             for i, new in zip(left, self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)):
-                done[i] = np.concatenate([done[i], new])
+                done[i] = np.concatenate([done[i], new.codes])
             left = [i for i in left if len(done[i]) < frames[i]]
         return done
 
@@ -171,7 +171,7 @@ class AcousticGenerator:
                 seconds.append((end - known) / rate)
         drawn = self.fine.sample(tasks, config.fine_temperature, seconds, stopwatch)
         for (i, known, end), new in zip(places, drawn, strict=True):
-            results[i][known:end, levels:] = new
+            results[i][known:end, levels:] = new.codes
         return results
 
 
