@@ -50,6 +50,12 @@ soundstorm_config=conf/train_soundstorm.yaml  # configuration of the model
 soundstorm_args=              # further options of train_soundstorm
 soundstorm_tag=               # suffix of the experiment directory (empty: from the configuration's name)
 soundstorm_exp=               # experiment directory (empty: <expdir>/soundstorm[_<tag>])
+# Baselines on the same tokens (stage 4), which join the systems of stages 6 and 7
+baselines=                    # "audiolm": its coarse and fine stages, with and without a voice prompt (empty: none)
+audiolm_config=conf/train_audiolm.yaml  # configuration of the models
+audiolm_args=                 # further options of train_audiolm
+audiolm_tag=                  # suffix of the experiment directories (empty: from the configuration's name)
+audiolm_exp=                  # their names up to _coarse and _fine (empty: <expdir>/audiolm[_<tag>])
 # Text to semantic tokens (stage 5)
 text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the model
 text_to_semantic_args=        # further options of train_text_to_semantic
@@ -154,6 +160,7 @@ file_name() {  # <hub name or path>: a name fit for a directory
 
 experiment hubert
 experiment soundstorm
+experiment audiolm
 experiment text_to_semantic
 experiment recognizer
 experiment consistency
@@ -180,6 +187,12 @@ acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}") acoust
 : "${text_valid_set:=${valid_set}}"
 
 read -ra test_set_names <<<"${test_sets}"
+read -ra baseline_names <<<"${baselines}"
+for name in "${baseline_names[@]}"; do
+    [ "${name}" = audiolm ] || die "--baselines has '${name}'; it may have audiolm"
+    [[ " ${systems} " == *" ${name}"[\ _]* ]] || systems+=" ${name} ${name}_prompted"
+done
+[[ ${systems} != *audiolm* || -n ${baselines} ]] || die "--systems has audiolm, which --baselines audiolm trains; add it"
 read -ra system_names <<<"${systems}"
 read -ra recognizer_names <<<"${recognizer}"
 # Every set once, in the order of first mention.
@@ -265,7 +278,7 @@ if doing 3 "Acoustic tokens: ${codec_model}"; then
     done_with_stage
 fi
 
-if doing 4 "SoundStorm training: ${soundstorm_exp}"; then
+if doing 4 "SoundStorm training: ${soundstorm_exp}${baselines:+, ${baselines}}"; then
     if to_do "${soundstorm_exp}/model.safetensors" "training"; then
         for set_name in "${train_set}" "${valid_set}"; do
             need "${datadir}/${set_name}/semantic.scp" 1
@@ -276,6 +289,9 @@ if doing 4 "SoundStorm training: ${soundstorm_exp}"; then
             --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
             --codec "${codec_model}" --expdir "${soundstorm_exp}" "${arguments[@]}"
     fi
+    for name in "${baseline_names[@]}"; do
+        train_"${name}"
+    done
     done_with_stage
 fi
 
@@ -298,6 +314,7 @@ fi
 if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
     need "${soundstorm_exp}/model.safetensors" 4
     [[ ${systems} != *text* ]] || need "${text_to_semantic_exp}/model.safetensors" 5
+    [[ ${systems} != *audiolm* ]] || need "${audiolm_exp}_fine/model.safetensors" 4
     for set_name in "${test_set_names[@]}"; do
         need "${datadir}/${set_name}/semantic.scp" 1
         need "${datadir}/${set_name}/acoustic.scp" 3

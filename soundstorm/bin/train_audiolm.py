@@ -10,6 +10,7 @@ SECTIONS = {"model": AudioLMConfig, "data": AudioLMDataConfig, "init": InitConfi
 
 
 def get_parser() -> FrontParser:
+    """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--stage", required=True, choices=STAGES, help="which of the three language models")
     parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
@@ -20,6 +21,7 @@ def get_parser() -> FrontParser:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Parse and train."""
     args = get_parser().parse_args(argv)
     import sys
 

@@ -48,3 +48,18 @@ class AudioLMDataConfig:
         if coarse >= num_levels:
             raise ValueError(f"data.coarse_levels is {coarse}, expected fewer than the codec's {num_levels} levels")
         return coarse
+
+
+@dataclass(frozen=True)
+class AudioLMRecord:
+    """What an experiment directory says of its stage."""
+
+    stage: str
+    coarse_levels: int  # Q'; 0 of the semantic stage
+
+    def __post_init__(self):
+        if self.stage not in STAGES or self.coarse_levels < 0:
+            raise ValueError(
+                f"stage is {self.stage!r:.80} and coarse_levels {self.coarse_levels}, expected one of "
+                f"{', '.join(STAGES)} and 0 or more"
+            )

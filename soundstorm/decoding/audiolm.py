@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_config import COARSE, FINE, AudioLMDataConfig
+from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC, AudioLMDataConfig, AudioLMRecord
 from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
 from soundstorm.data.dataset import repeats
-from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.decoding.audiolm_sampling import Drawn, Task, sample_rows
 from soundstorm.decoding.config import AudioLMSamplingConfig
 from soundstorm.decoding.synthesize import Stopwatch
@@ -45,23 +45,21 @@ class Stage:
         Raises:
             ValueError: it is another kind of experiment, or another stage.
         """
-        config, where = read_config(expdir), str(Path(expdir) / "config.yaml")
-        missing = [section for section in ("model", "data", "audiolm", "semantic") if section not in config]
-        if missing:
-            raise ValueError(f"{where}: no section {missing[0]!r}; name a directory that train_audiolm wrote")
-        if config["audiolm"]["stage"] != name:
-            raise ValueError(f"{where}: this is AudioLM's {config['audiolm']['stage']} stage, expected the {name} one")
-        semantic = TokenizerInfo.from_dict(config["semantic"], where)
-        acoustic = TokenizerInfo.from_dict(config["acoustic"], where) if "acoustic" in config else None
-        levels = config["audiolm"]["coarse_levels"]
+        record = config_section(expdir, "audiolm", AudioLMRecord)
+        if record.stage != name:
+            raise ValueError(
+                f"{Path(expdir) / 'config.yaml'}: this is AudioLM's {record.stage} stage, expected the {name} one"
+            )
+        semantic = config_section(expdir, "semantic", TokenizerInfo)
+        acoustic = None if name == SEMANTIC else config_section(expdir, "acoustic", TokenizerInfo)
         layout = stage_layout(
             name, semantic_size=semantic.codebook_size, num_levels=acoustic.num_levels if acoustic else 0,
-            coarse_levels=levels, codebook_size=acoustic.codebook_size if acoustic else 0,
+            coarse_levels=record.coarse_levels, codebook_size=acoustic.codebook_size if acoustic else 0,
         )  # fmt: skip
-        model = AudioLM(AudioLMConfig(**config["model"]), **vars(layout))
+        seconds = config_section(expdir, "data", AudioLMDataConfig).seconds(name)
+        model = AudioLM(config_section(expdir, "model", AudioLMConfig), **vars(layout))
         load_weights(expdir, model)
-        seconds = AudioLMDataConfig(**config["data"]).seconds(name)
-        return cls(name, model.to(device).eval(), layout, seconds, levels, semantic, acoustic)
+        return cls(name, model.to(device).eval(), layout, seconds, record.coarse_levels, semantic, acoustic)
 
     def sample(
         self, tasks: Sequence[Task], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch

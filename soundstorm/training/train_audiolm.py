@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import read_info
-from soundstorm.data.audiolm_config import FINE, SEMANTIC
+from soundstorm.data.audiolm_config import FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.dataset import AlignedTokens
@@ -51,7 +51,7 @@ def train_audiolm(
         stage, semantic_size=semantic.codebook_size, num_levels=codec.num_levels if codec else 0,
         coarse_levels=coarse_levels, codebook_size=codec.codebook_size if codec else 0,
     )  # fmt: skip
-    record = {**config, "audiolm": {"stage": stage, "coarse_levels": coarse_levels}, "semantic": asdict(semantic)}
+    record = {**config, "audiolm": AudioLMRecord(stage, coarse_levels), "semantic": asdict(semantic)}
     start_experiment(expdir, record | ({"acoustic": asdict(codec)} if codec else {}), command)
     if is_finished(expdir):
         return

@@ -11,6 +11,7 @@ from soundstorm.bin import (
     merge_tokens,
     synthesize,
     synthesize_dialogue,
+    train_audiolm,
     train_codec,
     train_kmeans,
     train_soundstorm,
@@ -54,6 +55,11 @@ def chain(tmp_path_factory):
         run(merge_tokens, "--data-dir", data, "--output", data / f"{kind}.scp", scp)
     small = "--model.layers 1 --model.width 16 --model.heads 2 --model.inner 16 --model.kernel 3".split()
     run(train_soundstorm, *both, *small, *STEPS, "--expdir", root / "soundstorm")
+    small = "--model.layers 1 --model.width 16 --model.heads 2 --model.head-dim 8 --model.inner 16".split()
+    small += "--data.coarse-seconds 0.8 --data.fine-seconds 0.5 --init.codebooks true".split()
+    for stage in ("coarse", "fine", "semantic"):
+        options = ("--stage", stage, "--codec", root / "codec", "--expdir", root / f"audiolm_{stage}")
+        run(train_audiolm, *both, *small, *STEPS, *options)
     small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.decoder-layers 1".split()
     small += "--model.decoder-dim 16 --model.decoder-heads 2 --model.head-dim 8 --model.decoder-ffn-dim 16".split()
     run(train_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "text_to_semantic")
@@ -123,6 +129,56 @@ def test_an_utterance_is_the_same_alone_and_in_company(chain, tmp_path):
     (tmp_path / "keys").write_text("b-1 b\n")
     alone = decode(chain, tmp_path / "alone", "--from", "semantic", "--keys", tmp_path / "keys")
     np.testing.assert_array_equal(*(TokenArchive(path / "acoustic.scp")["b-1"] for path in (whole, alone)))
+
+
+def decode_audiolm(chain, output, *arguments, stages=("coarse", "fine")):
+    options = ["--data-dir", chain / "data", "--codec", chain / "codec", "--device", "cpu", "--output", output]
+    options += ["--audiolm", *(chain / f"audiolm_{stage}" for stage in stages), "--audiolm.overlap-seconds", 0.3]
+    synthesize.main([str(option) for option in (*options, *arguments)])
+    return output
+
+
+def test_audiolm_speaks_every_utterance_at_its_length_and_keeps_a_prompt(chain, tmp_path):
+    out = decode_audiolm(chain, tmp_path / "audiolm", "--from", "semantic", "--prompt-seconds", 0.5)
+    made, true = TokenArchive(out / "acoustic.scp"), TokenArchive(chain / "data/acoustic.scp")
+    assert made.ids == ["a-1", "a-2", "b-2"]
+    frames = round(0.5 * made.info.frame_rate)
+    for utt in made.ids:
+        assert abs(len(made[utt]) - len(true[utt])) <= 2
+        np.testing.assert_array_equal(made[utt][:frames], true[utt][:frames])
+    record = json.loads((out / "decode.json").read_text())
+    assert record["audiolm"] == [str(chain / f"audiolm_{stage}") for stage in ("coarse", "fine")]
+    assert record["passes"] == 0 and record["audiolm_sampling"]["coarse_temperature"] == 0.8
+    timing = json.loads((out / "timing.json").read_text())
+    new = sum(len(made[utt]) - frames for utt in made.ids) / made.info.frame_rate
+    for part in ("audiolm_coarse", "audiolm_fine"):
+        assert timing[part]["audio_seconds"] == pytest.approx(new)
+
+
+def test_audiolm_repeats_itself_with_one_seed_only(chain, tmp_path):
+    seeds = {"one": 0, "two": 0, "three": 1}
+    first, second, third = (
+        TokenArchive(decode_audiolm(chain, tmp_path / name, "--decode.seed", seed) / "acoustic.scp")
+        for name, seed in seeds.items()
+    )
+    for utt in DURATIONS:
+        np.testing.assert_array_equal(first[utt], second[utt])
+    assert any((first[utt] != third[utt]).any() for utt in DURATIONS)
+
+
+def test_an_audiolm_experiment_says_which_stage_it_is_and_of_which_levels(chain, tmp_path):
+    with pytest.raises(ValueError, match="config.yaml: this is AudioLM's fine stage, expected the coarse one"):
+        decode_audiolm(chain, tmp_path / "out", stages=("fine", "coarse"))
+    with pytest.raises(ValueError, match="--soundstorm and --audiolm are both given"):
+        decode_audiolm(chain, tmp_path / "out", "--soundstorm", chain / "soundstorm")
+    assert not (tmp_path / "out" / "wav.scp").exists()
+
+
+@pytest.mark.parametrize("stage, names", [("coarse", {"0"}), ("fine", {"1", "2"}), ("semantic", {"0"})])
+def test_audiolm_s_metrics_name_the_codec_s_levels(chain, stage, names):
+    lines = [json.loads(line) for line in (chain / f"audiolm_{stage}/metrics.jsonl").read_text().splitlines()]
+    assert {line["set"] for line in lines} >= {"valid"}
+    assert {name[len("loss/level") :] for name in lines[-1] if name.startswith("loss/level")} == names
 
 
 @pytest.mark.parametrize(

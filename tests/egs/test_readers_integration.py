@@ -15,7 +15,8 @@ def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
     write_configs(recipe, **TRAINING)
     options = [
         *OPTIONS,
-        "--systems", "codec semantic_prompted text", "--prompt-seconds", "2",
+        "--systems", "codec semantic_prompted text", "--baselines", "audiolm", "--prompt-seconds", "2",
+        "--decode-args", "--audiolm.overlap-seconds 2",
         "--score-args", "--score.quality-utterances 0", "--results", "RESULTS.md",
     ]  # fmt: skip
     done = checkout.run(["./run.sh", *options], cwd="egs/readers", timeout=800)

@@ -1,6 +1,21 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by soundstorm.sh, whose options are the variables here.
-# Systems that are decoded in stage 6 and scored in stage 7.
+# Baselines that are trained in stage 4, systems that are decoded in stage 6 and scored in stage 7.
+
+train_audiolm() {  # its coarse and its fine stage, on the tokens SoundStorm is trained on
+    local part set_name
+    for part in coarse fine; do
+        to_do "${audiolm_exp}_${part}/model.safetensors" "AudioLM, ${part} stage: ${audiolm_exp}_${part}" || continue
+        for set_name in "${train_set}" "${valid_set}"; do
+            need "${datadir}/${set_name}/semantic.scp" 1
+            need "${datadir}/${set_name}/acoustic.scp" 3
+        done
+        split_arguments "${audiolm_args}"
+        run_training "${audiolm_exp}_${part}/log/train.log" train_audiolm --stage "${part}" \
+            --config "${audiolm_config}" --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --codec "${codec_model}" --expdir "${audiolm_exp}_${part}" "${arguments[@]}"
+    done
+}
 
 decode_one() {  # <system> <set> <directory>: synthesises one set by one system
     local system=$1 data=${datadir}/$2 directory=$3 source=${1%_prompted} prompt=0
@@ -11,7 +26,11 @@ decode_one() {  # <system> <set> <directory>: synthesises one set by one system
         semantic) options+=(--from semantic --soundstorm "${soundstorm_exp}") ;;
         greedy) options+=(--from semantic --soundstorm "${soundstorm_exp}" --decode.iterations 1) ;;
         text) options+=(--from text --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}") ;;
-        *) die "--systems has '${system}'; it may have codec greedy semantic text, and each but codec with _prompted" ;;
+        audiolm) options+=(--from semantic --audiolm "${audiolm_exp}_coarse" "${audiolm_exp}_fine") ;;
+        *)
+            die "--systems has '${system}'; it may have codec greedy semantic text, with --baselines audiolm," \
+                "and each but codec with _prompted"
+            ;;
     esac
     split_arguments "${decode_args}"
     run_jobs 1 "${directory}/log/synthesize.JOB.log" synthesize --data-dir "${data}" "${options[@]}" \
@@ -39,11 +58,15 @@ speak_dialogue() {  # <directory>: the script, in the voices of the prompts
 }
 
 decode_dir() {  # <system> <set>
-    echo "${soundstorm_exp}/decode${decode_tag:+_${decode_tag}}_$1/$2"
+    local exp=${soundstorm_exp}
+    [[ $1 != audiolm* ]] || exp=${audiolm_exp}
+    echo "${exp}/decode${decode_tag:+_${decode_tag}}_$1/$2"
 }
 
 score_file() {  # <system> <set>
-    echo "${soundstorm_exp}/score${decode_tag:+_${decode_tag}}/$2/$1.json"
+    local exp=${soundstorm_exp}
+    [[ $1 != audiolm* ]] || exp=${audiolm_exp}
+    echo "${exp}/score${decode_tag:+_${decode_tag}}/$2/$1.json"
 }
 
 title_of() {  # <system>: its name in the table
@@ -52,6 +75,7 @@ title_of() {  # <system>: its name in the table
         codec) echo "Codec round trip" ;;
         greedy*) echo "Level-wise greedy${1#greedy}" ;;
         semantic*) echo "SoundStorm${1#semantic}" ;;
+        audiolm*) echo "AudioLM${1#audiolm}" ;;
         text*) echo "SoundStorm from text${1#text}" ;;
     esac | sed "s/_prompted/ (${prompt_seconds} s prompt)/"
 }
