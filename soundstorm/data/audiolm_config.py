@@ -21,6 +21,8 @@ class AudioLMDataConfig:
     coarse_seconds: float = _f(10.0, "longest crop of the coarse stage")
     fine_seconds: float = _f(3.0, "longest crop of the fine stage")
     min_seconds: float | None = _f(None, "shortest crop; lengths are then drawn in between. None: always the longest")
+    deduplicate: bool = _f(False, "remove repeats of semantic tokens for the coarse stage too, as in AudioLM's own "
+                                  "chain; its comparison with SoundStorm keeps them")  # fmt: skip
     tolerance_frames: int = _f(2, "largest difference of the two streams' lengths that is trimmed without complaint")
 
     def __post_init__(self):

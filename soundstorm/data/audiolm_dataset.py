@@ -9,7 +9,15 @@ from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audiolm_config import COARSE
-from soundstorm.data.audiolm_layout import NONE, Layout, Row, coarse_condition, fine_condition, without_repeats
+from soundstorm.data.audiolm_layout import (
+    NONE,
+    Layout,
+    Row,
+    coarse_condition,
+    fine_condition,
+    untimed_condition,
+    without_repeats,
+)
 from soundstorm.data.dataset import AlignedTokens
 from soundstorm.data.sampler import Draw
 from soundstorm.data.window_config import WindowConfig
@@ -20,14 +28,18 @@ logger = logging.getLogger(__name__)
 class AcousticRows:
     """The coarse or the fine stage's examples: crops of aligned semantic and acoustic tokens."""
 
-    def __init__(self, tokens: AlignedTokens, stage: str, layout: Layout, coarse_levels: int):
+    def __init__(
+        self, tokens: AlignedTokens, stage: str, layout: Layout, coarse_levels: int, *, deduplicate: bool = False
+    ):
         """
         Args:
             tokens: where windows come from.
             stage: coarse or fine.
             layout: of that stage.
             coarse_levels: Q'.
+            deduplicate: leave repeats of semantic tokens out of the coarse stage's conditioning.
         """
+        self.deduplicate = deduplicate
         self.tokens, self.stage, self.layout, self.coarse_levels = tokens, stage, layout, coarse_levels
         self.durations = tokens.durations
 
@@ -35,13 +47,15 @@ class AcousticRows:
         return len(self.tokens)
 
     def __getitem__(self, draw: Draw) -> Row:
-        semantic, codes = self.tokens.window(draw.index, np.random.default_rng(draw.seed))
+        chosen = self.tokens.bounds(draw.index, np.random.default_rng(draw.seed))
+        semantic, codes = (stream[chosen] for stream in self.tokens.tokens[draw.index])
         coarse = codes[:, : self.coarse_levels]
-        if self.stage == COARSE:
-            repeat = self.tokens.repeat
-            return self.layout.row(*coarse_condition(semantic[::repeat], repeat), coarse)
-        condition = fine_condition(coarse, self.tokens.acoustic_info.codebook_size)
-        return self.layout.row(*condition, codes[:, self.coarse_levels :])
+        if self.stage != COARSE:
+            condition = fine_condition(coarse, self.tokens.acoustic_info.codebook_size)
+            return self.layout.row(*condition, codes[:, self.coarse_levels :])
+        repeat, semantic = self.tokens.repeat, semantic[:: self.tokens.repeat]
+        condition = untimed_condition(semantic) if self.deduplicate else coarse_condition(semantic, repeat)
+        return self.layout.row(*condition, coarse, complete=chosen.stop == len(self.tokens.tokens[draw.index][1]))
 
     def collate(self, rows: list[Row]) -> dict[str, Tensor]:
         """See :func:`collate_rows`."""

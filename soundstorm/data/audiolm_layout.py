@@ -75,7 +75,15 @@ class Layout:
         )
 
 
-def stage_layout(stage: str, *, semantic_size: int, num_levels: int, coarse_levels: int, codebook_size: int) -> Layout:
+def stage_layout(
+    stage: str,
+    *,
+    semantic_size: int,
+    num_levels: int,
+    coarse_levels: int,
+    codebook_size: int,
+    deduplicate: bool = False,
+) -> Layout:
     """The layout of a stage.
 
     Args:
@@ -84,11 +92,13 @@ def stage_layout(stage: str, *, semantic_size: int, num_levels: int, coarse_leve
         num_levels: Q of the codec; 0 for the semantic stage, as the two numbers that follow.
         coarse_levels: Q'.
         codebook_size: N.
+        deduplicate: whether the coarse stage sees no repeats. Then nothing but an end of its own tells it how long to
+            go on.
     """
     if stage == SEMANTIC:
         return Layout(0, 1, semantic_size, ends=True)
     if stage == COARSE:
-        return Layout(semantic_size, coarse_levels, codebook_size)
+        return Layout(semantic_size, coarse_levels, codebook_size, ends=deduplicate)
     if stage == FINE:
         return Layout(coarse_levels * codebook_size, num_levels - coarse_levels, codebook_size)
     raise ValueError(f"--stage is {stage!r}, expected {SEMANTIC}, {COARSE} or {FINE}")
@@ -97,6 +107,12 @@ def stage_layout(stage: str, *, semantic_size: int, num_levels: int, coarse_leve
 def coarse_condition(semantic: np.ndarray, repeat: int) -> tuple[np.ndarray, np.ndarray]:
     """Conditioning of the coarse stage: semantic tokens ``(T_s,)`` and the codec frames they begin in."""
     return semantic.astype(np.int64), np.arange(len(semantic)) * repeat
+
+
+def untimed_condition(semantic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Conditioning of a coarse stage that sees no repeats: nobody knows the frames."""
+    kept = without_repeats(semantic).astype(np.int64)
+    return kept, np.zeros_like(kept)
 
 
 def fine_condition(coarse: np.ndarray, codebook_size: int) -> tuple[np.ndarray, np.ndarray]:

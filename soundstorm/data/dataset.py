@@ -98,14 +98,20 @@ class AlignedTokens:
     def window(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One window: semantic tokens ``(T,)`` and codes ``(T, Q)``, length and place drawn from ``rng``."""
         semantic, codes = self.tokens[index]
-        longest = min(len(codes), round(self.config.max_seconds * self.frame_rate))
+        chosen = self.bounds(index, rng)
+        return semantic[chosen], codes[chosen]
+
+    def bounds(self, index: int, rng: np.random.Generator) -> slice:
+        """Which frames of an utterance are its window."""
+        total = len(self.tokens[index][1])
+        longest = min(total, round(self.config.max_seconds * self.frame_rate))
         shortest = min(longest, max(1, round(self.config.min_seconds * self.frame_rate)))
         frames, start = longest, 0
         if self.random_windows:
             frames = int(rng.integers(shortest, longest + 1))
             # From the beginning of a semantic token, so that all its repetitions are seen.
-            start = int(rng.integers(0, (len(codes) - frames) // self.repeat + 1)) * self.repeat
-        return semantic[start : start + frames], codes[start : start + frames]
+            start = int(rng.integers(0, (total - frames) // self.repeat + 1)) * self.repeat
+        return slice(start, start + frames)
 
     def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
         semantic, codes = self.window(draw.index, np.random.default_rng(draw.seed))

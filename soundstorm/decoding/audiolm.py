@@ -52,14 +52,15 @@ class Stage:
             )
         semantic = config_section(expdir, "semantic", TokenizerInfo)
         acoustic = None if name == SEMANTIC else config_section(expdir, "acoustic", TokenizerInfo)
+        data = config_section(expdir, "data", AudioLMDataConfig)
         layout = stage_layout(
             name, semantic_size=semantic.codebook_size, num_levels=acoustic.num_levels if acoustic else 0,
             coarse_levels=record.coarse_levels, codebook_size=acoustic.codebook_size if acoustic else 0,
+            deduplicate=data.deduplicate,
         )  # fmt: skip
-        seconds = config_section(expdir, "data", AudioLMDataConfig).seconds(name)
         model = AudioLM(config_section(expdir, "model", AudioLMConfig), **vars(layout))
         load_weights(expdir, model)
-        return cls(name, model.to(device).eval(), layout, seconds, record.coarse_levels, semantic, acoustic)
+        return cls(name, model.to(device).eval(), layout, data.seconds(name), record.coarse_levels, semantic, acoustic)
 
     def sample(
         self, tasks: Sequence[Task], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch
@@ -80,15 +81,14 @@ class AcousticGenerator:
     def __init__(self, coarse: Stage, fine: Stage):
         """
         Args:
-            coarse, fine: trained on the same tokens.
+            coarse, fine: trained on the same tokens, with the repeats of semantic tokens.
         """
-        coarse.acoustic.check_same(fine.acoustic, "AudioLM's coarse stage", "its fine stage")
-        coarse.semantic.check_same(fine.semantic, "AudioLM's coarse stage", "its fine stage")
-        if coarse.coarse_levels != fine.coarse_levels:
+        if coarse.layout.ends:
             raise ValueError(
-                f"AudioLM's coarse stage was trained with {coarse.coarse_levels} coarse levels, its fine stage with "
-                f"{fine.coarse_levels}; train both with the same data.coarse_levels"
+                "AudioLM's coarse stage was trained without repeats of semantic tokens, so it cannot follow their "
+                "timing; train it with data.deduplicate false, or let generate_audiolm speak freely"
             )
+        check_pair(coarse, fine)
         self.coarse, self.fine = coarse, fine
         self.semantic_info, self.acoustic_info = coarse.semantic, coarse.acoustic
         self.repeat = repeats(coarse.semantic, coarse.acoustic)
@@ -124,7 +124,7 @@ class AcousticGenerator:
                 )
         streams = [torch.Generator().manual_seed(seed) for seed in seeds]
         coarse = self._coarse(semantic, frames, given, streams, config, stopwatch)
-        return self._fine(coarse, given, streams, config, stopwatch)
+        return add_fine_levels(self.fine, coarse, given, streams, config.fine_temperature, stopwatch)
 
     def _coarse(self, semantic, frames, given, streams, config, stopwatch) -> list[np.ndarray]:
         rate, levels = self.acoustic_info.frame_rate, self.coarse.coarse_levels
@@ -144,36 +144,69 @@ class AcousticGenerator:
                 end = min(frames[i], start + chunk)
                 condition = coarse_condition(semantic[i][start // self.repeat : -(-end // self.repeat)], self.repeat)
                 row = self.coarse.layout.row(*condition, done[i][start:])
-                tasks.append(Task(row, end - known, _uniforms(streams[i], (end - known) * levels)))
+                tasks.append(Task(row, end - known, uniforms(streams[i], (end - known) * levels)))
                 seconds.append((end - known) / rate)
             for i, new in zip(left, self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)):
                 done[i] = np.concatenate([done[i], new.codes])
             left = [i for i in left if len(done[i]) < frames[i]]
         return done
 
-    def _fine(self, coarse, given, streams, config, stopwatch) -> list[np.ndarray]:
-        rate, levels = self.acoustic_info.frame_rate, self.coarse.coarse_levels
-        chunk, size = round(self.fine.crop_seconds * rate), self.acoustic_info.codebook_size
-        results = [np.zeros((len(c), self.acoustic_info.num_levels), np.int64) for c in coarse]
-        places, tasks, seconds = [], [], []
-        for i, (codes, prompt) in enumerate(zip(coarse, given, strict=True)):
-            results[i][:, :levels] = codes
-            results[i][: len(prompt)] = prompt
-            for start in range(0, len(codes), chunk):
-                end, known = min(start + chunk, len(codes)), max(start, len(prompt))
-                if known >= end:
-                    continue
-                row = self.fine.layout.row(*fine_condition(codes[start:end], size), prompt[start:end, levels:])
-                tasks.append(Task(row, end - known, _uniforms(streams[i], (end - known) * self.fine.layout.num_levels)))
-                places.append((i, known, end))
-                seconds.append((end - known) / rate)
-        drawn = self.fine.sample(tasks, config.fine_temperature, seconds, stopwatch)
-        for (i, known, end), new in zip(places, drawn, strict=True):
-            results[i][known:end, levels:] = new.codes
-        return results
+
+def check_pair(coarse: Stage, fine: Stage) -> None:
+    """Refuse a coarse and a fine stage that do not belong together."""
+    coarse.acoustic.check_same(fine.acoustic, "AudioLM's coarse stage", "its fine stage")
+    coarse.semantic.check_same(fine.semantic, "AudioLM's coarse stage", "its fine stage")
+    if coarse.coarse_levels != fine.coarse_levels:
+        raise ValueError(
+            f"AudioLM's coarse stage was trained with {coarse.coarse_levels} coarse levels, its fine stage with "
+            f"{fine.coarse_levels}; train both with the same data.coarse_levels"
+        )
 
 
-def _uniforms(stream: torch.Generator, count: int) -> torch.Tensor:
+def add_fine_levels(
+    fine: Stage,
+    coarse: Sequence[np.ndarray],
+    given: Sequence[np.ndarray],
+    streams: Sequence[torch.Generator],
+    temperature: float,
+    stopwatch: Stopwatch,
+) -> list[np.ndarray]:
+    """The fine stage, on all chunks of all utterances at once.
+
+    Args:
+        fine: the stage.
+        coarse: codes ``(T, Q')`` of each utterance.
+        given: its prompt at all levels ``(P, Q)``, possibly empty.
+        streams: random numbers of each utterance.
+        temperature: of the sampling.
+        stopwatch: is told the time taken.
+
+    Returns:
+        Codes ``(T, Q)`` of each utterance, int64.
+    """
+    rate, levels = fine.acoustic.frame_rate, fine.coarse_levels
+    chunk, size = round(fine.crop_seconds * rate), fine.acoustic.codebook_size
+    results = [np.zeros((len(codes), fine.acoustic.num_levels), np.int64) for codes in coarse]
+    places, tasks, seconds = [], [], []
+    for i, (codes, prompt) in enumerate(zip(coarse, given, strict=True)):
+        results[i][:, :levels] = codes
+        results[i][: len(prompt)] = prompt
+        for start in range(0, len(codes), chunk):
+            end, known = min(start + chunk, len(codes)), max(start, len(prompt))
+            if known >= end:
+                continue
+            row = fine.layout.row(*fine_condition(codes[start:end], size), prompt[start:end, levels:])
+            tasks.append(Task(row, end - known, uniforms(streams[i], (end - known) * fine.layout.num_levels)))
+            places.append((i, known, end))
+            seconds.append((end - known) / rate)
+    drawn = fine.sample(tasks, temperature, seconds, stopwatch)
+    for (i, known, end), new in zip(places, drawn, strict=True):
+        results[i][known:end, levels:] = new.codes
+    return results
+
+
+def uniforms(stream: torch.Generator, count: int) -> torch.Tensor:
+    """Random numbers in [0, 1) for so many tokens."""
     return torch.rand(count, generator=stream)
 
 

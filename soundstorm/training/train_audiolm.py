@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import read_info
-from soundstorm.data.audiolm_config import FINE, SEMANTIC, AudioLMRecord
+from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.dataset import AlignedTokens
@@ -50,7 +50,12 @@ def train_audiolm(
     layout = stage_layout(
         stage, semantic_size=semantic.codebook_size, num_levels=codec.num_levels if codec else 0,
         coarse_levels=coarse_levels, codebook_size=codec.codebook_size if codec else 0,
+        deduplicate=config["data"].deduplicate,
     )  # fmt: skip
+    if stage == COARSE and config["data"].deduplicate and config["model"].positions == "time":
+        raise ValueError(
+            "data.deduplicate takes away the times that model.positions 'time' needs; use positions sequence"
+        )
     record = {**config, "audiolm": AudioLMRecord(stage, coarse_levels), "semantic": asdict(semantic)}
     start_experiment(expdir, record | ({"acoustic": asdict(codec)} if codec else {}), command)
     if is_finished(expdir):
@@ -62,7 +67,8 @@ def train_audiolm(
             sets.append(SemanticRows.from_data_dir(directory, layout, window, **options))
         else:
             aligned = AlignedTokens.from_data_dir(directory, window, **options)
-            sets.append(AcousticRows(aligned, stage, layout, coarse_levels))
+            repeats = {"deduplicate": config["data"].deduplicate}
+            sets.append(AcousticRows(aligned, stage, layout, coarse_levels, **repeats))
     torch.manual_seed(config["training"].seed)
     model = AudioLM(config["model"], **asdict(layout))
     if config["init"].codebooks and stage != SEMANTIC:

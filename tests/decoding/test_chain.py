@@ -8,6 +8,7 @@ import pytest
 from soundstorm.bin import (
     extract_acoustic_tokens,
     extract_semantic_tokens,
+    generate_audiolm,
     merge_tokens,
     synthesize,
     synthesize_dialogue,
@@ -60,6 +61,8 @@ def chain(tmp_path_factory):
     for stage in ("coarse", "fine", "semantic"):
         options = ("--stage", stage, "--codec", root / "codec", "--expdir", root / f"audiolm_{stage}")
         run(train_audiolm, *both, *small, *STEPS, *options)
+    free = ("--stage", "coarse", "--data.deduplicate", "true", "--codec", root / "codec")
+    run(train_audiolm, *both, *small, *STEPS, *free, "--expdir", root / "audiolm_free")
     small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.decoder-layers 1".split()
     small += "--model.decoder-dim 16 --model.decoder-heads 2 --model.head-dim 8 --model.decoder-ffn-dim 16".split()
     run(train_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "text_to_semantic")
@@ -172,6 +175,59 @@ def test_an_audiolm_experiment_says_which_stage_it_is_and_of_which_levels(chain,
     with pytest.raises(ValueError, match="--soundstorm and --audiolm are both given"):
         decode_audiolm(chain, tmp_path / "out", "--soundstorm", chain / "soundstorm")
     assert not (tmp_path / "out" / "wav.scp").exists()
+
+
+def speak_freely(chain, output, *arguments, coarse="free"):
+    options = ["--semantic", chain / "audiolm_semantic", "--coarse", chain / f"audiolm_{coarse}"]
+    options += ["--fine", chain / "audiolm_fine", "--codec", chain / "codec", "--device", "cpu", "--output", output]
+    generate_audiolm.main([str(option) for option in (*options, "--max-seconds", 0.8, *arguments)])
+    return output
+
+
+def test_audiolm_goes_on_from_the_beginning_of_an_utterance(chain, tmp_path):
+    out = speak_freely(chain, tmp_path / "out", "--data-dir", chain / "data", "--prompt-seconds", 0.5)
+    made, true = TokenArchive(out / "acoustic.scp"), TokenArchive(chain / "data/acoustic.scp")
+    assert made.ids == sorted(DURATIONS)
+    frames, most = (round(seconds * made.info.frame_rate) for seconds in (0.5, 0.8))
+    for utt in made.ids:
+        assert frames < len(made[utt]) <= most
+        np.testing.assert_array_equal(made[utt][:frames], true[utt][:frames])
+        assert len(read_audio(out / "wav" / f"{utt}.wav", 16000)) > 8000
+    assert set(json.loads((out / "timing.json").read_text())) == {
+        "audiolm_semantic", "audiolm_coarse", "audiolm_fine", "codec"
+    }  # fmt: skip
+
+
+def test_audiolm_speaks_from_nothing(chain, tmp_path):
+    out = speak_freely(chain, tmp_path / "out", "--count", 3)
+    made = TokenArchive(out / "acoustic.scp")
+    assert made.ids == ["unprompted-0001", "unprompted-0002", "unprompted-0003"]
+    assert any(len(made[made.ids[0]]) != len(made[utt]) or (made[made.ids[0]] != made[utt]).any() for utt in made.ids)
+
+
+@pytest.mark.parametrize(
+    "arguments, coarse, message",
+    [
+        (["--count", 1], "coarse", "trained with repeats of semantic tokens, which its semantic stage does not write"),
+        (["--count", 1, "--max-seconds", 5], "free", "--max-seconds is 5.0, expected more than 0 and at most the 0.8"),
+        ([], "free", "give one of --data-dir, .* and --count"),
+    ],
+)
+def test_free_speech_that_cannot_be_is_refused(chain, tmp_path, arguments, coarse, message):
+    with pytest.raises(ValueError, match=message):
+        speak_freely(chain, tmp_path / "out", *arguments, coarse=coarse)
+
+
+def test_a_stage_without_repeats_does_not_follow_given_semantic_tokens(chain, tmp_path):
+    with pytest.raises(ValueError, match="trained without repeats of semantic tokens, so it cannot follow"):
+        decode_audiolm(chain, tmp_path / "out", stages=("free", "fine"))
+
+
+def test_times_and_deduplication_are_refused_together(chain, tmp_path):
+    data = str(chain / "data")
+    options = "--stage coarse --data.deduplicate true --model.positions time --training.batch-size 2".split()
+    with pytest.raises(ValueError, match="data.deduplicate takes away the times"):
+        train_audiolm.main(["--train-data", data, "--valid-data", data, *options, "--expdir", str(tmp_path / "exp")])
 
 
 @pytest.mark.parametrize("stage, names", [("coarse", {"0"}), ("fine", {"1", "2"}), ("semantic", {"0"})])

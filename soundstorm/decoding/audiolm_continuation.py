@@ -1,0 +1,215 @@
+"""All three of AudioLM's stages: speech that goes on from a prompt, or from nothing, without any text."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.archive import TokenArchive, write_tokens
+from soundstorm.data.audio import write_audio
+from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC
+from soundstorm.data.audiolm_layout import untimed_condition, without_repeats
+from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
+from soundstorm.data.dataset import align, repeats
+from soundstorm.decoding.audiolm import Stage, add_fine_levels, check_pair, uniforms
+from soundstorm.decoding.audiolm_sampling import Task
+from soundstorm.decoding.config import AudioLMSamplingConfig
+from soundstorm.decoding.synthesize import Stopwatch, utterance_seed, waveform
+from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What speech goes on from; both empty for speech from nothing."""
+
+    semantic: np.ndarray  # (T_s,), repeats included
+    codes: np.ndarray  # (P, Q)
+
+
+class FreeSpeaker:
+    """Three trained stages, none of which is told how long the speech is to be."""
+
+    def __init__(self, semantic: Stage, coarse: Stage, fine: Stage):
+        """
+        Args:
+            semantic, coarse, fine: trained on the same tokens, the coarse one with ``data.deduplicate``.
+        """
+        check_pair(coarse, fine)
+        semantic.semantic.check_same(coarse.semantic, "AudioLM's semantic stage", "its coarse stage")
+        if not coarse.layout.ends:
+            raise ValueError(
+                "AudioLM's coarse stage was trained with repeats of semantic tokens, which its semantic stage does not "
+                "write; train it with data.deduplicate true"
+            )
+        self.semantic, self.coarse, self.fine = semantic, coarse, fine
+
+    @classmethod
+    def load(cls, expdirs: Sequence[str | Path], codec: AcousticTokenizer, device: str = "cpu") -> "FreeSpeaker":
+        """Experiment directories of the three stages, in their order; ``codec`` will make the waveform."""
+        stages = (Stage.load(path, name, device) for path, name in zip(expdirs, (SEMANTIC, COARSE, FINE), strict=True))
+        speaker = cls(*stages)
+        speaker.coarse.acoustic.check_same(codec.info, "AudioLM's training", "the codec given")
+        return speaker
+
+    def semantic_tokens(
+        self,
+        prompts: Sequence[np.ndarray],
+        streams: Sequence[torch.Generator],
+        *,
+        temperature: float,
+        max_seconds: float,
+        stopwatch: Stopwatch,
+    ) -> list[np.ndarray]:
+        """Stage 1: semantic tokens without repeats, those of the prompts first.
+
+        Args:
+            prompts: tokens to go on from ``(T_s,)``, possibly empty.
+            streams: random numbers, one for each.
+            temperature: of the sampling.
+            max_seconds: where speech that does not end by itself is cut, every token counted as a frame.
+            stopwatch: is told the time taken.
+        """
+        given, nothing = [without_repeats(prompt) for prompt in prompts], np.zeros(0, np.int64)
+        most = max(1, round(max_seconds * self.semantic.semantic.frame_rate))
+        tasks = [
+            Task(self.semantic.layout.row(nothing, nothing, tokens[:, None]), most, uniforms(stream, most))
+            for tokens, stream in zip(given, streams, strict=True)
+        ]
+        drawn = self.semantic.sample(tasks, temperature, [max_seconds] * len(tasks), stopwatch)
+        cut = sum(not result.ended for result in drawn)
+        if cut:
+            logger.warning("%d of %d utterances did not end by themselves and were cut", cut, len(drawn))
+        return [np.concatenate([tokens, new.codes[:, 0]]) for tokens, new in zip(given, drawn, strict=True)]
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        config: AudioLMSamplingConfig,
+        *,
+        seeds: Sequence[int],
+        max_seconds: float,
+        stopwatch: Stopwatch | None = None,
+    ) -> list[np.ndarray]:
+        """Codes ``(T, Q)`` of speech that goes on from each prompt, the prompt first.
+
+        Args:
+            prompts: what to go on from.
+            config: temperatures.
+            seeds: one for each prompt.
+            max_seconds: longest result, prompt included; no more than the coarse stage was trained on.
+            stopwatch: is told the time taken.
+        """
+        info, levels = self.coarse.acoustic, self.coarse.coarse_levels
+        if not 0 < max_seconds <= self.coarse.crop_seconds:
+            raise ValueError(
+                f"--max-seconds is {max_seconds}, expected more than 0 and at most the {self.coarse.crop_seconds:g} s "
+                "the coarse stage was trained on"
+            )
+        most = round(max_seconds * info.frame_rate)
+        longest = max(len(prompt.codes) for prompt in prompts)
+        if longest >= most:
+            raise ValueError(f"a prompt of {longest} frames leaves nothing to generate of {most}; see --max-seconds")
+        stopwatch = stopwatch or Stopwatch()
+        streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        semantic = self.semantic_tokens(
+            [prompt.semantic for prompt in prompts], streams, temperature=config.semantic_temperature,
+            max_seconds=max_seconds, stopwatch=stopwatch,
+        )  # fmt: skip
+        tasks, seconds = [], []
+        for tokens, prompt, stream in zip(semantic, prompts, streams, strict=True):
+            row = self.coarse.layout.row(*untimed_condition(tokens), prompt.codes[:, :levels])
+            new = most - len(prompt.codes)
+            tasks.append(Task(row, new, uniforms(stream, new * levels)))
+            seconds.append(new / info.frame_rate)
+        drawn = self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)
+        coarse = [np.concatenate([p.codes[:, :levels], d.codes]) for p, d in zip(prompts, drawn, strict=True)]
+        given = [prompt.codes for prompt in prompts]
+        return add_fine_levels(self.fine, coarse, given, streams, config.fine_temperature, stopwatch)
+
+
+def generate_audiolm(
+    expdirs: Sequence[str | Path],
+    codec_name: str,
+    output: str | Path,
+    sampling: AudioLMSamplingConfig,
+    *,
+    data_dir: str | Path | None = None,
+    prompt_seconds: float = 3.0,
+    keys: str | None = None,
+    count: int = 0,
+    max_seconds: float = 10.0,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Write ``wav/``, ``wav.scp``, ``acoustic.scp``, ``generate.json`` and ``timing.json`` to ``output``.
+
+    Args:
+        expdirs: of the semantic, the coarse and the fine stage.
+        codec_name: as ``synthesize`` has it.
+        output: directory; one with a ``wav.scp`` is complete, and nothing is done.
+        sampling: temperatures.
+        data_dir: with the tokens of the utterances whose beginnings are prompts.
+        prompt_seconds: of each.
+        keys: file whose first column names the utterances; all by default.
+        count: how many utterances to make from nothing, where there is no data_dir.
+        max_seconds: longest utterance, prompt included.
+        seed: of the sampling.
+        device: where the networks work.
+    """
+    output = Path(output)
+    if (output / "wav.scp").exists():
+        logger.info("%s: already generated; nothing to do", output)
+        return
+    codec = load_acoustic_tokenizer(codec_name, device)
+    speaker, stopwatch = FreeSpeaker.load(expdirs, codec, device), Stopwatch()
+    if data_dir is None:
+        empty = Prompt(np.zeros(0, np.int64), np.zeros((0, codec.info.num_levels), np.int64))
+        prompts = {f"unprompted-{number:04d}": empty for number in range(1, count + 1)}
+    else:
+        prompts = _read_prompts(speaker, Path(data_dir), prompt_seconds, keys)
+    seeds = [utterance_seed(seed, utt) for utt in prompts]
+    options = {"seeds": seeds, "max_seconds": max_seconds, "stopwatch": stopwatch}
+    codes = dict(zip(prompts, speaker.generate(list(prompts.values()), sampling, **options), strict=True))
+    write_tokens(output / "acoustic", codes.items(), codec.info)
+    for utt in codes:
+        write_audio(output / "wav" / f"{utt}.wav", waveform(codec, codes[utt], stopwatch), codec.info.sample_rate)
+    settings = {
+        "audiolm": [str(path) for path in expdirs],
+        "codec": codec_name,
+        "data_dir": str(data_dir) if data_dir else None,
+        "prompt_seconds": prompt_seconds if data_dir else 0.0,
+        "max_seconds": max_seconds,
+        "seed": seed,
+        "audiolm_sampling": asdict(sampling),
+    }
+    write_text(output / "generate.json", json.dumps(settings, indent=2) + "\n")
+    write_text(output / "timing.json", json.dumps(stopwatch.parts, indent=2) + "\n")
+    write_table(output / "wav.scp", {utt: str(output / "wav" / f"{utt}.wav") for utt in codes})
+
+
+def _read_prompts(speaker: FreeSpeaker, data_dir: Path, seconds: float, keys: str | None) -> dict[str, Prompt]:
+    """The beginnings of a data directory's utterances; those shorter than that are left out."""
+    semantic, acoustic = (TokenArchive(data_dir / f"{kind}.scp") for kind in ("semantic", "acoustic"))
+    semantic.info.check_same(speaker.semantic.semantic, str(semantic.scp), "AudioLM's training")
+    acoustic.info.check_same(speaker.coarse.acoustic, str(acoustic.scp), "AudioLM's training")
+    ids = list(read_table(keys)) if keys else acoustic.ids
+    check_ids(ids, keys or acoustic.scp)  # they become names of files
+    repeat = repeats(semantic.info, acoustic.info)
+    frames = round(seconds * semantic.info.frame_rate) * repeat
+    prompts = {}
+    for utt in ids:
+        tokens, codes = align(utt, semantic[utt], acoustic[utt], repeat, 2)
+        if len(codes) >= frames:
+            prompts[utt] = Prompt(tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64))
+    if not prompts:
+        raise ValueError(f"{acoustic.scp}: no utterance is long enough for a prompt of {seconds:g} s")
+    if len(prompts) < len(ids):
+        short = len(ids) - len(prompts)
+        logger.warning("%d of %d utterances are shorter than their prompt and left out", short, len(ids))
+    return prompts
