@@ -45,6 +45,8 @@ codec_config=conf/train_codec.yaml  # configuration of the codec
 codec_args=                   # further options of train_codec
 codec_tag=                    # suffix of the experiment directory (empty: from the configuration's or codec's name)
 codec_exp=                    # experiment directory (empty: <expdir>/codec[_<tag>])
+abx=none                      # "measure": ABX errors of all tokens, where the validation set has phone times, or none
+abx_args=                     # further options of measure_abx
 # SoundStorm (stage 4)
 soundstorm_config=conf/train_soundstorm.yaml  # configuration of the model
 soundstorm_args=              # further options of train_soundstorm
@@ -82,6 +84,12 @@ consistency_config=conf/train_consistency.yaml  # configuration of the acoustic 
 consistency_args=             # further options of train_consistency
 consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
 consistency_exp=              # experiment directory (empty: <expdir>/consistency[_<tag>])
+detector=none                 # "train" a classifier for every system: its speech or a recording? (needs system codec), or none
+detector_config=conf/detect.yaml  # configuration of the classifiers
+detector_args=                # further options of detect
+figures=                      # further figures: "runtime" against length, "iterations" of the first level, both or none
+runtime_args=                 # further options of measure_runtime, e.g. "--repeats 5"
+iterations_args=              # further options of measure_iterations, e.g. "--utterances 20"
 score_config=conf/score.yaml  # lengths of crops, numbers of utterances
 score_args=                   # further options of score, e.g. "--score.quality-utterances 20"
 report_config=conf/report.yaml  # title, targets, number of examples of the report
@@ -206,6 +214,9 @@ mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_trai
 # shellcheck source=functions/systems.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/systems.sh"
 
+# shellcheck source=functions/extras.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/extras.sh"
+
 # -------------------------------------------------------------------------------------------------------------- stages
 if doing 0 "Data preparation: ${all_sets[*]}"; then
     if ! valid_sets; then
@@ -275,6 +286,9 @@ if doing 3 "Acoustic tokens: ${codec_model}"; then
         need "${datadir}/${set_name}/utt2dur" 0
     done
     extract_all_tokens acoustic --codec "${codec_model}"
+    if [ "${abx}" = measure ]; then
+        measure_abx
+    fi
     done_with_stage
 fi
 
@@ -365,12 +379,13 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
         done
     done
     finish_background "scorings"
+    measure_extras
     report=${expdir}/report${decode_tag:+_${decode_tag}}
     if ! report_is_new "${report}/report.json"; then
         log "  report: ${report}"
         worked=true
         split_arguments "${report_args}"
-        run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" \
+        run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" --extras "${extras[@]}" \
             --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
             --tokens "${datadir}/${train_set}/acoustic.scp" ${results:+--results "${results}"} \
             "${arguments[@]}" --output "${report}"

@@ -15,6 +15,12 @@ def get_parser():
     parser.add_argument("--timing", help="the engine's timing.tsv: wall time per stage")
     parser.add_argument("--running", help="<stage>=<seconds>: stage that calls this and its time so far")
     parser.add_argument("--tokens", help="acoustic.scp whose codebook usage is shown")
+    parser.add_argument(
+        "--extras",
+        nargs="*",
+        default=[],
+        help="files of measure_abx, measure_runtime, measure_iterations, detect; each becomes a section",
+    )
     parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
     return parser
@@ -25,25 +31,19 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     config = section(args, "report", ReportConfig)
 
-    import datetime
     from pathlib import Path
 
-    from soundstorm.data.experiment import source_commit
     from soundstorm.scoring.publish import publish
-    from soundstorm.scoring.report import describe_hardware, parse_running
+    from soundstorm.scoring.report import parse_running, run_facts
 
     publish(
         [Path(path) for path in args.scores],
         Path(args.output),
         config=config,
-        facts={
-            "command": f"`{args.command}`",
-            "commit": source_commit(),
-            "date": datetime.date.today().isoformat(),
-            "hardware": describe_hardware(),
-        },
+        facts=run_facts(args.command),
         timing=Path(args.timing) if args.timing else None,
         running=parse_running(args.running),
+        extras=[Path(path) for path in args.extras],
         tokens=Path(args.tokens) if args.tokens else None,
         results=Path(args.results) if args.results else None,
         sample_rate=args.sample_rate,

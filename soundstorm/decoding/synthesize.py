@@ -32,15 +32,16 @@ class Stopwatch:
     @contextmanager
     def part(self, name: str, audio_seconds: float) -> Iterator[None]:
         """Time a block that makes ``audio_seconds`` of audio."""
-        _wait_for_device()
+        wait_for_device()
         start = time.perf_counter()
         yield
-        _wait_for_device()
+        wait_for_device()
         self.parts[name]["seconds"] += time.perf_counter() - start
         self.parts[name]["audio_seconds"] += audio_seconds
 
 
-def _wait_for_device() -> None:
+def wait_for_device() -> None:
+    """Return when a GPU has done all it was told."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

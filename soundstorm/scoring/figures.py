@@ -10,6 +10,14 @@ from typing import Any
 from soundstorm.data.data_dir import write_bytes
 from soundstorm.scoring.statistics import ALL
 
+PART_NAMES = {
+    "codec": "codec decoding",
+    "soundstorm": "SoundStorm",
+    "text_to_semantic": "text to semantic",
+    "audiolm_semantic": "AudioLM stage 1",
+    "audiolm_acoustic": "AudioLM stages 2 and 3",
+}
+
 
 def _plotting():
     import matplotlib
@@ -118,6 +126,47 @@ def codebook_figure(levels: Sequence[Mapping[str, float]], path: Path) -> Path |
     other.set(ylabel="perplexity", ylim=(0, None))
     other.grid(visible=False)
     return _close(pyplot, figure, path)
+
+
+def runtime_curve_figure(points: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Path:
+    """Seconds of computing against seconds of audio, a line for each part with its quartiles: the paper's Figure 3."""
+    pyplot = _plotting()
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.6))
+    for part, line in points.items():
+        seconds = [point["made_seconds"] for point in line]
+        (drawn,) = axes.plot(seconds, [point["median"] for point in line], "o-", markersize=3, label=heading(part))
+        low, high = ([point[side] for point in line] for side in ("quartile_low", "quartile_high"))
+        axes.fill_between(seconds, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
+    axes.set(xlabel="seconds of audio", ylabel="seconds of computing", yscale="log", title="Run time against length")
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return _close(pyplot, figure, path)
+
+
+def iterations_figure(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Word errors and quality against iterations of the first level, with 95 % intervals: the paper's Figure 4."""
+    from soundstorm.scoring.tables import heading_of
+
+    names = [name for name in ("wer", "dnsmos") if any(name in point["metrics"] for point in points)]
+    pyplot = _plotting()
+    figure, panels = pyplot.subplots(1, len(names), figsize=(3.4 * len(names), 3.0), squeeze=False)
+    for name, axes in zip(names, panels[0]):
+        drawn = [(point["iterations"], point["metrics"][name]) for point in points if name in point["metrics"]]
+        counts, values = [count for count, _ in drawn], [estimate["value"] for _, estimate in drawn]
+        errors = [
+            [estimate["value"] - estimate["low"] for _, estimate in drawn],
+            [estimate["high"] - estimate["value"] for _, estimate in drawn],
+        ]
+        axes.errorbar(counts, values, yerr=errors, fmt="o-", capsize=3, markersize=4)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.set(xlabel="iterations of the first level", title=heading_of(name)[0])
+    figure.tight_layout()
+    return _close(pyplot, figure, path)
+
+
+def heading(part: str) -> str:
+    """A part of the system for people."""
+    return PART_NAMES.get(part, part.replace("_", " "))
 
 
 def _close(pyplot, figure, path: Path) -> Path:

@@ -13,6 +13,7 @@ from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table, write_text
 from soundstorm.scoring.audio_quality import spread
 from soundstorm.scoring.codebooks import codebook_usage
+from soundstorm.scoring.extras import extra_figures, extra_sections, read_extra
 from soundstorm.scoring.figures import report_figures
 from soundstorm.scoring.listening_page import Clip, Example, write_page
 from soundstorm.scoring.report import build_report, inputs_digest, order_scores, read_timing_table
@@ -37,6 +38,7 @@ def publish(
     timing: Path | None = None,
     running: tuple[str, float] | None = None,
     tokens: Path | None = None,
+    extras: Sequence[Path] = (),
     results: Path | None = None,
     sample_rate: int = 16000,
 ) -> None:
@@ -50,13 +52,14 @@ def publish(
         timing: The engine's `timing.tsv`.
         running: Stage that is running now and its seconds so far, which `timing` cannot have yet.
         tokens: Acoustic archive whose codebook usage is shown.
+        extras: Files of `write_extra`; each becomes a section.
         results: A copy of the Markdown goes here, e.g. the recipe's RESULTS.md.
         sample_rate: Hz.
     """
     if not score_paths:
         raise ValueError("a report needs score files, got none; run score first")
     document = output / "report.json"
-    inputs = inputs_digest(score_paths, {**asdict(config), "tokens": str(tokens)})
+    inputs = inputs_digest([*score_paths, *extras], {**asdict(config), "tokens": str(tokens)})
     wanted = [document, output / "RESULTS.md", output / "index.html", *([results] if results else [])]
     if _digest_of(document) == inputs and all(path.is_file() for path in wanted):
         logger.info("%s: up to date", output)
@@ -72,8 +75,10 @@ def publish(
         usage=[level.as_dict() for level in codebook_usage(tokens)] if tokens else [],
         seconds=seconds,
         facts=facts,
+        extras=[read_extra(path) for path in extras],
     )
     figures = report_figures(report, output / "figures")
+    figures.update(extra_figures(report["extras"], output / "figures"))
     rows = next(iter(order_scores(scores).values()))
     examples = choose_examples(rows, config.examples, sample_rate)
     write_page(
@@ -85,7 +90,7 @@ def publish(
         figures=figures,
         embed=config.embed,
     )
-    markdown = render_markdown(report)
+    markdown = "\n".join([render_markdown(report), *extra_sections(report["extras"])])
     for path in (output / "RESULTS.md", results):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

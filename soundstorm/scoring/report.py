@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.experiment import source_commit
 from soundstorm.scoring.statistics import ALL, LENGTHS, Estimate, paired_difference
 from soundstorm.scoring.system import REFERENCE, WITH_PROMPT, WITHOUT_PROMPT
 from soundstorm.scoring.targets import TargetResult, check_targets
@@ -125,6 +127,26 @@ def describe_hardware() -> str:
     return f"{cores} cores of {model}{memory}"
 
 
+def run_facts(command: str, *, device: str = "cpu") -> dict[str, str]:
+    """What every published figure states: command, commit, date and hardware.
+
+    Args:
+        command: That made it.
+        device: Where networks worked; a GPU is named too.
+    """
+    hardware = describe_hardware()
+    if device.startswith("cuda"):
+        import torch
+
+        hardware = f"{torch.cuda.get_device_name(device)}, {hardware}"
+    return {
+        "command": f"`{command}`",
+        "commit": source_commit(),
+        "date": datetime.date.today().isoformat(),
+        "hardware": hardware,
+    }
+
+
 def target_figures(
     rows: Sequence[Mapping[str, Any]],
     gains: Sequence[VoiceGain],
@@ -154,6 +176,7 @@ def build_report(
     usage: Sequence[Mapping[str, float]],
     seconds: Mapping[str, float],
     facts: Mapping[str, str],
+    extras: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Join everything into one JSON document.
 
@@ -164,6 +187,7 @@ def build_report(
         usage: Of the codebooks, per level.
         seconds: Of each stage.
         facts: Commit, date, hardware, command.
+        extras: Measurements beside the scores, see `soundstorm.scoring.extras`.
     """
     sets = order_scores(scores)
     gains = {name: voice_gains(rows) for name, rows in sets.items()}
@@ -175,6 +199,7 @@ def build_report(
         "targets": [result.as_dict() for result in results],
         "seconds": dict(seconds),
         "codebooks": list(usage),
+        "extras": list(extras),
         "sets": {
             name: {
                 "lengths": lengths_present(rows),

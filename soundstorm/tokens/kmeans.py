@@ -58,10 +58,14 @@ class KMeans:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
+    def normalize(self, features: np.ndarray) -> np.ndarray:
+        """Frames of one utterance ``(T, D)`` as they are compared with the centroids."""
+        frames = normalize_utterance(features) if self.info.normalization == "utterance" else features
+        return (frames - self.shift) / self.scale
+
     def assign(self, features: np.ndarray) -> np.ndarray:
         """Nearest centroid of each frame of one utterance: ``(T, D)`` float32 to ``(T,)`` int64."""
-        frames = normalize_utterance(features) if self.info.normalization == "utterance" else features
-        frames = (frames - self.shift) / self.scale
+        frames = self.normalize(features)
         # |x - c|^2 without |x|^2, which is the same for all centroids.
         if frames.shape[1] != self.centroids.shape[1]:
             raise ValueError(

@@ -80,6 +80,14 @@ title_of() {  # <system>: its name in the table
     esac | sed "s/_prompted/ (${prompt_seconds} s prompt)/"
 }
 
+recognizer_named() {  # <name>: as score has it
+    case "$1" in
+        train) echo "${recognizer_exp}" ;;
+        closed:train) echo "closed:${recognizer_exp}" ;;
+        *) echo "$1" ;;
+    esac
+}
+
 score_one() {  # <system> <set>: scores what decode_one made; "original" are the recordings
     local options=(--config "${score_config}" --data-dir "${datadir}/$2" --system "$(title_of "$1")") name output
     options+=(--speaker "${speaker_model}")
@@ -89,11 +97,7 @@ score_one() {  # <system> <set>: scores what decode_one made; "original" are the
     [ "$1" = original ] || options+=(--decode-dir "$(decode_dir "$1" "$2")")
     [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
     for name in "${recognizer_names[@]}"; do
-        case "${name}" in
-            train) name=${recognizer_exp} ;;
-            closed:train) name=closed:${recognizer_exp} ;;
-        esac
-        options+=(--recognizer "${name}")
+        options+=(--recognizer "$(recognizer_named "${name}")")
     done
     [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--bigram-text "${datadir}/${text_train_set}/text")
     [ "${ngpu}" -eq 0 ] || options+=(--device cuda)
@@ -101,9 +105,9 @@ score_one() {  # <system> <set>: scores what decode_one made; "original" are the
     run_jobs 1 "${output%.json}.JOB.log" score "${options[@]}" "${arguments[@]}" --output "${output}"
 }
 
-report_is_new() {  # <file of the report>: is it newer than every score?
+report_is_new() {  # <file of the report>: is it newer than everything in it?
     local score
-    for score in "${scores[@]}"; do
+    for score in "${scores[@]}" "${extras[@]}"; do
         [ "$1" -nt "${score}" ] || return 1
     done
     [ -z "${results}" ] || [ -e "${results}" ]

@@ -1,0 +1,79 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by soundstorm.sh, whose options are the variables here.
+# Measurements beside the scores, each a JSON file and a section of the report: --abx, --detector, --figures.
+
+abx_file() {
+    echo "${semantic_exp}/abx_${acoustic_archive#acoustic_}.json"
+}
+
+measure_abx() {  # Errors of MFCC, HuBERT, semantic and acoustic tokens on the validation set.
+    local data=${datadir}/${valid_set} options
+    if [ ! -e "${data}/phones.ctm" ]; then
+        log "  no ABX: ${data}/phones.ctm is missing"
+        return
+    fi
+    to_do "$(abx_file)" "ABX errors of all tokens on ${valid_set}: $(abx_file)" || return 0
+    need "${semantic_exp}/centroids.safetensors" 1
+    options=(--features mfcc --features "${hubert_model}@${semantic_layer}" --kmeans "${semantic_exp}")
+    [ ! -e "${mfcc_exp}/centroids.safetensors" ] || options+=(--kmeans "${mfcc_exp}")
+    [ "${codec}" != train ] || options+=(--codec "${codec_exp}")
+    split_arguments "${abx_args}"
+    run_one "${semantic_exp}/log/abx.log" measure_abx --data-dir "${data}" "${options[@]}" \
+        --acoustic "${data}/acoustic.scp" "${arguments[@]}" --output "$(abx_file)"
+}
+
+detect_one() {  # <system> <file>: can a classifier tell it from recordings, over all test sets together?
+    local set_name data=() real=() generated=()
+    for set_name in "${test_set_names[@]}"; do
+        data+=("${datadir}/${set_name}")
+        real+=("$(decode_dir codec "${set_name}")")
+        generated+=("$(decode_dir "$1" "${set_name}")")
+    done
+    split_arguments "${detector_args}"
+    run_jobs 1 "${2%.json}.JOB.log" detect --config "${detector_config}" --system "$(title_of "$1")" \
+        --data-dir "${data[@]}" --real "${real[@]}" --generated "${generated[@]}" "${arguments[@]}" \
+        --expdir "${2%.json}" --output "$2"
+}
+
+draw_figure() {  # <runtime or iterations> <file>
+    local data=${datadir}/${test_set_names[0]} options
+    options=(--config "${decode_config}" --data-dir "${data}" --codec "${codec_model}" --soundstorm "${soundstorm_exp}")
+    case "$1" in
+        runtime)
+            [ ! -e "${text_to_semantic_exp}/model.safetensors" ] ||
+                options+=(--text-to-semantic "${text_to_semantic_exp}")
+            split_arguments "${runtime_args}"
+            ;;
+        iterations)
+            options+=(--recognizer "$(recognizer_named "${recognizer_names[0]}")" --folder "${2%.json}")
+            [ ! -e "${datadir}/${text_train_set}/text" ] ||
+                options+=(--bigram-text "${datadir}/${text_train_set}/text")
+            split_arguments "${iterations_args}"
+            ;;
+        *) die "--figures has '$1'; it may have runtime and iterations" ;;
+    esac
+    run_one "${2%.json}.log" "measure_$1" "${options[@]}" "${arguments[@]}" --output "$2"
+}
+
+measure_extras() {  # Sets `extras` to the files of what was asked for.
+    local folder=${soundstorm_exp}/extras${decode_tag:+_${decode_tag}} system figure
+    extras=()
+    [[ ${abx} != measure || ! -e $(abx_file) ]] || extras+=("$(abx_file)")
+    if [ "${detector}" = train ]; then
+        [[ " ${systems} " == *" codec "* ]] || die "--detector train compares with the codec round trip: add codec to --systems"
+        for system in "${system_names[@]}"; do
+            [ "${system}" != codec ] || continue
+            extras+=("${folder}/detector_${system}.json")
+            if to_do "${extras[-1]}" "detector of ${system}"; then
+                in_background detect_one "${system}" "${extras[-1]}"
+            fi
+        done
+        finish_background "detectors"
+    fi
+    for figure in ${figures}; do # one after the other: they measure time
+        extras+=("${folder}/${figure}.json")
+        if to_do "${extras[-1]}" "figure: ${extras[-1]%.json}.png"; then
+            draw_figure "${figure}" "${extras[-1]}"
+        fi
+    done
+}

@@ -1,0 +1,72 @@
+"""Train a classifier to tell a system's speech from recordings after the codec, and test it on other texts."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.models.detector_config import DetectorConfig, SplitConfig
+from soundstorm.training.config import TrainerConfig
+
+SECTIONS = {"model": DetectorConfig, "split": SplitConfig, "training": TrainerConfig}
+
+
+def get_parser():
+    """Options of the command."""
+    parser = config_parser(__doc__, SECTIONS)
+    parser.add_argument("--data-dir", nargs="+", required=True, help="test sets, for their texts")
+    parser.add_argument("--real", nargs="+", required=True, help="decode directory of each one's codec round trip")
+    parser.add_argument("--generated", nargs="+", required=True, help="decode directory of each by the system")
+    parser.add_argument("--system", required=True, help="name of the row, e.g. 'SoundStorm from text'")
+    parser.add_argument("--expdir", required=True, help="where the classifier is trained")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
+    parser.add_argument("--output", required=True, help="JSON file to write")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, test, write JSON."""
+    args = get_parser().parse_args(argv)
+    settings = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
+
+    import sys
+    from pathlib import Path
+
+    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.recognizer import SAMPLE_RATE
+    from soundstorm.scoring.detector import Pairs, detect_system
+    from soundstorm.scoring.extras import detector_section, extra, write_extra
+    from soundstorm.training.train_detector import train_detector
+
+    device = choose_device(args.device)
+
+    # When they were decoded: a detector of what was there before is none of what is there now.
+    decoded = {name: (Path(name) / "wav.scp").stat().st_mtime_ns for name in (*args.real, *args.generated)}
+
+    def train(real, generated, data):
+        return train_detector(
+            real,
+            generated,
+            expdir=args.expdir,
+            model_config=settings["model"],
+            trainer_config=settings["training"],
+            data={**data, "decoded": decoded},
+            command=sys.argv,
+            device=device,
+        )
+
+    content = detect_system(
+        args.system,
+        Pairs(args.data_dir, args.real, args.generated, SAMPLE_RATE),
+        train,
+        crop_seconds=settings["model"].crop_seconds,
+        train_share=settings["split"].train_share,
+        seed=settings["split"].seed,
+        num_resamples=1000,
+    )
+    content = extra("detector", content, command=args.command, device=device)
+    write_extra(args.output, content)
+    print(detector_section([content]))
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,52 @@
+"""ABX error of features and tokens, within and across speakers, from the phone times of a data directory."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.tokens.abx_config import AbxConfig
+
+
+def get_parser():
+    """Options of the command."""
+    parser = config_parser(__doc__, {"abx": AbxConfig})
+    parser.add_argument("--data-dir", required=True, help="data directory with phones.ctm")
+    add = {"action": "append", "default": []}
+    parser.add_argument("--features", **add, help="mfcc, or <HuBERT directory or hub name>@<layer>; repeatable")
+    parser.add_argument("--kmeans", **add, help="k-means directory: its features, tokens, centroids; repeatable")
+    parser.add_argument("--acoustic", **add, help="acoustic tokens, an scp; repeatable")
+    parser.add_argument("--codec", help="codec's experiment directory: acoustic tokens as vectors of its codebooks too")
+    parser.add_argument("--device", default="auto", help="for a HuBERT: cpu, cuda or auto")
+    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
+    parser.add_argument("--output", help="JSON file to write")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print a table, write JSON."""
+    args = get_parser().parse_args(argv)
+    config = section(args, "abx", AbxConfig)
+    if not (args.features or args.kmeans or args.acoustic):
+        raise ValueError("nothing to measure; give --features, --kmeans or --acoustic")
+
+    from soundstorm.decoding.devices import choose_device
+    from soundstorm.scoring.extras import abx_section, extra, write_extra
+    from soundstorm.tokens.abx_sources import abx_of_sources
+
+    results = abx_of_sources(
+        args.data_dir,
+        config,
+        features=args.features,
+        kmeans=args.kmeans,
+        acoustic=args.acoustic,
+        codec=args.codec,
+        device=choose_device(args.device),
+    )
+    content = {"data_dir": args.data_dir, "results": {name: result.as_dict() for name, result in results.items()}}
+    content = extra("abx", content, command=args.command)
+    print(abx_section(content))
+    if args.output:
+        write_extra(args.output, content)
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,95 @@
+"""Word errors and quality against iterations of the first RVQ level, from ground-truth semantic tokens (Figure 4)."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+
+
+def get_parser():
+    """Options of the command."""
+    # The section text is there because a recipe's decode.yaml has one.
+    parser = config_parser(__doc__, {"decode": ParallelConfig, "text": TextSamplingConfig})
+    parser.add_argument("--data-dir", required=True, help="test set with semantic.scp, acoustic.scp and text")
+    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
+    parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
+    parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
+    parser.add_argument("--iterations", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32], help="of the first level")
+    parser.add_argument("--utterances", type=int, help="so many of them, evenly over the ids; all by default")
+    parser.add_argument("--quality-utterances", type=int, default=10, help="DNSMOS on so many of those; 0: none")
+    parser.add_argument("--recognizer", required=True, help="as of score")
+    parser.add_argument("--bigram-text", help="as of score")
+    parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
+    parser.add_argument("--folder", required=True, help="where decoded speech and scores go")
+    parser.add_argument("--output", required=True, help="JSON file to write; the figure goes beside it")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Decode and score with each number of iterations, print a table, write JSON and figure."""
+    args = get_parser().parse_args(argv)
+    parallel = section(args, "decode", ParallelConfig)
+
+    from dataclasses import replace
+    from pathlib import Path
+
+    from soundstorm.data.archive import TokenArchive
+    from soundstorm.data.audio import Utterances
+    from soundstorm.data.data_dir import write_table
+    from soundstorm.decoding.decode_data_dir import System, decode_data_dir
+    from soundstorm.decoding.devices import choose_device
+    from soundstorm.scoring.assemble import score_files
+    from soundstorm.scoring.audio_quality import spread
+    from soundstorm.scoring.config import ScoreConfig
+    from soundstorm.scoring.extras import extra, iterations_section, write_extra
+    from soundstorm.scoring.iterations import measure_iterations
+    from soundstorm.training.train_recognizer import load_recognizer
+
+    device, folder = choose_device(args.device), Path(args.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    keys, tokens = folder / "keys", TokenArchive(Path(args.data_dir) / "acoustic.scp")
+    chosen = spread(Utterances(args.data_dir, args.sample_rate).ids, args.utterances)
+    write_table(keys, {utt: "" for utt in chosen if utt in tokens})
+
+    def decode(count: int, output: Path) -> None:
+        system = System(
+            source="semantic",
+            codec=args.codec,
+            soundstorm=args.soundstorm,
+            prompt_seconds=args.prompt_seconds,
+            parallel=replace(parallel, iterations=(count, 1)),
+        )
+        decode_data_dir(args.data_dir, output, system, keys=str(keys), device=device)
+
+    def score(count: int, decoded: Path, output: Path) -> None:
+        score_files(
+            f"{count} iterations",
+            data_dir=args.data_dir,
+            decode_dir=str(decoded),
+            output=str(output),
+            recognizers=[args.recognizer],
+            bigram_text=args.bigram_text,
+            speaker=None,
+            consistency=None,
+            load_consistency=None,
+            load_trained=lambda expdir, where: load_recognizer(expdir, device=where),
+            sample_rate=args.sample_rate,
+            device=device,
+            config=ScoreConfig(max_utterances=args.utterances, quality_utterances=args.quality_utterances),
+        )
+
+    content = {
+        "data_dir": args.data_dir,
+        "prompt_seconds": args.prompt_seconds,
+        "recognizer": args.recognizer,
+        "points": measure_iterations(args.iterations, folder, decode, score),
+    }
+    content = extra("iterations", content, command=args.command, device=device)
+    write_extra(args.output, content)
+    print(iterations_section([content]))
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,58 @@
+"""Run time against length of audio: codec, SoundStorm, text to semantic tokens; batch 1, warm, median (Figure 3)."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+
+
+def get_parser():
+    """Options of the command."""
+    parser = config_parser(__doc__, {"decode": ParallelConfig, "text": TextSamplingConfig})
+    parser.add_argument("--data-dir", required=True, help="set whose semantic tokens and texts are put in")
+    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
+    parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
+    parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
+    parser.add_argument("--lengths", nargs="+", type=float, default=[5, 10, 15, 20, 25, 30], help="seconds of audio")
+    parser.add_argument("--repeats", type=int, default=20, help="timed runs of each length, after one to warm up")
+    parser.add_argument("--most-seconds", type=float, help="start no further run of a length after so long")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
+    parser.add_argument("--output", required=True, help="JSON file to write; the figure goes beside it")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print a table, write JSON and figure."""
+    args = get_parser().parse_args(argv)
+    parallel, text = section(args, "decode", ParallelConfig), section(args, "text", TextSamplingConfig)
+
+    import torch
+
+    from soundstorm.decoding.devices import choose_device
+    from soundstorm.decoding.runtime_parts import runtime_parts
+    from soundstorm.decoding.synthesize import wait_for_device
+    from soundstorm.scoring.extras import extra, runtime_section, write_extra
+    from soundstorm.scoring.runtime_curve import measure_curves
+
+    device = choose_device(args.device)
+    parts = runtime_parts(
+        args.data_dir,
+        codec=args.codec,
+        soundstorm=args.soundstorm,
+        text_to_semantic=args.text_to_semantic,
+        parallel=parallel,
+        text=text,
+        device=device,
+    )
+    curves = measure_curves(
+        parts, args.lengths, repeats=args.repeats, most_seconds=args.most_seconds, wait=wait_for_device
+    )
+    content = {"points": curves, "threads": torch.get_num_threads(), "device": device}
+    content = extra("runtime", content, command=args.command, device=device)
+    write_extra(args.output, content)
+    print(runtime_section([content]))
+
+
+if __name__ == "__main__":
+    run_front(main)

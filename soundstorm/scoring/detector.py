@@ -1,0 +1,125 @@
+"""Can a classifier tell generated speech from recordings that went through the codec? As in AudioLM, per crop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundstorm.data.audio import Utterances, num_samples
+from soundstorm.data.data_dir import read_table
+from soundstorm.scoring.intelligibility import scored_text
+from soundstorm.scoring.statistics import bootstrap
+from soundstorm.scoring.system import read_decode_info
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[int, str]  # number of the set, utterance
+Detect = Callable[[np.ndarray], np.ndarray]  # samples to logits of crops, above 0: generated
+Train = Callable[[list[np.ndarray], list[np.ndarray], dict], Detect]  # recordings, generated, what they are
+
+
+def split_by_text(texts: Mapping[Key, str], train_share: float, seed: int) -> tuple[list[Key], list[Key]]:
+    """Training and test utterances, so that no text is in both.
+
+    Args:
+        texts: utterance to its words.
+        train_share: of the texts.
+        seed: of the choice.
+
+    Raises:
+        ValueError: fewer than two texts.
+    """
+    names = sorted(set(texts.values()))
+    if len(names) < 2:
+        raise ValueError(f"a detector needs utterances of two texts at least, got {len(names)}; use a larger test set")
+    number = min(max(1, round(train_share * len(names))), len(names) - 1)
+    chosen = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:number]}
+    train = [key for key in sorted(texts) if texts[key] in chosen]
+    return train, [key for key in sorted(texts) if texts[key] not in chosen]
+
+
+class Pairs:
+    """Utterances that are there as a codec round trip and as generated speech, in one or several sets."""
+
+    def __init__(
+        self, data_dirs: Sequence[str], real_dirs: Sequence[str], generated_dirs: Sequence[str], sample_rate: int
+    ):
+        """
+        Args:
+            data_dirs: data directories, for the texts.
+            real_dirs: of each, its decode directory of the codec round trip.
+            generated_dirs: of each, that of the system. Its prompt is cut off both.
+            sample_rate: Hz.
+        """
+        if not len(data_dirs) == len(real_dirs) == len(generated_dirs) > 0:
+            raise ValueError(
+                f"got {len(data_dirs)} of --data-dir, {len(real_dirs)} of --real and {len(generated_dirs)} of "
+                "--generated; expected as many of each, at least one"
+            )
+        self.sample_rate = sample_rate
+        self.texts: dict[Key, str] = {}
+        self._sources: list[tuple[Utterances, Utterances, int]] = []
+        for number, directories in enumerate(zip(data_dirs, real_dirs, generated_dirs)):
+            data_dir, real, generated = map(Path, directories)
+            sources = Utterances(real, sample_rate), Utterances(generated, sample_rate)
+            prompt = num_samples(read_decode_info(generated).prompt_seconds, sample_rate)
+            self._sources.append((*sources, prompt))
+            words = read_table(data_dir / "text") if (data_dir / "text").is_file() else {}
+            for utt in sorted(set(sources[0].ids) & set(sources[1].ids)):
+                self.texts[number, utt] = scored_text(words.get(utt, "")) or f"{number} {utt}"
+
+    def read(self, key: Key) -> tuple[np.ndarray, np.ndarray]:
+        """Round trip and generated speech of an utterance, float32 (S,) each, without the prompt."""
+        real, generated, prompt = self._sources[key[0]]
+        return real.read(key[1])[prompt:], generated.read(key[1])[prompt:]
+
+
+def count_right(detect: Detect, real: np.ndarray, generated: np.ndarray) -> tuple[int, int]:
+    """Crops of one utterance that are told right, and crops: as many of the recording as of the generated speech."""
+    logits = detect(real), detect(generated)
+    number = min(map(len, logits))
+    right = int((logits[0][:number] <= 0).sum() + (logits[1][:number] > 0).sum())
+    return right, 2 * number
+
+
+def detect_system(
+    system: str, pairs: Pairs, train: Train, *, crop_seconds: float, train_share: float, seed: int, num_resamples: int
+) -> dict[str, Any]:
+    """Train a detector of one system on some texts and test it on the others.
+
+    Args:
+        system: name of the row.
+        pairs: the utterances.
+        train: makes a detector.
+        crop_seconds: what the detector looks at, for the record.
+        train_share, seed: of :func:`split_by_text`.
+        num_resamples: of the bootstrap over test utterances.
+
+    Returns:
+        Accuracy in per cent with its interval, and counts.
+    """
+    chosen, held_out = split_by_text(pairs.texts, train_share, seed)
+    real, generated = (list(wavs) for wavs in zip(*map(pairs.read, chosen)))
+    data = {"train_utterances": [f"{number}/{utt}" for number, utt in chosen]}
+    detect = train(real, generated, data)
+    counts = [count_right(detect, *pairs.read(key)) for key in held_out]
+    counts = [(right, number) for right, number in counts if number]
+    if not counts:
+        raise ValueError(f"{system}: no test utterance holds a crop of {crop_seconds:g} s; lower model.crop_seconds")
+    right, numbers = zip(*counts)
+    accuracy = bootstrap([100.0 * r for r in right], numbers, num_resamples=num_resamples, seed=seed)
+    seconds = min(sum(map(len, kind)) for kind in (real, generated)) / pairs.sample_rate
+    logger.info("%s: %.1f %% of %d crops", system, accuracy.value, sum(numbers))
+    return {
+        "system": system,
+        "accuracy": accuracy.as_dict(),
+        "crop_seconds": crop_seconds,
+        "train_utterances": len(chosen),
+        "train_crops": 2 * int(seconds / crop_seconds),
+        "test_utterances": len(counts),
+        "test_crops": sum(numbers),
+    }

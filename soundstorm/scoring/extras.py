@@ -1,0 +1,196 @@
+"""Measurements beside the scores: a JSON file that says what made it, a section of RESULTS.md, perhaps a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from soundstorm.scoring.figures import heading, iterations_figure, runtime_curve_figure
+from soundstorm.scoring.report import run_facts
+from soundstorm.scoring.system import write_json
+from soundstorm.scoring.tables import heading_of, interval, table
+
+Extra = Mapping[str, Any]
+
+
+def extra(kind: str, content: Extra, *, command: str, device: str = "cpu") -> dict[str, Any]:
+    """A measurement with its facts: command, commit, date, hardware.
+
+    Args:
+        kind: One of `KINDS`.
+        content: Of that kind.
+        command: That made it.
+        device: Where networks worked.
+    """
+    return {"kind": kind, "facts": run_facts(command, device=device), **content}
+
+
+def write_extra(path: str | Path, content: Extra) -> None:
+    """Write the measurement and, where its kind has one, its figure beside it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _draw(content, path.with_suffix(".png"))
+    write_json(path, content)  # last: its presence says that all is there
+
+
+def read_extra(path: str | Path) -> dict[str, Any]:
+    """Read a file of `write_extra` and check that it is one."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        right = content["kind"] in KINDS and isinstance(content["facts"], dict)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a measurement for the report ({error!r}); measure again") from error
+    if not right:
+        raise ValueError(f"{path}: kind is {content['kind']!r}, expected one of {', '.join(KINDS)}")
+    return content
+
+
+def extra_sections(extras: Sequence[Extra]) -> list[str]:
+    """Markdown of all measurements, those of a kind together."""
+    sections = []
+    for kind, (render, _) in KINDS.items():
+        members = [content for content in extras if content["kind"] == kind]
+        if members:
+            sections.append(render(members))
+    return sections
+
+
+def extra_figures(extras: Sequence[Extra], folder: Path) -> dict[str, Path]:
+    """Figures of all measurements that have one; title to file."""
+    figures = {}
+    for number, content in enumerate(extras):
+        title = KINDS[content["kind"]][1]
+        path = _draw(content, folder / f"{content['kind']}_{number}.png")
+        if path is not None:
+            figures[title + (f" on {Path(content['data_dir']).name}" if "data_dir" in content else "")] = path
+    return figures
+
+
+def _draw(content: Extra, path: Path) -> Path | None:
+    if content["kind"] == "runtime":
+        return runtime_curve_figure(content["points"], path)
+    if content["kind"] == "iterations":
+        return iterations_figure(content["points"], path)
+    return None
+
+
+def _facts_line(content: Extra) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in content["facts"].items()) + "\n"
+
+
+def abx_section(content: Extra) -> str:
+    """ABX errors of each representation and what was compared."""
+    rows = [
+        [name, result["distance"], *(_percent(result[task]) for task in ("within", "across"))]
+        for name, result in content["results"].items()
+    ]
+    first = next(iter(content["results"].values()))
+    compared = [
+        f"{task} speakers: {score['num_triples']} triples in {score['num_cells']} cells, "
+        f"{score['num_phone_pairs']} ordered pairs of phones, {score['num_speakers']} speakers"
+        for task in ("within", "across")
+        if (score := first[task]) is not None
+    ]
+    context = "triphones" if first["context"] == "triphone" else "phones alone, whatever is beside them"
+    lines = [
+        f"## ABX on `{Path(content['data_dir']).name}`\n",
+        table(["Representation", "Distance", "Within speakers %", "Across speakers %"], rows),
+        f"Errors; 50 % is chance. Compared: {context}. {'; '.join(compared)}.\n",
+        _facts_line(content),
+    ]
+    return "\n".join(lines)
+
+
+def _percent(score: Mapping[str, float] | None) -> str:
+    return "-" if score is None else f"{score['error']:.1f}"
+
+
+def _abx_sections(extras: Sequence[Extra]) -> str:
+    return "\n".join(abx_section(content) for content in extras)
+
+
+def detector_section(extras: Sequence[Extra]) -> str:
+    """How well a classifier tells each system's speech from recordings that went through the codec."""
+    rows = [
+        [content["system"], interval(content["accuracy"], 1), str(content["test_crops"]), str(content["train_crops"])]
+        for content in extras
+    ]
+    header = ["System", "Accuracy % [95 %] (utterances)", "Crops tested", "Crops trained on"]
+    note = (
+        f"A classifier of {extras[0]['crop_seconds']:g} s crops, trained anew for each system: codec round trip of "
+        "recordings against generated speech, as much of either; 50 % is chance. Training and test share neither "
+        "utterances nor texts; voice prompts are cut off.\n"
+    )
+    return "\n".join(["## Synthesized-speech detector\n", table(header, rows), note, _facts_line(extras[0])])
+
+
+def runtime_section(extras: Sequence[Extra]) -> str:
+    """Run time against length: medians of every part, and how many times faster SoundStorm is than AudioLM."""
+    parts = []
+    for content in extras:
+        points = content["points"]
+        by_length = {name: {point["seconds"]: point for point in line} for name, line in points.items()}
+        lengths = sorted({seconds for line in by_length.values() for seconds in line})
+        compared = "soundstorm" in by_length and "audiolm_acoustic" in by_length
+        header = ["Seconds of audio", *(heading(name) for name in points), *["AudioLM : SoundStorm"] * compared]
+        rows = []
+        for seconds in lengths:
+            row = [f"{seconds:g}", *(_median(line.get(seconds)) for line in by_length.values())]
+            if compared:
+                row.append(_ratio(by_length["audiolm_acoustic"].get(seconds), by_length["soundstorm"].get(seconds)))
+            rows.append(row)
+        repeats = sorted({point["repeats"] for line in points.values() for point in line})
+        note = (
+            f"Seconds of computing: batch 1, warm, synchronised, median (of {repeats[0]}"
+            f"{f' to {repeats[-1]}' if len(repeats) > 1 else ''} runs); {content['threads']} threads, "
+            f"device {content['device']}. Where a part ended by itself early, the seconds made stand beside.\n"
+        )
+        parts += ["## Run time against length\n", table(header, rows), note, _facts_line(content)]
+    return "\n".join(parts)
+
+
+def _median(point: Mapping[str, float] | None) -> str:
+    if point is None:
+        return "-"
+    short = abs(point["made_seconds"] - point["seconds"]) > 0.05 * point["seconds"]
+    return f"{point['median']:.3f}" + (f" ({point['made_seconds']:.1f} s made)" if short else "")
+
+
+def _ratio(slow: Mapping[str, float] | None, fast: Mapping[str, float] | None) -> str:
+    return "-" if slow is None or fast is None else f"{slow['median'] / fast['median']:.0f}"
+
+
+def iterations_section(extras: Sequence[Extra]) -> str:
+    """Word errors and quality against iterations of the first level."""
+    parts = []
+    for content in extras:
+        points = content["points"]
+        found = {metric for point in points for metric in point["metrics"]}
+        names = [name for name in ("wer", "cer", "dnsmos") if name in found]
+        rows = [
+            [str(point["iterations"]), *(_cell(point["metrics"].get(name), heading_of(name)[1]) for name in names)]
+            for point in points
+        ]
+        parts += [
+            f"## Iterations of the first level on `{Path(content['data_dir']).name}`\n",
+            table(["Iterations", *(f"{heading_of(name)[0]} [95 %] (utterances)" for name in names)], rows),
+            f"From ground-truth semantic tokens, prompt of {content['prompt_seconds']:g} s, one pass on each finer "
+            f"level; recogniser `{content['recognizer']}`.\n",
+            _facts_line(content),
+        ]
+    return "\n".join(parts)
+
+
+def _cell(estimate: Mapping[str, float] | None, decimals: int) -> str:
+    return "-" if estimate is None else interval(estimate, decimals)
+
+
+# Kind -> its section of RESULTS.md, title of its figure.
+KINDS = {
+    "runtime": (runtime_section, "Run time against length"),
+    "iterations": (iterations_section, "Iterations of the first level"),
+    "detector": (detector_section, ""),
+    "abx": (_abx_sections, ""),
+}

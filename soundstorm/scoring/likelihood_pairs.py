@@ -1,0 +1,118 @@
+"""Does a language model find the right one of two likelier? The pairs of sWUGGY and sBLIMP (ZeroSpeech 2021).
+
+Both are folders of recordings with a table ``gold.csv``: ``id`` and ``voice`` name a pair, ``filename`` its recording
+(without ``.wav``), ``correct`` is 1 for the word or the grammatical sentence and 0 for the other. sWUGGY has
+``frequency`` (``oov`` for words that LibriSpeech lacks), sBLIMP has ``type``.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundstorm.scoring.statistics import bootstrap
+
+COLUMNS = ("id", "filename", "voice", "correct")
+OUT_OF_VOCABULARY = "oov"
+
+
+@dataclass(frozen=True)
+class LikelihoodPair:
+    """Two recordings of one voice."""
+
+    id: str  # the same for all voices
+    voice: str
+    right: Path
+    wrong: Path
+    groups: tuple[str, ...]  # beside all pairs together: in-vocabulary or oov; the type of a sentence
+
+
+def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[LikelihoodPair]:
+    """Read ``gold.csv`` of either kind.
+
+    Args:
+        gold: the table.
+        folder: of the recordings; the table's own by default.
+
+    Raises:
+        ValueError: a column is missing, or an id has not one right and one wrong recording of a voice.
+    """
+    gold = Path(gold)
+    folder = gold.parent if folder is None else Path(folder)
+    with open(gold, encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        columns = set(reader.fieldnames or ())
+        rows = list(reader)
+    missing = sorted(set(COLUMNS) - columns)
+    if missing or not columns & {"frequency", "type"}:
+        raise ValueError(
+            f"{gold}: no column {(missing or ['frequency or type'])[0]}, it has {sorted(columns)}; expected the "
+            "gold.csv of sWUGGY (with frequency) or sBLIMP (with type)"
+        )
+    found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    for number, row in enumerate(rows, start=2):
+        pair = found.setdefault((row["id"], row["voice"]), {})
+        if row["correct"] not in ("0", "1") or row["correct"] in pair:
+            raise ValueError(
+                f"{gold}, line {number}: correct is {row['correct']!r}; expected 1 and 0, once each for an id and a "
+                f"voice (here {row['id']}, {row['voice']})"
+            )
+        pair[row["correct"]] = row
+    incomplete = [key for key, pair in found.items() if len(pair) < 2]
+    if incomplete or not found:
+        which = f"id {incomplete[0][0]}, voice {incomplete[0][1]} has one recording" if incomplete else "no lines"
+        raise ValueError(f"{gold}: {which}; expected pairs of a right and a wrong one")
+    return [
+        LikelihoodPair(key[0], key[1], *(folder / f"{_stem(pair[k])}.wav" for k in ("1", "0")), _groups(pair["1"]))
+        for key, pair in found.items()
+    ]
+
+
+def _stem(row: dict[str, str]) -> str:
+    return row["filename"].removesuffix(".wav")
+
+
+def _groups(row: dict[str, str]) -> tuple[str, ...]:
+    if "frequency" in row:
+        return (OUT_OF_VOCABULARY if row["frequency"] == OUT_OF_VOCABULARY else "in vocabulary",)
+    return (row["type"],)
+
+
+def pairwise_accuracy(
+    pairs: Sequence[LikelihoodPair], score: Callable[[Path], float], *, num_resamples: int = 1000, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """How often the right recording has the higher score; a tie counts half.
+
+    As in the challenge, voices of one id are averaged first. An interval is over ids.
+
+    Args:
+        pairs: of one table.
+        score: recording to a score, such as log likelihood; higher is likelier.
+        num_resamples, seed: of the bootstrap.
+
+    Returns:
+        ``all`` and each group to per cent with interval and count.
+
+    Raises:
+        ValueError: a score is not a number.
+    """
+    points: dict[str, list[float]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        right, wrong = score(pair.right), score(pair.wrong)
+        if math.isnan(right) or math.isnan(wrong):
+            raise ValueError(f"{pair.right} scores {right} and {pair.wrong} {wrong}; expected numbers")
+        points.setdefault(pair.id, []).append(100.0 * ((right > wrong) + 0.5 * (right == wrong)))
+        groups[pair.id] = ("all", *pair.groups)
+    means = {name: sum(values) / len(values) for name, values in points.items()}
+    names = dict.fromkeys(group for of_pair in groups.values() for group in of_pair)
+    return {
+        group: bootstrap(
+            [mean for name, mean in means.items() if group in groups[name]], num_resamples=num_resamples, seed=seed
+        ).as_dict()
+        for group in names
+    }

@@ -1,0 +1,85 @@
+"""Run time against length of audio: the paper's Figure 3."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+Run = Callable[[], float]  # makes audio once and says how many seconds of it
+Part = Callable[[float], Run]  # seconds wanted -> what makes them, everything ready
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one length took."""
+
+    seconds: float  # of audio that were asked for
+    made_seconds: float  # that came out; fewer where a model ended by itself
+    median: float  # seconds of computing
+    quartile_low: float
+    quartile_high: float
+    repeats: int
+
+
+def measure_point(
+    run: Run, seconds: float, *, repeats: int, most_seconds: float | None, wait: Callable[[], None]
+) -> Point:
+    """Time what makes a length of audio, after one run that warms everything up.
+
+    Args:
+        run: The work.
+        seconds: The length, for the record.
+        repeats: Timed runs.
+        most_seconds: Start no further run after so long, warm-up counted; one run at least is timed.
+        wait: Returns when the device has done all it was told.
+    """
+    start = time.perf_counter()
+    made = run()
+    taken: list[float] = []
+    while len(taken) < repeats and (not taken or most_seconds is None or time.perf_counter() - start < most_seconds):
+        wait()
+        began = time.perf_counter()
+        made = run()
+        wait()
+        taken.append(time.perf_counter() - began)
+    low, high = np.percentile(taken, [25, 75])
+    return Point(seconds, made, statistics.median(taken), float(low), float(high), len(taken))
+
+
+def measure_curves(
+    parts: Mapping[str, Part],
+    lengths: Sequence[float],
+    *,
+    repeats: int = 20,
+    most_seconds: float | None = None,
+    wait: Callable[[], None] = lambda: None,
+) -> dict[str, list[dict[str, float]]]:
+    """Time every part at every length, one audio at a time.
+
+    Args:
+        parts: Name to part.
+        lengths: Seconds of audio.
+        repeats, most_seconds, wait: As of :func:`measure_point`, for each point.
+
+    Returns:
+        Name to points, plain values for JSON.
+    """
+    if not lengths or min(lengths) <= 0:
+        raise ValueError(f"--lengths are {list(lengths)}, expected seconds of audio, each more than 0")
+    if repeats < 1:
+        raise ValueError(f"--repeats is {repeats}, expected at least 1")
+    curves: dict[str, list[dict[str, float]]] = {}
+    for name, part in parts.items():
+        curves[name] = []
+        for seconds in sorted(lengths):
+            point = measure_point(part(seconds), seconds, repeats=repeats, most_seconds=most_seconds, wait=wait)
+            logger.info("%s, %g s: %.4f s (median of %d)", name, seconds, point.median, point.repeats)
+            curves[name].append(asdict(point))
+    return curves
