@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from soundstorm.data.audio import write_audio
+from soundstorm.scoring.extras import extra, write_extra
 from soundstorm.scoring.publish import choose_examples, publish
 from soundstorm.scoring.report_config import ReportConfig
 from soundstorm.scoring.system import write_json
@@ -79,6 +80,22 @@ def test_a_second_report_changes_no_file_until_a_score_changes(tmp_path):
     assert run("2000-01-02") == first
     paths[0].write_text(paths[0].read_text().replace('"Original"', '"Recorded"'))
     assert run("2000-01-03") != first and "| Recorded |" in (tmp_path / "R.md").read_text()
+
+
+def test_a_measurement_beside_the_scores_becomes_a_section_and_a_figure(tmp_path):
+    paths, measured = make_recipe(tmp_path), tmp_path / "runtime.json"
+    point = {"seconds": 10.0, "made_seconds": 10.0, "quartile_low": 1, "quartile_high": 2, "repeats": 20}
+
+    def run(median):
+        points = {"codec": [{**point, "median": median}]}
+        write_extra(measured, extra("runtime", {"points": points, "threads": 2, "device": "cpu"}, command="c"))
+        publish(paths, tmp_path / "report", config=ReportConfig(), facts=FACTS, extras=[measured])
+        return (tmp_path / "report/RESULTS.md").read_text()
+
+    assert "| 10 | 1.500 |" in run(1.5)
+    assert (tmp_path / "report/figures/runtime_0.png").is_file()
+    assert "Run time against length" in (tmp_path / "report/index.html").read_text()
+    assert "| 10 | 1.250 |" in run(1.25)
 
 
 def test_examples_are_utterances_that_every_system_has(tmp_path):

@@ -23,15 +23,15 @@ measure_abx() {  # Errors of MFCC, HuBERT, semantic and acoustic tokens on the v
 }
 
 detect_one() {  # <system> <file>: can a classifier tell it from recordings, over all test sets together?
-    local set_name data=() real=() generated=()
+    local set_name sets=() real=() generated=()
     for set_name in "${test_set_names[@]}"; do
-        data+=("${datadir}/${set_name}")
+        sets+=("${datadir}/${set_name}")
         real+=("$(decode_dir codec "${set_name}")")
         generated+=("$(decode_dir "$1" "${set_name}")")
     done
     split_arguments "${detector_args}"
     run_jobs 1 "${2%.json}.JOB.log" detect --config "${detector_config}" --system "$(title_of "$1")" \
-        --data-dir "${data[@]}" --real "${real[@]}" --generated "${generated[@]}" "${arguments[@]}" \
+        --data-dir "${sets[@]}" --real "${real[@]}" --generated "${generated[@]}" "${arguments[@]}" \
         --expdir "${2%.json}" --output "$2"
 }
 
@@ -60,7 +60,8 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
     extras=()
     [[ ${abx} != measure || ! -e $(abx_file) ]] || extras+=("$(abx_file)")
     if [ "${detector}" = train ]; then
-        [[ " ${systems} " == *" codec "* ]] || die "--detector train compares with the codec round trip: add codec to --systems"
+        [[ " ${systems} " == *" codec "* ]] ||
+            die "--detector train compares with the codec round trip: add codec to --systems"
         for system in "${system_names[@]}"; do
             [ "${system}" != codec ] || continue
             extras+=("${folder}/detector_${system}.json")

@@ -1,0 +1,83 @@
+"""Fronts that measure beside the scores, on the tiny chain: their files are whole and become parts of the report."""
+
+import json
+import re
+
+import pytest
+
+from soundstorm.bin import detect, measure_iterations, measure_runtime, train_recognizer
+from soundstorm.scoring.extras import extra_sections, read_extra
+from tests.decoding.test_chain import STEPS, chain, decode  # noqa: F401
+
+
+def run(front, *arguments):
+    front.main([str(argument) for argument in arguments])
+
+
+def networks(chain):  # noqa: F811
+    return "--data-dir", chain / "data", "--codec", chain / "codec", "--soundstorm", chain / "soundstorm"
+
+
+def test_run_time_is_measured_for_every_part_and_length(chain, tmp_path, capsys):  # noqa: F811
+    output = tmp_path / "figures/runtime.json"
+    reader = ("--text-to-semantic", chain / "text_to_semantic")
+    run(measure_runtime, *networks(chain), *reader, "--lengths", 2, 1, "--repeats", 3, "--device", "cpu",
+        "--command", "make it", "--output", output)  # fmt: skip
+    content = read_extra(output)
+    assert list(content["points"]) == ["codec", "soundstorm", "text_to_semantic"]
+    for part, points in content["points"].items():
+        assert [point["seconds"] for point in points] == [1.0, 2.0]
+        assert all(point["repeats"] == 3 and point["median"] > 0 for point in points)
+        if part != "text_to_semantic":
+            assert [point["made_seconds"] for point in points] == pytest.approx([1.0, 2.0], abs=0.05)
+    assert content["facts"]["command"] == "`make it`" and {"commit", "date", "hardware"} <= set(content["facts"])
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "| 2 |" in capsys.readouterr().out
+
+
+def test_word_errors_and_quality_are_measured_for_every_number_of_iterations(chain, tmp_path):  # noqa: F811
+    both = ("--train-data", chain / "data", "--valid-data", chain / "data")
+    small = "--model.num-mels 8 --model.width 8 --model.blocks 1".split()
+    run(train_recognizer, *both, *small, *STEPS, "--expdir", tmp_path / "recognizer")
+    output = tmp_path / "iterations.json"
+    options = ("--iterations", 4, 1, "--utterances", 3, "--quality-utterances", 0, "--folder", tmp_path / "work")
+    options += ("--recognizer", tmp_path / "recognizer", "--device", "cpu", "--output", output)
+    run(measure_iterations, *networks(chain), *options)
+    points = read_extra(output)["points"]
+    assert [point["iterations"] for point in points] == [1, 4]
+    assert all(point["metrics"]["wer"]["count"] == 3 for point in points)
+    settings = [json.loads((tmp_path / f"work/decode_{n}/decode.json").read_text()) for n in (1, 4)]
+    assert [setting["iterations"] for setting in settings] == [[1, 1, 1], [4, 1, 1]]
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.wav")}
+    run(measure_iterations, *networks(chain), *options)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.wav")}
+
+
+def test_a_detector_is_trained_and_tested(chain, tmp_path):  # noqa: F811
+    real = decode(chain, tmp_path / "codec", "--from", "codec")
+    generated = decode(chain, tmp_path / "semantic", "--from", "semantic")
+    options = ["--data-dir", chain / "data", "--real", real, "--generated", generated, "--system", "SoundStorm"]
+    options += "--model.crop-seconds 0.3 --model.width 8 --model.blocks 1 --model.num-mels 8".split()
+    options += [*STEPS, "--expdir", tmp_path / "exp", "--device", "cpu", "--output", tmp_path / "detector.json"]
+    run(detect, *options)
+    content = read_extra(tmp_path / "detector.json")
+    assert content["train_utterances"] + content["test_utterances"] == 4
+    assert 0 <= content["accuracy"]["low"] <= content["accuracy"]["value"] <= content["accuracy"]["high"] <= 100
+    assert "| SoundStorm |" in extra_sections([content])[0]
+    (real / "wav.scp").touch()
+    with pytest.raises(ValueError, match="started with other settings: data.decoded"):
+        run(detect, *options)
+
+
+@pytest.mark.parametrize(
+    "front, arguments, message",
+    [
+        (measure_runtime, ["--lengths", "0"], "--lengths are [0.0]"),
+        (measure_runtime, ["--repeats", "0"], "--repeats is 0"),
+        (measure_iterations, ["--iterations", "0", "--recognizer", "x", "--folder", "y"], "--iterations are [0]"),
+    ],
+)
+def test_wrong_requests_are_refused(chain, tmp_path, monkeypatch, front, arguments, message):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run(front, *networks(chain), *arguments, "--device", "cpu", "--output", tmp_path / "x.json")
