@@ -39,16 +39,19 @@ def read_extra(path: str | Path) -> dict[str, Any]:
     """Read a file of `write_extra` and check that it is one."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        right = content["kind"] in KINDS and isinstance(content["facts"], dict)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a measurement for the report ({error!r}); measure again") from error
-    if not right:
-        raise ValueError(f"{path}: kind is {content['kind']!r}, expected one of {', '.join(KINDS)}")
+        extra_sections([content])  # whatever is missing is missed here
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise ValueError(
+            f"{path}: not a measurement for the report, of kind {', '.join(KINDS)} ({error!r}); measure again"
+        ) from error
     return content
 
 
 def extra_sections(extras: Sequence[Extra]) -> list[str]:
     """Markdown of all measurements, those of a kind together."""
+    unknown = {content["kind"] for content in extras} - set(KINDS)
+    if unknown:
+        raise ValueError(f"no such kind of measurement: {sorted(unknown)}")
     sections = []
     for kind, (render, _) in KINDS.items():
         members = [content for content in extras if content["kind"] == kind]

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_table, write_text
+from soundstorm.data.data_dir import parse_seconds, read_table, write_text
 
 Interval = tuple[float, float, str]  # start s, end s, phone
+LONGEST = 1e9  # seconds: 31 years; what is later is a mistake, and no frame has a number that large
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ def read_phones(path: str | Path) -> dict[str, list[Interval]]:
         for line in value.splitlines():
             fields = line.split()
             try:
-                start, duration, phone = float(fields[1]), float(fields[2]), fields[3]
+                start, duration, phone = parse_seconds(fields[1]), parse_seconds(fields[2]), fields[3]
+                if not 0 <= start <= start + duration < LONGEST:
+                    raise ValueError
             except (IndexError, ValueError):
                 raise ValueError(
                     f"{path}, utterance {utt}: expected '<channel> <start> <duration> <phone>', got {line!r}"

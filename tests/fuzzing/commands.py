@@ -115,8 +115,31 @@ COMMANDS = (
         "hubert/*",
     ),
     Command(
+        "measure_abx",
+        "--data-dir data --kmeans kmeans --acoustic data/acoustic.scp --codec codec --output new/abx.json",
+        f"data/phones.ctm data/utt2spk data/acoustic.* {SOUND} {KMEANS} {CODEC}",
+    ),
+    Command(
+        "detect",
+        "--data-dir data --real decode --generated decode --system x --model.crop-seconds 0.3 --model.width 8 "
+        "--model.blocks 1 --training.max-steps 1 --training.batch-size 2 --expdir new --output new.json",
+        "data/text decode/*.json decode/wav.scp",
+    ),
+    Command(
+        "measure_runtime",
+        "--data-dir data --codec codec --soundstorm soundstorm --text-to-semantic text_to_semantic --lengths 0.5 "
+        "--repeats 1 --output new/runtime.json",
+        f"data/text data/semantic.* {CODEC} {_trained('soundstorm')} {_trained('text_to_semantic')}",
+    ),
+    Command(
+        "measure_iterations",
+        "--data-dir data --codec codec --soundstorm soundstorm --iterations 1 --utterances 2 --quality-utterances 0 "
+        "--recognizer recognizer --folder new --output new/iterations.json",
+        f"data/text {TOKENS} {_trained('soundstorm')} {_trained('recognizer')}",
+    ),
+    Command(
         "report",
-        "--scores score/original.json score/codec.json --timing timing.tsv --tokens data/acoustic.scp --output new",
+        "--scores score/original.json score/codec.json --extras score/extra.json --timing timing.tsv --tokens data/acoustic.scp --output new",
         "score/* timing.tsv data/acoustic.*",
     ),
 )  # fmt: skip

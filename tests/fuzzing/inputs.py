@@ -144,6 +144,7 @@ def _train() -> None:
 
 def _score() -> None:
     from soundstorm.bin import score, synthesize
+    from soundstorm.scoring.extras import extra, write_extra
 
     synthesize.main(["--data-dir", "data", "--from", "codec", "--codec", "codec", "--output", "decode"])
     for name, more in {"original": [], "codec": ["--decode-dir", "decode"]}.items():
@@ -152,6 +153,9 @@ def _score() -> None:
         files = ["--data-dir", "data", "--system", name, "--output", f"score/{name}.json"]
         score.main([*files, *options, *more])
     Path("timing.tsv").write_text("0\t12.5\n1\t3\n")
+    estimate = {"value": 50.0, "low": 40.0, "high": 60.0, "count": 2}
+    content = {"system": "x", "accuracy": estimate, "crop_seconds": 1.0, "train_crops": 4, "test_crops": 4}
+    write_extra("score/extra.json", extra("detector", content, command="x"))
 
 
 def describe(root: Path) -> dict[str, int]:

@@ -69,7 +69,14 @@ def test_a_measurement_is_written_with_its_figure_and_read_again(tmp_path):
 
 @pytest.mark.parametrize(
     "content, message",
-    [("{}", "x.json: not a measurement"), ('{"kind": "odd", "facts": {}}', "kind is 'odd', expected one of runtime")],
+    [
+        ("{}", "x.json: not a measurement for the report, of kind runtime, iterations, detector, abx"),
+        ("[]", "x.json: not a measurement"),
+        ('{"kind": "odd", "facts": {}}', "no such kind of measurement: ..odd"),
+        ('{"kind": "detector", "facts": {}}', "KeyError"),
+        ('{"kind": "abx", "facts": {}, "data_dir": "d", "results": {}}', "StopIteration"),
+        ('{"kind": "runtime", "facts": {}, "points": 3}', "AttributeError"),
+    ],
 )
 def test_a_file_of_another_kind_is_named(tmp_path, content, message):
     (tmp_path / "x.json").write_text(content)

@@ -96,8 +96,9 @@ def test_a_single_phone_is_an_error():
         measure_quality({"u": [1]}, {"u": [(0, 1, "a")]}, frame_rate=50.0, speakers={"u": "s"})
 
 
-def test_a_malformed_line_is_named(tmp_path):
-    (tmp_path / "phones.ctm").write_text("u1 1 0.0 0.1 a\nu1 1 0.1 long b\n")
+@pytest.mark.parametrize("times", ["0.1 long", "inf 0.1", "0.1 1e308", "nan 0.1", "-1 0.1", "0.1 -0.1", "0.1"])
+def test_a_malformed_line_is_named(tmp_path, times):
+    (tmp_path / "phones.ctm").write_text(f"u1 1 0.0 0.1 a\nu1 1 {times} b\n")
     with pytest.raises(ValueError, match="utterance u1: expected '<channel> <start> <duration> <phone>', got"):
         read_phones(tmp_path / "phones.ctm")
 
