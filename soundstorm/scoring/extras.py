@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.records import read_json
 from soundstorm.scoring.figures import heading, iterations_figure, runtime_curve_figure
 from soundstorm.scoring.report import run_facts
 from soundstorm.scoring.system import write_json
@@ -37,10 +37,10 @@ def write_extra(path: str | Path, content: Extra) -> None:
 
 def read_extra(path: str | Path) -> dict[str, Any]:
     """Read a file of `write_extra` and check that it is one."""
+    content = read_json(Path(path), "measure again")
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
         extra_sections([content])  # whatever is missing is missed here
-    except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: not a measurement for the report, of kind {', '.join(KINDS)} ({error!r}); measure again"
         ) from error
@@ -89,7 +89,7 @@ def abx_section(content: Extra) -> str:
         [name, result["distance"], *(_percent(result[task]) for task in ("within", "across"))]
         for name, result in content["results"].items()
     ]
-    first = next(iter(content["results"].values()))
+    first = list(content["results"].values())[0]
     compared = [
         f"{task} speakers: {score['num_triples']} triples in {score['num_cells']} cells, "
         f"{score['num_phone_pairs']} ordered pairs of phones, {score['num_speakers']} speakers"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.scoring.statistics import ALL
-from soundstorm.scoring.system import read_score
+from soundstorm.scoring.score_file import read_score
 
 METRICS = ("wer", "cer", "dnsmos")
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.experiment import is_finished, load_weights, read_config, start_experiment
+from soundstorm.data.records import make_record
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.recognizer import LogMel
@@ -62,7 +63,7 @@ def _normalize(model: Detector, spectra: Sequence[Tensor]) -> None:
 
 def load_detector(expdir: str | Path, *, device: str = "cpu") -> Detect:
     """The detector of an experiment directory, as a function of a recording."""
-    config = DetectorConfig(**read_config(expdir)["model"])
+    config = make_record(DetectorConfig, read_config(expdir).get("model"), f"{expdir}/config.yaml, model")
     model = Detector(config)
     load_weights(expdir, model)
     model.to(device).eval()

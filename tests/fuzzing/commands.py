@@ -139,7 +139,8 @@ COMMANDS = (
     ),
     Command(
         "report",
-        "--scores score/original.json score/codec.json --extras score/extra.json --timing timing.tsv --tokens data/acoustic.scp --output new",
+        "--scores score/original.json score/codec.json --extras score/extra.json "
+        "--timing timing.tsv --tokens data/acoustic.scp --output new",
         "score/* timing.tsv data/acoustic.*",
     ),
 )  # fmt: skip
