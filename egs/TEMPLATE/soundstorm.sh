@@ -45,7 +45,7 @@ codec_config=conf/train_codec.yaml  # configuration of the codec
 codec_args=                   # further options of train_codec
 codec_tag=                    # suffix of the experiment directory (empty: from the configuration's or codec's name)
 codec_exp=                    # experiment directory (empty: <expdir>/codec[_<tag>])
-abx=none                      # "measure": ABX errors of all tokens, where the validation set has phone times, or none
+abx=none                      # "measure": ABX errors of all tokens, where the first test set has phone times, or none
 abx_args=                     # further options of measure_abx
 # SoundStorm (stage 4)
 soundstorm_config=conf/train_soundstorm.yaml  # configuration of the model

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import logging
 import os
+import shlex
 import sys
 import types
 import typing
@@ -37,6 +38,13 @@ def run_front(main: Callable[[list[str] | None], None]) -> None:
     except KeyboardInterrupt:
         print(f"{os.path.basename(sys.argv[0])}: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+
+
+def command_line(argv: list[str] | None) -> str:
+    """The command as it was called, for the record."""
+    # As -m has it: the file's path says less and is another on every machine.
+    front = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    return shlex.join(["python", "-m", f"soundstorm.bin.{front}", *(sys.argv[1:] if argv is None else argv)])
 
 
 class _NestedYaml(configargparse.ConfigFileParser):

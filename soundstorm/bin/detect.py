@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.models.detector_config import DetectorConfig, SplitConfig
 from soundstorm.training.config import TrainerConfig
 
@@ -18,7 +18,6 @@ def get_parser():
     parser.add_argument("--system", required=True, help="name of the row, e.g. 'SoundStorm from text'")
     parser.add_argument("--expdir", required=True, help="where the classifier is trained")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
     parser.add_argument("--output", required=True, help="JSON file to write")
     return parser
 
@@ -63,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         seed=settings["split"].seed,
         num_resamples=1000,
     )
-    content = extra("detector", content, command=args.command, device=device)
+    content = extra("detector", content, command=command_line(argv), device=device)
     write_extra(args.output, content)
     print(detector_section([content]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.tokens.abx_config import AbxConfig
 
 
@@ -16,7 +16,6 @@ def get_parser():
     parser.add_argument("--acoustic", **add, help="acoustic tokens, an scp; repeatable")
     parser.add_argument("--codec", help="codec's experiment directory: acoustic tokens as vectors of its codebooks too")
     parser.add_argument("--device", default="auto", help="for a HuBERT: cpu, cuda or auto")
-    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
     parser.add_argument("--output", help="JSON file to write")
     return parser
 
@@ -42,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         device=choose_device(args.device),
     )
     content = {"data_dir": args.data_dir, "results": {name: result.as_dict() for name, result in results.items()}}
-    content = extra("abx", content, command=args.command)
+    content = extra("abx", content, command=command_line(argv))
     print(abx_section(content))
     if args.output:
         write_extra(args.output, content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
 
 
@@ -21,7 +21,6 @@ def get_parser():
     parser.add_argument("--bigram-text", help="as of score")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
     parser.add_argument("--folder", required=True, help="where decoded speech and scores go")
     parser.add_argument("--output", required=True, help="JSON file to write; the figure goes beside it")
     return parser
@@ -86,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
         "recognizer": args.recognizer,
         "points": measure_iterations(args.iterations, folder, decode, score),
     }
-    content = extra("iterations", content, command=args.command, device=device)
+    content = extra("iterations", content, command=command_line(argv), device=device)
     write_extra(args.output, content)
     print(iterations_section([content]))
 

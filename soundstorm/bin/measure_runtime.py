@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
 
 
@@ -17,7 +17,6 @@ def get_parser():
     parser.add_argument("--repeats", type=int, default=20, help="timed runs of each length, after one to warm up")
     parser.add_argument("--most-seconds", type=float, help="start no further run of a length after so long")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
     parser.add_argument("--output", required=True, help="JSON file to write; the figure goes beside it")
     return parser
 
@@ -49,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         parts, args.lengths, repeats=args.repeats, most_seconds=args.most_seconds, wait=wait_for_device
     )
     content = {"points": curves, "threads": torch.get_num_threads(), "device": device}
-    content = extra("runtime", content, command=args.command, device=device)
+    content = extra("runtime", content, command=command_line(argv), device=device)
     write_extra(args.output, content)
     print(runtime_section([content]))
 

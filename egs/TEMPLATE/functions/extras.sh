@@ -6,13 +6,13 @@ abx_file() {
     echo "${semantic_exp}/abx_${acoustic_archive#acoustic_}.json"
 }
 
-measure_abx() {  # Errors of MFCC, HuBERT, semantic and acoustic tokens on the validation set.
-    local data=${datadir}/${valid_set} options
+measure_abx() {  # Errors of MFCC, HuBERT, semantic and acoustic tokens on the first test set.
+    local data=${datadir}/${test_set_names[0]} options
     if [ ! -e "${data}/phones.ctm" ]; then
         log "  no ABX: ${data}/phones.ctm is missing"
         return
     fi
-    to_do "$(abx_file)" "ABX errors of all tokens on ${valid_set}: $(abx_file)" || return 0
+    to_do "$(abx_file)" "ABX errors of all tokens on ${data}: $(abx_file)" || return 0
     need "${semantic_exp}/centroids.safetensors" 1
     options=(--features mfcc --features "${hubert_model}@${semantic_layer}" --kmeans "${semantic_exp}")
     [ ! -e "${mfcc_exp}/centroids.safetensors" ] || options+=(--kmeans "${mfcc_exp}")
