@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.bin.synthesize import SECTIONS
+from soundstorm.decoding.config import ParallelConfig
 
 
 def get_parser():
-    """Options of the command."""
-    # The section text is there because a recipe's decode.yaml has one.
-    parser = config_parser(__doc__, {"decode": ParallelConfig, "text": TextSamplingConfig})
+    """Options of the command; the sections are those of synthesize, whose configuration a recipe has."""
+    parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--data-dir", required=True, help="test set with semantic.scp, acoustic.scp and text")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
     parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
+from soundstorm.bin.synthesize import SECTIONS
 from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
 
 
 def get_parser():
-    """Options of the command."""
-    parser = config_parser(__doc__, {"decode": ParallelConfig, "text": TextSamplingConfig})
+    """Options of the command; the sections are those of synthesize, whose configuration a recipe has."""
+    parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--data-dir", required=True, help="set whose semantic tokens and texts are put in")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
     parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")

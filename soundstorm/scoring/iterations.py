@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from soundstorm.scoring.statistics import ALL
 from soundstorm.scoring.score_file import read_score
+from soundstorm.scoring.statistics import ALL
 
 METRICS = ("wer", "cer", "dnsmos")
 
