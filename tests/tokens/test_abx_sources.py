@@ -49,8 +49,8 @@ def test_everything_is_measured_on_the_same_comparisons(data_dir, acoustic, hube
     assert len({(r["within"]["num_triples"], r["across"]["num_triples"], r["context"]) for r in results.values()}) == 1
     first = results["perfect codec, tokens of level 1"]
     assert first["within"]["error"] == first["across"]["error"] == 0.0
-    assert results["perfect codec, tokens of all levels"]["within"]["error"] > 0.0
     assert results["mfcc"]["within"]["error"] < 10.0  # high and low noise are easily told apart
+    assert results[f"{hubert_dir}@1"]["within"]["error"] > 10.0  # not by random weights
     shown = capsys.readouterr().out
     assert "| perfect codec, tokens of level 1 | share of levels that differ (one-hot) | 0.0 | 0.0 |" in shown
     assert "phones alone, whatever is beside them" in shown
