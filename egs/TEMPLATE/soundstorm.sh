@@ -53,11 +53,11 @@ soundstorm_args=              # further options of train_soundstorm
 soundstorm_tag=               # suffix of the experiment directory (empty: from the configuration's name)
 soundstorm_exp=               # experiment directory (empty: <expdir>/soundstorm[_<tag>])
 # Baselines on the same tokens (stage 4), which join the systems of stages 6 and 7
-baselines=                    # "audiolm": its coarse and fine stages, with and without a voice prompt (empty: none)
+baselines=                    # "audiolm": its coarse and fine stages, with and without a voice prompt; "audiolm_semantic": its first stage, for --figures runtime; both or none
 audiolm_config=conf/train_audiolm.yaml  # configuration of the models
 audiolm_args=                 # further options of train_audiolm
 audiolm_tag=                  # suffix of the experiment directories (empty: from the configuration's name)
-audiolm_exp=                  # their names up to _coarse and _fine (empty: <expdir>/audiolm[_<tag>])
+audiolm_exp=                  # their names up to _semantic, _coarse and _fine (empty: <expdir>/audiolm[_<tag>])
 # Text to semantic tokens (stage 5)
 text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the model
 text_to_semantic_args=        # further options of train_text_to_semantic
@@ -197,10 +197,14 @@ acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}") acoust
 read -ra test_set_names <<<"${test_sets}"
 read -ra baseline_names <<<"${baselines}"
 for name in "${baseline_names[@]}"; do
-    [ "${name}" = audiolm ] || die "--baselines has '${name}'; it may have audiolm"
-    [[ " ${systems} " == *" ${name}"[\ _]* ]] || systems+=" ${name} ${name}_prompted"
+    case "${name}" in
+        audiolm) [[ " ${systems} " == *" audiolm"[\ _]* ]] || systems+=" audiolm audiolm_prompted" ;;
+        audiolm_semantic) ;;
+        *) die "--baselines has '${name}'; it may have audiolm and audiolm_semantic" ;;
+    esac
 done
-[[ ${systems} != *audiolm* || -n ${baselines} ]] || die "--systems has audiolm, which --baselines audiolm trains; add it"
+[[ ${systems} != *audiolm* || " ${baselines} " == *" audiolm "* ]] ||
+    die "--systems has audiolm, which --baselines audiolm trains; add it"
 read -ra system_names <<<"${systems}"
 read -ra recognizer_names <<<"${recognizer}"
 # Every set once, in the order of first mention.
@@ -304,7 +308,7 @@ if doing 4 "SoundStorm training: ${soundstorm_exp}${baselines:+, ${baselines}}";
             --codec "${codec_model}" --expdir "${soundstorm_exp}" "${arguments[@]}"
     fi
     for name in "${baseline_names[@]}"; do
-        train_"${name}"
+        train_baseline "${name}"
     done
     done_with_stage
 fi

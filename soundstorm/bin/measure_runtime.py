@@ -1,10 +1,10 @@
-"""Run time against length of audio: codec, SoundStorm, text to semantic tokens; batch 1, warm, median (Figure 3)."""
+"""Run time against length of audio: codec, SoundStorm, text model, AudioLM; batch 1, warm, median (Figure 3)."""
 
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.bin.synthesize import SECTIONS
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
 
 
 def get_parser():
@@ -14,6 +14,10 @@ def get_parser():
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
     parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
+    parser.add_argument(
+        "--audiolm", nargs=2, metavar=("COARSE", "FINE"), help="experiment directories of train_audiolm"
+    )
+    parser.add_argument("--audiolm-semantic", help="that of its first stage")
     parser.add_argument("--lengths", nargs="+", type=float, default=[5, 10, 15, 20, 25, 30], help="seconds of audio")
     parser.add_argument("--repeats", type=int, default=20, help="timed runs of each length, after one to warm up")
     parser.add_argument("--most-seconds", type=float, help="start no further run of a length after so long")
@@ -43,6 +47,9 @@ def main(argv: list[str] | None = None) -> None:
         text_to_semantic=args.text_to_semantic,
         parallel=parallel,
         text=text,
+        audiolm=tuple(args.audiolm) if args.audiolm else None,
+        audiolm_semantic=args.audiolm_semantic,
+        audiolm_sampling=section(args, "audiolm", AudioLMSamplingConfig),
         device=device,
     )
     curves = measure_curves(

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from soundstorm.data.archive import TokenArchive
+from soundstorm.data.audiolm_config import SEMANTIC
+from soundstorm.data.audiolm_layout import without_repeats
 from soundstorm.data.data_dir import read_table
 from soundstorm.decoding import autoregressive
+from soundstorm.decoding.audiolm import AcousticGenerator, Stage, uniforms
+from soundstorm.decoding.audiolm_sampling import Task, sample_rows
 from soundstorm.decoding.autoregressive import load_text_to_semantic
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
 from soundstorm.decoding.synthesize import Vocoder, waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
 
@@ -28,14 +33,18 @@ def runtime_parts(
     text_to_semantic: str | None,
     parallel: ParallelConfig,
     text: TextSamplingConfig,
+    audiolm: tuple[str, str] | None = None,
+    audiolm_semantic: str | None = None,
+    audiolm_sampling: AudioLMSamplingConfig | None = None,
     device: str = "cpu",
 ) -> dict[str, Part]:
-    """Codec decoding, SoundStorm and text to semantic tokens.
+    """Codec decoding, SoundStorm, text to semantic tokens, AudioLM's stages.
 
     Args:
         data_dir: with ``semantic.scp``, and ``text`` for the last part: what is put in, one utterance after another.
         codec, soundstorm, text_to_semantic: as of ``synthesize``; the last one may be left out.
-        parallel, text: how to decode.
+        audiolm: its coarse and its fine stage, or None; audiolm_semantic: its first stage, or None.
+        parallel, text, audiolm_sampling: how to decode.
         device: where the networks work.
     """
     tokenizer = load_acoustic_tokenizer(codec, device)
@@ -48,6 +57,14 @@ def runtime_parts(
     }
     if text_to_semantic:
         parts["text_to_semantic"] = _text_part(text_to_semantic, Path(data_dir), archive, text, device)
+    sampling = audiolm_sampling or AudioLMSamplingConfig()
+    if audiolm_semantic:
+        stage = Stage.load(audiolm_semantic, SEMANTIC, device)
+        parts["audiolm_semantic"] = _language_part(stage, archive, sampling.semantic_temperature)
+    if audiolm:
+        generator = AcousticGenerator.load(*audiolm, tokenizer, device)
+        archive.info.check_same(generator.semantic_info, str(archive.scp), audiolm[0])
+        parts["audiolm_acoustic"] = acoustic_part(generator, archive, sampling)
     return parts
 
 
@@ -62,7 +79,30 @@ def _codec_part(tokenizer: AcousticTokenizer) -> Part:
     return part
 
 
-def acoustic_part(generator: Vocoder, archive: TokenArchive, config: ParallelConfig) -> Part:
+def _language_part(stage: Stage, archive: TokenArchive, temperature: float) -> Part:
+    """AudioLM's first stage, from nothing: as many tokens as speech of that length has without its repeats."""
+
+    def part(seconds: float):
+        wanted = len(without_repeats(semantic_tokens(archive, round(seconds * archive.info.frame_rate))))
+        nothing = np.zeros(0, np.int64)
+        row = stage.layout.row(nothing, nothing, nothing[:, None])
+
+        def run() -> float:
+            made, stream = 0, torch.Generator().manual_seed(0)
+            while made < wanted:  # an utterance that ends by itself is followed by another one
+                task = Task(row, wanted - made, uniforms(stream, wanted - made))
+                (drawn,) = sample_rows(stage.model, stage.layout, [task], temperature=temperature)
+                made += len(drawn.codes)
+            return seconds
+
+        return run
+
+    return part
+
+
+def acoustic_part(
+    generator: Vocoder | AcousticGenerator, archive: TokenArchive, config: ParallelConfig | AudioLMSamplingConfig
+) -> Part:
     """What makes acoustic tokens from semantic ones: SoundStorm, or another model with the same method."""
 
     def part(seconds: float):

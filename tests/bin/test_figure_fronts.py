@@ -21,10 +21,14 @@ def networks(chain):  # noqa: F811
 def test_run_time_is_measured_for_every_part_and_length(chain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "figures/runtime.json"
     reader = ("--text-to-semantic", chain / "text_to_semantic")
-    run(measure_runtime, *networks(chain), *reader, "--lengths", 2, 1, "--repeats", 3, "--device", "cpu",
+    baseline = ("--audiolm", chain / "audiolm_coarse", chain / "audiolm_fine", "--audiolm.overlap-seconds", 0.3)
+    baseline += ("--audiolm-semantic", chain / "audiolm_semantic")
+    run(measure_runtime, *networks(chain), *reader, *baseline, "--lengths", 2, 1, "--repeats", 3, "--device", "cpu",
         "--output", output)  # fmt: skip
     content = read_extra(output)
-    assert list(content["points"]) == ["codec", "soundstorm", "text_to_semantic"]
+    assert list(content["points"]) == [
+        "codec", "soundstorm", "text_to_semantic", "audiolm_semantic", "audiolm_acoustic"
+    ]  # fmt: skip
     for part, points in content["points"].items():
         assert [point["seconds"] for point in points] == [1.0, 2.0]
         assert all(point["repeats"] == 3 and point["median"] > 0 for point in points)
@@ -33,7 +37,8 @@ def test_run_time_is_measured_for_every_part_and_length(chain, tmp_path, capsys)
     assert content["facts"]["command"].endswith(f"--output {output}`")
     assert {"commit", "date", "hardware"} <= set(content["facts"])
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert "| 2 |" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "| 2 |" in table and "AudioLM : SoundStorm" in table
 
 
 def test_word_errors_and_quality_are_measured_for_every_number_of_iterations(chain, tmp_path):  # noqa: F811

@@ -80,11 +80,12 @@ def generator() -> AcousticGenerator:
     return AcousticGenerator(train_stage("coarse"), train_stage("fine"))
 
 
-def generate(generator, frames, prompt_frames=0, temperature=1.0):
+GREEDY = {"coarse_temperature": 0.0, "fine_temperature": 0.0}
+
+
+def generate(generator, frames, prompt_frames=0, **temperatures):
     semantic, codes = make_data(32, frames, np.random.default_rng(3))
-    sampling = AudioLMSamplingConfig(
-        coarse_temperature=temperature, fine_temperature=temperature, overlap_seconds=6 / 50
-    )
+    sampling = AudioLMSamplingConfig(overlap_seconds=6 / 50, **temperatures)
     prompts = [c[:prompt_frames] for c in codes] if prompt_frames else None
     made = generator.acoustic_tokens(list(semantic), sampling, seeds=list(range(32)), prompts=prompts)
     return semantic, codes, made
@@ -92,7 +93,7 @@ def generate(generator, frames, prompt_frames=0, temperature=1.0):
 
 @pytest.mark.parametrize("prompt_frames", [0, 5])
 def test_greedy_generation_obeys_the_rule_at_every_level(generator, prompt_frames):
-    semantic, _, made = generate(generator, FRAMES, prompt_frames, temperature=0.0)
+    semantic, _, made = generate(generator, FRAMES, prompt_frames, **GREEDY)
     assert min(agreement(semantic, made, prompt_frames)) > 0.95
 
 
@@ -101,11 +102,11 @@ def test_sampled_generation_obeys_the_rule_as_well_as_the_data_beyond_one_chunk_
     semantic, codes, made = generate(generator, frames, 5)
     np.testing.assert_array_equal(np.stack(made)[:, :5], codes[:, :5])
     for level, found in enumerate(agreement(semantic, made, 5)):
-        assert found > AGREEMENT[level] - 0.04, f"level {level}: {found} below the data's {AGREEMENT[level]}"
+        assert found > AGREEMENT[level], f"level {level}: {found} below the data's {AGREEMENT[level]}"
 
 
 def test_semantic_tokens_that_are_not_those_of_their_frames_fail_this_test(generator):
     """The test can fail: chunks whose conditioning is one frame late."""
-    semantic, _, made = generate(generator, FRAMES, temperature=0.0)
+    semantic, _, made = generate(generator, FRAMES, **GREEDY)
     late = np.roll(semantic, 1, axis=1)
     assert agreement(late, made)[0] < 0.5

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = "--train-data data --valid-data data"
-RESUMED = ("soundstorm", "text_to_semantic", "recognizer", "consistency")
+RESUMED = ("soundstorm", "audiolm_fine", "text_to_semantic", "recognizer", "consistency")
 TABLES = "data/wav.scp data/utt2spk data/utt2dur"
 ALL_TABLES = f"{TABLES} data/text data/spk2utt data/phones.ctm data/*.scp data/*.json"
 SEGMENTS = "segmented/segments segmented/wav.scp"
@@ -42,12 +42,13 @@ def _trained(name: str) -> str:
     return f"{name}/config.yaml {name}/model.safetensors"
 
 
-def _train(name: str, reads: str, *more: str) -> tuple[Command, Command]:
+def _train(name: str, reads: str, *more: str, expdir: str | None = None) -> tuple[Command, Command]:
     """A training that begins, for its configuration, and one that goes on."""
+    expdir = expdir or name
     options = f"{SETS} --config conf/{name}.yaml {' '.join(more)} --expdir"
-    resumed = f"{reads} {name}/config.yaml {name}/metrics.jsonl {name}/checkpoints/step-00000001/*"
+    resumed = f"{reads} {expdir}/config.yaml {expdir}/metrics.jsonl {expdir}/checkpoints/step-00000001/*"
     return Command(f"train_{name}", f"{options} new", f"conf/{name}.yaml"), Command(
-        f"train_{name}", f"{options} {name}", resumed
+        f"train_{name}", f"{options} {expdir}", resumed
     )
 
 
@@ -81,6 +82,7 @@ COMMANDS = (
         "train_codec", f"{SETS} --config conf/codec.yaml --expdir new", f"conf/codec.yaml {TABLES} {SOUND}"
     ),
     *_train("soundstorm", TOKENS),
+    *_train("audiolm", TOKENS, "--stage fine", expdir="audiolm_fine"),
     *_train("text_to_semantic", "data/text data/semantic.*", "--read-utterances 0"),
     *_train("recognizer", f"data/text {TABLES}"),
     *_train("consistency", f"{HUBERT} {TABLES}", "--hubert hubert"),
@@ -99,6 +101,18 @@ COMMANDS = (
         "--data-dir data --from text --codec codec --soundstorm soundstorm --text-to-semantic text_to_semantic "
         "--text.max-seconds 1 --decode.iterations 1 --output new",
         f"data/text {_trained('text_to_semantic')}",
+    ),
+    Command(
+        "synthesize",
+        "--data-dir data --audiolm audiolm_coarse audiolm_fine --audiolm.overlap-seconds 0.3 --prompt-seconds 0.3 "
+        "--codec codec --output new",
+        f"{_trained('audiolm_coarse')} {_trained('audiolm_fine')}",
+    ),
+    Command(
+        "generate_audiolm",
+        "--semantic audiolm_semantic --coarse audiolm_free --fine audiolm_fine --codec codec --data-dir data "
+        "--prompt-seconds 0.3 --max-seconds 0.8 --output new",
+        f"{TOKENS} {_trained('audiolm_semantic')} {_trained('audiolm_free')}",
     ),
     Command("synthesize", "--data-dir data --from codec --codec codec --output new", "data/acoustic.*"),
     Command(
@@ -154,8 +168,8 @@ def readers(path: str) -> list[Command]:
 
 def prepare(command: Command, root: Path) -> None:
     """Make a finished training one that was interrupted, where the command is to go on with it."""
-    name = command.name.removeprefix("train_")
-    if command.name.startswith("train_") and command.arguments.split()[-1] in RESUMED:
+    name = command.arguments.split()[-1]
+    if command.name.startswith("train_") and name in RESUMED:
         (root / name / "model.safetensors").unlink(missing_ok=True)
         shutil.rmtree(root / name / "checkpoints" / "step-00000002", ignore_errors=True)
 

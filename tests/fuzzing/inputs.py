@@ -20,6 +20,8 @@ CONFIGS = {
     "data:\n  crop_seconds: 0.5\n",
     "soundstorm": "model:\n  layers: 1\n  width: 8\n  heads: 2\n  inner: 8\n  kernel: 3\n  dropout: 0.1\n"
     "data:\n  min_seconds: 0.5\n  max_seconds: 2\n",
+    "audiolm": "model:\n  layers: 1\n  width: 8\n  heads: 2\n  head_dim: 4\n  inner: 8\n  dropout: 0.1\n"
+    "data:\n  semantic_seconds: 2\n  coarse_seconds: 0.8\n  fine_seconds: 0.4\n  min_seconds: 0.3\n",
     "text_to_semantic": "model:\n  encoder_layers: 1\n  encoder_dim: 8\n  encoder_heads: 2\n  decoder_layers: 1\n"
     "  decoder_dim: 8\n  decoder_heads: 2\n  head_dim: 4\n  decoder_ffn_dim: 8\n  encoder_ffn_dim: 8\n"
     "data:\n  min_seconds: 0.1\n",
@@ -131,10 +133,21 @@ def _write_tokens() -> None:
 
 def _train() -> None:
     """Two steps of everything that later commands load, by the fronts, so that checkpoints are there too."""
-    from soundstorm.bin import train_consistency, train_recognizer, train_soundstorm, train_text_to_semantic
+    from soundstorm.bin import (
+        train_audiolm,
+        train_consistency,
+        train_recognizer,
+        train_soundstorm,
+        train_text_to_semantic,
+    )
 
     both = ["--train-data", "data", "--valid-data", "data"]
     train_soundstorm.main([*both, "--config", "conf/soundstorm.yaml", "--expdir", "soundstorm"])
+    for stage in ("semantic", "coarse", "fine"):
+        options = ["--stage", stage, "--config", "conf/audiolm.yaml", "--expdir", f"audiolm_{stage}"]
+        train_audiolm.main([*both, *options])
+    free = ["--stage", "coarse", "--config", "conf/audiolm.yaml", "--data.deduplicate", "true"]
+    train_audiolm.main([*both, *free, "--expdir", "audiolm_free"])
     reading = ["--read-utterances", "0", "--config", "conf/text_to_semantic.yaml"]
     train_text_to_semantic.main([*both, *reading, "--expdir", "text_to_semantic"])
     train_recognizer.main([*both, "--config", "conf/recognizer.yaml", "--expdir", "recognizer"])

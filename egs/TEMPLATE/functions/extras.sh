@@ -42,6 +42,8 @@ draw_figure() {  # <runtime or iterations> <file>
         runtime)
             [ ! -e "${text_to_semantic_exp}/model.safetensors" ] ||
                 options+=(--text-to-semantic "${text_to_semantic_exp}")
+            [[ " ${baselines} " != *" audiolm "* ]] || options+=(--audiolm "${audiolm_exp}_coarse" "${audiolm_exp}_fine")
+            [[ " ${baselines} " != *" audiolm_semantic "* ]] || options+=(--audiolm-semantic "${audiolm_exp}_semantic")
             split_arguments "${runtime_args}"
             ;;
         iterations)

@@ -2,9 +2,10 @@
 # Sourced by soundstorm.sh, whose options are the variables here.
 # Baselines that are trained in stage 4, systems that are decoded in stage 6 and scored in stage 7.
 
-train_audiolm() {  # its coarse and its fine stage, on the tokens SoundStorm is trained on
-    local part set_name
-    for part in coarse fine; do
+train_baseline() {  # <name>: on the tokens SoundStorm is trained on
+    local part set_name parts=(coarse fine)
+    [ "$1" = audiolm ] || parts=(semantic)
+    for part in "${parts[@]}"; do
         to_do "${audiolm_exp}_${part}/model.safetensors" "AudioLM, ${part} stage: ${audiolm_exp}_${part}" || continue
         for set_name in "${train_set}" "${valid_set}"; do
             need "${datadir}/${set_name}/semantic.scp" 1
