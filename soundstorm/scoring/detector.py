@@ -62,12 +62,11 @@ class Pairs:
             )
         self.sample_rate = sample_rate
         self.texts: dict[Key, str] = {}
-        self._sources: list[tuple[Utterances, Utterances, int]] = []
+        self._sources: list[tuple[Utterances, Utterances, float]] = []
         for number, directories in enumerate(zip(data_dirs, real_dirs, generated_dirs)):
             data_dir, real, generated = map(Path, directories)
             sources = Utterances(real, sample_rate), Utterances(generated, sample_rate)
-            prompt = num_samples(read_decode_info(generated).prompt_seconds, sample_rate)
-            self._sources.append((*sources, prompt))
+            self._sources.append((*sources, read_decode_info(generated).prompt_seconds))
             words = read_table(data_dir / "text") if (data_dir / "text").is_file() else {}
             for utt in sorted(set(sources[0].ids) & set(sources[1].ids)):
                 self.texts[number, utt] = scored_text(words.get(utt, "")) or f"{number} {utt}"
@@ -75,7 +74,10 @@ class Pairs:
     def read(self, key: Key) -> tuple[np.ndarray, np.ndarray]:
         """Round trip and generated speech of an utterance, float32 (S,) each, without the prompt."""
         real, generated, prompt = self._sources[key[0]]
-        return real.read(key[1])[prompt:], generated.read(key[1])[prompt:]
+        return self._after(prompt, real.read(key[1])), self._after(prompt, generated.read(key[1]))
+
+    def _after(self, seconds: float, wav: np.ndarray) -> np.ndarray:
+        return wav[num_samples(min(seconds, len(wav) / self.sample_rate), self.sample_rate) :]
 
 
 def count_right(detect: Detect, real: np.ndarray, generated: np.ndarray) -> tuple[int, int]:

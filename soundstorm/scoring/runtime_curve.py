@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+LONGEST = 3600.0  # seconds of audio at a time
+
 logger = logging.getLogger(__name__)
 
 Run = Callable[[], float]  # makes audio once and says how many seconds of it
@@ -71,8 +73,8 @@ def measure_curves(
     Returns:
         Name to points, plain values for JSON.
     """
-    if not lengths or min(lengths) <= 0:
-        raise ValueError(f"--lengths are {list(lengths)}, expected seconds of audio, each more than 0")
+    if not lengths or not all(0 < seconds <= LONGEST for seconds in lengths):
+        raise ValueError(f"--lengths are {list(lengths)}, expected seconds of audio, each above 0, at most {LONGEST:g}")
     if repeats < 1:
         raise ValueError(f"--repeats is {repeats}, expected at least 1")
     curves: dict[str, list[dict[str, float]]] = {}

@@ -79,6 +79,7 @@ def test_a_detector_is_trained_and_tested(chain, tmp_path):  # noqa: F811
     "front, arguments, message",
     [
         (measure_runtime, ["--lengths", "0"], "--lengths are [0.0]"),
+        (measure_runtime, ["--lengths", "1", "inf"], "--lengths are [1.0, inf]"),
         (measure_runtime, ["--repeats", "0"], "--repeats is 0"),
         (measure_iterations, ["--iterations", "0", "--recognizer", "x", "--folder", "y"], "--iterations are [0]"),
     ],
