@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -145,16 +146,26 @@ def _text_part(
                 length += len(archive[utt]) / archive.info.frame_rate
                 if length >= TEXT_SHARE * seconds:
                     break
-        # It is cut on purpose, each time.
-        logging.getLogger(autoregressive.__name__).setLevel(logging.ERROR)
 
         def run() -> float:
-            (tokens,) = reader.generate(
-                [" ".join(words)], temperature=config.temperature, top_k=config.top_k, max_seconds=seconds,
-                seeds=[0], attempts=1,
-            )  # fmt: skip
+            with _only_errors(autoregressive.__name__):  # it is cut on purpose, each time
+                (tokens,) = reader.generate(
+                    [" ".join(words)], temperature=config.temperature, top_k=config.top_k, max_seconds=seconds,
+                    seeds=[0], attempts=1,
+                )  # fmt: skip
             return len(tokens) / reader.info.frame_rate
 
         return run
 
     return part
+
+
+@contextmanager
+def _only_errors(logger_name: str) -> Iterator[None]:
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
