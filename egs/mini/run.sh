@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-./soundstorm.sh \
+exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test test_unseen" \
     --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 128 \
     --mfcc-clusters 128 --kmeans-args "--normalization utterance" \

@@ -8,7 +8,7 @@ steps() {
     echo "--training.max-steps $1 --training.valid-every $1 --training.save-every $1"
 }
 
-./run.sh --datadir data_small --dumpdir dump_small --expdir exp_small --test-sets "test" \
+exec ./run.sh --datadir data_small --dumpdir dump_small --expdir exp_small --test-sets "test" \
     --local-data-opts "--preset small --corpus-dir corpus_small --datadir data_small" \
     --hubert-args "$(steps 200)" --codec-args "$(steps 200)" --soundstorm-args "$(steps 150)" \
     --text-to-semantic-args "$(steps 110)" --recognizer-args "$(steps 120)" --consistency-args "$(steps 30)" \
