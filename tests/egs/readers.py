@@ -37,7 +37,11 @@ CONFIGS = {
             "decoder_ffn_dim": 64,
         },
     },
-    "train_recognizer": {},
+    "train_audiolm": {
+        "model": {"layers": 1, "width": 32, "heads": 2, "head_dim": 16, "inner": 64, "dropout": 0.0},
+        "data": {"semantic_seconds": 4.0, "coarse_seconds": 4.0, "fine_seconds": 2.0},
+    },
+    "train_recognizer": {"model": {"num_mels": 20, "width": 32, "blocks": 2}},
     "train_consistency": {
         "model": {"layer": 1, "width": 32, "heads": 2, "embedding_dim": 16},
         "crops": {"min_seconds": 1.0, "max_seconds": 2.0},
