@@ -52,8 +52,12 @@ class FreeSpeaker:
     @classmethod
     def load(cls, expdirs: Sequence[str | Path], codec: AcousticTokenizer, device: str = "cpu") -> "FreeSpeaker":
         """Experiment directories of the three stages, in their order; ``codec`` will make the waveform."""
-        stages = (Stage.load(path, name, device) for path, name in zip(expdirs, (SEMANTIC, COARSE, FINE), strict=True))
-        speaker = cls(*stages)
+        names = (SEMANTIC, COARSE, FINE)
+        stages = [Stage.load(path, name, device) for path, name in zip(expdirs, names, strict=True)]
+        try:
+            speaker = cls(*stages)
+        except ValueError as error:
+            raise ValueError(f"{', '.join(map(str, expdirs))}: {error}") from error
         speaker.coarse.acoustic.check_same(codec.info, "AudioLM's training", "the codec given")
         return speaker
 
