@@ -191,6 +191,7 @@ def run_cases(seed: int, cases: list[int], valid: Path, say=print) -> list[Outco
     while left:
         command = [sys.executable, __file__, "--seed", str(seed), "--inputs", str(valid), "--worker"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        environment.pop("HF_HUB_OFFLINE", None)  # it would hide what we look for
         worker = subprocess.Popen(
             [*command, *map(str, left)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment
         )

@@ -83,6 +83,7 @@ class Vocoder:
     def load(cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options) -> "Vocoder":
         """The averaged weights of an experiment directory; it says everything about the architecture itself."""
         semantic, acoustic = (config_section(expdir, name, TokenizerInfo) for name in ("semantic", "acoustic"))
+        acoustic.check_same(codec.info, f"{expdir}/config.yaml", "the codec given")
         model = SoundStorm(
             config_section(expdir, "model", SoundStormConfig),
             num_levels=acoustic.num_levels,

@@ -21,7 +21,7 @@ def load_hubert(source: str, *, local_only: bool = False) -> tuple[HubertModel, 
 
     Args:
         source: directory of transformers, or hub name.
-        local_only: take a hub name's files from the cache. So a name that a user did not give, but a file that was
+        local_only: look for a hub name in the cache only. So a name that a user did not give, but a file that was
             read, never opens a connection.
 
     Raises:
@@ -31,9 +31,10 @@ def load_hubert(source: str, *, local_only: bool = False) -> tuple[HubertModel, 
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # they fill the logs of jobs
+    source = _cached(source) if local_only else source
     try:
         model, report = HubertModel.from_pretrained(
-            source, use_safetensors=True, local_files_only=local_only, output_loading_info=True
+            source, use_safetensors=True, output_loading_info=True
         )
     except MemoryError:
         raise
@@ -53,12 +54,31 @@ def load_hubert(source: str, *, local_only: bool = False) -> tuple[HubertModel, 
         )
     if not all(value.isfinite().all() for value in model.state_dict().values()):
         raise ValueError(f"{source}: some weights are NaN or infinite; train or download the model again")
-    return model, *_preprocessing(source, local_only)
+    return model, *_preprocessing(source)
 
 
-def _preprocessing(source: str, local_only: bool) -> tuple[bool, int]:
+def _cached(source: str) -> str:
+    """The directory of a model, where it has been downloaded before if it is a hub name."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(source).is_dir():
+        return source
     try:
-        settings, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source, local_files_only=local_only)
+        # local_files_only of transformers still opens connections, to say who is asking.
+        config = try_to_load_from_cache(source, "config.json")
+    except ValueError:
+        config = None  # neither can it be a hub name
+    if not isinstance(config, str):
+        raise FileNotFoundError(
+            f"{source}: no HuBERT of that name, neither a directory nor one that has been downloaded; "
+            "train or download it again"
+        )
+    return str(Path(config).parent)
+
+
+def _preprocessing(source: str) -> tuple[bool, int]:
+    try:
+        settings, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source)
     except (OSError, ValueError) as error:
         if (Path(source) / "preprocessor_config.json").exists():
             raise ValueError(

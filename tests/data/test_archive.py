@@ -103,3 +103,60 @@ def test_an_archive_without_identity_is_refused(tmp_path):
     (tmp_path / "x.json").unlink()
     with pytest.raises(FileNotFoundError, match="nobody knows which tokenizer"):
         TokenArchive(tmp_path / "x.scp")
+
+
+def framed(record: bytes, length: int | None = None) -> bytes:
+    """A record as kaldiio frames it."""
+    return b"u NPY\x08" + (len(record) if length is None else length).to_bytes(8, "little") + record
+
+
+def npy(shape: str, dtype: str = "<u2", data: bytes = b"\x00" * 16) -> bytes:
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + data
+
+
+def test_a_record_written_by_hand_is_read(tmp_path):
+    write_tokens(tmp_path / "x", some(1).items(), ACOUSTIC)
+    (tmp_path / "x.ark").write_bytes(framed(npy("(2, 4)")))
+    (tmp_path / "x.scp").write_text(f"u {tmp_path}/x.ark:2\n")
+    np.testing.assert_array_equal(TokenArchive(tmp_path / "x.scp")["u"], np.zeros((2, 4)))
+
+
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        (framed(npy("(2, 4)"), 2**62), "the archive is truncated"),
+        (framed(npy("(1000000000000, 4)")), r"16 bytes of numbers, expected those of an array \(1000000000000, 4\)"),
+        (framed(npy("(-1, 4)")), "16 bytes of numbers"),
+        (framed(npy("(2, 4)", "|O")), "object values, expected integers"),
+        (framed(npy("(2, 4)", "<f2")), "float16 values, expected integers"),
+        (framed(b"PK\x03\x04 a zip file"), "cannot read u at"),
+        (framed(b"cos\nsystem\n(S'touch owned'\ntR."), "cannot read u at"),
+        (framed(npy("(8,)")), r"shape \(8,\), expected \(T, 4\)"),
+    ],
+)
+def test_a_record_that_is_none_is_refused_before_memory_is_taken(tmp_path, monkeypatch, record, message):
+    monkeypatch.chdir(tmp_path)
+    write_tokens("x", some(1).items(), ACOUSTIC)
+    (tmp_path / "x.ark").write_bytes(record)
+    (tmp_path / "x.scp").write_text("u x.ark:2\n")
+    with pytest.raises(ValueError, match=f"x.scp: .*{message}.*extract the tokens again"):
+        TokenArchive("x.scp")["u"]
+    assert not (tmp_path / "owned").exists()
+
+
+def test_an_offset_beyond_all_files_is_refused(tmp_path):
+    write_tokens(tmp_path / "x", some(1).items(), ACOUSTIC)
+    (tmp_path / "x.scp").write_text(f"u {tmp_path}/x.ark:{10**30}\n")
+    with pytest.raises(ValueError, match="cannot read u at"):
+        TokenArchive(tmp_path / "x.scp")["u"]
+
+
+def test_no_utterance_at_all_is_an_error_when_written_and_when_read(tmp_path):
+    with pytest.raises(ValueError, match="not one utterance could be tokenized"):
+        write_tokens(tmp_path / "x", [], ACOUSTIC)
+    assert not list(tmp_path.iterdir())
+    write_tokens(tmp_path / "x", some(1).items(), ACOUSTIC)
+    (tmp_path / "x.scp").write_text("")
+    with pytest.raises(ValueError, match="x.scp: no utterances"):
+        TokenArchive(tmp_path / "x.scp")

@@ -1,11 +1,13 @@
 """HuBERT features: one frame per hop, no influence of padding, the layer that was asked for, clear refusals."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from transformers import AutoFeatureExtractor, HubertModel
 
-from soundstorm.models.hubert import normalize
+from soundstorm.models.hubert import load_hubert, normalize
 from soundstorm.models.hubert_pretraining import frame_padding
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.hubert import HubertFeatures
@@ -142,3 +144,26 @@ def test_a_hubert_needs_a_layer_and_mfcc_has_none(hubert_dir):
         open_features(str(hubert_dir))
     with pytest.raises(ValueError, match="only a HuBERT has layers"):
         open_features("mfcc", 3)
+
+
+def test_a_name_that_a_file_gave_is_looked_for_in_the_cache_only():
+    for name in ("somebody/hubert", "a/b/c", "../../x"):
+        with pytest.raises(FileNotFoundError, match="neither a directory nor one that has been downloaded"):
+            load_hubert(name, local_only=True)
+
+
+def test_damaged_hubert_directories_are_refused(tmp_path, hubert_dir):
+    for number, (name, old, new, message) in enumerate(
+        [
+            ("config.json", b'"num_hidden_layers": 2', b'"num_hidden_layers": 3', "config.json, .* are missing"),
+            ("config.json", b'"hidden_size": 16', b'"hidden_size": "x"', "the model cannot be read"),
+            ("preprocessor_config.json", b"{", b"[", "preprocessor_config.json: not JSON"),
+            ("preprocessor_config.json", b"16000", b'"x"', "sampling_rate 'x', expected true or false and Hz"),
+        ]
+    ):
+        folder = shutil.copytree(hubert_dir, tmp_path / str(number))
+        data = (folder / name).read_bytes()
+        assert old in data
+        (folder / name).write_bytes(data.replace(old, new, 1))
+        with pytest.raises(ValueError, match=message):
+            load_hubert(str(folder))
