@@ -2,6 +2,7 @@
 """Kill the stages of a small recipe at random moments, run them again, and compare with an undisturbed run.
 
     python tests/kills.py --kills 200 --seed 0 --output kills.json
+    python tests/kills.py --seed 0 --only 37 101                   # two of them again
 
 Every trial takes one stage from what the undisturbed run had made before it: the stage is killed (SIGKILL, SIGINT,
 SIGTERM, or a small disk that gets full), looked at, run again without any cleaning up, and compared with the
@@ -38,6 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=16, help="kills in all (default 16)")
     parser.add_argument("--seed", type=int, default=0, help="of moments and kinds (default 0)")
+    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="numbers of the kills to do (default all)")
     parser.add_argument("--output", type=Path, help="JSON file for all trials and the table")
     parser.add_argument("--stages", type=int, nargs="+", default=list(STAGES), help="stages to kill (default all)")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="kinds of kills (default all)")
@@ -47,19 +49,18 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     args = get_parser().parse_args()
+    numbers = list(range(args.kills)) if args.only is None else args.only
     work = args.work or Path(tempfile.mkdtemp(prefix="kills."))
     work.mkdir(parents=True, exist_ok=True)
     trials: list[Trial] = []
     try:
         killer = Killer(work)
         kinds = usable_kinds(args.kinds, killer.recipe.disk)
-        for stage in tqdm(range(max(args.stages) + 1), desc="undisturbed", unit="stage"):
+        planned = [plan(number, args.stages, kinds) for number in numbers]
+        for stage in tqdm(range(max(stage for stage, _ in planned) + 1), desc="undisturbed", unit="stage"):
             killer.make_reference(stage)
-        for number in tqdm(range(args.kills), desc="kills", unit="kill"):
-            stage = args.stages[number % len(args.stages)]
-            # The kinds move on with every round, so that few kills have all of them too.
-            kind = kinds[(number + number // len(args.stages)) % len(kinds)]
-            trials += kill_once(killer, stage, kind, f"{args.seed} {number}")
+        for number, (stage, kind) in tqdm(list(zip(numbers, planned)), desc="kills", unit="kill"):
+            trials += kill_once(killer, stage, kind, number, args.seed)
             report(args.output, trials, args)
     finally:
         if args.work is None:
@@ -67,11 +68,16 @@ def main() -> int:
     print(table(trials))
     failed = [trial for trial in trials if trial.problems]
     for trial in failed:
-        print(f"\nstage {trial.stage}, {trial.kind}, {trial.moment}:", *trial.problems, sep="\n  ")
-    missed = args.kills - sum(trial.in_time for trial in trials)
+        print(f"\nkill {trial.number}, stage {trial.stage}, {trial.kind}, {trial.moment}:", *trial.problems, sep="\n  ")
+    missed = len(numbers) - sum(trial.in_time for trial in trials)
     if missed:
         print(f"\n{missed} kills never came before the end of their stage")
     return 1 if failed or missed else 0
+
+
+def plan(number: int, stages: list[int], kinds: list[str]) -> tuple[int, str]:
+    """Stage and kind of a kill; the kinds move on with every round, so that few kills have all of them too."""
+    return stages[number % len(stages)], kinds[(number + number // len(stages)) % len(kinds)]
 
 
 def usable_kinds(kinds: list[str], where: Path) -> list[str]:
@@ -83,13 +89,13 @@ def usable_kinds(kinds: list[str], where: Path) -> list[str]:
     return [kind for kind in kinds if kind != "full disk"]
 
 
-def kill_once(killer: Killer, stage: int, kind: str, seed: str) -> list[Trial]:
+def kill_once(killer: Killer, stage: int, kind: str, number: int, seed: int) -> list[Trial]:
     """Trials until one comes in time."""
     trials = []
     for attempt in range(MOST_ATTEMPTS):
-        trials.append(killer.trial(stage, kind, random.Random(f"{seed} {attempt}")))
+        trials.append(killer.trial(Trial(number, stage, kind), random.Random(f"{seed} {number} {attempt}")))
         if trials[-1].problems:
-            tqdm.write(f"stage {stage}, {kind}, {trials[-1].moment}: {trials[-1].problems}")
+            tqdm.write(f"kill {number}, stage {stage}, {kind}, {trials[-1].moment}: {trials[-1].problems}")
         if trials[-1].in_time:
             break
     return trials

@@ -22,6 +22,7 @@ PAGE = 4096
 class Trial:
     """What was done and what was found."""
 
+    number: int  # by which kills.py finds it again
     stage: int
     kind: str
     moment: str = ""  # when it was killed
@@ -59,9 +60,9 @@ class Killer:
         self.trees[stage] = read_tree(self.snapshots[stage])
         self.new_files[stage] = len(_files(self.snapshots[stage])) - len(_files(self.snapshots[stage - 1]))
 
-    def trial(self, stage: int, kind: str, rng: random.Random) -> Trial:
+    def trial(self, trial: Trial, rng: random.Random) -> Trial:
         """Kill, run again, compare; the stage starts from the reference's stages before it."""
-        trial = Trial(stage, kind)
+        stage, kind = trial.stage, trial.kind
         with self._disk(stage, kind, rng, trial):
             run = self.recipe.start(stage)
             if kind == "full disk":
