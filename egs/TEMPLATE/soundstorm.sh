@@ -360,7 +360,6 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             need "$(decode_dir "${system}" "${set_name}")/wav.scp" 6
         done
     done
-    scores=()
     # What scoring trains, it trains on original recordings only.
     if [[ " ${recognizer} " =~ [\ :]train\  ]] && to_do "${recognizer_exp}/model.safetensors" "recogniser: ${recognizer_exp}"; then
         split_arguments "${recognizer_args}"
@@ -374,15 +373,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
             --hubert "${hubert_model}" --expdir "${consistency_exp}" "${arguments[@]}"
     fi
-    for set_name in "${test_set_names[@]}"; do
-        for system in original "${system_names[@]}"; do
-            scores+=("$(score_file "${system}" "${set_name}")")
-            if to_do "${scores[-1]}" "score of ${system} on ${set_name}"; then
-                in_background score_one "${system}" "${set_name}"
-            fi
-        done
-    done
-    finish_background "scorings"
+    score_all
     measure_extras
     report=${expdir}/report${decode_tag:+_${decode_tag}}
     if ! report_is_new "${report}/report.json"; then

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # The same recipe with everything that is measured beside its table: AudioLM on the same tokens, ABX of the tokens, a
-# detector for every system, run time against length, quality and word errors against iterations. At most an hour on
-# two CPU cores.
+# detector for every system, run time against length, quality and word errors against iterations; and test utterances of
+# the paper's third length, 20 to 30 s. At most an hour on two CPU cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-exec ./run.sh --baselines audiolm --abx measure --detector train --figures "runtime iterations" \
-    --runtime-args "--most-seconds 20" --iterations-args "--utterances 30 --quality-utterances 6" "$@"
+exec ./run.sh \
+    --local-data-opts "--long true" --test-sets "test test_unseen test_long" \
+    --baselines "audiolm audiolm_semantic" --abx measure --detector train \
+    --figures "runtime iterations" --runtime-args "--most-seconds 20" \
+    --iterations-args "--utterances 30 --quality-utterances 6" "$@"

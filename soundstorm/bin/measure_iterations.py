@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.data.data_dir import write_table
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
     from soundstorm.decoding.devices import choose_device
-    from soundstorm.scoring.assemble import score_files
+    from soundstorm.scoring.assemble import Row, score_files
     from soundstorm.scoring.audio_quality import spread
     from soundstorm.scoring.config import ScoreConfig
     from soundstorm.scoring.extras import extra, iterations_section, write_extra
@@ -64,10 +64,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def score(count: int, decoded: Path, output: Path) -> None:
         score_files(
-            f"{count} iterations",
-            data_dir=args.data_dir,
-            decode_dir=str(decoded),
-            output=str(output),
+            [Row(f"{count} iterations", args.data_dir, str(decoded), str(output))],
             recognizers=[args.recognizer],
             bigram_text=args.bigram_text,
             speaker=None,

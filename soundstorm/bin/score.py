@@ -1,4 +1,7 @@
-"""Score one system: every metric with its count and 95 % bootstrap interval, over all and per length."""
+"""Score systems: every metric with its count and 95 % bootstrap interval, over all and per length.
+
+Several in one call load the models once: --system, --data-dir, --decode-dir and --output take one value for each.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from soundstorm.scoring.config import ScoreConfig
 def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, {"score": ScoreConfig})
-    parser.add_argument("--data-dir", required=True, help="test set: recordings, text")
-    parser.add_argument("--decode-dir", help="output of synthesize; without it the originals are scored")
-    parser.add_argument("--system", required=True, help="name of the row, e.g. 'SoundStorm from text'")
+    parser.add_argument("--data-dir", nargs="+", required=True, help="test set: recordings, text")
+    parser.add_argument(
+        "--decode-dir", nargs="+", help="output of synthesize; the originals are scored without it or where it is none"
+    )
+    parser.add_argument("--system", nargs="+", required=True, help="name of the row, e.g. 'SoundStorm from text'")
     parser.add_argument(
         "--recognizer",
         action="append",
@@ -25,22 +30,28 @@ def get_parser():
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
     parser.add_argument("--device", default="cpu", help="for models: cpu or cuda")
-    parser.add_argument("--output", required=True, help="JSON file to write")
+    parser.add_argument("--output", nargs="+", required=True, help="JSON file to write")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
     """Score, unless the output is there and was made from the same files with the same settings."""
-    args = get_parser().parse_args(argv)
+    parser = get_parser()
+    args = parser.parse_args(argv)
     config = section(args, "score", ScoreConfig)
+    decode_dirs = args.decode_dir or ["none"] * len(args.system)
+    counts = [len(values) for values in (args.system, args.data_dir, decode_dirs, args.output)]
+    if len(set(counts)) > 1:
+        parser.error(
+            "--system, --data-dir, --decode-dir and --output need one value for each system, "
+            f"got {', '.join(map(str, counts))}; an original's --decode-dir is none"
+        )
 
-    from soundstorm.scoring.assemble import score_files
+    from soundstorm.scoring.assemble import Row, score_files
 
+    rows = zip(args.system, args.data_dir, decode_dirs, args.output)
     score_files(
-        args.system,
-        data_dir=args.data_dir,
-        decode_dir=args.decode_dir,
-        output=args.output,
+        [Row(system, data, None if decode == "none" else decode, output) for system, data, decode, output in rows],
         recognizers=args.recognizer,
         bigram_text=args.bigram_text,
         speaker=None if args.speaker == "none" else args.speaker,

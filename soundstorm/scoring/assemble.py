@@ -1,4 +1,4 @@
-"""From names and files on the command line to the metrics of one system and its score file."""
+"""From names and files on the command line to the metrics of systems and their score files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import logging
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from soundstorm.data.data_dir import read_table
 from soundstorm.scoring.acoustic_consistency import AcousticConsistency, Embed
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos, spread
 from soundstorm.scoring.config import ScoreConfig
-from soundstorm.scoring.intelligibility import Intelligibility, read_references
+from soundstorm.scoring.intelligibility import Intelligibility, Recognizer, read_references
 from soundstorm.scoring.measures import Measure, Measured, Pair
 from soundstorm.scoring.recognizers import LoadTrained, load_recognizer
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
-from soundstorm.scoring.voice_preservation import VoicePreservation, load_speaker_model
+from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,19 @@ class OnSome:
         return self._measure(pair) if pair.utt_id in self._utterances else Measured()
 
 
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: a system on a test set."""
+
+    system: str  # the row's name
+    data_dir: str  # test set
+    decode_dir: str | None  # output of decoding, None for the originals
+    output: str  # JSON file
+
+
 def score_files(
-    system: str,
+    rows: Sequence[Row],
     *,
-    data_dir: str,
-    decode_dir: str | None,
-    output: str,
     recognizers: Sequence[str],
     bigram_text: str | None,
     speaker: str | None,
@@ -52,13 +60,10 @@ def score_files(
     device: str,
     config: ScoreConfig,
 ) -> None:
-    """Score one system and write the file; a file made from the same inputs is left as it is.
+    """Score systems, each into its own file; a file made from the same inputs is left as it is.
 
     Args:
-        system: Row name.
-        data_dir: Test set.
-        decode_dir: Output of decoding, None for the originals.
-        output: JSON file.
+        rows: What to score; models are loaded once for all of them.
         recognizers: Names; the first one's figures are called wer and cer, the others' carry their name.
         bigram_text: For pocketsphinx and closed vocabularies.
         speaker: Speaker model's name, None for no voice preservation.
@@ -69,8 +74,6 @@ def score_files(
         device: cpu or cuda.
         config: The rest.
     """
-    decoded_dir = Path(decode_dir) if decode_dir else None
-    info = read_decode_info(decoded_dir)
     settings = {
         "recognizers": list(recognizers),
         "bigram_text": bigram_text,
@@ -79,78 +82,84 @@ def score_files(
         "sample_rate": sample_rate,
         **asdict(config),
     }
-    inputs = fingerprint(
-        [data_dir, decode_dir, consistency, *(name.removeprefix("closed:") for name in recognizers)],
-        {"system": system, **settings},
+    # Loaded for the first row that needs them.
+    loaders = _Loaders(
+        recognizer=cache(
+            lambda name: load_recognizer(name, device=device, bigram_text=bigram_text, load_trained=load_trained)
+        ),
+        speaker=None if speaker is None else cache(lambda: load_speaker_model(speaker, device=device)),
+        embed=None if consistency is None else cache(lambda: load_consistency(consistency, device)),
     )
-    if _is_current(Path(output), inputs):
-        logger.info("%s: up to date", output)
-        return
-    original = Utterances(data_dir, sample_rate)
-    decoded = Utterances(decoded_dir, sample_rate) if decoded_dir else None
-    text_file = Path(data_dir) / "text"
-    texts = read_references(read_table(text_file)) if text_file.is_file() else {}
-    ids = spread(original.ids, config.max_utterances)
-    measures: list[Measure] = []
-    if texts:
-        measures += _intelligibility(
-            recognizers, ids, info, bigram_text=bigram_text, load_trained=load_trained, device=device, config=config
+    for row in rows:
+        inputs = fingerprint(
+            [row.data_dir, row.decode_dir, consistency, *(name.removeprefix("closed:") for name in recognizers)],
+            {"system": row.system, **settings},
         )
-    elif recognizers:
-        logger.warning("%s has no text: no word errors", data_dir)
+        if _is_current(Path(row.output), inputs):
+            logger.info("%s: up to date", row.output)
+            continue
+        decode_dir = Path(row.decode_dir) if row.decode_dir else None
+        info = read_decode_info(decode_dir)
+        original = Utterances(row.data_dir, sample_rate)
+        decoded = Utterances(decode_dir, sample_rate) if decode_dir else None
+        text_file = Path(row.data_dir) / "text"
+        texts = read_references(read_table(text_file)) if text_file.is_file() else {}
+        if recognizers and not texts:
+            logger.warning("%s has no text: no word errors", row.data_dir)
+        ids = spread(original.ids, config.max_utterances)
+        timing = decode_dir / "timing.json" if decode_dir else None
+        content = score_system(
+            row.system,
+            original=original,
+            decoded=decoded,
+            texts=texts,
+            ids=ids,
+            measures=_measures(loaders, recognizers if texts else (), ids, info, config),
+            info=info,
+            timing=timing if timing is not None and timing.is_file() else None,
+            num_resamples=config.num_resamples,
+            seed=config.seed,
+        )
+        content["decode_dir"], content["settings"], content["inputs"] = row.decode_dir, settings, inputs
+        write_json(Path(row.output), content)
+        logger.info("%s: %s", row.output, summary(content))
+
+
+@dataclass(frozen=True)
+class _Loaders:
+    recognizer: Callable[[str], Recognizer]
+    speaker: Callable[[], SpeakerModel] | None
+    embed: Callable[[], Embed] | None
+
+
+def _measures(
+    loaders: _Loaders, recognizers: Sequence[str], ids: Sequence[str], info: DecodeInfo, config: ScoreConfig
+) -> list[Measure]:
+    measures: list[Measure] = []
+    for position, name in enumerate(recognizers):
+        suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
+        measure: Measure = Intelligibility(loaders.recognizer(name), prompt_seconds=info.prompt_seconds, suffix=suffix)
+        if position and config.second_utterances is not None:
+            measure = OnSome(measure, spread(ids, config.second_utterances))
+        measures.append(measure)
     prompt_seconds = info.prompt_seconds or config.prompt_seconds
-    if speaker is not None:
+    if loaders.speaker is not None:
         measures.append(
             VoicePreservation(
-                load_speaker_model(speaker, device=device),
+                loaders.speaker(),
                 prompt_seconds=prompt_seconds,
                 starts_with_prompt=info.starts_with_prompt,
                 min_seconds=config.min_voice_seconds,
             )
         )
-    if consistency is not None:
-        embed = load_consistency(consistency, device)
-        measures.append(AcousticConsistency(embed, prompt_seconds=prompt_seconds, crop_seconds=config.crop_seconds))
+    if loaders.embed is not None:
+        measures.append(
+            AcousticConsistency(loaders.embed(), prompt_seconds=prompt_seconds, crop_seconds=config.crop_seconds)
+        )
     if config.quality_utterances != 0:
         measures.append(OnSome(Dnsmos(), spread(ids, config.quality_utterances)))
     if info.source == "codec":
         measures.append(CodecQuality())
-    timing = decoded_dir / "timing.json" if decoded_dir else None
-    content = score_system(
-        system,
-        original=original,
-        decoded=decoded,
-        texts=texts,
-        ids=ids,
-        measures=measures,
-        info=info,
-        timing=timing if timing is not None and timing.is_file() else None,
-        num_resamples=config.num_resamples,
-        seed=config.seed,
-    )
-    content["decode_dir"], content["settings"], content["inputs"] = decode_dir, settings, inputs
-    write_json(Path(output), content)
-    logger.info("%s: %s", output, summary(content))
-
-
-def _intelligibility(
-    names: Sequence[str],
-    ids: Sequence[str],
-    info: DecodeInfo,
-    *,
-    bigram_text: str | None,
-    load_trained: LoadTrained,
-    device: str,
-    config: ScoreConfig,
-) -> list[Measure]:
-    measures: list[Measure] = []
-    for position, name in enumerate(names):
-        recognizer = load_recognizer(name, device=device, bigram_text=bigram_text, load_trained=load_trained)
-        suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
-        measure: Measure = Intelligibility(recognizer, prompt_seconds=info.prompt_seconds, suffix=suffix)
-        if position and config.second_utterances is not None:
-            measure = OnSome(measure, spread(ids, config.second_utterances))
-        measures.append(measure)
     return measures
 
 

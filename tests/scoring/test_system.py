@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from soundstorm.data.audio import Utterances, write_audio
-from soundstorm.scoring.assemble import score_files
+from soundstorm.scoring.assemble import Row, score_files
 from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.measures import Measured
 from soundstorm.scoring.score_file import read_score
@@ -102,18 +102,23 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path):
     data = make_dir(tmp_path / "data", {"a": 4.0, "b": 6.0})
     decoded = make_dir(tmp_path / "decode", {"a": 4.0, "b": 6.0}, {"from": "semantic", "prompt_seconds": 0})
     output = tmp_path / "score" / "x.json"
+    loaded = []
+
+    def load_consistency(expdir, device):
+        loaded.append(expdir)
+        return lambda wav: np.array([1.0, wav[0]])
 
     def run():
         score_files(
-            "row",
-            data_dir=str(data),
-            decode_dir=str(decoded),
-            output=str(output),
+            [
+                Row("row", str(data), str(decoded), str(output)),
+                Row("original", str(data), None, str(output.with_name("original.json"))),
+            ],
             recognizers=[],
             bigram_text=None,
             speaker=None,
             consistency="exp/consistency",
-            load_consistency=lambda expdir, device: lambda wav: np.array([1.0, wav[0]]),
+            load_consistency=load_consistency,
             load_trained=None,
             sample_rate=16000,
             device="cpu",
@@ -121,6 +126,8 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path):
         )
 
     run()
+    assert loaded == ["exp/consistency"]  # once for both rows
+    assert read_score(output.with_name("original.json"))["group"] == "reference"
     written = output.stat().st_mtime_ns
     assert read_score(output)["metrics"]["acoustic_consistency"]["all"]["count"] == 2
     run()

@@ -89,13 +89,20 @@ recognizer_named() {  # <name>: as score has it
     esac
 }
 
-score_one() {  # <system> <set>: scores what decode_one made; "original" are the recordings
-    local options=(--config "${score_config}" --data-dir "${datadir}/$2" --system "$(title_of "$1")") name output
-    options+=(--speaker "${speaker_model}")
+score_some() {  # <log> <system> <set>...: scores what decode_one made; "original" are the recordings
+    local log=$1 name options=(--config "${score_config}" --speaker "${speaker_model}")
+    local titles=() sets=() decodings=() outputs=()
+    shift
+    while [ $# -gt 0 ]; do
+        titles+=("$(title_of "$1")")
+        sets+=("${datadir}/$2")
+        [ "$1" = original ] && decodings+=(none) || decodings+=("$(decode_dir "$1" "$2")")
+        outputs+=("$(score_file "$1" "$2")")
+        shift 2
+    done
+    options+=(--system "${titles[@]}" --data-dir "${sets[@]}" --decode-dir "${decodings[@]}" --output "${outputs[@]}")
     # Unprompted systems are compared with the same part of the recording as prompted ones.
     [ "${prompt_seconds}" = 0 ] || options+=(--score.prompt-seconds "${prompt_seconds}")
-    output=$(score_file "$1" "$2")
-    [ "$1" = original ] || options+=(--decode-dir "$(decode_dir "$1" "$2")")
     [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
     for name in "${recognizer_names[@]}"; do
         options+=(--recognizer "$(recognizer_named "${name}")")
@@ -103,7 +110,30 @@ score_one() {  # <system> <set>: scores what decode_one made; "original" are the
     [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--bigram-text "${datadir}/${text_train_set}/text")
     [ "${ngpu}" -eq 0 ] || options+=(--device cuda)
     split_arguments "${score_args}"
-    run_jobs 1 "${output%.json}.JOB.log" score "${options[@]}" "${arguments[@]}" --output "${output}"
+    run_jobs 1 "${log}" score "${options[@]}" "${arguments[@]}"
+}
+
+score_all() {  # Sets `scores` to the score files of every system on every test set, and makes those that are missing.
+    local set_name system missing=() part parts index words job folder
+    scores=()
+    for set_name in "${test_set_names[@]}"; do
+        for system in original "${system_names[@]}"; do
+            scores+=("$(score_file "${system}" "${set_name}")")
+            ! to_do "${scores[-1]}" "score of ${system} on ${set_name}" || missing+=("${system} ${set_name}")
+        done
+    done
+    # Loading the models takes longer than a small set: as many processes as may run at once, each with its share.
+    folder=${soundstorm_exp}/score${decode_tag:+_${decode_tag}}/log
+    parts=$((${#missing[@]} < nj ? ${#missing[@]} : nj))
+    for ((part = 0; part < parts; part++)); do
+        job=()
+        for ((index = part; index < ${#missing[@]}; index += parts)); do
+            read -ra words <<<"${missing[index]}"
+            job+=("${words[@]}")
+        done
+        in_background score_some "${folder}/score.$((part + 1)).JOB.log" "${job[@]}"
+    done
+    finish_background "scorings"
 }
 
 report_is_new() {  # <file of the report>: is it newer than everything in it?

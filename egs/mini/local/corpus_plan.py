@@ -11,6 +11,7 @@ WORDS_PER_SECOND = 1.16 / 60  # times a voice's rate in words per minute: measur
 SHORT, MIDDLE, LONG = (2.4, 5.8), (5.8, 9.2), (11.2, 13.0)  # seconds to aim at
 PROMPTABLE = (5.0, 8.8)  # a prompt of 3 s leaves speech to score
 DIALOGUE = (6.3, 11.2)
+BEYOND_TRAINING = (20.5, 25.0)  # the paper's third length
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Preset:
         dev: sentences of the set dev, which has a dialogue for every six of them.
         test, test_unseen: (sentences of 4 to 10 s, of 10 to 14 s).
         test_dialogue: dialogues of that set; every third is of unseen speakers.
+        test_long: sentences of 20 to 30 s, twice as long as any of the training set.
     """
 
     voices: int
@@ -37,13 +39,15 @@ class Preset:
     test: tuple[int, int]
     test_unseen: tuple[int, int]
     test_dialogue: int
+    test_long: int = 0
 
 
 PRESETS = {
     "full": Preset(24, 6, 7, 3, 1, 40, 24, (52, 8), (16, 2), 12),
     "small": Preset(8, 3, 4, 2, 1, 4, 8, (14, 2), (5, 1), 3),
+    "long": Preset(24, 6, 0, 0, 0, 0, 0, (0, 0), (0, 0), 0, test_long=12),  # only what the others lack
 }
-SETS = ("train", "dev", "test", "test_unseen", "test_dialogue")
+SETS = ("train", "dev", "test", "test_unseen", "test_dialogue", "test_long")
 
 
 @dataclass(frozen=True)
@@ -126,4 +130,8 @@ def plan(preset: Preset, seed: int) -> list[Planned]:
             planner.sentence(voice, seconds)
     for _ in range(preset.dialogues):
         planner.dialogue(voices)
+
+    planner.start("test_long")
+    for at in range(preset.test_long):
+        planner.sentence(voices[2 * at % len(voices)], BEYOND_TRAINING)
     return planner.planned

@@ -81,21 +81,23 @@ def write_data_dir(data_dir: Path, wav_dir: Path, spoken: list) -> None:
 def synthesise(preset: str, seed: int, corpus_dir: Path, data_root: Path, nj: int) -> bool:
     """Make the corpus unless it is there. Returns whether there was anything to do."""
     expected, stamp_file = stamp(preset, seed), corpus_dir / "stamp.json"
+    planned = plan(PRESETS[preset], seed)
+    sets = [set_name for set_name in SETS if any(utterance.set_name == set_name for utterance in planned)]
     if stamp_file.exists() and json.loads(stamp_file.read_text()) == expected:
-        if all((data_root / set_name / "phones.ctm").exists() for set_name in SETS):
+        if all((data_root / set_name / "phones.ctm").exists() for set_name in sets):
             return False
 
     stamp_file.unlink(missing_ok=True)
     new = corpus_dir / "wav.new"
     shutil.rmtree(new, ignore_errors=True)
-    jobs = [(planned, seed, new) for planned in plan(PRESETS[preset], seed)]
+    jobs = [(utterance, seed, new) for utterance in planned]
     with multiprocessing.Pool(nj) as pool:
         spoken = pool.map(_render_to_file, jobs, chunksize=8)
     wav_dir = corpus_dir / "wav"
     shutil.rmtree(wav_dir, ignore_errors=True)
     new.rename(wav_dir)
 
-    for set_name in SETS:
+    for set_name in sets:
         of_set = [item for item in spoken if item[0].set_name == set_name]
         write_data_dir(data_root / set_name, wav_dir, of_set)
         minutes = sum(duration for _, duration, _ in of_set) / 60
