@@ -9,4 +9,4 @@ exec ./run.sh \
     --local-data-opts "--long true" --test-sets "test test_unseen test_long" \
     --baselines "audiolm audiolm_semantic" --abx measure --detector train \
     --figures "runtime iterations" --runtime-args "--most-seconds 20" \
-    --iterations-args "--utterances 30 --quality-utterances 6" "$@"
+    --iterations-args "--utterances 30 --quality-utterances 6" --results RESULTS_extended.md "$@"
