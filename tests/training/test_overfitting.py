@@ -1,30 +1,42 @@
 """Every model learns one stored batch by heart: its loss, its gradients and its inputs belong together.
 
-SoundStorm's is in tests/models/test_soundstorm.py, where its batch is. The recogniser does more: it reads what it has
-not heard (test_recognizer_step.py).
+SoundStorm's is in tests/models/test_soundstorm.py, where its batch is. The recogniser and the detector do more: they
+read and tell apart what they have not heard (test_recognizer_step.py, test_detector_step.py).
 """
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
+from soundstorm.data.audiolm_config import STAGES
+from soundstorm.data.audiolm_dataset import collate_rows
+from soundstorm.data.audiolm_layout import coarse_condition, fine_condition, stage_layout
 from soundstorm.data.sampler import Draw
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
+from soundstorm.models.audiolm import AudioLM
+from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
+from soundstorm.models.detector import Detector
+from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, draw_mask, frame_padding
+from soundstorm.models.recognizer import Recognizer, build_vocabulary, encode_text
+from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
+from soundstorm.training.audiolm_step import AudioLMStep
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.consistency_step import ConsistencyStep
+from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep
+from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from tests.text_to_semantic_toy import INFO, write_corpus
 
@@ -65,6 +77,27 @@ def test_a_text_to_semantic_model_learns_a_batch_by_heart(kind, tmp_path):
         assert figures[-1]["move"] < 0.02
     if kind != "attention":  # the most likely paths are many, so this does not come to zero
         assert figures[-1]["alignment"] < 0.1 * figures[0]["alignment"]
+
+
+@pytest.mark.parametrize("positions", ["sequence", "time"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_audiolm_learns_a_batch_by_heart(stage, positions):
+    torch.manual_seed(0)
+    rng, rows = np.random.default_rng(0), []
+    layout = stage_layout(stage, semantic_size=9, num_levels=5, coarse_levels=2, codebook_size=7)
+    # What a semantic row begins with is chance, which one row can have by heart, but not two: nothing tells them apart.
+    for frames in (12,) if stage == "semantic" else (12, 8):
+        semantic, codes = rng.integers(0, 9, frames), rng.integers(0, 7, (frames, 5))
+        condition, target = {
+            "semantic": ((semantic[:0], semantic[:0]), semantic[:, None]),
+            "coarse": (coarse_condition(semantic[::2], 2), codes[:, :2]),
+            "fine": (fine_condition(codes[:, :2], 7), codes[:, 2:]),
+        }[stage]
+        rows.append(layout.row(*condition, target, complete=True))
+    config = AudioLMConfig(layers=2, width=48, heads=2, head_dim=24, inner=96, dropout=0.0, positions=positions)
+    figures = learn(AudioLMStep(AudioLM(config, **asdict(layout))), collate_rows(rows), steps=100, rate=5e-3)
+    assert figures[0]["loss"] > 1.9 and figures[-1]["loss"] < 0.02
+    assert figures[-1]["accuracy"] == 1
 
 
 def test_hubert_learns_the_labels_under_its_masks_by_heart():
@@ -121,4 +154,33 @@ def test_the_consistency_network_learns_the_partners_by_heart():
     step = ConsistencyStep(network, EarlyLayers(hubert, 1))
     figures = learn(step, {"wavs": wavs, "lengths": lengths}, steps=60, rate=3e-3)
     assert figures[0]["loss"] > 1 and figures[-1]["loss"] < 0.01
+    assert figures[-1]["accuracy"] == 1
+
+
+def test_the_recogniser_learns_texts_by_heart():
+    torch.manual_seed(0)
+    texts = ["ab ba", "b aab"]
+    vocabulary = build_vocabulary(texts)
+    config = RecognizerConfig(num_mels=8, stack=2, width=32, blocks=2, kernel=5)
+    targets = [torch.tensor(encode_text(text, vocabulary)) for text in texts]
+    lengths = torch.tensor([24, 15])
+    batch = {
+        "frames": torch.randn(2, 24, 16) * (torch.arange(24) < lengths[:, None])[..., None],
+        "lengths": lengths, "targets": torch.cat(targets), "target_lengths": torch.tensor([len(t) for t in targets]),
+    }  # fmt: skip
+    model = Recognizer(config, len(vocabulary))
+    figures = learn(RecognizerStep(model, vocabulary), batch, steps=80, rate=5e-3)
+    assert figures[0]["ctc"] > 3 and figures[-1]["ctc"] < 0.02
+    columns = model.eval()(batch["frames"], lengths).argmax(-1)
+    for row, length, target in zip(columns, lengths, targets, strict=True):
+        read = [c for c in row[:length].unique_consecutive().tolist() if c != vocabulary["<blank>"]]
+        assert read == target.tolist()
+
+
+def test_the_detector_learns_labels_by_heart():
+    torch.manual_seed(0)
+    model = Detector(DetectorConfig(crop_seconds=0.3, num_mels=8, width=16, blocks=1, kernel=3))
+    batch = {"spectra": torch.randn(8, 30, 8), "labels": torch.tensor([0.0, 1.0] * 4)}
+    figures = learn(DetectorStep(model), batch, steps=60, rate=1e-2)
+    assert figures[0]["loss"] > 0.5 and figures[-1]["loss"] < 0.01
     assert figures[-1]["accuracy"] == 1

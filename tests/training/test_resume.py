@@ -5,6 +5,8 @@ own way to go on differently. The loop itself is tested on a toy in test_trainer
 """
 
 import json
+from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,24 +15,37 @@ from transformers import HubertConfig, HubertModel
 
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.audio_dataset import AudioCropDataset
+from soundstorm.data.audiolm_config import STAGES, AudioLMDataConfig
+from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.audiolm_layout import stage_layout
+from soundstorm.data.dataset import AlignedTokens
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
+from soundstorm.models.audiolm import AudioLM
+from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.consistency_config import CropConfig
+from soundstorm.models.detector import Detector
+from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
+from soundstorm.models.recognizer import LogMel, Recognizer, build_vocabulary
+from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
 from soundstorm.training import checkpoint
+from soundstorm.training.audiolm_step import AudioLMStep
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
+from soundstorm.training.detector_step import DetectorDataset, DetectorStep
 from soundstorm.training.hubert_step import HubertStep, make_dataset
+from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep
 from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.trainer import train
@@ -77,6 +92,17 @@ def text_to_semantic(data):
     )
 
 
+def audiolm(data, stage):
+    settings = AudioLMDataConfig(semantic_seconds=1.0, coarse_seconds=0.6, fine_seconds=0.4, min_seconds=0.2)
+    layout = stage_layout(stage, semantic_size=7, num_levels=3, coarse_levels=1, codebook_size=11)
+    if stage == "semantic":
+        rows = SemanticRows.from_data_dir(data, layout, settings.window(stage))
+    else:
+        rows = AcousticRows(AlignedTokens.from_data_dir(data, settings.window(stage)), stage, layout, coarse_levels=1)
+    config = AudioLMConfig(layers=1, width=16, heads=2, head_dim=8, inner=32, dropout=0.2)
+    return AudioLMStep(AudioLM(config, **asdict(layout))), rows
+
+
 def codec(data):
     config = CodecConfig(
         num_levels=3, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
@@ -116,6 +142,28 @@ def consistency(data):
     return ConsistencyStep(network, EarlyLayers(frozen, 1)), dataset
 
 
+def recognizer(data):
+    utterances, config = Utterances(data / "audio", 16000), RecognizerConfig(num_mels=8, stack=2, width=16, blocks=1)
+    texts = {utt: f"a {utt[1]}" for utt in utterances.ids}
+    vocabulary = build_vocabulary(texts.values())
+    dataset = RecognizerDataset(utterances, texts, vocabulary, config, AugmentConfig())
+    return RecognizerStep(Recognizer(config, len(vocabulary)), vocabulary), dataset
+
+
+def detector(data):
+    utterances, log_mel = Utterances(data / "audio", 16000), LogMel(8)
+    spectra = [log_mel(torch.from_numpy(utterances.read(utt))) for utt in utterances.ids]
+    model = Detector(DetectorConfig(crop_seconds=0.1, num_mels=8, width=16, blocks=1))
+    return DetectorStep(model), DetectorDataset(spectra[:4], spectra[4:], model.crop)
+
+
+MODELS = {
+    "soundstorm": soundstorm, "text_to_semantic": text_to_semantic, "codec": codec, "hubert": hubert,
+    "consistency": consistency, "recognizer": recognizer, "detector": detector,
+    **{f"audiolm_{stage}": partial(audiolm, stage=stage) for stage in STAGES},
+}  # fmt: skip
+
+
 class Killed(Exception):
     pass
 
@@ -149,7 +197,7 @@ def run(make, data, expdir, seed, dies_at=None):
     return witness
 
 
-@pytest.mark.parametrize("make", [soundstorm, text_to_semantic, codec, hubert, consistency])
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_a_killed_run_goes_on_as_if_nothing_had_been(make, data, tmp_path):
     straight = run(make, data, tmp_path / "straight", seed=1)
     with pytest.raises(Killed):
