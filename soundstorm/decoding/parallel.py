@@ -5,6 +5,7 @@ of the current level masked, all finer levels masked in the target.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -49,58 +50,83 @@ def decode(
     """
     batch, frames = semantic.shape
     device = semantic.device
-    lengths = lengths.to(device)
     codes = torch.zeros(batch, frames, model.num_levels, dtype=torch.long, device=device)
-    start = torch.zeros(batch, dtype=torch.long, device=device)
+    starts = torch.zeros(batch, dtype=torch.long) if prompt is None else prompt_lengths.cpu()
+    ends = lengths.cpu()
+    if (starts >= ends).any():
+        raise ValueError(
+            f"prompts of {starts.tolist()} frames leave nothing to fill in of {ends.tolist()} frames; "
+            "the semantic tokens must cover prompt and target"
+        )
     if prompt is not None:
-        start = prompt_lengths.to(device)
-        if (start >= lengths).any():
-            raise ValueError(
-                f"prompts of {start.tolist()} frames leave nothing to fill in of {lengths.tolist()} frames; "
-                "the semantic tokens must cover prompt and target"
-            )
-        in_prompt = torch.arange(prompt.shape[1], device=device) < start[:, None]
+        in_prompt = torch.arange(prompt.shape[1], device=device) < starts.to(device)[:, None]
         codes[:, : prompt.shape[1]][in_prompt] = prompt.to(device)[in_prompt]
     seeds = [config.seed + b for b in range(batch)] if seeds is None else seeds
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    # Padding costs nothing to skip and changes nothing: only ragged batches need a mask.
-    ragged = None if bool((lengths == frames).all()) else lengths
+    filling = _Filling(model, semantic, codes, starts, ends, config, generators, watch)
     with torch.autocast(device.type, PRECISIONS.get(config.precision), enabled=config.precision in PRECISIONS):
         for level, iterations in enumerate(config.iterations_of(model.num_levels)):
-            _fill_level(model, codes, semantic, start, lengths, ragged, level, iterations, config, generators, watch)
+            filling.fill_level(level, iterations)
     return codes
 
 
-def _fill_level(
-    model, codes, semantic, start, lengths, ragged, level, iterations, config: ParallelConfig, generators, watch
-) -> None:
-    """Fill in one level of ``codes`` in place; write nowhere else."""
-    frames = codes.shape[1]
-    in_level = torch.full((len(codes),), level, device=codes.device)
-    everything = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
-    _, masked = coarse_to_fine_mask(start, in_level, everything, lengths, model.num_levels)
-    to_fill = masked.sum(-1)
-    for iteration in range(1, iterations + 1):
-        # The same function as in training says what is hidden.
-        hidden, _ = coarse_to_fine_mask(start, in_level, masked, lengths, model.num_levels)
-        if watch:
-            watch(level, iteration, codes, hidden)
-        logits = model.level_logits(model.encode(semantic, codes, hidden, ragged), level)
-        if iteration == iterations:  # the last iteration is greedy and commits all that is left
-            codes[..., level] = torch.where(masked, logits.argmax(-1), codes[..., level])
-            return
-        noise = _noise(len(codes), frames, logits.shape[-1], lengths, generators, codes.device)
-        tokens, confidence = sample_tokens(logits, noise[..., 1:], temperature=config.temperature, top_k=config.top_k)
-        confidence = confidence + config.choice_temperature * (1 - iteration / iterations) * noise[..., 0]
-        committed = keep_most_confident(confidence, masked, masked_after(to_fill, iteration, iterations))
-        codes[..., level] = torch.where(committed, tokens, codes[..., level])
-        masked = masked & ~committed
+@dataclass
+class _Filling:
+    """A batch that is being filled in.
 
+    The network says nothing of frames that have their token: features, logits and samples are those of masked frames.
+    How many there are the schedule tells beforehand, on the host, so that no pass waits for a GPU to say it.
+    """
 
-def _noise(batch: int, frames: int, size: int, lengths: Tensor, generators: list[torch.Generator], device) -> Tensor:
-    """Gumbel noise ``(B, T, 1 + N)``: for the confidence, then for the tokens. Padding draws nothing, so that an
-    example's stream is the same alone and in a batch."""
-    noise = torch.zeros(batch, frames, 1 + size, device=device)
-    for b, length in enumerate(lengths.tolist()):
-        noise[b, :length] = gumbel((1, length, 1 + size), generators[b : b + 1], device)[0]
-    return noise
+    model: SoundStorm
+    semantic: Tensor
+    codes: Tensor
+    starts: Tensor  # first frame to fill in (B,), on the host
+    ends: Tensor  # the frame after the last one (B,), on the host
+    config: ParallelConfig
+    generators: list[torch.Generator]
+    watch: Callable[[int, int, Tensor, Tensor], None] | None
+
+    def fill_level(self, level: int, iterations: int) -> None:
+        """Fill in one level of the codes in place; write nowhere else."""
+        batch, frames, levels = self.codes.shape
+        device, flat = self.codes.device, self.codes.view(-1, levels)
+        starts, ends = self.starts.to(device), self.ends.to(device)
+        # Padding costs nothing to skip and changes nothing: only ragged batches need a mask.
+        ragged = None if bool((self.ends == frames).all()) else ends
+        in_level = torch.full((batch,), level, device=device)
+        everything = torch.ones(batch, frames, dtype=torch.bool, device=device)
+        _, masked = coarse_to_fine_mask(starts, in_level, everything, ends, levels)
+        left = to_fill = self.ends - self.starts
+        for iteration in range(1, iterations + 1):
+            # The same function as in training says what is hidden.
+            hidden, _ = coarse_to_fine_mask(starts, in_level, masked, ends, levels)
+            if self.watch:
+                self.watch(level, iteration, self.codes, hidden)
+            # Masked frames come first, in their order.
+            rows = masked.flatten().byte().argsort(descending=True, stable=True)[: int(left.sum())]
+            features = self.model.encode(self.semantic, self.codes, hidden, ragged, rows)
+            logits = self.model.level_logits(features, level)
+            if iteration == iterations:  # the last iteration is greedy and commits all that is left
+                flat[rows, level] = logits.argmax(-1)
+                return
+            noise = self._noise(logits.shape[-1], rows)
+            config = self.config
+            tokens, confidence = sample_tokens(
+                logits, noise[:, 1:], temperature=config.temperature, top_k=config.top_k
+            )
+            confidence = confidence + config.choice_temperature * (1 - iteration / iterations) * noise[:, 0]
+            of_all = torch.zeros(batch * frames, device=device)
+            of_all[rows] = confidence
+            left = masked_after(to_fill, iteration, iterations)
+            committed = keep_most_confident(of_all.view(batch, frames), masked, left.to(device))
+            flat[rows, level] = torch.where(committed.flatten()[rows], tokens, flat[rows, level])
+            masked = masked & ~committed
+
+    def _noise(self, size: int, rows: Tensor) -> Tensor:
+        """Gumbel noise ``(M, 1 + N)`` of some frames: for the confidence, then for the tokens. Every frame draws and
+        padding does not, so that an example's stream is the same alone and in a batch."""
+        uniform = torch.empty(*self.codes.shape[:2], 1 + size)
+        for row, end, generator in zip(uniform, self.ends.tolist(), self.generators, strict=True):
+            row[:end].uniform_(generator=generator)
+        return gumbel(uniform.view(-1, 1 + size).to(rows.device)[rows])

@@ -4,16 +4,8 @@ import torch
 from torch import Tensor
 
 
-def gumbel(shape: tuple[int, ...], generators: list[torch.Generator], device) -> Tensor:
-    """Standard Gumbel noise; row b comes from the generator of example b, so that company does not change it.
-
-    Args:
-        shape: ``(B, ...)``.
-        generators: B generators on the CPU.
-        device: where the result goes.
-    """
-    rows = [torch.rand(shape[1:], generator=g) for g in generators]
-    uniform = torch.stack(rows).to(device)
+def gumbel(uniform: Tensor) -> Tensor:
+    """Standard Gumbel noise of uniform numbers in [0, 1)."""
     return -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
 
 
@@ -21,13 +13,13 @@ def sample_tokens(logits: Tensor, noise: Tensor, *, temperature: float, top_k: i
     """Sample one token for each position by the Gumbel-max trick.
 
     Args:
-        logits: ``(B, T, N)``.
-        noise: standard Gumbel noise ``(B, T, N)``.
+        logits: ``(..., N)``.
+        noise: standard Gumbel noise ``(..., N)``.
         temperature: 0 takes the best token.
         top_k: keep this many candidates; 0 keeps all.
 
     Returns:
-        tokens ``(B, T)`` and their log-probabilities ``(B, T)`` under the untouched distribution.
+        tokens ``(...)`` and their log-probabilities ``(...)`` under the untouched distribution.
     """
     log_probability = torch.log_softmax(logits.float(), dim=-1)
     scores = log_probability

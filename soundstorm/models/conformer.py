@@ -18,7 +18,7 @@ def rotary_tables(num_frames: int, head_dim: int, device, dtype) -> tuple[Tensor
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate pairs (first half, second half) of the last axis of ``(B, H, T, head_dim)``."""
+    """Rotate pairs (first half, second half) of the last axis of ``(..., T, head_dim)``."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
 
@@ -38,10 +38,10 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None) -> Tensor:
         """``x (B, T, D)``, ``attend`` bool ``(B, 1, 1, T)`` or None when nothing is padded."""
         batch, frames, width = x.shape
-        q, k, v = self.query_key_value(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        projected = self.query_key_value(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = projected
         if self.rotary:
-            cos, sin = (table.to(q.dtype) for table in tables)
-            q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
+            q, k = apply_rotary(projected[:2], *(table.to(q.dtype) for table in tables))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, width))
 
@@ -59,6 +59,13 @@ class FeedForward(nn.Sequential):
             nn.Dropout(dropout),
         )
 
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., D)`` to the same."""
+        norm, enter, _, dropout, leave, last_dropout = self
+        x = enter(norm(x))
+        # Where no gradient needs it, the widest array of the network need not be there twice.
+        return last_dropout(leave(dropout(F.silu(x, inplace=not x.requires_grad))))
+
 
 class ConvolutionModule(nn.Module):
     """Pointwise GLU, depthwise convolution over time, pointwise. Padding is zeroed before the depthwise step."""
@@ -73,12 +80,14 @@ class ConvolutionModule(nn.Module):
         self.contract = nn.Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """``x (B, T, D)``; ``padding`` bool ``(B, T, 1)``, True where padded, or None."""
+    def forward(self, x: Tensor, padding: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """``x (B, T, D)``; ``padding`` bool ``(B, T, 1)``, True where padded, or None; ``rows`` as of the block."""
         x = F.glu(self.expand(self.norm(x)), dim=-1)
         if padding is not None:
             x = x.masked_fill(padding, 0.0)
         x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        if rows is not None:
+            x = x.flatten(0, 1)[rows]
         return self.dropout(self.contract(F.silu(self.inner_norm(x))))
 
 
@@ -102,13 +111,23 @@ class ConformerBlock(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(
-        self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, padding: Tensor | None
+        self,
+        x: Tensor,
+        tables: tuple[Tensor, Tensor],
+        attend: Tensor | None,
+        padding: Tensor | None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """``x (B, T, D)`` to the same; the rest as for its attention and its convolution module."""
-        x = x + 0.5 * self.first(x)
+        """``x (B, T, D)`` to the same; the rest as for its attention and its convolution module.
+
+        With ``rows``, int64 ``(M,)``, numbers of frames in the batch laid out flat, the result is that of those frames
+        ``(M, D)``: after the depthwise convolution no frame sees another one.
+        """
+        x = x.add(self.first(x), alpha=0.5)
         x = x + self.attention_dropout(self.attention(self.attention_norm(x), tables, attend))
-        x = x + self.convolution(x, padding)
-        x = x + 0.5 * self.second(x)
+        convolved = self.convolution(x, padding, rows)
+        x = (x if rows is None else x.flatten(0, 1)[rows]) + convolved
+        x = x.add(self.second(x), alpha=0.5)
         return self.norm(x)
 
 
@@ -141,14 +160,15 @@ class Conformer(nn.Module):
             ConformerBlock(width, heads, inner, kernel, expansion, dropout, rotary) for _ in range(layers)
         )
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
         """
         Args:
             x: ``(B, T, D)``.
             lengths: frames of each example, int64 ``(B,)``; None when none is padded.
+            rows: int64 ``(M,)``, frames that matter, ``b * T + t``; the last block does less for others. None: all.
 
         Returns:
-            ``(B, T, D)``; values at padded frames mean nothing.
+            ``(B, T, D)``, or ``(M, D)`` of the rows; values at padded frames mean nothing.
         """
         frames = x.shape[1]
         tables = rotary_tables(frames, self.head_dim, x.device, torch.float32)
@@ -156,6 +176,6 @@ class Conformer(nn.Module):
         if lengths is not None:
             inside = torch.arange(frames, device=x.device) < lengths[:, None]
             attend, padding = inside[:, None, None, :], ~inside[:, :, None]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, tables, attend, padding)
-        return x
+        return self.blocks[-1](x, tables, attend, padding, rows)

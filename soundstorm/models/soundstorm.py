@@ -67,7 +67,14 @@ class SoundStorm(nn.Module):
         for head, rows in zip(self.heads, unit, strict=True):
             head.weight.copy_(rows * 0.02)  # nearly uniform predictions to begin with
 
-    def encode(self, semantic: Tensor, codes: Tensor, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def encode(
+        self,
+        semantic: Tensor,
+        codes: Tensor,
+        hidden: Tensor,
+        lengths: Tensor | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
         """Run the backbone.
 
         Args:
@@ -75,14 +82,15 @@ class SoundStorm(nn.Module):
             codes: int64 ``(B, T, Q)``; what stands where ``hidden`` is True does not matter.
             hidden: bool ``(B, T, Q)``, tokens replaced by the mask token of their level.
             lengths: int64 ``(B,)``, or None when nothing is padded.
+            rows: int64 ``(M,)``, frames whose features are asked for, ``b * T + t``; None for all.
 
         Returns:
-            ``(B, T, D)``.
+            ``(B, T, D)``, or ``(M, D)`` of the rows.
         """
-        rows = codes.masked_fill(hidden, self.codebook_size) + self._offsets
-        batch, frames, levels = rows.shape
-        summed = nn.functional.embedding_bag(rows.view(-1, levels), self.acoustic.weight, mode="sum")
-        return self.conformer(self.semantic(semantic) + summed.view(batch, frames, -1), lengths)
+        entries = codes.masked_fill(hidden, self.codebook_size) + self._offsets
+        batch, frames, levels = entries.shape
+        summed = nn.functional.embedding_bag(entries.view(-1, levels), self.acoustic.weight, mode="sum")
+        return self.conformer(self.semantic(semantic) + summed.view(batch, frames, -1), lengths, rows)
 
     def forward(
         self, semantic: Tensor, codes: Tensor, hidden: Tensor, level: Tensor, target: Tensor, lengths: Tensor | None
@@ -97,12 +105,14 @@ class SoundStorm(nn.Module):
         Returns:
             For each level that occurs: the level, logits ``(M, N)``, and the right tokens ``(M,)``.
         """
-        features = self.encode(semantic, codes, hidden, lengths)
+        rows = target.flatten().nonzero()[:, 0]
+        features = self.encode(semantic, codes, hidden, lengths, rows)
+        level_of_row, tokens = level[rows // target.shape[1]], codes.flatten(0, 1)[rows]
         predictions = []
         for q in range(self.num_levels):
-            wanted = target & (level == q)[:, None]
+            wanted = level_of_row == q
             # Every head takes part, if only with no frame: a distributed run waits for all gradients.
-            predictions.append((q, self.heads[q](features[wanted]), codes[..., q][wanted]))
+            predictions.append((q, self.heads[q](features[wanted]), tokens[wanted, q]))
         return predictions
 
     def level_logits(self, features: Tensor, level: int) -> Tensor:

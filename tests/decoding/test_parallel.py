@@ -8,6 +8,7 @@ import torch
 from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.decoding.sampling import gumbel, keep_most_confident, sample_tokens
+from soundstorm.models.masking import masked_after
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 
@@ -120,6 +121,51 @@ def test_an_unknown_precision_is_refused():
         ParallelConfig(precision="int8")
 
 
+def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
+    """The same with loops over examples, frames and levels, and logits of everything at every pass."""
+    results = []
+    for b, length in enumerate(lengths):
+        generator = torch.Generator().manual_seed(seeds[b])
+        codes = torch.zeros(length, model.num_levels, dtype=torch.long)
+        first = prompts[b] if prompts else 0
+        if prompts:
+            codes[:first] = prompt[b, :first]
+        for level, iterations in enumerate(config.iterations_of(model.num_levels)):
+            masked = list(range(first, length))
+            for iteration in range(1, iterations + 1):
+                hidden = torch.zeros(1, length, model.num_levels, dtype=torch.bool)
+                hidden[0, first:, level + 1 :] = True
+                hidden[0, masked, level] = True
+                with torch.inference_mode():
+                    logits = model.level_logits(model.encode(semantic[b : b + 1, :length], codes[None], hidden), level)
+                if iteration == iterations:
+                    codes[masked, level] = logits[0, masked].argmax(-1)
+                    break
+                uniform = torch.rand(length, 1 + model.codebook_size, generator=generator)
+                noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
+                ranked = []
+                for t in masked:
+                    log_probability = logits[0, t].log_softmax(-1)
+                    token = int((log_probability / config.temperature + noise[t, 1:]).argmax())
+                    shake = config.choice_temperature * (1 - iteration / iterations) * noise[t, 0]
+                    ranked.append((-float(log_probability[token] + shake), t, token))
+                left = masked_after(length - first, iteration, iterations)
+                for _, t, token in sorted(ranked)[: len(masked) - left]:
+                    codes[t, level] = token
+                    masked.remove(t)
+        results.append(codes)
+    return results
+
+
+@pytest.mark.parametrize("prompts", [None, [3, 5, 1]])
+def test_decoding_equals_its_slow_twin(prompts):
+    model, lengths, config = small_model(), [20, 14, 9], ParallelConfig(iterations=(6, 3, 1), temperature=0.8)
+    codes, _, semantic, prompt = run(model, lengths, config, prompts, seeds=[4, 5, 6])
+    expected = slow_decode(model, semantic, lengths, config, prompts, prompt, [4, 5, 6])
+    for b, length in enumerate(lengths):
+        assert torch.equal(codes[b, :length], expected[b])
+
+
 def test_one_iteration_per_level_is_greedy_whatever_the_seed():
     model, config = small_model(), ParallelConfig(iterations=(1,))
     first, second = (run(model, [20], config, seeds=[seed])[0] for seed in (1, 2))
@@ -194,7 +240,7 @@ def test_the_kept_positions_are_the_most_confident_by_a_slow_twin():
 
 def test_sampled_tokens_follow_the_distribution_and_its_temperature():
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0]).expand(1, 20000, 4)
-    noise = gumbel((1, 20000, 4), [torch.Generator().manual_seed(0)], "cpu")
+    noise = gumbel(torch.rand(1, 20000, 4, generator=torch.Generator().manual_seed(0)))
     for temperature in (1.0, 0.5):
         tokens, log_probability = sample_tokens(logits, noise, temperature=temperature)
         share = torch.bincount(tokens[0], minlength=4) / 20000

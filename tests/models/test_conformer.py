@@ -209,3 +209,22 @@ def test_an_example_alone_equals_itself_padded_in_a_batch(rotary, kernel):
         for row, length in enumerate(lengths):
             alone = model(x[row : row + 1, :length])
             torch.testing.assert_close(together[row, :length], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_are_asked_for_equal_those_of_everything():
+    """The slow twin computes all frames; gradients of what is left out are zero there."""
+    model = random_weights(
+        Conformer(layers=2, width=WIDTH, heads=HEADS, inner=INNER, kernel=3, expansion=2, dropout=0.0)
+    )
+    x, lengths, rows = noise(3, 14, WIDTH), torch.tensor([14, 9, 1]), torch.tensor([0, 3, 13, 14, 22, 28])
+    some, everything = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found = model(some, lengths, rows)
+    expected = model(everything, lengths).flatten(0, 1)[rows]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    found.square().sum().backward()
+    gradients = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    expected.square().sum().backward()
+    torch.testing.assert_close(some.grad, everything.grad, rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(gradients, (parameter.grad for parameter in model.parameters()), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
