@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 # Kinds of operations, by words in their names; the first that fits counts.
 KINDS = {
-    "matrix products": ("mm", "linear", "matmul", "dot"),
     "attention": ("attention",),
+    "matrix products": ("mm", "linear", "matmul", "dot"),
     "convolution": ("conv", "fft"),
     "optimizer": ("adam", "foreach", "norm_except"),
     "normalisation": ("norm",),
