@@ -66,13 +66,13 @@ def machine_rates() -> dict[str, float]:
             taken = _fastest(lambda left=left, right=right: torch.nn.functional.linear(left, right))
             best = max(best, 2 * rows * inner * columns / taken)
         rates[name] = best
-    source = torch.ones(64 * 1024 * 1024)
+    source = torch.ones(32 * 1024 * 1024)
     target = torch.empty_like(source)
     rates["bandwidth"] = 2 * source.nbytes / _fastest(lambda: target.copy_(source))
     return rates
 
 
-def _fastest(work: Callable[[], object], tries: int = 12) -> float:
+def _fastest(work: Callable[[], object], tries: int = 6) -> float:
     taken = []
     for _ in range(tries):
         start = time.perf_counter()
