@@ -68,7 +68,7 @@ decode_config=conf/decode.yaml  # iterations per level, temperatures
 decode_args=                  # further options of synthesize
 decode_tag=                   # suffix of the decoding directories (empty: from the configuration's name)
 prompt_seconds=3              # length of the voice prompt of the prompted systems
-systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded
+systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded; without text stage 5 is left out
 dialogue_script=              # text file with lines "A: ..." and "B: ..." to be spoken too (empty: none)
 dialogue_prompts=             # an utterance of any set for each of its voices, e.g. "A=anna-chapter1 B=bert-chapter2"
 dialogue_args=                # further options of synthesize_dialogue
@@ -314,7 +314,9 @@ if doing 4 "SoundStorm training: ${soundstorm_exp}${baselines:+, ${baselines}}";
 fi
 
 if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
-    if to_do "${text_to_semantic_exp}/free_running.json" "training"; then
+    if [[ ${systems} != *text* && -z ${dialogue_script} ]]; then
+        log "  left out: --systems has no text, and there is no --dialogue-script"
+    elif to_do "${text_to_semantic_exp}/free_running.json" "training"; then
         for set_name in "${text_train_set}" "${text_valid_set}"; do
             need "${datadir}/${set_name}/semantic.scp" 1
             [ -e "${datadir}/${set_name}/text" ] ||
