@@ -1,6 +1,7 @@
 """What all tests share: one thread per process (``pytest -n`` runs several), no network."""
 
 import os
+import signal
 from pathlib import Path
 
 # Before anything imports numpy or torch: threads of several processes on few cores only wait for each other.
@@ -16,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Holds torch to one thread, also where it reads no variable."""
+    """Holds torch to one thread, also where it reads no variable, and lets what tests start be interrupted."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so is a shell's background job, with all its children
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         import torch
     except ImportError:

@@ -14,6 +14,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     args = get_parser().parse_args()
+    # A shell's background jobs ignore SIGINT, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     numbers = list(range(args.kills)) if args.only is None else args.only
     work = args.work or Path(tempfile.mkdtemp(prefix="kills."))
     work.mkdir(parents=True, exist_ok=True)
