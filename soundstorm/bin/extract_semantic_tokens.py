@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
 
     tokenizer = SemanticTokenizer.load(args.kmeans, device="cuda" if torch.cuda.is_available() else "cpu")
     keys = list(read_table(args.keys)) if args.keys else None
-    utterances = Utterances(args.data_dir, tokenizer.info.sample_rate, keys)
+    utterances = Utterances(args.data_dir, tokenizer.info.sample_rate, keys, lower=True)
     tokens = tokenizer.encode_utterances(utterances, batch_seconds=args.batch_seconds)
     write_tokens(args.output, tokens, tokenizer.info)
 

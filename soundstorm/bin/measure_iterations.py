@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     device, folder = choose_device(args.device), Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)
     keys, tokens = folder / "keys", TokenArchive(Path(args.data_dir) / "acoustic.scp")
-    chosen = spread(Utterances(args.data_dir, args.sample_rate).ids, args.utterances)
+    chosen = spread(Utterances(args.data_dir, args.sample_rate, lower=True).ids, args.utterances)
     write_table(keys, {utt: "" for utt in chosen if utt in tokens})
 
     def decode(count: int, output: Path) -> None:

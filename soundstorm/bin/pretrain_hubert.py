@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     tokenizer = SemanticTokenizer.load(args.labels_kmeans)
     labels = {
-        data_dir: dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate)))
+        data_dir: dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate, lower=True)))
         for data_dir in dict.fromkeys((args.train_data, args.valid_data))
     }
     pretrain_hubert(

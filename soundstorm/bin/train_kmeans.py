@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     features = open_features(args.features, args.layer, device=device)
     kmeans = train_semantic_kmeans(
         features,
-        Utterances(args.data_dir, features.sample_rate),
+        Utterances(args.data_dir, features.sample_rate, lower=True),
         args.clusters,
         portion=args.portion,
         normalization=args.normalization,

@@ -16,8 +16,31 @@ def num_samples(seconds: Seconds, sample_rate: int) -> int:
     return int(np.floor(seconds * sample_rate + 0.5))
 
 
-def read_audio(path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end: Seconds | None = None) -> np.ndarray:
+def resample_down(wav: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:
+    """Samples ``(S,)`` at a lower rate; as they are where the rates are the same."""
+    if wanted == sample_rate:
+        return wav
+    import soxr
+
+    return np.asarray(soxr.resample(wav, sample_rate, wanted), dtype=np.float32)
+
+
+def read_audio(
+    path: str | Path,
+    sample_rate: int,
+    *,
+    start: Seconds = 0.0,
+    end: Seconds | None = None,
+    lower: bool = False,
+) -> np.ndarray:
     """Read one mono recording, or the part of it from ``start`` to ``end`` seconds.
+
+    Args:
+        path: The file.
+        sample_rate: Hz that is needed.
+        start, end: Which part.
+        lower: Bring a recording of a higher rate down to what is needed. Codecs want recordings at their own rate; what
+            only listens to speech (HuBERT, recognisers, speaker models) may have a lower one.
 
     Returns:
         float32 array ``(S,)``.
@@ -33,7 +56,8 @@ def read_audio(path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end:
         raise FileNotFoundError(f"{path}: no such recording; check the paths in wav.scp")
     try:
         with soundfile.SoundFile(str(path)) as recording:
-            if recording.samplerate != sample_rate:
+            rate = recording.samplerate
+            if rate < sample_rate or rate != sample_rate and not lower:
                 raise ValueError(
                     f"{path}: sample rate is {recording.samplerate} Hz but {sample_rate} Hz is needed; "
                     "resample the corpus in local/data.sh (see egs/TEMPLATE/README.md)"
@@ -42,12 +66,12 @@ def read_audio(path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end:
                 raise ValueError(
                     f"{path}: {recording.channels} channels but 1 is needed; choose or mix channels in local/data.sh"
                 )
-            first = num_samples(start, sample_rate)
-            last = recording.frames if end is None else min(num_samples(end, sample_rate), recording.frames)
+            first = num_samples(start, rate)
+            last = recording.frames if end is None else min(num_samples(end, rate), recording.frames)
             if last <= first:
                 raise ValueError(
                     f"{path}: no samples between {start:g} s and {'the end' if end is None else f'{end:g} s'} "
-                    f"(the recording has {recording.frames / sample_rate:g} s); remove or repair it"
+                    f"(the recording has {recording.frames / rate:g} s); remove or repair it"
                 )
             recording.seek(first)
             wav = _read_blocks(recording, last - first)
@@ -59,7 +83,7 @@ def read_audio(path: str | Path, sample_rate: int, *, start: Seconds = 0.0, end:
         )
     if not np.isfinite(wav).all():
         raise ValueError(f"{path}: {int((~np.isfinite(wav)).sum())} samples are NaN or infinite; remove or repair it")
-    return wav
+    return resample_down(wav, rate, sample_rate)
 
 
 def _read_blocks(recording, number: int) -> np.ndarray:
@@ -114,15 +138,18 @@ def _read_durations(path: Path) -> dict[str, Seconds]:
 class Utterances:
     """The utterances of a data directory, read from ``wav.scp`` and, where there is one, ``segments``."""
 
-    def __init__(self, data_dir: str | Path, sample_rate: int, keys: list[str] | None = None):
+    def __init__(
+        self, data_dir: str | Path, sample_rate: int, keys: list[str] | None = None, *, lower: bool = False
+    ):
         """
         Args:
             data_dir: a validated data directory.
             sample_rate: Hz that every recording must have.
             keys: use these utterances only, in this order; all of them by default.
+            lower: recordings may have a higher rate and are brought down, see :func:`read_audio`.
         """
         self.data_dir = Path(data_dir)
-        self.sample_rate = sample_rate
+        self.sample_rate, self.lower = sample_rate, lower
         self._parts = _parts(self.data_dir)
         self._utt2dur = _read_durations(self.data_dir / "utt2dur")
         self.ids = list(self._parts) if keys is None else list(keys)
@@ -154,4 +181,4 @@ class Utterances:
     def read(self, utt: str) -> np.ndarray:
         """Samples of one utterance, float32 ``(S,)``."""
         path, start, end = self._parts[utt]
-        return read_audio(path, self.sample_rate, start=start, end=end)
+        return read_audio(path, self.sample_rate, start=start, end=end, lower=self.lower)

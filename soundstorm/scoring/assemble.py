@@ -100,8 +100,8 @@ def score_files(
             continue
         decode_dir = Path(row.decode_dir) if row.decode_dir else None
         info = read_decode_info(decode_dir)
-        original = Utterances(row.data_dir, sample_rate)
-        decoded = Utterances(decode_dir, sample_rate) if decode_dir else None
+        original = Utterances(row.data_dir, sample_rate, lower=True)
+        decoded = Utterances(decode_dir, sample_rate, lower=True) if decode_dir else None
         text_file = Path(row.data_dir) / "text"
         texts = read_references(read_table(text_file)) if text_file.is_file() else {}
         if recognizers and not texts:

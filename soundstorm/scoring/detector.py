@@ -65,7 +65,7 @@ class Pairs:
         self._sources: list[tuple[Utterances, Utterances, float]] = []
         for number, directories in enumerate(zip(data_dirs, real_dirs, generated_dirs)):
             data_dir, real, generated = map(Path, directories)
-            sources = Utterances(real, sample_rate), Utterances(generated, sample_rate)
+            sources = tuple(Utterances(folder, sample_rate, lower=True) for folder in (real, generated))
             self._sources.append((*sources, read_decode_info(generated).prompt_seconds))
             words = read_table(data_dir / "text") if (data_dir / "text").is_file() else {}
             for utt in sorted(set(sources[0].ids) & set(sources[1].ids)):

@@ -166,7 +166,7 @@ def measure_sources(
         results[scp] = measure_quality(read, phones, frame_rate=archive.info.frame_rate, speakers=speakers)
     for directory in kmeans:
         tokenizer = SemanticTokenizer.load(directory)
-        made = dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate)))
+        made = dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate, lower=True)))
         results[directory] = measure_quality(made, phones, frame_rate=tokenizer.info.frame_rate, speakers=speakers)
     return results
 

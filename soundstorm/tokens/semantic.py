@@ -123,7 +123,8 @@ def train_semantic_kmeans(
     batch_seconds: float = 0.0,
 ) -> KMeans:
     """k-means over the features of a portion of the utterances; arguments as :func:`train_kmeans` has them."""
-    chosen = Utterances(utterances.data_dir, features.sample_rate, choose_portion(utterances.ids, portion, seed))
+    ids = choose_portion(utterances.ids, portion, seed)
+    chosen = Utterances(utterances.data_dir, features.sample_rate, ids, lower=utterances.lower)
     frames = [part for _, batch in extract_batches(features, chosen, batch_seconds=batch_seconds) for part in batch]
     start = time.monotonic()
     centroids, shift, scale, inertia = train_kmeans(

@@ -76,7 +76,7 @@ def pretrain_hubert(
     logger.info("%.2f M parameters", sum(p.numel() for p in model.parameters()) / 1e6)
     datasets = [
         make_dataset(
-            Utterances(data_dir, label_info.sample_rate),
+            Utterances(data_dir, label_info.sample_rate, lower=True),
             labels[data_dir],
             model,
             crop_seconds=data_config.crop_seconds,

@@ -73,7 +73,7 @@ def train_consistency(
     network, features, do_normalize, sample_rate = _build(model_config, hubert)
 
     def dataset(data_dir: str) -> CropDataset:
-        return CropDataset(Utterances(data_dir, sample_rate), crop_config, do_normalize=do_normalize)
+        return CropDataset(Utterances(data_dir, sample_rate, lower=True), crop_config, do_normalize=do_normalize)
 
     train(ConsistencyStep(network, features), dataset(train_data), dataset(valid_data), trainer_config, expdir)
 

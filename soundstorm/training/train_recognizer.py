@@ -57,7 +57,7 @@ def train_recognizer(
     model = Recognizer(model_config, len(vocabulary))
 
     def dataset(data_dir: str, augmentation: AugmentConfig | None) -> RecognizerDataset:
-        utterances = Utterances(data_dir, SAMPLE_RATE)
+        utterances = Utterances(data_dir, SAMPLE_RATE, lower=True)
         return RecognizerDataset(utterances, texts[data_dir], vocabulary, model_config, augmentation)
 
     step = RecognizerStep(model, vocabulary)

@@ -73,3 +73,24 @@ def test_utterances_come_from_segments_where_there_are_some(tmp_path, wav):
 def test_durations_come_from_headers_without_utt2dur(tmp_path, wav):
     (tmp_path / "wav.scp").write_text(f"u {wav[0]}\n")
     assert Utterances(tmp_path, 16000).durations.tolist() == [1.0]
+
+
+def test_a_higher_rate_is_brought_down_where_that_is_allowed(tmp_path):
+    time = np.arange(48000) / 24000
+    soundfile.write(tmp_path / "c.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 24000, subtype="FLOAT")
+    with pytest.raises(ValueError, match="sample rate is 24000 Hz but 16000 Hz is needed"):
+        read_audio(tmp_path / "c.wav", 16000)
+    wav = read_audio(tmp_path / "c.wav", 16000, start=0.5, end=1.75, lower=True)
+    expected = 0.5 * np.sin(2 * np.pi * 440 * (0.5 + np.arange(20000) / 16000))
+    assert wav.dtype == np.float32 and len(wav) == 20000
+    np.testing.assert_allclose(wav[500:-500], expected[500:-500], atol=1e-3)  # filters ring at the ends
+    with pytest.raises(ValueError, match="sample rate is 24000 Hz but 48000 Hz is needed"):
+        read_audio(tmp_path / "c.wav", 48000, lower=True)
+
+
+def test_utterances_may_have_a_higher_rate(tmp_path):
+    soundfile.write(tmp_path / "c.wav", np.ones(24000), 24000)
+    (tmp_path / "wav.scp").write_text(f"u {tmp_path}/c.wav\n")
+    assert len(Utterances(tmp_path, 16000, lower=True).read("u")) == 16000
+    with pytest.raises(ValueError, match="sample rate is 24000 Hz"):
+        Utterances(tmp_path, 16000).read("u")
