@@ -12,13 +12,21 @@ def get_parser() -> FrontParser:
     parser.add_argument("--script", required=True, help="text file with lines 'A: ...', 'B: ...'")
     parser.add_argument("--prompt", action="append", default=[], metavar="A=a.wav", help="recording of a voice")
     parser.add_argument("--prompt-text", action="append", default=[], metavar="A=words", help="words of that recording")
+    parser.add_argument(
+        "--prompt-utterance", action="append", default=[], metavar="A=DIR/UTT",
+        help="or: an utterance of a data directory, with its transcript",
+    )  # fmt: skip
     parser.add_argument("--exchange", help="or: one recording of a short exchange of all voices, first speaker first")
     parser.add_argument("--exchange-text", help="its words, with | where the speaker changes")
+    parser.add_argument("--exchange-utterance", metavar="DIR/UTT", help="or: that as an utterance of a data directory")
     parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
     parser.add_argument("--text-to-semantic", required=True, help="experiment directory of train_text_to_semantic")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
     parser.add_argument("--kmeans", required=True, help="k-means directory of the semantic tokens")
     parser.add_argument("--max-characters", type=int, default=300, help="of a pass; longer scripts take several")
+    parser.add_argument(
+        "--context-seconds", type=float, default=20.0, help="longest speech that a further pass goes on from"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="directory to write dialogue.wav and prompt.wav to")
     return parser
@@ -29,21 +37,45 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from soundstorm.decoding.autoregressive import load_text_to_semantic
     from soundstorm.decoding.devices import choose_device
-    from soundstorm.decoding.dialogue import DialogueSynthesizer, choose_prompts, read_script, write_dialogue
+    from soundstorm.decoding.dialogue import (
+        DialogueSynthesizer,
+        Prompt,
+        choose_prompts,
+        read_prompt,
+        write_dialogue,
+    )
+    from soundstorm.decoding.script import read_script
     from soundstorm.decoding.synthesize import Vocoder
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
     from soundstorm.tokens.semantic import SemanticTokenizer
 
     device = choose_device(args.device)
     turns = read_script(args.script)
-    prompts = choose_prompts(turns, args.prompt, args.prompt_text, args.exchange, args.exchange_text)
+    exchange = Prompt(args.exchange, args.exchange_text) if args.exchange else None
+    if args.exchange_utterance:
+        if exchange:
+            raise ValueError("give --exchange or --exchange-utterance, not both")
+        exchange = read_prompt(args.exchange_utterance)
+    prompts = choose_prompts(turns, args.prompt, args.prompt_text, args.prompt_utterance, exchange)
     synthesizer = DialogueSynthesizer(
         load_text_to_semantic(args.text_to_semantic, device=device),
         Vocoder.load(args.soundstorm, load_acoustic_tokenizer(args.codec, device), device),
         SemanticTokenizer.load(args.kmeans, device=device),
     )
     parallel, text = section(args, "decode", ParallelConfig), section(args, "text", TextSamplingConfig)
-    write_dialogue(synthesizer, turns, prompts, args.output, parallel, text, max_characters=args.max_characters)
+    for name in ("max_characters", "context_seconds"):
+        if getattr(args, name) <= 0:
+            raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
+    write_dialogue(
+        synthesizer,
+        turns,
+        prompts,
+        args.output,
+        parallel,
+        text,
+        max_characters=args.max_characters,
+        context_seconds=args.context_seconds,
+    )
 
 
 if __name__ == "__main__":

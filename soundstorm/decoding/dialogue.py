@@ -1,36 +1,30 @@
 """Dialogue from a script and short voice prompts (SoundStorm, section 4.5).
 
 The paper's text is the transcript of a short recorded exchange followed by what is to be said, with a marker where the
-speaker changes; the exchange's semantic tokens start the text-to-semantic model and its acoustic tokens SoundStorm.
+speaker changes; the exchange's semantic tokens start the text-to-semantic model and its acoustic tokens SoundStorm. A
+script that is longer than what the models were trained on is spoken in passes; each goes on from the last ones.
 """
 
 import json
 import logging
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from soundstorm.data.audio import read_audio, write_audio
-from soundstorm.data.data_dir import write_text
-from soundstorm.data.text import TURN_MARKER
+from soundstorm.data.audio import read_audio, resample_down, write_audio
+from soundstorm.data.data_dir import DataDir, write_text
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator
 from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.script import SEPARATOR, Turn, joined_text, passes
 from soundstorm.decoding.synthesize import Stopwatch, Vocoder, waveform
 from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
-SEPARATOR = f" {TURN_MARKER} "
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One line of a script."""
-
-    voice: str
-    text: str
+MAX_CHARACTERS = 300  # of a pass: about 20 s
+CONTEXT_SECONDS = 20.0  # longest speech that a pass goes on from
 
 
 @dataclass(frozen=True)
@@ -39,53 +33,55 @@ class Prompt:
 
     path: str  # recording
     text: str | None  # its words, with turn markers; None when unknown
+    start: float = 0.0  # seconds
+    end: float | None = None  # seconds; None: to the end of the recording
 
 
-def read_script(path: str | Path) -> list[Turn]:
-    """Lines ``A: what A says``; empty lines and lines that begin with # are passed over.
+def read_prompt(place: str) -> Prompt:
+    """The utterance ``<data directory>/<utterance>``, with its words where it has a transcript.
 
     Raises:
-        ValueError: a line of another form, or a script without turns.
+        FileNotFoundError: no such directory.
+        ValueError: no such utterance.
     """
-    turns = []
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error})") from error
-    for number, line in enumerate(lines, start=1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        match = re.fullmatch(r"([A-Za-z0-9_-]+)\s*:\s*(\S.*)", line)
-        if not match:
-            raise ValueError(f"{path}, line {number}: expected 'A: some words', got {line[:60]!r}")
-        if TURN_MARKER in match[2]:
-            raise ValueError(f"{path}, line {number}: '{TURN_MARKER}' marks turns; begin a new line instead")
-        turns.append(Turn(match[1], match[2]))
-    if not turns:
-        raise ValueError(f"{path}: no turns; write lines such as 'A: hello' and 'B: good morning'")
-    return turns
+    directory, _, name = place.rpartition("/")
+    data = DataDir(directory or ".")
+    if name not in data.key_table():
+        raise ValueError(f"{data.key_file}: no utterance {name!r}; name a prompt as <data directory>/<utterance>")
+    recording, start, end = data.segments().get(name, (name, 0.0, None))
+    text = data.table("text").get(name) if data.has("text") else None
+    return Prompt(data.table("wav.scp")[recording], text, start, end)
 
 
 def choose_prompts(
     turns: list[Turn],
     recordings: list[str],
     words: list[str],
-    exchange: str | None = None,
-    exchange_words: str | None = None,
+    utterances: Sequence[str] = (),
+    exchange: Prompt | None = None,
 ) -> list[Prompt]:
-    """Prompts from ``A=a.wav`` and ``A=words of a.wav``, in the order in which the script's voices first speak.
+    """Prompts of every voice, in the order in which the script's voices first speak, or one exchange of all of them.
+
+    Args:
+        turns: the script.
+        recordings: ``A=a.wav``.
+        words: ``A=words of a.wav``.
+        utterances: instead: ``A=<data directory>/<utterance>``.
+        exchange: or: one recording of all voices.
 
     Raises:
         ValueError: a voice without recording, or with two; a recording of a voice that the script lacks.
     """
     if exchange:
-        if recordings or words:
+        if recordings or words or utterances:
             raise ValueError("give either one exchange or a prompt for each voice, not both")
-        return [Prompt(exchange, exchange_words)]
+        return [exchange]
+    if utterances and (recordings or words):
+        raise ValueError("give prompts by --prompt and --prompt-text or by --prompt-utterance, not both")
     paths, texts = _named(recordings, "--prompt"), _named(words, "--prompt-text")
+    places = _named(utterances, "--prompt-utterance")
     voices = list(dict.fromkeys(turn.voice for turn in turns))
-    for name, given in (("--prompt", paths), ("--prompt-text", texts)):
+    for name, given in (("--prompt", paths), ("--prompt-text", texts), ("--prompt-utterance", places)):
         strange = sorted(set(given) - set(voices))
         if strange:
             raise ValueError(
@@ -96,10 +92,12 @@ def choose_prompts(
             raise ValueError(
                 f"{name} is missing for voice {missing[0]}; give one for each of {', '.join(voices)}, or none"
             )
+    if places:
+        return [read_prompt(places[voice]) for voice in voices]
     return [Prompt(paths[voice], texts.get(voice)) for voice in voices] if paths else []
 
 
-def _named(values: list[str], option: str) -> dict[str, str]:
+def _named(values: Sequence[str], option: str) -> dict[str, str]:
     named: dict[str, str] = {}
     for value in values:
         name, equals, rest = value.partition("=")
@@ -111,25 +109,49 @@ def _named(values: list[str], option: str) -> dict[str, str]:
     return named
 
 
-def passes(turns: list[Turn], max_characters: int) -> list[list[Turn]]:
-    """Consecutive turns that are generated together; a long script takes several passes, all with the same prompt."""
-    groups: list[list[Turn]] = [[]]
-    size = 0
-    for turn in turns:
-        if groups[-1] and size + len(turn.text) > max_characters:
-            groups.append([])
-            size = 0
-        groups[-1].append(turn)
-        size += len(turn.text) + len(SEPARATOR)
-    return groups
+@dataclass(frozen=True)
+class Passage:
+    """Speech that is there already, recorded or made, from which the next pass goes on."""
+
+    turns: tuple[Turn, ...]  # of a prompt: none
+    text: str | None  # its words; None where nobody knows them
+    semantic: np.ndarray  # (T_s,)
+    codes: np.ndarray  # (T, Q)
 
 
-def joined_text(turns: list[Turn]) -> str:
-    """Words of several turns, with a marker where the voice changes."""
-    text = turns[0].text
-    for before, turn in zip(turns, turns[1:], strict=False):
-        text += (SEPARATOR if turn.voice != before.voice else " ") + turn.text
-    return text
+def choose_context(prompt: Passage | None, made: Sequence[Passage], voices: set[str], longest: int) -> list[Passage]:
+    """What a pass goes on from: as many of the last passages as ``longest`` codec frames hold, the last one at least.
+
+    The recorded prompt comes before them while there is room, and takes the room of the oldest where a voice of the
+    pass would otherwise not be heard.
+    """
+    chosen: list[Passage] = []
+    for passage in reversed(made):
+        if chosen and _frames([passage, *chosen]) > longest:
+            break
+        chosen.insert(0, passage)
+    if prompt is None:
+        return chosen
+    heard = {turn.voice for passage in chosen for turn in passage.turns}
+    if not voices <= heard:
+        while chosen and _frames([prompt, *chosen]) > longest:
+            chosen.pop(0)
+    return [prompt, *chosen] if not chosen or _frames([prompt, *chosen]) <= longest else chosen
+
+
+def _frames(passages: Sequence[Passage]) -> int:
+    return sum(len(passage.codes) for passage in passages)
+
+
+def lead_text(passages: Sequence[Passage], first: Turn) -> str:
+    """Words of passages as they go before a pass that begins with ``first``; its own marker at the end."""
+    text, voice = "", None
+    for passage in passages:
+        if text:
+            text += " " if passage.turns and passage.turns[0].voice == voice else SEPARATOR
+        text += passage.text
+        voice = passage.turns[-1].voice if passage.turns else None
+    return text + ((" " if voice == first.voice else SEPARATOR) if text else "")
 
 
 class DialogueSynthesizer:
@@ -138,15 +160,15 @@ class DialogueSynthesizer:
     def __init__(self, reader: TextToSemanticGenerator, vocoder: Vocoder, tokenizer: SemanticTokenizer):
         """
         Raises:
-            ValueError: the parts were not trained on the same semantic tokens.
+            ValueError: the parts were not trained on the same semantic tokens, or prompts cannot serve all of them.
         """
         reader.info.check_same(vocoder.semantic_info, "the text-to-semantic model", "SoundStorm")
         reader.info.check_same(tokenizer.info, "the text-to-semantic model", "the semantic tokenizer")
         self.reader, self.vocoder, self.tokenizer = reader, vocoder, tokenizer
-        if tokenizer.info.sample_rate != vocoder.acoustic_info.sample_rate:
+        if tokenizer.info.sample_rate > vocoder.acoustic_info.sample_rate:
             raise ValueError(
                 f"the semantic tokenizer reads {tokenizer.info.sample_rate} Hz and the codec "
-                f"{vocoder.acoustic_info.sample_rate} Hz; dialogue prompts need one rate"
+                f"{vocoder.acoustic_info.sample_rate} Hz; dialogue prompts need a codec of the same or a higher rate"
             )
 
     def speak(
@@ -156,60 +178,81 @@ class DialogueSynthesizer:
         parallel: ParallelConfig,
         text: TextSamplingConfig,
         *,
-        max_characters: int = 300,
+        max_characters: int = MAX_CHARACTERS,
+        context_seconds: float = CONTEXT_SECONDS,
         stopwatch: Stopwatch | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The dialogue ``(S,)``, without the prompt, and the prompt as the codec renders it ``(S,)``.
+    ) -> tuple[np.ndarray, np.ndarray, list[Passage]]:
+        """Speak a script.
 
         Args:
             turns: the script.
             prompts: one recorded exchange, or a recording of each voice, in the order in which they speak.
             parallel, text: how to decode.
             max_characters: of a pass; a script longer than the training windows is made in several.
+            context_seconds: longest speech that a pass goes on from; with the pass it should fit in such a window.
             stopwatch: is told the time taken.
+
+        Returns:
+            The dialogue ``(S,)``, without the prompt; the prompt as the codec renders it ``(S,)``; the passes.
         """
         stopwatch = stopwatch or Stopwatch()
         codec, info = self.vocoder.codec, self.vocoder.acoustic_info
-        prompt_tokens, prompt_codes = self._read_prompts(prompts)
-        # Without the prompt's words its tokens would be words out of nowhere to the text-to-semantic model.
-        known = bool(prompts) and all(prompt.text for prompt in prompts)
-        lead = SEPARATOR.join(prompt.text for prompt in prompts) + SEPARATOR if known else ""
-        pieces = []
+        prompt = self._read_prompts(prompts)
+        made: list[Passage] = []
         for number, group in enumerate(passes(turns, max_characters)):
-            seed = parallel.seed + 1000 * number
-            with stopwatch.part("text_to_semantic", 0.0):
-                (tokens,) = self.reader.generate(
-                    [lead + joined_text(group)],
-                    temperature=text.temperature,
-                    top_k=text.top_k,
-                    max_seconds=text.max_seconds,
-                    generator=torch.Generator().manual_seed(seed),
-                    prompt_semantic=[prompt_tokens] if known else None,
-                )
-            stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
-            (codes,) = self.vocoder.acoustic_tokens(
-                [np.concatenate([prompt_tokens, tokens])],
-                parallel,
-                seeds=[seed],
-                prompts=[prompt_codes] if len(prompt_codes) else None,
-                stopwatch=stopwatch,
+            context = choose_context(
+                prompt, made, {turn.voice for turn in group}, int(context_seconds * info.frame_rate)
             )
-            # The codec sees the prompt too, so that the first frames sound as in the middle of speech.
-            wav = waveform(codec, codes, stopwatch)
-            pieces.append(wav[len(prompt_codes) * info.sample_rate // round(info.frame_rate) :])
+            made.append(self._speak_pass(group, context, parallel, text, parallel.seed + 1000 * number, stopwatch))
+        prompt_codes = prompt.codes if prompt else np.zeros((0, info.num_levels), np.int64)
+        # All at once, so that nothing is heard where one pass goes over to the next; and after the prompt, so that the
+        # first frames sound as in the middle of speech.
+        wav = waveform(codec, np.concatenate([prompt_codes, *(passage.codes for passage in made)]), stopwatch)
         rendered = waveform(codec, prompt_codes) if len(prompt_codes) else np.zeros(0, np.float32)
-        return np.concatenate(pieces), rendered
+        return wav[len(prompt_codes) * info.sample_rate // round(info.frame_rate) :], rendered, made
 
-    def _read_prompts(self, prompts: list[Prompt]) -> tuple[np.ndarray, np.ndarray]:
-        """Semantic ``(P_s,)`` and acoustic ``(P, Q)`` tokens of all prompts one after the other."""
-        info, repeat = self.vocoder.acoustic_info, self.vocoder.repeat
+    def _speak_pass(
+        self,
+        turns: list[Turn],
+        context: list[Passage],
+        parallel: ParallelConfig,
+        text: TextSamplingConfig,
+        seed: int,
+        stopwatch: Stopwatch,
+    ) -> Passage:
+        # Without its words a prompt's tokens would be words out of nowhere to the text-to-semantic model.
+        known = [passage for passage in context if passage.text]
+        with stopwatch.part("text_to_semantic", 0.0):
+            (tokens,) = self.reader.generate(
+                [lead_text(known, turns[0]) + joined_text(turns)],
+                temperature=text.temperature,
+                top_k=text.top_k,
+                max_seconds=text.max_seconds,
+                generator=torch.Generator().manual_seed(seed),
+                prompt_semantic=[np.concatenate([passage.semantic for passage in known])] if known else None,
+            )
+        stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
+        before = _frames(context)
+        (codes,) = self.vocoder.acoustic_tokens(
+            [np.concatenate([*(passage.semantic for passage in context), tokens])],
+            parallel,
+            seeds=[seed],
+            prompts=[np.concatenate([passage.codes for passage in context])] if before else None,
+            stopwatch=stopwatch,
+        )
+        return Passage(tuple(turns), joined_text(turns), tokens, codes[before:])
+
+    def _read_prompts(self, prompts: list[Prompt]) -> Passage | None:
+        """All prompts one after the other."""
         if not prompts:
-            return np.zeros(0, np.int64), np.zeros((0, info.num_levels), np.int64)
-        wav = np.concatenate([read_audio(prompt.path, info.sample_rate) for prompt in prompts])
-        (semantic,) = self.tokenizer.encode([wav])
+            return None
+        info, repeat = self.vocoder.acoustic_info, self.vocoder.repeat
+        wav = np.concatenate([read_audio(p.path, info.sample_rate, start=p.start, end=p.end) for p in prompts])
+        (semantic,) = self.tokenizer.encode([resample_down(wav, info.sample_rate, self.tokenizer.info.sample_rate)])
         codes = self.vocoder.codec.encode(torch.from_numpy(wav)[None])[0].cpu().numpy()
         frames = min(len(semantic), len(codes) // repeat)
-        return semantic[:frames].astype(np.int64), codes[: frames * repeat]
+        text = SEPARATOR.join(p.text for p in prompts) if all(p.text for p in prompts) else None
+        return Passage((), text, semantic[:frames].astype(np.int64), codes[: frames * repeat])
 
 
 def write_dialogue(
@@ -220,7 +263,8 @@ def write_dialogue(
     parallel: ParallelConfig,
     text: TextSamplingConfig,
     *,
-    max_characters: int = 300,
+    max_characters: int = MAX_CHARACTERS,
+    context_seconds: float = CONTEXT_SECONDS,
 ) -> None:
     """Write ``dialogue.wav``, ``prompt.wav``, ``timing.json`` and, last, ``dialogue.json`` to a directory."""
     output = Path(output)
@@ -228,15 +272,24 @@ def write_dialogue(
         logger.info("%s: already made; nothing to do", output)
         return
     stopwatch = Stopwatch()
-    wav, prompt = synthesizer.speak(turns, prompts, parallel, text, max_characters=max_characters, stopwatch=stopwatch)
-    rate = synthesizer.vocoder.acoustic_info.sample_rate
-    write_audio(output / "dialogue.wav", wav, rate)
+    wav, prompt, made = synthesizer.speak(
+        turns,
+        prompts,
+        parallel,
+        text,
+        max_characters=max_characters,
+        context_seconds=context_seconds,
+        stopwatch=stopwatch,
+    )
+    info = synthesizer.vocoder.acoustic_info
+    write_audio(output / "dialogue.wav", wav, info.sample_rate)
     if len(prompt):
-        write_audio(output / "prompt.wav", prompt, rate)
+        write_audio(output / "prompt.wav", prompt, info.sample_rate)
     write_text(output / "timing.json", json.dumps(stopwatch.parts, indent=2) + "\n")
     record = {
-        "seconds": len(wav) / rate,
+        "seconds": len(wav) / info.sample_rate,
         "turns": [{"voice": turn.voice, "text": turn.text} for turn in turns],
-        "prompts": [{"path": prompt.path, "text": prompt.text} for prompt in prompts],
+        "passes": [{"seconds": len(p.codes) / info.frame_rate, "text": p.text} for p in made],
+        "prompts": [{"path": p.path, "text": p.text} for p in prompts],
     }
     write_text(output / "dialogue.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")

@@ -286,7 +286,53 @@ def test_a_script_is_spoken_with_a_recording_of_each_voice(chain, tmp_path, know
 def test_an_exchange_serves_as_prompt_and_a_long_script_takes_several_passes(chain, tmp_path):
     exchange = ["--exchange", chain / "wav/a-2.wav", "--exchange-text", "blue two | red"]
     out = speak(chain, tmp_path, "A: red two\nB: blue\nA: one\n", *exchange, "--max-characters", 8)
-    assert json.loads((out / "dialogue.json").read_text())["prompts"][0]["text"] == "blue two | red"
+    record = json.loads((out / "dialogue.json").read_text())
+    assert record["prompts"][0]["text"] == "blue two | red"
+    assert [part["text"] for part in record["passes"]] == ["red two", "blue", "one"]
+    assert sum(part["seconds"] for part in record["passes"]) == pytest.approx(record["seconds"])
+
+
+def test_an_utterance_serves_as_prompt_with_its_words(chain, tmp_path):
+    given = speak(chain, tmp_path, "A: red\n", "--exchange", chain / "wav/a-2.wav", "--exchange-text", "blue two | red")
+    expected = (given / "dialogue.wav").read_bytes()
+    (given / "dialogue.json").unlink()
+    named = speak(chain, tmp_path, "A: red\n", "--exchange-utterance", chain / "data/a-2")
+    assert (named / "dialogue.wav").read_bytes() == expected
+
+
+def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
+    from soundstorm.decoding.autoregressive import load_text_to_semantic
+    from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+    from soundstorm.decoding.dialogue import DialogueSynthesizer, Prompt
+    from soundstorm.decoding.script import Turn
+    from soundstorm.decoding.synthesize import Vocoder
+    from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+    from soundstorm.tokens.semantic import SemanticTokenizer
+
+    class Listening:
+        """A reader that keeps what it was asked."""
+
+        def __init__(self, reader):
+            self.reader, self.info, self.asked = reader, reader.info, []
+
+        def generate(self, texts, *, prompt_semantic=None, **options):
+            made = self.reader.generate(texts, prompt_semantic=prompt_semantic, **options)
+            self.asked.append((texts[0], None if prompt_semantic is None else prompt_semantic[0], made[0]))
+            return made
+
+    reader = Listening(load_text_to_semantic(chain / "text_to_semantic"))
+    vocoder = Vocoder.load(chain / "soundstorm", load_acoustic_tokenizer(str(chain / "codec")))
+    synthesizer = DialogueSynthesizer(reader, vocoder, SemanticTokenizer.load(chain / "kmeans"))
+    turns = [Turn("A", "red two"), Turn("B", "blue"), Turn("B", "one")]
+    options = {"max_characters": 8, "context_seconds": 60.0}
+    prompt = Prompt(str(chain / "wav/a-2.wav"), "blue two | red")
+    wav, _, made = synthesizer.speak(turns, [prompt], ParallelConfig(), TextSamplingConfig(max_seconds=1.0), **options)
+    assert [text for text, _, _ in reader.asked] == [
+        "blue two | red | red two", "blue two | red | red two | blue", "blue two | red | red two | blue one",
+    ]  # fmt: skip
+    for (_, before, tokens), (_, given, _) in zip(reader.asked, reader.asked[1:]):
+        np.testing.assert_array_equal(given, np.concatenate([before, tokens]))
+    assert len(wav) == sum(len(passage.codes) for passage in made) * vocoder.codec.hop
 
 
 @pytest.mark.parametrize(

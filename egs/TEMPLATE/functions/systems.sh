@@ -38,19 +38,34 @@ decode_one() {  # <system> <set> <directory>: synthesises one set by one system
         --prompt-seconds "${prompt}" "${arguments[@]}" --output "${directory}"
 }
 
-entry_of() {  # <table> <utterance>: the utterance's entry in data/*/<table>
-    awk -v key="$2" '$1 == key { sub(/^[^ ]+ /, ""); print; exit }' "${datadir}"/*/"$1"
+place_of() {  # <option> <utterance, or a set: its first one>: <directory of its set>/<utterance>
+    local table
+    if [ -s "${datadir}/$2/utt2spk" ]; then
+        echo "${datadir}/$2/$(head -n 1 "${datadir}/$2/utt2spk" | cut -d ' ' -f 1)"
+        return
+    fi
+    table=$(awk -v key="$2" '$1 == key { print FILENAME; exit }' "${datadir}"/*/utt2spk)
+    [ -n "${table}" ] || die "$1: no utterance '$2' in ${datadir}/*/utt2spk"
+    echo "${table%/utt2spk}/$2"
+}
+
+dialogue_dir() {
+    local name
+    name=$(basename "${dialogue_script%.*}")
+    echo "${soundstorm_exp}/dialogue/${name}"
 }
 
 speak_dialogue() {  # <directory>: the script, in the voices of the prompts
-    local options=() pair wav words prompts
+    local options=() pair prompts place
     read -ra prompts <<<"${dialogue_prompts}"
     for pair in "${prompts[@]}"; do
-        wav=$(entry_of wav.scp "${pair#*=}")
-        [ -n "${wav}" ] || die "--dialogue-prompts: no utterance '${pair#*=}' in ${datadir}/*/wav.scp"
-        words=$(entry_of text "${pair#*=}")
-        options+=(--prompt "${pair%%=*}=${wav}" ${words:+--prompt-text "${pair%%=*}=${words}"})
+        place=$(place_of --dialogue-prompts "${pair#*=}")
+        options+=(--prompt-utterance "${pair%%=*}=${place}")
     done
+    if [ -n "${dialogue_exchange}" ]; then
+        place=$(place_of --dialogue-exchange "${dialogue_exchange}")
+        options+=(--exchange-utterance "${place}")
+    fi
     split_arguments "${dialogue_args}"
     run_jobs 1 "$1/log/synthesize.JOB.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
         --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}" \
@@ -141,5 +156,6 @@ report_is_new() {  # <file of the report>: is it newer than everything in it?
     for score in "${scores[@]}" "${extras[@]}"; do
         [ "$1" -nt "${score}" ] || return 1
     done
+    [ -z "${dialogue_script}" ] || [ "$1" -nt "$(dialogue_dir)/dialogue.json" ] || return 1
     [ -z "${results}" ] || [ -e "${results}" ]
 }

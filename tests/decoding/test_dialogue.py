@@ -1,0 +1,99 @@
+"""Scripts in passes, and what a pass goes on from."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from soundstorm.data.audio import write_audio
+from soundstorm.data.data_dir import write_table
+from soundstorm.decoding.dialogue import Passage, Prompt, choose_context, choose_prompts, lead_text, read_prompt
+from soundstorm.decoding.script import Turn, joined_text, passes
+
+WORDS = st.lists(st.sampled_from("yes no. perhaps not? then a-b extraordinarily,".split()), min_size=1, max_size=30)
+TURNS = st.lists(st.tuples(st.sampled_from("AB"), WORDS), min_size=1, max_size=6)
+
+
+def passage(frames, *voices):
+    """Made speech of so many frames, or a prompt where no voices are given."""
+    turns = tuple(Turn(voice, f"{voice.lower()} speaks") for voice in voices)
+    text = joined_text(list(turns)) if turns else "hello | hi"
+    return Passage(turns, text, np.zeros(frames, np.int64), np.zeros((frames, 2), np.int64))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # however busy the machine
+@given(script=TURNS, most=st.integers(8, 80))
+def test_passes_say_every_word_once_in_its_voice_and_are_short(script, most):
+    turns = [Turn(voice, " ".join(words)) for voice, words in script]
+    groups = passes(turns, most)
+    said = [(turn.voice, word) for group in groups for turn in group for word in turn.text.split()]
+    assert said == [(turn.voice, word) for turn in turns for word in turn.text.split()]
+    for group in groups:
+        longest_word = max(len(word) for turn in group for word in turn.text.split())
+        assert len(joined_text(group)) <= max(most, longest_word)
+
+
+def test_a_long_turn_is_taken_apart_at_ends_of_sentences():
+    turns = [Turn("A", "One two. Three four five. Six? " + "seven " * 6)]
+    assert [group[0].text for group in passes(turns, 20)] == [
+        "One two.", "Three four five.", "Six?", "seven seven seven", "seven seven seven",
+    ]  # fmt: skip
+
+
+def test_a_pass_goes_on_from_the_prompt_and_as_much_of_what_was_made_as_fits():
+    prompt, made = passage(5), [passage(4, "A", "B"), passage(6, "A", "B"), passage(7, "A", "B")]
+    assert choose_context(prompt, [], {"A"}, 20) == [prompt]
+    assert choose_context(prompt, made[:1], {"A"}, 20) == [prompt, made[0]]
+    assert choose_context(prompt, made[:2], {"A"}, 20) == [prompt, *made[:2]]
+    assert choose_context(prompt, made, {"A"}, 20) == made  # the prompt has no room left, and both voices are heard
+    longer = [passage(8, "A", "B"), *made[1:]]
+    assert choose_context(prompt, longer, {"A"}, 18) == [prompt, *made[1:]]
+    assert choose_context(prompt, made, {"A"}, 6) == [made[2]]  # one passage at least
+    assert choose_context(None, made, {"C"}, 20) == made
+    assert choose_context(None, [], {"A"}, 20) == []
+
+
+def test_the_prompt_comes_back_where_a_voice_has_long_been_silent():
+    prompt, made = passage(5), [passage(8, "A", "B"), passage(7, "A"), passage(8, "A")]
+    assert choose_context(prompt, made, {"A"}, 15) == made[1:]
+    assert choose_context(prompt, made, {"A", "B"}, 15) == [prompt, made[2]]
+    assert choose_context(prompt, made, {"B"}, 10) == [prompt]
+
+
+def test_words_before_a_pass_have_a_marker_where_the_voice_changes():
+    prompt, first, second = passage(1), passage(1, "A", "B"), passage(1, "B")
+    assert lead_text([prompt, first, second], Turn("B", "x")) == "hello | hi | a speaks | b speaks b speaks "
+    assert lead_text([first], Turn("A", "x")) == "a speaks | b speaks | "
+    assert lead_text([], Turn("A", "x")) == ""
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data directory of two utterances of one recording, one of them transcribed."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_audio(tmp_path / "r.wav", np.zeros(32000, np.float32), 16000)
+    write_table(folder / "wav.scp", {"r": str(tmp_path / "r.wav")})
+    write_table(folder / "segments", {"u1": "r 0.5 1.0", "u2": "r 1.0 2.0"})
+    write_table(folder / "text", {"u1": "one | two"})
+    return folder
+
+
+def test_a_prompt_can_be_a_part_of_a_recording(data):
+    path = str(data.parent / "r.wav")
+    assert read_prompt(f"{data}/u1") == Prompt(path, "one | two", 0.5, 1.0)
+    assert read_prompt(f"{data}/u2") == Prompt(path, None, 1.0, 2.0)
+    with pytest.raises(ValueError, match="no utterance 'u3'; name a prompt as <data directory>/<utterance>"):
+        read_prompt(f"{data}/u3")
+
+
+def test_prompts_are_utterances_or_recordings(data):
+    turns = [Turn("B", "x"), Turn("A", "y")]
+    chosen = choose_prompts(turns, [], [], [f"A={data}/u1", f"B={data}/u2"])
+    assert [prompt.start for prompt in chosen] == [1.0, 0.5]
+    with pytest.raises(ValueError, match="--prompt-utterance is missing for voice B"):
+        choose_prompts(turns, [], [], [f"A={data}/u1"])
+    with pytest.raises(ValueError, match="by --prompt and --prompt-text or by --prompt-utterance, not both"):
+        choose_prompts(turns, ["A=a.wav"], [], [f"A={data}/u1"])
+    with pytest.raises(ValueError, match="either one exchange or a prompt for each voice"):
+        choose_prompts(turns, [], [], [f"A={data}/u1"], Prompt("a.wav", None))
