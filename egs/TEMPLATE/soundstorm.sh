@@ -71,6 +71,7 @@ prompt_seconds=3              # length of the voice prompt of the prompted syste
 systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded; without text stage 5 is left out
 dialogue_script=              # text file with lines "A: ..." and "B: ..." to be spoken too (empty: none)
 dialogue_prompts=             # an utterance of any set for each of its voices, e.g. "A=anna-chapter1 B=bert-chapter2"
+dialogue_exchange=            # or an utterance in which all of them speak, or a set: its first utterance
 dialogue_args=                # further options of synthesize_dialogue
 # Scoring (stage 7)
 recognizer=train              # "train" (a CTC on log-mel spectra), "closed:train" (the same with a closed vocabulary), a name as `score --help` has it; or several
@@ -347,7 +348,7 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
     done
     if [ -n "${dialogue_script}" ]; then
         need "${text_to_semantic_exp}/model.safetensors" 5
-        directory=${soundstorm_exp}/dialogue/$(basename "${dialogue_script%.*}")
+        directory=$(dialogue_dir)
         if to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav"; then
             in_background speak_dialogue "${directory}"
         fi
@@ -362,6 +363,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             need "$(decode_dir "${system}" "${set_name}")/wav.scp" 6
         done
     done
+    [ -z "${dialogue_script}" ] || need "$(dialogue_dir)/dialogue.json" 6
     # What scoring trains, it trains on original recordings only.
     if [[ " ${recognizer} " =~ [\ :]train\  ]] && to_do "${recognizer_exp}/model.safetensors" "recogniser: ${recognizer_exp}"; then
         split_arguments "${recognizer_args}"
@@ -385,6 +387,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
         run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" --extras "${extras[@]}" \
             --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
             --tokens "${datadir}/${train_set}/acoustic.scp" ${results:+--results "${results}"} \
+            ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
             "${arguments[@]}" --output "${report}"
     fi
     done_with_stage

@@ -21,6 +21,7 @@ def get_parser():
         default=[],
         help="files of measure_abx, measure_runtime, measure_iterations, detect; each becomes a section",
     )
+    parser.add_argument("--dialogue", help="directory of synthesize_dialogue, for the listening page")
     parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
     return parser
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         running=parse_running(args.running),
         extras=[Path(path) for path in args.extras],
         tokens=Path(args.tokens) if args.tokens else None,
+        dialogue=Path(args.dialogue) if args.dialogue else None,
         results=Path(args.results) if args.results else None,
         sample_rate=args.sample_rate,
     )

@@ -13,6 +13,7 @@ from string import Template
 import numpy as np
 
 from soundstorm.data.data_dir import write_bytes
+from soundstorm.data.text import TURN_MARKER
 
 _ASSETS = Path(__file__).parent / "listening_page_assets"
 
@@ -31,8 +32,9 @@ class Example:
     """One utterance in all its versions."""
 
     name: str
-    text: str
+    text: str  # turns of a dialogue are parted by the turn marker
     clips: Sequence[Clip]
+    turns: Sequence[tuple[str, str]] = ()  # instead: voice and words of each turn
 
 
 def write_page(
@@ -81,9 +83,20 @@ def _row(folder: Path, number: int, example: Example, sample_rate: int, embed: b
     ]
     return (
         f'<section class="row" aria-label="{html.escape(example.name)}">\n'
-        f'<h2>{html.escape(example.name)}</h2>\n<p class="text">{html.escape(example.text)}</p>\n'
+        f"<h2>{html.escape(example.name)}</h2>\n{_words(example)}\n"
         f'<div class="clips">\n{"".join(cells)}</div>\n</section>'
     )
+
+
+def _words(example: Example) -> str:
+    """What is said: a paragraph, or a list with an item for each turn."""
+    turns = example.turns or [("", words.strip()) for words in example.text.split(TURN_MARKER)]
+    if len(turns) == 1 and not turns[0][0]:
+        return f'<p class="text">{html.escape(example.text)}</p>'
+    items = [
+        f"<li>{f'<b>{html.escape(voice)}</b> ' if voice else ''}{html.escape(words)}</li>" for voice, words in turns
+    ]
+    return f'<ol class="text turns">\n{chr(10).join(items)}\n</ol>'
 
 
 def _cell(folder: Path, number: int, position: int, example: Example, clip: Clip, sample_rate: int, embed: bool) -> str:

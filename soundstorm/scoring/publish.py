@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from soundstorm.data.audio import Utterances
+from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.data_dir import read_table, write_text
+from soundstorm.data.records import read_json
 from soundstorm.scoring.audio_quality import spread
 from soundstorm.scoring.codebooks import codebook_usage
 from soundstorm.scoring.extras import extra_figures, extra_sections, read_extra
@@ -38,6 +39,7 @@ def publish(
     timing: Path | None = None,
     running: tuple[str, float] | None = None,
     tokens: Path | None = None,
+    dialogue: Path | None = None,
     extras: Sequence[Path] = (),
     results: Path | None = None,
     sample_rate: int = 16000,
@@ -52,6 +54,7 @@ def publish(
         timing: The engine's `timing.tsv`.
         running: Stage that is running now and its seconds so far, which `timing` cannot have yet.
         tokens: Acoustic archive whose codebook usage is shown.
+        dialogue: Directory of a dialogue that was spoken from a script, to be heard on the page.
         extras: Files of `write_extra`; each becomes a section.
         results: A copy of the Markdown goes here, e.g. the recipe's RESULTS.md.
         sample_rate: Hz.
@@ -59,7 +62,8 @@ def publish(
     if not score_paths:
         raise ValueError("a report needs score files, got none; run score first")
     document = output / "report.json"
-    inputs = inputs_digest([*score_paths, *extras], {**asdict(config), "tokens": str(tokens)})
+    spoken = [dialogue / "dialogue.json"] if dialogue else []
+    inputs = inputs_digest([*score_paths, *extras, *spoken], {**asdict(config), "tokens": str(tokens)})
     wanted = [document, output / "RESULTS.md", output / "index.html", *([results] if results else [])]
     if _digest_of(document) == inputs and all(path.is_file() for path in wanted):
         logger.info("%s: up to date", output)
@@ -81,6 +85,8 @@ def publish(
     figures.update(extra_figures(report["extras"], output / "figures"))
     rows = next(iter(order_scores(scores).values()))
     examples = choose_examples(rows, config.examples, sample_rate)
+    if dialogue:
+        examples.insert(0, read_dialogue(dialogue, sample_rate))
     write_page(
         output,
         examples,
@@ -110,7 +116,7 @@ def choose_examples(rows: Sequence[Mapping[str, Any]], number: int, sample_rate:
     text_file = Path(rows[0]["data_dir"]) / "text"
     if text_file.is_file():
         texts = read_table(text_file)
-    sources = [Utterances(row.get("decode_dir") or row["data_dir"], sample_rate) for row in rows]
+    sources = [Utterances(row.get("decode_dir") or row["data_dir"], sample_rate, lower=True) for row in rows]
     return [
         Example(
             utt_id,
@@ -122,6 +128,24 @@ def choose_examples(rows: Sequence[Mapping[str, Any]], number: int, sample_rate:
         )
         for utt_id in spread(shared, number)
     ]
+
+
+def read_dialogue(directory: Path, sample_rate: int) -> Example:
+    """What synthesize_dialogue made: the prompt as the codec renders it, and the script's turns."""
+    record = read_json(directory / "dialogue.json", "remove the directory and run stage 6 again")
+    try:
+        turns = [(str(turn["voice"]), str(turn["text"])) for turn in record["turns"]]
+        words = [prompt["text"] or "words unknown" for prompt in record["prompts"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{directory}/dialogue.json: not what synthesize_dialogue writes ({error!r:.80}); "
+            "remove the directory and run stage 6 again"
+        ) from error
+    clips = [Clip("SoundStorm from the script", read_audio(directory / "dialogue.wav", sample_rate, lower=True))]
+    if (directory / "prompt.wav").is_file():
+        prompt = read_audio(directory / "prompt.wav", sample_rate, lower=True)
+        clips.insert(0, Clip("Prompt, as the codec gives it back", prompt, {"words": " / ".join(words)}))
+    return Example(f"Dialogue: {directory.name}", "", clips, turns)
 
 
 def _notes(record: Mapping[str, Any]) -> dict[str, str]:

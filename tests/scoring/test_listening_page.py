@@ -131,3 +131,14 @@ def test_a_browser_plays_the_page_from_disk_by_keyboard(tmp_path, embed):
     ]
     assert found["seconds"] == pytest.approx(1.0, abs=0.05)
     assert (found["tabbable"], found["boxes"], found["hidden"], found["broken"]) == (1, 2, 2, 0)
+
+
+def test_turns_of_a_dialogue_are_shown_one_by_one(tmp_path):
+    clips = [Clip("Original", tone(200))]
+    spoken = [Example("u1", "how are you | <fine> | good", clips), Example("u2", "alone", clips),
+              Example("script", "", clips, [("A", "hello"), ("B", "& you")])]  # fmt: skip
+    content = write_page(tmp_path, spoken, title="T", sample_rate=16000).read_text(encoding="utf-8")
+    first, second, third = re.findall(r'<section class="row".*?</section>', content, re.DOTALL)
+    assert re.findall("<li>(.*)</li>", first) == ["how are you", "&lt;fine&gt;", "good"]
+    assert '<p class="text">alone</p>' in second and "<li>" not in second
+    assert re.findall("<li>(.*)</li>", third) == ["<b>A</b> hello", "<b>B</b> &amp; you"]

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -111,3 +112,36 @@ def test_examples_are_utterances_that_every_system_has(tmp_path):
 def test_a_report_of_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="needs score files, got none"):
         publish([], tmp_path / "report", config=ReportConfig(), facts={})
+
+
+def write_dialogue(folder, **changes):
+    """What synthesize_dialogue writes, at 24 kHz."""
+    for name in ("dialogue", "prompt"):
+        write_audio(folder / f"{name}.wav", 0.1 * np.sin(np.arange(12000) / 9).astype(np.float32), 24000)
+    turns = [{"voice": "A", "text": "good morning"}, {"voice": "B", "text": "good night"}]
+    record = {"seconds": 0.5, "turns": turns, "prompts": [{"path": "p.wav", "text": "hello | hi"}], **changes}
+    write_json(folder / "dialogue.json", record)
+    return folder
+
+
+def test_a_dialogue_comes_first_on_the_page(tmp_path):
+    paths = make_recipe(tmp_path)
+    dialogue = write_dialogue(tmp_path / "chat")
+
+    def run():
+        publish(paths, tmp_path / "report", config=ReportConfig(), facts=FACTS, dialogue=dialogue)
+        return (tmp_path / "report/index.html").read_text()
+
+    page = run()
+    assert re.findall("<h2>(.*)</h2>", page)[0] == "Dialogue: chat"
+    assert "<li><b>B</b> good night</li>" in page and "hello | hi" in page
+    write_dialogue(tmp_path / "chat", turns=[{"voice": "A", "text": "good evening"}])
+    assert "good evening" in run()
+
+
+@pytest.mark.parametrize("change", [{"turns": [{"voice": "A"}]}, {"prompts": 3}])
+def test_a_damaged_dialogue_is_refused(tmp_path, change):
+    paths = make_recipe(tmp_path)
+    dialogue = write_dialogue(tmp_path / "chat", **change)
+    with pytest.raises(ValueError, match="chat/dialogue.json: not what synthesize_dialogue writes"):
+        publish(paths, tmp_path / "report", config=ReportConfig(), facts=FACTS, dialogue=dialogue)
