@@ -1,0 +1,240 @@
+"""Every training configuration in egs/ builds its model, and a step of it runs on tiny tensors.
+
+Models of the paper's sizes are built whole on the meta device, where their parameters are counted; the step is that of
+a copy with one layer, of the full width.
+"""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from transformers import HubertConfig, HubertModel, T5Config
+
+from soundstorm.bin import (
+    detect,
+    pretrain_hubert,
+    train_audiolm,
+    train_codec,
+    train_consistency,
+    train_recognizer,
+    train_soundstorm,
+    train_text_to_semantic,
+)
+from soundstorm.bin.common import section
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
+from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.audiolm_layout import stage_layout
+from soundstorm.data.dataset import AlignedTokens
+from soundstorm.data.sampler import Draw
+from soundstorm.models.audiolm import AudioLM
+from soundstorm.models.codec.codec import build_codec
+from soundstorm.models.codec.discriminators import build_discriminators
+from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
+from soundstorm.models.detector import Detector
+from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
+from soundstorm.models.recognizer import Recognizer
+from soundstorm.models.soundstorm import SoundStorm
+from soundstorm.models.text_to_semantic import build_text_to_semantic
+from soundstorm.training.audiolm_step import AudioLMStep
+from soundstorm.training.codec_step import CodecStep
+from soundstorm.training.consistency_step import ConsistencyStep
+from soundstorm.training.detector_step import DetectorStep
+from soundstorm.training.hubert_step import HubertStep
+from soundstorm.training.optim import build_optimizer, learning_rate
+from soundstorm.training.recognizer_step import RecognizerStep
+from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep
+from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+
+ROOT = Path(__file__).resolve().parent.parent
+FRONTS = {
+    "train_codec": train_codec,
+    "train_soundstorm": train_soundstorm,
+    "train_audiolm": train_audiolm,
+    "train_text_to_semantic": train_text_to_semantic,
+    "train_hubert": pretrain_hubert,
+    "train_recognizer": train_recognizer,
+    "train_consistency": train_consistency,
+    "detect": detect,
+}
+LARGE = 20e6  # parameters; of larger models one layer makes the step
+LAYERS = ("layers", "encoder_layers", "decoder_layers", "num_layers")
+SEMANTIC = TokenizerInfo("semantic", "s", "1", 50.0, 1, 500, 16000)
+ACOUSTIC = TokenizerInfo("acoustic", "a", "2", 50.0, 12, 1024, 16000)
+# The published shape of google/byt5-large, which is not downloaded here.
+BYT5_LARGE = {"d_model": 1536, "d_ff": 3840, "d_kv": 64, "num_heads": 16, "feed_forward_proj": "gated-gelu"}
+# Figures of the papers, and those that follow from what they leave open.
+MILLIONS = {
+    ("librilight", "train_soundstorm", ""): 353.4,  # 500 semantic tokens; with 1024 of them 353.9
+    ("librilight", "train_audiolm", "coarse"): 260.6,
+    ("librilight", "train_audiolm", "fine"): 272.7,
+    ("librilight", "train_audiolm", "semantic"): 252.7,
+    ("librilight", "train_text_to_semantic", ""): 63.6,
+    ("dialogue", "train_soundstorm", ""): 353.4,
+    ("dialogue", "train_text_to_semantic", ""): 1229.1,
+}
+
+
+def cases():
+    """Name of the front, configurations, and AudioLM's stage; what differs in its training only is one case."""
+    alike = {}
+    for path in sorted((ROOT / "egs").glob("*/conf/*.yaml")):
+        name = next((name for name in FRONTS if path.stem == name or path.stem.startswith(f"{name}_")), None)
+        if name:
+            sections = yaml.safe_load(path.read_text(encoding="utf-8"))
+            sections.pop("training")
+            alike.setdefault((name, yaml.safe_dump(sections)), []).append(path)
+    for (name, _), paths in alike.items():
+        for stage in ("semantic", "coarse", "fine") if name == "train_audiolm" else ("",):
+            yield pytest.param(name, paths, stage, id=f"{paths[-1].parts[-3]}/{paths[-1].stem} {stage}".strip())
+
+
+def read(name, path):
+    """The sections of a configuration."""
+    front = FRONTS[name]
+    parser = front.get_parser()
+    for action in parser._actions:
+        action.required = False
+    args = parser.parse_args(["--config", str(path)])
+    return {key: section(args, key, cls) for key, cls in front.SECTIONS.items()}
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """Archives of three short utterances."""
+    folder, rng = tmp_path_factory.mktemp("tokens"), np.random.default_rng(0)
+    lengths = {"a": 8, "b": 10, "c": 9}
+    semantic = ((utt, rng.integers(0, SEMANTIC.codebook_size, length)) for utt, length in lengths.items())
+    write_tokens(folder / "semantic", semantic, SEMANTIC)
+    shapes = {utt: (length, ACOUSTIC.num_levels) for utt, length in lengths.items()}
+    acoustic = ((utt, rng.integers(0, ACOUSTIC.codebook_size, shape)) for utt, shape in shapes.items())
+    write_tokens(folder / "acoustic", acoustic, ACOUSTIC)
+    return folder
+
+
+def batch_of(dataset):
+    return dataset.collate([dataset[Draw(index, (0, 0, index))] for index in range(len(dataset))])
+
+
+def make(name, config, stage, tokens, encoder_layers=36):
+    """The step of a configuration, on the present device, and a function that makes its batch."""
+    model = config["model"]
+    if name == "train_codec":
+        codec, loss = build_codec(model), config["loss"]
+        step = CodecStep(
+            codec,
+            build_discriminators(loss) if loss.adversarial else None,
+            dataclasses.replace(loss, discriminator_start=0),
+            sample_rate=model.sample_rate,
+            quantizer_dropout=model.quantizer_dropout,
+        )
+        samples = 8 * model.samples_per_frame
+        wav = 0.1 * torch.randn(2, samples)
+        return step, lambda: {"wav": wav, "length": torch.tensor([samples, samples // 2]), "chance": torch.ones(2)}
+    if name == "train_soundstorm":
+        network = SoundStorm(model, num_levels=12, codebook_size=1024, semantic_size=500)
+        return SoundStormStep(network), lambda: batch_of(
+            MaskedTokens(AlignedTokens.from_data_dir(tokens, config["data"]), config["masking"])
+        )
+    if name == "train_audiolm":
+        coarse = config["data"].coarse_levels_of(12)
+        layout = stage_layout(stage, semantic_size=500, num_levels=12, coarse_levels=coarse, codebook_size=1024)
+        window = config["data"].window(stage)
+
+        def rows():
+            if stage == "semantic":
+                return batch_of(SemanticRows(TokenArchive(tokens / "semantic.scp"), layout, window))
+            return batch_of(AcousticRows(AlignedTokens.from_data_dir(tokens, window), stage, layout, coarse))
+
+        return AudioLMStep(AudioLM(model, **dataclasses.asdict(layout))), rows
+    if name == "train_text_to_semantic":
+        shape = tokens / f"encoder{encoder_layers}"
+        T5Config(vocab_size=384, num_layers=encoder_layers, **BYT5_LARGE).save_pretrained(str(shape))
+        network = build_text_to_semantic(model, text_vocab_size=384, num_tokens=500, encoder_dir=shape)
+        return TextToSemanticStep(network, config["loss"]), lambda: {
+            "text": torch.randint(3, 259, (2, 9)),
+            "text_lengths": torch.tensor([9, 5]),
+            "tokens": torch.randint(0, 500, (2, 20)),
+            "inputs": torch.randint(0, 500, (2, 20)),
+            "lengths": torch.tensor([20, 14]),
+        }
+    if name == "train_hubert":
+        network = build_hubert_pretraining(model, 100, sample_rate=16000)
+        hop, (left, right) = frame_padding(network.hubert.config)
+        return HubertStep(network, unmasked_weight=model.unmasked_weight), lambda: {
+            "wavs": torch.randn(2, 20 * hop + left + right),
+            "lengths": None,
+            "labels": torch.randint(0, 100, (2, 20)),
+            "mask": torch.arange(20).expand(2, 20) % 7 < 3,
+        }
+    if name == "train_recognizer":
+        vocabulary = {"<blank>": 0, "|": 1, "a": 2}
+        frames = torch.randn(2, 20, model.num_mels * model.stack)
+        return RecognizerStep(Recognizer(model, 3), vocabulary), lambda: {
+            "frames": frames,
+            "lengths": torch.tensor([20, 12]),
+            "targets": torch.tensor([[2, 1, 2], [2, 0, 0]]),
+            "target_lengths": torch.tensor([3, 1]),
+        }
+    if name == "train_consistency":
+        hubert = HubertModel(
+            HubertConfig(hidden_size=32, num_hidden_layers=5, num_attention_heads=2, intermediate_size=32,
+                         conv_dim=(16, 16), conv_kernel=(20, 16), conv_stride=(20, 16), feat_extract_norm="layer")
+        )  # fmt: skip
+        network = ConsistencyNetwork(
+            32,
+            width=model.width,
+            heads=model.heads,
+            embedding_dim=model.embedding_dim,
+            dropout=model.dropout,
+        )
+        return ConsistencyStep(network, EarlyLayers(hubert, model.layer)), lambda: {
+            "wavs": torch.randn(4, 6400),
+            "lengths": torch.tensor([6400, 5000, 6400, 4000]),
+        }
+    frames = round(100 * model.crop_seconds)
+    return DetectorStep(Detector(model)), lambda: {
+        "spectra": torch.randn(2, frames, model.num_mels),
+        "labels": torch.tensor([0.0, 1.0]),
+    }
+
+
+def parameters(step):
+    return sum(p.numel() for p in step.networks["model"].parameters())
+
+
+@pytest.mark.parametrize("name, paths, stage", list(cases()))
+def test_a_configuration_builds_its_model_and_makes_a_step(name, paths, stage, tokens):
+    torch.manual_seed(0)
+    config = read(name, paths[0])
+    with torch.device("meta"):
+        whole, _ = make(name, config, stage, tokens)
+    for wanted in filter(None, (MILLIONS.get((path.parts[-3], path.stem, stage)) for path in paths)):
+        assert parameters(whole) / 1e6 == pytest.approx(wanted, abs=0.05)
+    encoder_layers = 36
+    if parameters(whole) > LARGE:
+        fields = {field.name for field in dataclasses.fields(config["model"])}
+        config["model"] = dataclasses.replace(config["model"], **{layer: 1 for layer in LAYERS if layer in fields})
+        encoder_layers = 1
+    step, make_batch = make(name, config, stage, tokens, encoder_layers)
+    batch, training = make_batch(), config["training"]
+    for phase in step.phases:
+        network = step.networks[phase].train()
+        optimizer = build_optimizer(network, training)
+        loss = step.loss(phase, step.networks, batch)
+        (loss.total / loss.weight).backward()
+        gradients = [p.grad for p in network.parameters() if p.requires_grad and p.grad is not None]
+        assert gradients and all(bool(gradient.isfinite().all()) for gradient in gradients)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(0, training)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert math.isfinite(float(loss.total.detach())) and float(loss.weight) > 0
+
+
+def test_every_training_configuration_is_among_them():
+    known = {path for param in cases() for path in param.values[1]}
+    assert {path for path in (ROOT / "egs").glob("*/conf/train_*.yaml")} <= known
