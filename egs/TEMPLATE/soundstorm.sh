@@ -27,7 +27,7 @@ text_train_set=               # transcribed set for stage 5 (empty: the training
 text_valid_set=               # transcribed set to validate stage 5 on (empty: the validation set)
 local_data_opts=              # options of local/data.sh
 # Semantic tokens (stage 1)
-hubert=facebook/hubert-base-ls960  # hub name or local directory of a HuBERT, or "pretrain": train one on the corpus
+hubert=facebook/hubert-base-ls960  # hub name or local directory of a HuBERT; w2v-bert:<the same of a w2v-BERT>; "pretrain": train one on the corpus
 hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
 hubert_args=                  # further options of pretrain_hubert, e.g. "--training.max-steps 1000"
 hubert_tag=                   # suffix of the experiment directory (empty: from the configuration's name)
@@ -82,6 +82,7 @@ recognizer_exp=               # experiment directory (empty: <expdir>/recognizer
 speaker_model=resemblyzer     # "resemblyzer", a transformers x-vector model, or none
 consistency=train             # "train" the network that measures acoustic consistency, or none
 consistency_config=conf/train_consistency.yaml  # configuration of the acoustic consistency network
+consistency_hubert=           # HuBERT whose early layer it reads (empty: the one behind the tokens)
 consistency_args=             # further options of train_consistency
 consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
 consistency_exp=              # experiment directory (empty: <expdir>/consistency[_<tag>])
@@ -375,7 +376,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
         split_arguments "${consistency_args}"
         run_training "${consistency_exp}/log/train.log" train_consistency --config "${consistency_config}" \
             --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --hubert "${hubert_model}" --expdir "${consistency_exp}" "${arguments[@]}"
+            --hubert "${consistency_hubert:-${hubert_model}}" --expdir "${consistency_exp}" "${arguments[@]}"
     fi
     score_all
     measure_extras

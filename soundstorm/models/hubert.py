@@ -31,7 +31,7 @@ def load_hubert(source: str, *, local_only: bool = False) -> tuple[HubertModel, 
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # they fill the logs of jobs
-    source = _cached(source) if local_only else source
+    source = cached(source) if local_only else source
     try:
         model, report = HubertModel.from_pretrained(
             source, use_safetensors=True, output_loading_info=True
@@ -57,7 +57,7 @@ def load_hubert(source: str, *, local_only: bool = False) -> tuple[HubertModel, 
     return model, *_preprocessing(source)
 
 
-def _cached(source: str) -> str:
+def cached(source: str) -> str:
     """The directory of a model, where it has been downloaded before if it is a hub name."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -70,7 +70,7 @@ def _cached(source: str) -> str:
         config = None  # neither can it be a hub name
     if not isinstance(config, str):
         raise FileNotFoundError(
-            f"{source}: no HuBERT of that name, neither a directory nor one that has been downloaded; "
+            f"{source}: no model of that name, neither a directory nor one that has been downloaded; "
             "train or download it again"
         )
     return str(Path(config).parent)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 MFCC = "mfcc"
+W2V_BERT = "w2v-bert:"  # before the name of one; other names are those of a HuBERT
 SAMPLE_RATE = 16000  # Hz; of every HuBERT, and so of the MFCC that HuBERT is first trained on
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -36,7 +37,8 @@ def open_features(
     """The features that ``source`` names.
 
     Args:
-        source: ``mfcc``, the directory of a HuBERT as transformers saves it, or a name on the Hugging Face hub.
+        source: ``mfcc``, the directory of a HuBERT as transformers saves it, or a name on the Hugging Face hub; after
+            ``w2v-bert:`` those of a w2v-BERT.
         layer: HuBERT layer, 0 is what enters the first one; not for MFCC.
         device: where a HuBERT runs.
         local_only: take a hub name's files from the cache and open no connection.
@@ -55,6 +57,10 @@ def open_features(
         return MfccFeatures()
     if layer is None:
         raise ValueError(f"the features of HuBERT {source!r} need a layer; give --layer")
+    if source.startswith(W2V_BERT):
+        from soundstorm.tokens.w2v_bert import W2vBertFeatures
+
+        return W2vBertFeatures(source.removeprefix(W2V_BERT), layer, device=device, local_only=local_only)
     if not Path(source).is_dir() and not HUB_NAME.fullmatch(source):
         raise FileNotFoundError(
             f"{source}: no such directory; expected {MFCC!r}, a HuBERT saved by transformers or a hub name"

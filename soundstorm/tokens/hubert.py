@@ -7,8 +7,7 @@ import json
 
 import numpy as np
 import torch
-from torch import Tensor
-from transformers import HubertModel
+from torch import Tensor, nn
 
 from soundstorm.models.hubert import load_hubert, normalize
 from soundstorm.models.hubert_pretraining import frame_padding
@@ -46,7 +45,7 @@ class HubertFeatures:
         self.hop, self.padding = frame_padding(model.config)
         self.frame_rate = self.sample_rate / self.hop
         self.alone = model.config.feat_extract_norm == "group"
-        self.fingerprint = _fingerprint(model, layer, self.do_normalize)
+        self.fingerprint = model_fingerprint(model, {"layer": layer, "do_normalize": self.do_normalize})
 
     @torch.no_grad()
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
@@ -77,8 +76,9 @@ class HubertFeatures:
         return [states[row, :length].float().cpu().numpy() for row, length in enumerate(lengths)]
 
 
-def _fingerprint(model: HubertModel, layer: int, do_normalize: bool) -> str:
-    digest = hashlib.sha256(json.dumps({"layer": layer, "do_normalize": do_normalize}).encode())
+def model_fingerprint(model: nn.Module, settings: dict[str, int | bool]) -> str:
+    """A digest of everything that features depend on: weights and settings."""
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())

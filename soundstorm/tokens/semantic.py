@@ -11,7 +11,7 @@ import numpy as np
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
-from soundstorm.tokens.features import FeatureExtractor, open_features
+from soundstorm.tokens.features import W2V_BERT, FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,9 @@ class SemanticTokenizer:
 
 def features_name(source: str, layer: int | None) -> str:
     """For people: ``mfcc``, ``hubert exp/hubert/hubert layer 3``."""
-    return source if layer is None else f"hubert {source} layer {layer}"
+    if layer is None:
+        return source
+    return f"{source} layer {layer}" if source.startswith(W2V_BERT) else f"hubert {source} layer {layer}"
 
 
 def extract_batches(

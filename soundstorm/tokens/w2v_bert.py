@@ -1,0 +1,79 @@
+"""Frozen features of a w2v-BERT 2.0 at 25 frames a second: an open relative of what the paper's tokens come from."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
+
+from soundstorm.models.hubert import cached
+from soundstorm.tokens.features import SAMPLE_RATE, W2V_BERT, check_long_enough
+from soundstorm.tokens.hubert import model_fingerprint
+
+logger = logging.getLogger(__name__)
+HOP = 640  # samples: 40 ms, two of the model's frames
+# Filterbanks look at 400 samples every 160, and the model at pairs of them. With half of what is left over on each side
+# of a recording it has four filterbanks to a hop, the middle of which is the middle of the hop.
+PADDING = (400 - 160) // 2
+
+
+class W2vBertFeatures:
+    """The output of one layer of a w2v-BERT, two frames averaged.
+
+    The paper's w2v-BERT XL, which is not public, has 25 frames a second itself; this one has 50. Recordings are passed
+    through one by one, as its filterbanks are normalised over the whole of what is given.
+    """
+
+    def __init__(self, source: str, layer: int, *, device: str = "cpu", local_only: bool = False):
+        """
+        Args:
+            source: directory or hub name.
+            layer: 0 for what enters the first layer, up to the number of layers.
+            device: where the model runs.
+            local_only: take a hub name's files from the cache and open no connection.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is damaged, or has no such layer.
+        """
+        path = cached(source) if local_only else source
+        try:
+            model, report = Wav2Vec2BertModel.from_pretrained(path, use_safetensors=True, output_loading_info=True)
+        except MemoryError:
+            raise
+        except OSError as error:
+            raise FileNotFoundError(
+                f"{source}: no w2v-BERT could be loaded from there ({str(error).splitlines()[0]:.300}); "
+                "give a directory that save_pretrained wrote, or a hub name"
+            ) from error
+        except Exception as error:  # transformers meets a damaged file with nearly any exception
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(f"{source}: the model cannot be read ({reason:.300}); download it again") from error
+        missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
+        if missing or report["mismatched_keys"]:
+            raise ValueError(f"{source}: the weights do not fit config.json, {len(missing)} are missing")
+        layers = len(model.encoder.layers)
+        if not 0 <= layer <= layers:
+            raise ValueError(f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer")
+        model.encoder.layers = model.encoder.layers[: max(layer, 1)]  # later ones are not needed
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.filterbanks = SeamlessM4TFeatureExtractor()  # the published model's are the defaults
+        self.source, self.layer, self.device = f"{W2V_BERT}{source}", layer, device
+        self.sample_rate, self.frame_rate = SAMPLE_RATE, SAMPLE_RATE / HOP
+        self.fingerprint = model_fingerprint(model, {"layer": layer, "hop": HOP})
+
+    @torch.no_grad()
+    def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
+        """Features of recordings: ``(S,)`` float32 each, to ``(S // 640, D)`` float32 each."""
+        for wav in wavs:
+            check_long_enough(wav, HOP)
+        return [self._forward(wav) for wav in wavs]
+
+    def _forward(self, wav: np.ndarray) -> np.ndarray:
+        whole = np.pad(wav[: len(wav) // HOP * HOP], PADDING)
+        inputs = self.filterbanks(whole, sampling_rate=SAMPLE_RATE, return_tensors="pt", padding=False)
+        output = self.model(inputs["input_features"].to(self.device), output_hidden_states=True)
+        states = output.hidden_states[self.layer][0]  # (2 T, D)
+        return states.unflatten(0, (-1, 2)).mean(1).float().cpu().numpy()
