@@ -31,38 +31,38 @@ hubert=facebook/hubert-base-ls960  # hub name or local directory of a HuBERT; w2
 hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
 hubert_args=                  # further options of pretrain_hubert, e.g. "--training.max-steps 1000"
 hubert_tag=                   # suffix of the experiment directory (empty: from the configuration's name)
-hubert_exp=                   # experiment directory (empty: <expdir>/hubert[_<tag>])
+hubert_exp=                   # experiment directory, or a pack of utils/pack_model.sh (empty: <expdir>/hubert[_<tag>])
 mfcc_clusters=100             # k-means clusters over MFCC: first targets of the pre-training
 semantic_layer=9              # HuBERT layer whose output is clustered (0: before the first layer)
 semantic_clusters=1024        # k-means clusters: the semantic vocabulary
 portion=1.0                   # portion of the training set that k-means sees
 kmeans_args=                  # further options of train_kmeans
 semantic_tag=                 # suffix of the k-means and archive directories (empty: hubert's, layer and clusters)
-semantic_exp=                 # k-means directory (empty: <expdir>/kmeans_<semantic tag>)
+semantic_exp=                 # k-means directory or pack (empty: <expdir>/kmeans_<semantic tag>)
 # Codec and acoustic tokens (stages 2 and 3)
 codec=train                   # "train", or a ready one: encodec:<name or directory>, dac:..., mimi:...
 codec_config=conf/train_codec.yaml  # configuration of the codec
 codec_args=                   # further options of train_codec
 codec_tag=                    # suffix of the experiment directory (empty: from the configuration's or codec's name)
-codec_exp=                    # experiment directory (empty: <expdir>/codec[_<tag>])
+codec_exp=                    # experiment directory or pack (empty: <expdir>/codec[_<tag>])
 abx=none                      # "measure": ABX errors of all tokens, where the first test set has phone times, or none
 abx_args=                     # further options of measure_abx
 # SoundStorm (stage 4)
 soundstorm_config=conf/train_soundstorm.yaml  # configuration of the model
 soundstorm_args=              # further options of train_soundstorm
 soundstorm_tag=               # suffix of the experiment directory (empty: from the configuration's name)
-soundstorm_exp=               # experiment directory (empty: <expdir>/soundstorm[_<tag>])
+soundstorm_exp=               # experiment directory or pack (empty: <expdir>/soundstorm[_<tag>])
 # Baselines on the same tokens (stage 4), which join the systems of stages 6 and 7
 baselines=                    # "audiolm": its coarse and fine stages, with and without a voice prompt; "audiolm_semantic": its first stage, for --figures runtime; both or none
 audiolm_config=conf/train_audiolm.yaml  # configuration of the models
 audiolm_args=                 # further options of train_audiolm
 audiolm_tag=                  # suffix of the experiment directories (empty: from the configuration's name)
-audiolm_exp=                  # their names up to _semantic, _coarse and _fine (empty: <expdir>/audiolm[_<tag>])
+audiolm_exp=                  # their names up to _semantic, _coarse and _fine, or a pack (empty: <expdir>/audiolm[_<tag>])
 # Text to semantic tokens (stage 5)
 text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the model
 text_to_semantic_args=        # further options of train_text_to_semantic
 text_to_semantic_tag=         # suffix of the experiment directory (empty: from the configuration's name)
-text_to_semantic_exp=         # experiment directory (empty: <expdir>/text_to_semantic[_<tag>])
+text_to_semantic_exp=         # experiment directory or pack (empty: <expdir>/text_to_semantic[_<tag>])
 # Decoding (stage 6)
 decode_config=conf/decode.yaml  # iterations per level, temperatures
 decode_args=                  # further options of synthesize
@@ -78,14 +78,14 @@ recognizer=train              # "train" (a CTC on log-mel spectra), "closed:trai
 recognizer_config=conf/train_recognizer.yaml  # configuration of the recogniser
 recognizer_args=              # further options of train_recognizer
 recognizer_tag=               # suffix of the experiment directory (empty: from the configuration's name)
-recognizer_exp=               # experiment directory (empty: <expdir>/recognizer[_<tag>])
+recognizer_exp=               # experiment directory or pack (empty: <expdir>/recognizer[_<tag>])
 speaker_model=resemblyzer     # "resemblyzer", a transformers x-vector model, or none
 consistency=train             # "train" the network that measures acoustic consistency, or none
 consistency_config=conf/train_consistency.yaml  # configuration of the acoustic consistency network
 consistency_hubert=           # HuBERT whose early layer it reads (empty: the one behind the tokens)
 consistency_args=             # further options of train_consistency
 consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
-consistency_exp=              # experiment directory (empty: <expdir>/consistency[_<tag>])
+consistency_exp=              # experiment directory or pack (empty: <expdir>/consistency[_<tag>])
 detector=none                 # "train" a classifier for every system: its speech or a recording? (needs system codec), or none
 detector_config=conf/detect.yaml  # configuration of the classifiers
 detector_args=                # further options of detect
@@ -160,6 +160,26 @@ experiment() {  # <name>: sets <name>_exp, unless the user did, from the tag, an
     local exp=$1_exp tag=$1_tag config=$1_config
     [ -n "${!tag}" ] || printf -v "${tag}" '%s' "$(tag_of "$1" "${!config}")"
     [ -n "${!exp}" ] || printf -v "${exp}" '%s' "${expdir}/$1${!tag:+_${!tag}}"
+    ! is_pack "${!exp}" || link_pack "$1"
+}
+
+is_pack() {  # <experiment directory or what stands for it>: is it what utils/pack_model.sh makes, or its name on the hub?
+    local cache=${HF_HUB_CACHE:-${HF_HOME:-${XDG_CACHE_HOME:-${HOME}/.cache}/huggingface}/hub}
+    [ -e "$1/pack.json" ] || [[ ! -e $1 && $1 =~ ^[^/]+/[^/]+$ && -d ${cache}/models--${1/\//--} ]]
+}
+
+link_pack() {  # <experiment>: its directory becomes one of links into the pack that <experiment>_exp names
+    local exp=$1_exp directory part parts=("$1") ends=("")
+    case "$1" in
+        hubert | semantic) parts=(kmeans) ;; # which has its HuBERT with it
+        audiolm) ends=(_coarse _fine) parts=(audiolm_coarse audiolm_fine) ;;
+    esac
+    directory=${expdir}/$1_$(file_name "${!exp}")
+    for part in "${!parts[@]}"; do
+        interruptible "${python}" -m soundstorm.bin.link_pack --pack "${!exp}" --part "${parts[part]}" \
+            --expdir "${directory}${ends[part]}"
+    done
+    printf -v "${exp}" '%s' "${directory}"
 }
 
 file_name() {  # <hub name or path>: a name fit for a directory
@@ -168,6 +188,10 @@ file_name() {  # <hub name or path>: a name fit for a directory
     echo "${name//[^A-Za-z0-9._-]/_}"
 }
 
+if [ -n "${semantic_exp}" ] && is_pack "${semantic_exp}"; then
+    : "${semantic_tag:=$(file_name "${semantic_exp}")}"
+    link_pack semantic
+fi
 experiment hubert
 experiment soundstorm
 experiment audiolm

@@ -53,7 +53,10 @@ def read_config(expdir: str | Path) -> dict:
     """The resolved settings of an experiment."""
     path = Path(expdir) / "config.yaml"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {expdir} is not an experiment directory, or was never trained")
+        hint = "" if Path(expdir).parent.is_dir() else f" (if it is a pack on the hub, first: hf download {expdir})"
+        raise FileNotFoundError(
+            f"{path}: no such file; {expdir} is not an experiment directory, or was never trained{hint}"
+        )
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC, AudioLMDataCo
 from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
 from soundstorm.data.dataset import repeats
 from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.pack import part_of
 from soundstorm.decoding.audiolm_sampling import Drawn, Task, sample_rows
 from soundstorm.decoding.config import AudioLMSamplingConfig
 from soundstorm.decoding.synthesize import Stopwatch
@@ -45,6 +46,7 @@ class Stage:
         Raises:
             ValueError: it is another kind of experiment, or another stage.
         """
+        expdir = part_of(expdir, f"audiolm_{name}")
         record = config_section(expdir, "audiolm", AudioLMRecord)
         if record.stage != name:
             raise ValueError(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.pack import part_of
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
 from soundstorm.decoding.walk import Walk, prompt_places
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
@@ -252,7 +253,7 @@ class TextToSemanticGenerator:
 
 def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "cpu") -> TextToSemanticGenerator:
     """The trained model of an experiment directory, with everything it needs to speak."""
-    expdir = Path(expdir)
+    expdir = Path(part_of(expdir, "text_to_semantic"))
     info = config_section(expdir, "semantic", TokenizerInfo)
     text, pace = config_section(expdir, "text", TextConfig), config_section(expdir, "pace", Pace)
     model_config = config_section(expdir, "model", TextToSemanticConfig)

@@ -14,6 +14,7 @@ import torch
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.dataset import repeats
 from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.pack import part_of
 from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.soundstorm import SoundStorm
@@ -82,6 +83,7 @@ class Vocoder:
     @classmethod
     def load(cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options) -> "Vocoder":
         """The averaged weights of an experiment directory; it says everything about the architecture itself."""
+        expdir = part_of(expdir, "soundstorm")
         semantic, acoustic = (config_section(expdir, name, TokenizerInfo) for name in ("semantic", "acoustic"))
         acoustic.check_same(codec.info, f"{expdir}/config.yaml", "the codec given")
         model = SoundStorm(

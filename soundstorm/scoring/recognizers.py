@@ -12,6 +12,7 @@ import numpy as np
 
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.experiment import is_finished
+from soundstorm.data.pack import part_of
 from soundstorm.scoring.intelligibility import Recognizer, Transcript, scored_text
 from soundstorm.scoring.lexicon import Lexicon
 
@@ -48,12 +49,12 @@ def load_recognizer(
         return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
-    plain = name.removeprefix("closed:")
+    plain = part_of(name.removeprefix("closed:"), "recognizer")
     if load_trained is not None and is_finished(plain) and (Path(plain) / "config.yaml").is_file():
         model: Recognizer = TrainedCtc(plain, load_trained(plain, device))
     else:
         model = _load_transformers(plain, device)
-    if plain == name:
+    if not name.startswith("closed:"):
         return model
     if not bigram_text:
         raise ValueError(f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text")

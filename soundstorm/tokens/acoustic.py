@@ -17,6 +17,7 @@ from soundstorm.data.archive import TokenizerInfo, write_tokens
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.experiment import config_section, load_weights, read_config
+from soundstorm.data.pack import part_of
 from soundstorm.models.codec.codec import Codec, build_codec
 from soundstorm.models.codec.config import CodecConfig
 
@@ -49,12 +50,13 @@ def load_acoustic_tokenizer(spec: str, device: str | torch.device = "cpu") -> Ac
     """A tokenizer by name.
 
     Args:
-        spec: the experiment directory of a codec, or ``encodec:``, ``dac:`` or ``mimi:`` before a hub name or
+        spec: the experiment directory of a codec, a pack, or ``encodec:``, ``dac:`` or ``mimi:`` before a hub name or
             a local directory of transformers, with the levels to use after ``@``:
             ``encodec:facebook/encodec_24khz@8``, or as a bit rate ``@6kbps``; all levels by default.
         device: where it works.
     """
-    family, _, name = str(spec).partition(":")
+    spec = part_of(spec, "codec")
+    family, _, name = spec.partition(":")
     if family in _ADAPTERS and name:
         name, _, choice = name.partition("@")
         return _load_pretrained(family, name, choice, device)

@@ -11,6 +11,7 @@ import numpy as np
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
+from soundstorm.data.pack import own_hubert, part_of
 from soundstorm.tokens.features import W2V_BERT, FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
 
@@ -49,9 +50,11 @@ class SemanticTokenizer:
     @classmethod
     def load(cls, directory: str | Path, *, device: str = "cpu") -> SemanticTokenizer:
         """The tokenizer of a k-means directory. A HuBERT named by a relative path is looked for from where we run."""
+        directory = part_of(directory, "kmeans")
         kmeans = KMeans.load(directory)
+        source = own_hubert(directory, kmeans.info.features)
         try:
-            features = open_features(kmeans.info.features, kmeans.info.layer, device=device, local_only=True)
+            features = open_features(source, kmeans.info.layer, device=device, local_only=True)
             return cls(kmeans, features)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{directory} names its features: {error}") from error

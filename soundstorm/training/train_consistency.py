@@ -11,6 +11,7 @@ import torch
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.experiment import config_section, load_weights, start_experiment
+from soundstorm.data.pack import own_hubert, part_of
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
 from soundstorm.models.hubert import load_hubert, normalize
@@ -80,8 +81,9 @@ def train_consistency(
 
 def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
     """A trained network as a function from samples (S,) to an embedding (D,)."""
+    expdir = part_of(expdir, "consistency")
     model_config = config_section(expdir, "model", ConsistencyConfig)
-    source = config_section(expdir, "data", DataSources).hubert
+    source = own_hubert(expdir, config_section(expdir, "data", DataSources).hubert)
     try:
         network, features, do_normalize, _ = _build(model_config, source, local_only=True)
     except (FileNotFoundError, ValueError) as error:

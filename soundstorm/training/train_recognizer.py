@@ -11,6 +11,7 @@ import torch
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.experiment import config_section, load_weights, read_config, start_experiment
+from soundstorm.data.pack import part_of
 from soundstorm.models.recognizer import HOP, SAMPLE_RATE, LogMel, Recognizer, build_vocabulary, stack_frames
 from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
 from soundstorm.training.config import TrainerConfig
@@ -86,6 +87,7 @@ def load_recognizer(expdir: str | Path, *, device: str = "cpu") -> TrainedRecogn
         FileNotFoundError: not an experiment directory, or training has not finished.
         ValueError: an experiment of another kind.
     """
+    expdir = part_of(expdir, "recognizer")
     config = read_config(expdir)
     if "vocabulary" not in config:
         raise ValueError(f"{expdir}: not a recogniser, its config.yaml has sections {sorted(config)}")

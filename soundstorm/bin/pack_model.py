@@ -1,0 +1,60 @@
+"""Make a directory to share trained models by: weights, settings, tokenizers and a model card (utils/pack_model.sh)."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import FrontParser, run_front
+
+
+def get_parser() -> FrontParser:
+    """Options of the command."""
+    parser = FrontParser(prog="pack_model", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--soundstorm", help="experiment directory of train_soundstorm")
+    parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
+    parser.add_argument("--codec", help="experiment directory of train_codec, or encodec:NAME, dac:NAME, mimi:NAME")
+    parser.add_argument("--kmeans", help="k-means directory; a HuBERT that lies here comes along with it")
+    for stage in ("semantic", "coarse", "fine"):
+        parser.add_argument(f"--audiolm-{stage}", help=f"experiment directory of train_audiolm --stage {stage}")
+    parser.add_argument("--recognizer", help="experiment directory of train_recognizer")
+    parser.add_argument("--consistency", help="experiment directory of train_consistency")
+    parser.add_argument("--title", help="of the model card (default: the name of --output)")
+    parser.add_argument("--license", help="of the weights, as the hub names them, e.g. cc-by-4.0")
+    parser.add_argument("--language", help="code of the language, e.g. en")
+    parser.add_argument("--corpus", help="what the models were trained on, in words")
+    parser.add_argument("--results", help="Markdown file with the scores, e.g. exp/report/RESULTS.md")
+    parser.add_argument("--output", required=True, help="directory to make")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse and pack."""
+    args = get_parser().parse_args(argv)
+    from pathlib import Path
+
+    from soundstorm.data.pack import PARTS
+    from soundstorm.decoding.model_card import Card
+    from soundstorm.decoding.pack_model import pack_model
+
+    title = args.title or Path(args.output).name
+    pack_model(
+        args.output,
+        {part: getattr(args, part) for part in PARTS if getattr(args, part)},
+        Card(title, args.license, args.language, args.corpus, args.results),
+        loaders={"recognizer": _load_recognizer, "consistency": _load_consistency},
+    )
+
+
+def _load_recognizer(part: str, place: str) -> object:
+    """decoding knows no recognisers, so the front brings them."""
+    from soundstorm.training.train_recognizer import load_recognizer
+
+    return load_recognizer(place)
+
+
+def _load_consistency(part: str, place: str) -> object:
+    from soundstorm.training.train_consistency import load_consistency
+
+    return load_consistency(place)
+
+
+if __name__ == "__main__":
+    run_front(main)

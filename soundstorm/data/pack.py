@@ -1,0 +1,155 @@
+"""Packs: directories that share trained models, and stand in for the experiments they were made of.
+
+A pack holds ``pack.json``, a model card and a directory for each part; ``utils/pack_model.sh`` makes one. Wherever an
+experiment directory is asked for, the pack will do, or its name on the hub (``org/name``) once it has been downloaded:
+nothing here opens a connection. Nothing in a pack is executed or unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundstorm.data.records import read_json
+
+PACK_FILE = "pack.json"
+FORMAT = "soundstorm-pack-1"
+HUBERT = "hubert"  # inside the parts that listen through one
+PARTS = (
+    "soundstorm",
+    "text_to_semantic",
+    "codec",
+    "kmeans",
+    "audiolm_semantic",
+    "audiolm_coarse",
+    "audiolm_fine",
+    "recognizer",
+    "consistency",
+)
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+# A codec of transformers: its family, where it is (./ is in the pack, else on the hub), and perhaps its levels.
+CODEC_NAME = re.compile(r"(?P<family>[a-z]+):(?P<name>(\./)?[\w-][\w./-]*)(?P<levels>@[\w.]+)?")
+
+
+@dataclass(frozen=True)
+class Pack:
+    """An opened pack."""
+
+    root: Path
+    parts: dict[str, str]  # part -> its directory in the pack, or the name of a codec of transformers
+
+    def part(self, name: str) -> str:
+        """What stands for the experiment: a directory, or the name of a codec of transformers.
+
+        Raises:
+            FileNotFoundError: the pack has no such part.
+        """
+        if name not in self.parts:
+            raise FileNotFoundError(f"{self.root}: this pack has no {name}; it has {', '.join(self.parts)}")
+        value = self.parts[name]
+        codec = CODEC_NAME.fullmatch(value)
+        if codec is None:
+            return str(self.root / value)
+        where = codec["name"]
+        if where.startswith("./"):
+            where = str(self.root / where)
+        return f"{codec['family']}:{where}{codec['levels'] or ''}"
+
+
+def open_pack(root: str | Path) -> Pack:
+    """Read ``pack.json``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged, of another format, or leads out of the pack.
+    """
+    path = Path(root) / PACK_FILE
+    values = read_json(path, "get the pack again")
+    if values.get("format") != FORMAT:
+        raise ValueError(f"{path}: format is {values.get('format')!r:.80}, expected {FORMAT}; use the code it names")
+    parts = values.get("parts")
+    if not isinstance(parts, dict) or not parts:
+        raise ValueError(f"{path}: parts is {parts!r:.80}, expected names with directories; get the pack again")
+    for name, value in parts.items():
+        codec = CODEC_NAME.fullmatch(value) if name == "codec" and isinstance(value, str) else None
+        inside = codec is not None and ".." not in codec["name"].split("/")
+        if name not in PARTS or value != name and not inside:
+            raise ValueError(
+                f"{path}: part {name!r:.40} is {value!r:.80}; expected one of {', '.join(PARTS)} in a directory of its "
+                "own name, or a codec by name"
+            )
+    return Pack(Path(root), parts)
+
+
+def part_of(place: str | Path, part: str) -> str:
+    """The part of a pack that ``place`` names; anything that is no pack is returned as it is.
+
+    Args:
+        place: a directory, or a name on the hub.
+        part: one of ``PARTS``.
+
+    Raises:
+        FileNotFoundError: the pack lacks the part.
+    """
+    root = find_pack(place)
+    return str(place) if root is None else open_pack(root).part(part)
+
+
+def find_pack(place: str | Path) -> Path | None:
+    """The directory of a pack, given that or its name ``org/name`` in the hub's cache; None if it is neither."""
+    if (Path(place) / PACK_FILE).is_file():
+        return Path(place)
+    if os.path.exists(place) or not HUB_NAME.fullmatch(str(place)):
+        return None
+    return find_cached(str(place))
+
+
+def find_cached(name: str) -> Path | None:
+    """Where the hub's cache has the pack ``org/name``; None if it has not."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, PACK_FILE)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def own_hubert(directory: str | Path, named: str) -> str:
+    """The HuBERT that came along in a part of a pack; where none did, the one its settings name."""
+    inside = Path(directory) / HUBERT
+    return str(inside) if inside.is_dir() else named
+
+
+def link_part(place: str | Path, part: str, directory: str | Path) -> None:
+    """Make ``directory`` an experiment directory whose files are links into a pack, so that results lie beside them.
+
+    Args:
+        place: the pack.
+        part: one of ``PARTS``.
+        directory: what to make; links there that lead elsewhere are replaced.
+
+    Raises:
+        ValueError: the part is only named in the pack, or the directory has files of its own by these names.
+    """
+    source, directory = Path(part_of(place, part)).absolute(), Path(directory)
+    if not source.is_dir():
+        raise ValueError(f"{place}: its {part} is {part_of(place, part)}; give that name instead, as --{part}")
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        link = directory / path.name
+        if link.is_symlink():
+            link.unlink()
+        elif link.exists():
+            raise ValueError(f"{link}: is no link into {place}; choose another --expdir, or remove {directory}")
+        link.symlink_to(path, target_is_directory=path.is_dir())
+
+
+def copy_files(source: Path, target: Path, names: tuple[str, ...]) -> None:
+    """Copy those of the named files and directories that there are."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name)
+        elif (source / name).exists():
+            shutil.copyfile(source / name, target / name)

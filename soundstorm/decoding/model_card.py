@@ -1,0 +1,124 @@
+"""The model card of a pack: what is in it, how it was trained and scored, how it is used, what it is not for."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.data_dir import write_text
+from soundstorm.data.experiment import MODEL_FILE, read_config, source_commit
+
+CARD = "README.md"
+COMMANDS = {
+    "codec": "--codec",
+    "soundstorm": "--soundstorm",
+    "text_to_semantic": "--text-to-semantic",
+}  # of synthesize
+MISUSE = (
+    "A model of this kind can imitate a voice from seconds of speech. Prompt it only with voices whose owners agree, "
+    "say of what you publish that it is synthetic, and do not use it to pass for a person or past a "
+    "speaker-verification system."
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the experiments do not know."""
+
+    title: str
+    license: str | None = None  # identifier as the hub has them, e.g. cc-by-4.0
+    language: str | None = None  # code, e.g. en
+    corpus: str | None = None  # what it was trained on, in words
+    results: str | None = None  # path of a Markdown file with scores
+
+
+def write_card(
+    folder: Path, card: Card, places: dict[str, str], sources: dict[str, str], infos: dict[str, TokenizerInfo]
+) -> None:
+    """Write ``README.md`` of the pack.
+
+    Args:
+        folder: the pack.
+        card: see :class:`Card`.
+        places: part -> where it is in the pack, or the name of a codec.
+        sources: part -> the experiment it was copied from.
+        infos: kind -> tokenizer.
+    """
+    front = {"license": card.license, "language": card.language, "tags": ["soundstorm", "text-to-speech"]}
+    text = "---\n" + yaml.safe_dump({k: v for k, v in front.items() if v}, sort_keys=False) + "---\n\n"
+    text += f"# {card.title}\n\nA pack of models of the SoundStorm recipes, made at commit {source_commit()}.\n"
+    if card.corpus:
+        text += f"Trained on {card.corpus}.\n"
+    parts = [[part, *_row(part, place, sources[part])] for part, place in places.items()]
+    text += "\n## Parts\n\n" + _table("part|parameters|steps|last validation loss|trained at commit", parts)
+    rows = [
+        [kind, without_places(i.name), i.frame_rate, i.num_levels, i.codebook_size, i.sample_rate, i.fingerprint[:12]]
+        for kind, i in infos.items()
+    ]
+    text += "\n## Tokens\n\n" + _table("kind|tokenizer|frames/s|levels|codes|Hz|fingerprint", rows)
+    text += f"\n## Use\n\n{_usage(places)}\n"
+    if card.results:
+        text += f"\n## Scores\n\n{Path(card.results).read_text(encoding='utf-8').strip()}\n"
+    text += f"\n## Limits and misuse\n\nIt is known to work for speech like that it was trained on.\n{MISUSE}\n"
+    write_text(folder / CARD, text)
+
+
+def _table(head: str, rows: list[list]) -> str:
+    lines = [head.split("|"), ["---"] * len(head.split("|")), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def _row(part: str, place: str, source: str) -> list[str]:
+    """Parameters, steps, validation loss and commit, as far as they are known."""
+    if not (Path(place) / MODEL_FILE).is_file():
+        return ["", "", "", ""] if Path(place).is_dir() else [f"`{without_places(place)}`", "", "", ""]
+    steps = loss = commit = ""
+    if (Path(place) / "config.yaml").is_file():
+        steps = str(read_config(place).get("training", {}).get("max_steps", ""))
+    metrics = Path(source) / "metrics.jsonl"
+    if metrics.is_file():
+        lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+        losses = [line["loss"] for line in lines if line.get("set") == "valid" and "loss" in line]
+        loss = f"{losses[-1]:.4g}" if losses else ""
+    environment = Path(source) / "environment.txt"
+    if environment.is_file():
+        commits = [line for line in environment.read_text(encoding="utf-8").splitlines() if line.startswith("commit ")]
+        commit = commits[0].removeprefix("commit ") if commits else ""
+    return [f"{count_parameters(Path(place) / MODEL_FILE) / 1e6:.4g} M", steps, loss, commit]
+
+
+def count_parameters(path: Path) -> int:
+    """Numbers in a safetensors file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as stream:
+        return sum(math.prod(stream.get_slice(name).get_shape()) for name in stream.keys())
+
+
+def without_places(name: str) -> str:
+    """Words with the last name only of every absolute path: where things were is nobody's business."""
+    return " ".join(word.rpartition("/")[2] if word.startswith("/") else word for word in name.split(" "))
+
+
+def _usage(places: dict[str, str]) -> str:
+    lines = [
+        "With the code of the recipes, `PACK` being this directory, or its name on the hub after `hf download`:",
+        "",
+        "```bash",
+    ]
+    if "kmeans" in places:
+        lines.append("python -m soundstorm.bin.extract_semantic_tokens --kmeans PACK --data-dir data --output semantic")
+    if "codec" in places:
+        lines.append("python -m soundstorm.bin.extract_acoustic_tokens --codec PACK --data-dir data --output acoustic")
+    given = [f"{option} PACK" for part, option in COMMANDS.items() if part in places]
+    if "soundstorm" in places:
+        source = "text" if "text_to_semantic" in places else "semantic"
+        options = f"--from {source} {' '.join(given)} --data-dir data --output out"
+        lines.append(f"python -m soundstorm.bin.synthesize {options}")
+    lines += ["```", "", "In a recipe, `./run.sh --soundstorm-exp PACK` and the like; no part needs training then."]
+    return "\n".join(lines)

@@ -1,0 +1,173 @@
+"""Making a pack (see ``data/pack.py``) of trained experiments: everything that speaking with them needs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.data_dir import write_text
+from soundstorm.data.experiment import MODEL_FILE, config_section, is_finished, read_config
+from soundstorm.data.pack import CODEC_NAME, FORMAT, HUBERT, PACK_FILE, PARTS, copy_files, own_hubert, part_of
+from soundstorm.decoding.audiolm import Stage
+from soundstorm.decoding.autoregressive import load_text_to_semantic
+from soundstorm.decoding.free_running import REPORT_FILE
+from soundstorm.decoding.model_card import Card, without_places, write_card
+from soundstorm.decoding.synthesize import Vocoder
+from soundstorm.models.text_to_semantic_config import ENCODER_DIR, SENTENCEPIECE_FILE
+from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+from soundstorm.tokens.kmeans import CENTROIDS, DESCRIPTION, KMeans
+from soundstorm.tokens.semantic import SemanticTokenizer
+
+logger = logging.getLogger(__name__)
+
+EXPERIMENT_FILES = (MODEL_FILE, SENTENCEPIECE_FILE, ENCODER_DIR, REPORT_FILE)
+TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", MODEL_FILE)
+Loader = Callable[[str, str], object]  # part, directory
+
+
+def pack_model(
+    output: str | Path, experiments: dict[str, str], card: Card, *, loaders: dict[str, Loader] | None = None
+) -> None:
+    """Copy the experiments into ``output``, without what belongs to the machine they were trained on.
+
+    What was copied is loaded before ``output`` gets its name, so that a pack that is there works.
+
+    Args:
+        output: the directory to make.
+        experiments: part -> experiment directory; for the codec also the name of one of transformers.
+        card: what the model card says beside what the experiments know themselves.
+        loaders: of the parts that decoding does not know.
+
+    Raises:
+        ValueError: ``output`` exists, or the experiments have different tokenizers.
+        FileNotFoundError: an experiment is missing or not trained to its end.
+    """
+    output = Path(output)
+    unknown = [name for name in experiments if name not in PARTS]
+    if unknown or not experiments:
+        raise ValueError(f"the parts to pack are {list(experiments)}; expected some of {', '.join(PARTS)}")
+    if output.exists():
+        raise ValueError(f"{output}: is there already; remove it or choose another --output")
+    sources = {part: part_of(place, part) for part, place in experiments.items()}
+    infos = check_tokenizers(sources)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = output.with_name(f".{output.name}.tmp")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        parts = {part: _copy(part, source, folder) for part, source in sources.items()}
+        tokenizers = {kind: info.fingerprint for kind, info in infos.items()}
+        description = {"format": FORMAT, "parts": parts, "tokenizers": tokenizers}
+        write_text(folder / PACK_FILE, json.dumps(description, indent=2) + "\n")
+        copied = check_tokenizers({part: part_of(folder, part) for part in parts})
+        for kind, info in infos.items():
+            info.check_same(copied[kind], "the experiments", str(folder))
+        _load_all(folder, parts, loaders or {})
+        write_card(folder, card, {part: part_of(folder, part) for part in parts}, sources, infos)
+        os.rename(folder, output)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    logger.info("%s: %s", output, ", ".join(parts))
+
+
+def check_tokenizers(places: dict[str, str]) -> dict[str, TokenizerInfo]:
+    """The semantic and the acoustic tokenizer that all parts agree on.
+
+    Args:
+        places: part -> directory, or the name of a codec of transformers.
+
+    Raises:
+        ValueError: two parts were trained on tokens of different tokenizers.
+    """
+    found: dict[str, tuple[str, TokenizerInfo]] = {}
+    for part, place in places.items():
+        for info in _tokenizers(part, place):
+            where, first = found.setdefault(info.kind, (place, info))
+            first.check_same(info, where, place)
+    return {kind: info for kind, (_, info) in found.items()}
+
+
+def _tokenizers(part: str, place: str) -> list[TokenizerInfo]:
+    if part == "codec":
+        return [load_acoustic_tokenizer(place).info]
+    if part == "kmeans":
+        return [SemanticTokenizer.load(place).info]
+    config = read_config(place)
+    return [config_section(place, kind, TokenizerInfo) for kind in ("semantic", "acoustic") if kind in config]
+
+
+def _copy(part: str, source: str, folder: Path) -> str:
+    """Copy one part; what ``pack.json`` says of it."""
+    target = folder / part
+    if part == "kmeans":
+        _copy_kmeans(Path(source), target)
+        return part
+    codec = CODEC_NAME.fullmatch(source) if part == "codec" and not Path(source).is_dir() else None
+    family, _, name = source.partition(":")
+    if part == "codec" and not Path(source).is_dir() and name:
+        name, at, levels = name.partition("@")
+        if Path(name).is_dir():
+            copy_files(Path(name), target, TRANSFORMERS_FILES)
+            return f"{family}:./{part}{at}{levels}"
+        if codec is None:
+            raise ValueError(f"{source}: neither a directory nor a hub name; give one of these as --codec")
+        return source
+    if not is_finished(source):
+        raise FileNotFoundError(f"{source}/{MODEL_FILE}: no such file; train this {part} to its end first")
+    copy_files(Path(source), target, EXPERIMENT_FILES)
+    config = _shareable(read_config(source))
+    if part == "consistency":
+        hubert = own_hubert(source, read_config(source)["data"]["hubert"])
+        _copy_hubert(hubert, target)
+    write_text(target / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return part
+
+
+def _copy_kmeans(source: Path, target: Path) -> None:
+    kmeans = KMeans.load(source)
+    hubert = own_hubert(source, kmeans.info.features)
+    if _copy_hubert(hubert, target):
+        # The directory that the k-means names is that of the machine it was trained on.
+        replace(kmeans, info=replace(kmeans.info, features=HUBERT)).save(target)
+    else:
+        copy_files(source, target, (DESCRIPTION, CENTROIDS))
+
+
+def _copy_hubert(hubert: str, target: Path) -> bool:
+    """Copy a HuBERT that lies here; one with a name on the hub stays there."""
+    if not Path(hubert).is_dir():
+        return False
+    copy_files(Path(hubert), target / HUBERT, TRANSFORMERS_FILES)
+    return True
+
+
+def _shareable(value: object) -> object:
+    """Settings without the directories of the machine they were trained on."""
+    if isinstance(value, dict):
+        return {key: _shareable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_shareable(inner) for inner in value]
+    return without_places(value) if isinstance(value, str) else value
+
+
+def _load_all(folder: Path, parts: dict[str, str], loaders: dict[str, Loader]) -> None:
+    """Load every network of the pack; the tokenizers have been loaded before."""
+    for part in parts:
+        place = part_of(folder, part)
+        if part == "soundstorm":
+            if "codec" in parts:
+                Vocoder.load(place, load_acoustic_tokenizer(part_of(folder, "codec")))
+        elif part == "text_to_semantic":
+            load_text_to_semantic(place)
+        elif part.startswith("audiolm_"):
+            Stage.load(place, part.removeprefix("audiolm_"))
+        elif part in loaders:
+            loaders[part](part, place)

@@ -1,0 +1,199 @@
+"""Packs: made of experiments, moved away, loaded from there and from the hub's cache; the tokens stay the same."""
+
+import json
+import shutil
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+
+from soundstorm.bin import extract_acoustic_tokens, extract_semantic_tokens, link_pack, pack_model, synthesize
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.pack import open_pack, part_of
+from soundstorm.tokens.features import open_features
+from soundstorm.tokens.kmeans import KMeans, KMeansInfo
+from soundstorm.tokens.semantic import SemanticTokenizer
+
+EXPERIMENTS = ("soundstorm", "text_to_semantic", "codec", "kmeans", "audiolm_coarse", "audiolm_fine")
+SCORING = ("recognizer", "consistency")
+
+
+@pytest.fixture
+def recipe(recipe_inputs, tmp_path, monkeypatch):
+    """A recipe directory to work in; everything in it has a relative path."""
+    shutil.copytree(recipe_inputs, tmp_path / "recipe")
+    monkeypatch.chdir(tmp_path / "recipe")
+    return tmp_path / "recipe"
+
+
+def pack(*parts, output="pack", **more):
+    """Packs experiments that are called as their parts."""
+    options = [word for part in parts for word in (f"--{part.replace('_', '-')}", more.pop(part, part))]
+    options += [word for name, value in more.items() for word in (f"--{name}", value)]
+    pack_model.main([*options, "--output", output])
+
+
+def decode(output, place, source="text"):
+    """Speaks the test set; ``place`` is a pack, or None for the experiments."""
+    options = {"soundstorm": "soundstorm", "codec": "codec"}
+    options |= {"text-to-semantic": "text_to_semantic"} if source == "text" else {}
+    words = [word for option, part in options.items() for word in (f"--{option}", place or part)]
+    common = ["--data-dir", "data", "--from", source, "--text.max-seconds", "1", "--device", "cpu"]
+    synthesize.main([*common, *words, "--output", output])
+    return read(f"{output}/acoustic.scp")
+
+
+def read(scp):
+    archive = TokenArchive(scp)
+    return {utt: archive[utt] for utt in archive.ids}
+
+
+def same(one, two):
+    assert one.keys() == two.keys() and one
+    for utt in one:
+        np.testing.assert_array_equal(one[utt], two[utt])
+
+
+def test_a_pack_that_was_moved_gives_the_tokens_of_the_experiments_that_are_gone(recipe):
+    before = decode("before", None)
+    for front, option, name in (
+        (extract_semantic_tokens, "--kmeans", "kmeans"),
+        (extract_acoustic_tokens, "--codec", "codec"),
+    ):
+        front.main(["--data-dir", "data", option, name, "--output", f"old/{name}"])
+    pack(*EXPERIMENTS, *SCORING)
+    for part in (*EXPERIMENTS, *SCORING, "hubert"):
+        shutil.rmtree(part)
+    (recipe / "elsewhere").mkdir()
+    (recipe / "pack").rename("elsewhere/shared")
+    same(decode("after", "elsewhere/shared"), before)
+    extract_semantic_tokens.main(["--data-dir", "data", "--kmeans", "elsewhere/shared", "--output", "new/kmeans"])
+    extract_acoustic_tokens.main(["--data-dir", "data", "--codec", "elsewhere/shared", "--output", "new/codec"])
+    for name in ("kmeans", "codec"):
+        same(read(f"new/{name}.scp"), read(f"old/{name}.scp"))
+        assert TokenArchive(f"new/{name}.scp").info == TokenArchive(f"old/{name}.scp").info
+    audiolm = ["--audiolm", "elsewhere/shared", "elsewhere/shared", "--audiolm.overlap-seconds", "0.1"]
+    synthesize.main(["--data-dir", "data", "--codec", "elsewhere/shared", *audiolm, "--output", "audiolm"])
+
+    from soundstorm.training.train_consistency import load_consistency
+    from soundstorm.training.train_recognizer import load_recognizer
+
+    wav = np.random.default_rng(0).normal(size=16000).astype(np.float32)
+    assert np.isfinite(load_consistency("elsewhere/shared")(wav)).all()
+    assert load_recognizer("elsewhere/shared").log_probabilities(wav).ndim == 2
+
+
+def test_a_hubert_comes_along_and_no_path_of_the_machine_does(recipe):
+    features = open_features(str(recipe / "hubert"), 1)
+    identity = (str(recipe / "hubert"), 1, features.fingerprint, features.frame_rate, 16000)
+    info = KMeansInfo(*identity, 8, "none", "sklearn", 0, 1.0, 9, 1.0)
+    centroids = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
+    KMeans(info, centroids, np.zeros(8, np.float32), np.ones(8, np.float32)).save("listening")
+    wav = np.random.default_rng(1).normal(size=8000).astype(np.float32)
+    tokens = SemanticTokenizer.load("listening").encode([wav])[0]
+    pack("kmeans", kmeans=str(recipe / "listening"))
+    shutil.rmtree("hubert")
+    np.testing.assert_array_equal(SemanticTokenizer.load("pack").encode([wav])[0], tokens)
+    pack("kmeans", kmeans="pack", output="again")  # of a pack, as of an experiment
+    np.testing.assert_array_equal(SemanticTokenizer.load("again").encode([wav])[0], tokens)
+    texts = [path.read_text() for path in (recipe / "pack").rglob("*") if path.suffix in (".json", ".md", ".yaml")]
+    assert len(texts) >= 4 and not [text for text in texts if str(recipe) in text]
+
+
+def test_a_name_on_the_hub_means_what_was_downloaded(recipe, tmp_path, monkeypatch):
+    """The layout of the hub's cache: snapshots of links to blobs, and a file that says which snapshot is main."""
+    before = decode("before", None, "semantic")
+    pack("soundstorm", "codec")
+    root = tmp_path / "cache/models--org--small"
+    for path in sorted((recipe / "pack").rglob("*")):
+        if path.is_file():
+            link = root / "snapshots/abc123" / path.relative_to(recipe / "pack")
+            blob = root / "blobs" / str(abs(hash(path)))
+            for folder in (link.parent, blob.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            path.rename(blob)
+            link.symlink_to(blob)
+    (root / "refs").mkdir()
+    (root / "refs/main").write_text("abc123")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    shutil.rmtree("soundstorm")
+    same(decode("after", "org/small", "semantic"), before)
+    with pytest.raises(FileNotFoundError, match="this pack has no kmeans; it has soundstorm, codec"):
+        SemanticTokenizer.load("org/small")
+    with pytest.raises(FileNotFoundError, match="if it is a pack on the hub, first: hf download org/other"):
+        decode("never", "org/other", "semantic")
+
+
+def test_links_into_a_pack_make_an_experiment_whose_results_stay_out_of_it(recipe):
+    pack("soundstorm", "codec")
+    before = sorted((recipe / "pack").rglob("*"))
+    for _ in range(2):  # a second run finds the links
+        link_pack.main(["--pack", "pack", "--part", "soundstorm", "--expdir", "exp/soundstorm_pack"])
+    (recipe / "exp/soundstorm_pack/decode").mkdir()
+    assert sorted((recipe / "pack").rglob("*")) == before
+    options = ["--data-dir", "data", "--soundstorm", "exp/soundstorm_pack", "--codec", "pack", "--output", "out"]
+    synthesize.main(options)
+    with pytest.raises(ValueError, match="is no link into"):
+        link_pack.main(["--pack", "pack", "--part", "codec", "--expdir", "codec"])
+
+
+def test_the_card_says_what_is_inside_and_how_to_use_it(recipe):
+    (recipe / "RESULTS.md").write_text("| System | WER |\n")
+    pack("soundstorm", "text_to_semantic", "codec", title="Four words", license="cc0-1.0", results="RESULTS.md")
+    card = (recipe / "pack/README.md").read_text()
+    assert card.startswith("---\nlicense: cc0-1.0\ntags:")
+    assert "# Four words" in card and "| System | WER |" in card
+    assert "--from text --codec PACK --soundstorm PACK --text-to-semantic PACK" in card
+    assert "| soundstorm | 0.00" in card  # millions of weights
+    assert "command.txt" not in [path.name for path in (recipe / "pack").rglob("*")]
+
+
+def test_a_ready_codec_is_named_and_not_copied(recipe):
+    description = {"format": "soundstorm-pack-1", "parts": {"codec": "encodec:facebook/encodec_24khz@6kbps"}}
+    (recipe / "pack").mkdir()
+    (recipe / "pack/pack.json").write_text(json.dumps(description))
+    assert part_of("pack", "codec") == "encodec:facebook/encodec_24khz@6kbps"
+    description["parts"]["codec"] = "dac:./codec@4"
+    (recipe / "pack/pack.json").write_text(json.dumps(description))
+    assert part_of("pack", "codec") == "dac:pack/codec@4"
+
+
+def test_what_does_not_belong_together_is_refused_and_nothing_is_left(recipe):
+    config = (recipe / "soundstorm/config.yaml").read_text()
+    fingerprint = open_fingerprint(config)
+    (recipe / "soundstorm/config.yaml").write_text(config.replace(fingerprint, "0" * 64))
+    with pytest.raises(ValueError, match="tokens do not belong together"):
+        pack("soundstorm", "codec", "kmeans")
+    assert not [path for path in recipe.iterdir() if "pack" in path.name]
+
+
+def open_fingerprint(config):
+    return next(line.split(": ")[1] for line in config.splitlines() if "fingerprint" in line)
+
+
+def test_an_output_that_exists_and_an_unfinished_experiment_are_refused(recipe):
+    with pytest.raises(ValueError, match="codec: is there already"):
+        pack("soundstorm", output="codec")
+    (recipe / "soundstorm/model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="train this soundstorm to its end first"):
+        pack("soundstorm")
+    with pytest.raises(ValueError, match="the parts to pack are"):
+        pack()
+
+
+@pytest.mark.parametrize(
+    "parts, message",
+    [
+        ({"soundstorm": "../soundstorm"}, "in a directory of its own name"),
+        ({"codec": "encodec:./../../x"}, "in a directory of its own name"),
+        ({"surprise": "surprise"}, "expected one of"),
+        ({}, "expected names with directories"),
+    ],
+)
+def test_a_pack_that_leads_elsewhere_is_refused(tmp_path, parts, message):
+    (tmp_path / "pack.json").write_text(json.dumps({"format": "soundstorm-pack-1", "parts": parts}))
+    with pytest.raises(ValueError, match=message):
+        open_pack(tmp_path)
+    (tmp_path / "pack.json").write_text(json.dumps({"format": "soundstorm-pack-2", "parts": {}}))
+    with pytest.raises(ValueError, match="expected soundstorm-pack-1"):
+        open_pack(tmp_path)
