@@ -8,16 +8,22 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from soundstorm.data.data_dir import read_table, whole_file, write_text
 from soundstorm.data.records import make_record, read_json
+from soundstorm.data.table_index import MISSING, read_numbers, read_places
 
 MOST_LEVELS = 1024
+MOST_FILES = 128  # archives kept open
+FIRST_BYTES = 4096  # of a record, read at once: its header, and all of a short one
+FRAME_TABLES = {"semantic": "utt2num_frames", "acoustic": "utt2num_acoustic_frames"}  # beside the scp
 
 
 @dataclass(frozen=True)
@@ -115,65 +121,161 @@ def _check_tokens(utt: str, tokens: np.ndarray, info: TokenizerInfo) -> None:
 
 
 class TokenArchive:
-    """Random access to the tokens behind an scp file."""
+    """Random access to the tokens behind an scp file. The tokens stay on disk; in memory there is an index only."""
 
     def __init__(self, scp: str | Path):
         self.scp = Path(scp)
         self.info = read_info(self.scp)
-        self._where = read_table(self.scp)
-        self.ids = list(self._where)
-        if not self.ids:
+        self._places = read_places(self.scp)
+        self.keys = self._places.keys
+        if not len(self.keys):
             raise ValueError(f"{self.scp}: no utterances; extract the tokens again")
+        self._files = _Files()
+
+    @property
+    def ids(self) -> list[str]:
+        """All utterances, as strings; :attr:`keys` has them in less memory."""
+        return self.keys[:]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.keys)
 
     def __contains__(self, utt: str) -> bool:
-        return utt in self._where
+        return utt in self.keys
 
     def __getitem__(self, utt: str) -> np.ndarray:
         """Tokens of one utterance: uint16 ``(T,)`` or ``(T, Q)``."""
-        if utt not in self._where:
+        row = self.keys.row(utt)
+        if row == MISSING:
             raise ValueError(f"{self.scp}: no tokens of {utt}; extract them, or leave the utterance out")
-        tokens = _read_record(self._where[utt], utt, self.scp)
+        return self.at(row)
+
+    def at(self, row: int) -> np.ndarray:
+        """Tokens of the utterance in a line of the scp, counted from 0."""
+        tokens, utt = self._read(row, _read_tokens), self.keys[row]
         try:
             _check_tokens(utt, tokens, self.info)
         except ValueError as error:
             raise ValueError(f"{self.scp}: {error}; extract the tokens again") from error
         return tokens
 
+    def frames(self) -> np.ndarray:
+        """Frames of every utterance, int64 ``(number of utterances,)``.
 
-def _read_record(where: str, utt: str, scp: Path) -> np.ndarray:
-    # kaldiio.load_mat would read it, but it also runs commands and unpacks other formats; this accepts one only.
-    path, _, offset = where.rpartition(":")
-    try:
-        with open(path, "rb") as stream:
-            stream.seek(int(offset))
-            if stream.read(3) != b"NPY":
-                raise ValueError("no token record there")
-            length = int.from_bytes(stream.read(stream.read(1)[0]), "little")
-            if length > os.fstat(stream.fileno()).st_size - stream.tell():
-                raise ValueError("the archive is truncated")
-            tokens = _parse_array(stream.read(length))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{scp}: archive {path!r} of {utt} does not exist; extract the tokens again") from error
-    except (ValueError, IndexError, EOFError, OSError, OverflowError) as error:
-        raise ValueError(f"{scp}: cannot read {utt} at {where!r} ({error}); extract the tokens again") from error
-    return tokens
+        They come from the table that ``merge_tokens`` writes beside the scp; of what it lacks, from the archives.
+        """
+        frames = np.full(len(self), MISSING, dtype=np.int64)
+        table = self.scp.with_name(FRAME_TABLES[self.info.kind])
+        if table.is_file():
+            keys, numbers = read_numbers(table)
+            rows = keys.rows(self.keys.names)
+            frames[rows != MISSING] = numbers[rows[rows != MISSING]]
+            self._check_archives()
+        for row in np.flatnonzero(frames <= 0).tolist():
+            frames[row] = self._read(row, _read_length)
+        return frames
+
+    def _check_archives(self) -> None:
+        """Archives that have gone, or end before what the scp promises, are found before training, not in it."""
+        last = np.full(len(self._places.archives), MISSING, dtype=np.int64)
+        np.maximum.at(last, self._places.archive, self._places.offset)
+        for code, (path, offset) in enumerate(zip(self._places.archives, last.tolist())):
+            if offset == MISSING or not os.path.isfile(path) or os.path.getsize(path) <= offset:
+                row = np.flatnonzero((self._places.archive == code) & (self._places.offset == offset))[0]
+                self._read(int(row), _read_length)
+
+    def _read(self, row: int, read: Callable[[int, int], Any]) -> Any:
+        path, offset = self._places.archives[self._places.archive[row]], int(self._places.offset[row])
+        utt, where = self.keys[row], path if offset == MISSING else f"{path}:{offset}"
+        try:
+            if offset == MISSING:
+                raise ValueError("expected <ark>:<offset>")
+            return read(self._files.open(path), offset)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self.scp}: archive {path!r} of {utt} does not exist; extract the tokens again"
+            ) from error
+        except (ValueError, IndexError, EOFError, OSError, OverflowError) as error:
+            raise ValueError(
+                f"{self.scp}: cannot read {utt} at {where!r} ({error}); extract the tokens again"
+            ) from error
 
 
-def _parse_array(record: bytes) -> np.ndarray:
-    """A whole ``.npy`` file of integers. numpy.load would first reserve as much memory as its header says."""
+class _Files:
+    """Descriptors of the archives read last. They are read by place, so that processes may share them."""
+
+    def __init__(self):
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def open(self, path: str) -> int:
+        if path in self._open:
+            self._open.move_to_end(path)
+        else:
+            while len(self._open) >= MOST_FILES:
+                os.close(self._open.popitem(last=False)[1])
+            self._open[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._open[path]
+
+    def __getstate__(self) -> dict:
+        return {}  # another process opens its own
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__()
+
+    def __del__(self):
+        for descriptor in self._open.values():
+            os.close(descriptor)
+
+
+# kaldiio.load_mat would read a record, but it also runs commands and unpacks other formats; this accepts one only.
+
+
+def _read_start(file: int, offset: int) -> tuple[bytes, int, int]:
+    """The first bytes of a record, and where its array begins and ends in them and beyond."""
+    start = os.pread(file, FIRST_BYTES, offset)
+    if start[:3] != b"NPY":
+        raise ValueError("no token record there")
+    first = 4 + start[3]
+    length = int.from_bytes(start[4:first], "little")
+    if length > os.fstat(file).st_size - offset - first:
+        raise ValueError("the archive is truncated")
+    return start, first, first + length
+
+
+def _read_tokens(file: int, offset: int) -> np.ndarray:
+    start, first, end = _read_start(file, offset)
+    if end > len(start):
+        start += os.pread(file, end - len(start), offset + len(start))
+    return _parse_array(start[first:end])
+
+
+def _read_length(file: int, offset: int) -> int:
+    """Frames of a record, from its header."""
+    start, first, end = _read_start(file, offset)
+    shape, dtype, begin, _ = _parse_header(start[first:end])
+    if math.prod(shape) * dtype.itemsize != end - first - begin or not shape:
+        raise ValueError(f"{end - first - begin} bytes of numbers, expected those of an array {shape}")
+    return shape[0]
+
+
+def _parse_header(record: bytes) -> tuple[tuple[int, ...], np.dtype, int, str]:
+    """Shape, type, place of the numbers and their order of a ``.npy`` file of integers."""
     stream = io.BytesIO(record)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("not a numpy record of version 1.0")
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
     if not np.issubdtype(dtype, np.integer):
         raise ValueError(f"{dtype} values, expected integers")
-    data = record[stream.tell() :]
+    return shape, dtype, stream.tell(), "F" if fortran_order else "C"
+
+
+def _parse_array(record: bytes) -> np.ndarray:
+    """A whole ``.npy`` file of integers. numpy.load would first reserve as much memory as its header says."""
+    shape, dtype, begin, order = _parse_header(record)
+    data = record[begin:]
     if math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{len(data)} bytes of numbers, expected those of an array {shape}")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+    return np.frombuffer(data, dtype).reshape(shape, order=order)
 
 
 def merge_archives(parts: list[str | Path], scp: str | Path) -> TokenizerInfo:

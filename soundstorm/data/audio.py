@@ -106,13 +106,13 @@ def write_audio(path: str | Path, wav: np.ndarray, sample_rate: int) -> None:
     write_bytes(path, content.getvalue())
 
 
-def _parts(data_dir: Path) -> dict[str, tuple[str, Seconds, Seconds | None]]:
-    """Recording, start and end of each utterance."""
-    recordings = read_table(data_dir / "wav.scp")
+def _parts(data_dir: Path, keys: list[str] | None) -> dict[str, tuple[str, Seconds, Seconds | None]]:
+    """Recording, start and end of each utterance, or of those asked for."""
     path = data_dir / "segments"
     if not path.exists():
+        recordings = read_table(data_dir / "wav.scp", keys)
         return {utt: (recording, 0.0, None) for utt, recording in recordings.items()}
-    segments = read_segments(path)
+    recordings, segments = read_table(data_dir / "wav.scp"), read_segments(path, keys)
     for utt, segment in segments.items():
         if segment.recording not in recordings:
             raise ValueError(
@@ -122,10 +122,10 @@ def _parts(data_dir: Path) -> dict[str, tuple[str, Seconds, Seconds | None]]:
     return {utt: (recordings[segment.recording], segment.start, segment.end) for utt, segment in segments.items()}
 
 
-def _read_durations(path: Path) -> dict[str, Seconds]:
-    """``utt2dur``, empty where there is none."""
+def _read_durations(path: Path, keys: list[str] | None) -> dict[str, Seconds]:
+    """``utt2dur``, or what it says of those asked for; empty where there is none."""
     durations = {}
-    for utt, value in (read_table(path) if path.exists() else {}).items():
+    for utt, value in (read_table(path, keys) if path.exists() else {}).items():
         try:
             durations[utt] = parse_seconds(value)
         except ValueError as error:
@@ -150,8 +150,8 @@ class Utterances:
         """
         self.data_dir = Path(data_dir)
         self.sample_rate, self.lower = sample_rate, lower
-        self._parts = _parts(self.data_dir)
-        self._utt2dur = _read_durations(self.data_dir / "utt2dur")
+        self._parts = _parts(self.data_dir, keys)
+        self._utt2dur = _read_durations(self.data_dir / "utt2dur", keys)
         self.ids = list(self._parts) if keys is None else list(keys)
         unknown = [utt for utt in self.ids if utt not in self._parts]
         if unknown:

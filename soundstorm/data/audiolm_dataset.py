@@ -48,14 +48,14 @@ class AcousticRows:
 
     def __getitem__(self, draw: Draw) -> Row:
         chosen = self.tokens.bounds(draw.index, np.random.default_rng(draw.seed))
-        semantic, codes = (stream[chosen] for stream in self.tokens.tokens[draw.index])
+        semantic, codes = (stream[chosen] for stream in self.tokens.streams(draw.index))
         coarse = codes[:, : self.coarse_levels]
         if self.stage != COARSE:
             condition = fine_condition(coarse, self.tokens.acoustic_info.codebook_size)
             return self.layout.row(*condition, codes[:, self.coarse_levels :])
         repeat, semantic = self.tokens.repeat, semantic[:: self.tokens.repeat]
         condition = untimed_condition(semantic) if self.deduplicate else coarse_condition(semantic, repeat)
-        return self.layout.row(*condition, coarse, complete=chosen.stop == len(self.tokens.tokens[draw.index][1]))
+        return self.layout.row(*condition, coarse, complete=chosen.stop == self.tokens.frames[draw.index])
 
     def collate(self, rows: list[Row]) -> dict[str, Tensor]:
         """See :func:`collate_rows`."""
@@ -76,10 +76,9 @@ class SemanticRows:
         if archive.info.kind != "semantic":
             raise ValueError(f"{archive.scp}: holds {archive.info.kind} tokens, expected semantic tokens")
         self.info, self.layout, self.random_windows = archive.info, layout, random_windows
-        self.tokens = [archive[utt] for utt in archive.ids]
-        rate = archive.info.frame_rate
+        self.archive, rate = archive, archive.info.frame_rate
         self.longest, self.shortest = round(window.max_seconds * rate), max(1, round(window.min_seconds * rate))
-        self.durations = np.array([min(len(tokens), self.longest) for tokens in self.tokens]) / rate
+        self.durations = np.minimum(archive.frames(), self.longest) / rate
 
     @classmethod
     def from_data_dir(cls, data_dir: str | Path, layout: Layout, window: WindowConfig, **options) -> "SemanticRows":
@@ -87,10 +86,10 @@ class SemanticRows:
         return cls(TokenArchive(Path(data_dir) / "semantic.scp"), layout, window, **options)
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.archive)
 
     def __getitem__(self, draw: Draw) -> Row:
-        rng, tokens = np.random.default_rng(draw.seed), self.tokens[draw.index]
+        rng, tokens = np.random.default_rng(draw.seed), self.archive.at(draw.index)
         frames, start = min(len(tokens), self.longest), 0
         if self.random_windows:
             frames = int(rng.integers(min(frames, self.shortest), frames + 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,7 @@ KNOWN_FILES = (
     KnownFile("acoustic.scp", UTTERANCE, restricts=True, sidecar="acoustic.json"),
     KnownFile("utt2dur", UTTERANCE, restricts=True),
     KnownFile("utt2num_frames", UTTERANCE, restricts=True),
+    KnownFile("utt2num_acoustic_frames", UTTERANCE, restricts=True),
     KnownFile("utt2lang", UTTERANCE, restricts=True),
     KnownFile("utt2uniq", UTTERANCE),
     KnownFile("utt2warp", UTTERANCE),
@@ -91,37 +92,40 @@ def read_lines(path: PathLike) -> list[tuple[str, str]]:
         FileNotFoundError: There is no such file.
         ValueError: The file is not UTF-8, or a line is empty, starts with white space or ends as in Windows.
     """
+    return list(iterate_lines(path))
+
+
+def iterate_lines(path: PathLike) -> Iterator[tuple[str, str]]:
+    """Read a file as `read_lines` does, one line at a time."""
     try:
-        data = Path(path).read_bytes()
+        file = open(path, "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"no such file {path}") from None
-    try:
-        content = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line}: not UTF-8; convert it, e.g. with iconv -t UTF-8") from None
-    lines = content.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    pairs = []
-    for number, line in enumerate(lines, start=1):
-        if line.endswith("\r"):
-            raise ValueError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//'")
-        key = line.replace("\t", " ").partition(" ")[0]
-        if not key:
-            raise ValueError(
-                f"{path}, line {number}: expected a key and its value, got {line!r}; "
-                "remove empty lines and leading white space"
-            )
-        pairs.append((key, line[len(key) :].strip(" \t")))
-    return pairs
+    with file:
+        for number, data in enumerate(file, start=1):
+            try:
+                line = data.decode("utf-8").removesuffix("\n")
+            except UnicodeDecodeError:
+                raise ValueError(
+                    f"{path}, line {number}: not UTF-8; convert it, e.g. with iconv -t UTF-8"
+                ) from None
+            if line.endswith("\r"):
+                raise ValueError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//'")
+            key = line.replace("\t", " ").partition(" ")[0]
+            if not key:
+                raise ValueError(
+                    f"{path}, line {number}: expected a key and its value, got {line!r}; "
+                    "remove empty lines and leading white space"
+                )
+            yield key, line[len(key) :].strip(" \t")
 
 
-def read_table(path: PathLike) -> Table:
+def read_table(path: PathLike, keys: Collection[str] | None = None) -> Table:
     """Read a two-column file such as `wav.scp` or `text`: the first field is the key, the rest is the value.
 
     Args:
         path: A text file of a data directory.
+        keys: Read the lines of these only; the others take no memory.
 
     Returns:
         Key to rest of the line, in the file's order. Lines of a repeated key of a file that may have such
@@ -131,15 +135,16 @@ def read_table(path: PathLike) -> Table:
         FileNotFoundError: There is no such file.
         ValueError: A key is repeated, or the file is malformed (see `read_lines`).
     """
-    return to_table(path, read_lines(path))
+    return to_table(path, iterate_lines(path), keys)
 
 
-def to_table(path: PathLike, lines: list[tuple[str, str]]) -> Table:
+def to_table(path: PathLike, lines: Iterable[tuple[str, str]], keys: Collection[str] | None = None) -> Table:
     """Make a table of lines already read.
 
     Args:
         path: Where they are from: its name tells whether keys may be repeated.
         lines: What `read_lines` gave.
+        keys: Leave out the lines of others.
 
     Returns:
         See `read_table`.
@@ -148,8 +153,11 @@ def to_table(path: PathLike, lines: list[tuple[str, str]]) -> Table:
         ValueError: A key is repeated that may not be.
     """
     known = KNOWN.get(Path(path).name)
+    wanted = None if keys is None else frozenset(keys)
     table: Table = {}
     for number, (key, value) in enumerate(lines, start=1):
+        if wanted is not None and key not in wanted:
+            continue
         if key not in table:
             table[key] = value
         elif known is not None and known.repeated:
@@ -304,11 +312,12 @@ def parse_seconds(word: str) -> float:
     return float(word)
 
 
-def read_segments(path: PathLike) -> dict[str, Segment]:
+def read_segments(path: PathLike, keys: Collection[str] | None = None) -> dict[str, Segment]:
     """Read a `segments` file.
 
     Args:
         path: The file.
+        keys: Read these utterances only.
 
     Returns:
         Utterance to its stretch of a recording.
@@ -318,7 +327,7 @@ def read_segments(path: PathLike) -> dict[str, Segment]:
         ValueError: A line is malformed; the message names the file and the utterance.
     """
     segments = {}
-    for utterance, value in read_table(path).items():
+    for utterance, value in read_table(path, keys).items():
         try:
             segments[utterance] = parse_segment(value)
         except ValueError as error:

@@ -136,7 +136,7 @@ def is_usable(name: str, value: str) -> bool:
     try:
         if name == "segments":
             parse_segment(value)
-        elif name in ("utt2dur", "utt2num_frames"):
+        elif name in ("utt2dur", "utt2num_frames", "utt2num_acoustic_frames"):
             return parse_seconds(value) > 0
     except ValueError:
         return False

@@ -107,6 +107,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
     "utt2dur": positive_seconds,
     "reco2dur": positive_seconds,
     "utt2num_frames": positive_integer,
+    "utt2num_acoustic_frames": positive_integer,
     "spk2gender": gender,
     "semantic.scp": archive_offset,
     "acoustic.scp": archive_offset,

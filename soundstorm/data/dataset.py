@@ -2,17 +2,21 @@
 
 import logging
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from soundstorm.data.archive import TokenArchive, TokenizerInfo
+from soundstorm.data.archive import FRAME_TABLES, TokenArchive, TokenizerInfo
 from soundstorm.data.sampler import Draw
+from soundstorm.data.table_index import MISSING
 from soundstorm.data.window_config import WindowConfig
 
 logger = logging.getLogger(__name__)
+
+KEPT_BYTES = 1 << 30  # of tokens; 400 hours of 12 levels
 
 
 def repeats(semantic: TokenizerInfo, acoustic: TokenizerInfo) -> int:
@@ -45,16 +49,24 @@ def align(
     """
     semantic = np.repeat(semantic, repeat)
     if abs(len(semantic) - len(codes)) > tolerance + repeat - 1:
-        raise ValueError(
-            f"{utt}: {len(semantic)} semantic and {len(codes)} acoustic frames differ by more than "
-            f"{tolerance + repeat - 1}; extract both from the same audio"
-        )
+        _refuse(utt, len(semantic), len(codes), tolerance + repeat - 1)
     frames = min(len(semantic), len(codes))
     return semantic[:frames], codes[:frames]
 
 
+def _refuse(utt: str, semantic: int, acoustic: int, allowed: int) -> NoReturn:
+    raise ValueError(
+        f"{utt}: {semantic} semantic and {acoustic} acoustic frames differ by more than {allowed}; "
+        "extract both from the same audio"
+    )
+
+
 class AlignedTokens:
-    """Random windows of semantic and acoustic tokens of the same speech."""
+    """Random windows of semantic and acoustic tokens of the same speech.
+
+    Tokens are read when they are asked for, and kept up to ``KEPT_BYTES``; only an index of the utterances is in memory
+    from the start (``tests/benchmarks/index_memory.py`` measures it).
+    """
 
     def __init__(
         self,
@@ -75,16 +87,19 @@ class AlignedTokens:
         self.semantic_info, self.acoustic_info = semantic.info, acoustic.info
         self.frame_rate = acoustic.info.frame_rate
         self.repeat = repeat = repeats(semantic.info, acoustic.info)
-        self.ids = [utt for utt in acoustic.ids if utt in semantic]
-        lost = max(len(semantic), len(acoustic)) - len(self.ids)
-        if not self.ids:
+        self._archives = semantic, acoustic
+        rows = semantic.keys.rows(acoustic.keys.names)
+        both = np.flatnonzero(rows != MISSING)
+        self._rows = rows[both], both  # of each utterance, in the two archives
+        lost = max(len(semantic), len(acoustic)) - len(both)
+        if not len(both):
             raise ValueError(f"{semantic.scp} and {acoustic.scp} have no utterance in common")
         if lost:
-            logger.warning("%d of %d utterances lack semantic or acoustic tokens", lost, lost + len(self.ids))
-        # As uint16, 1000 hours of 12 levels are 4 GB; beyond that they would have to stay on disk.
-        self.tokens = [align(u, semantic[u], acoustic[u], repeat, config.tolerance_frames) for u in self.ids]
-        seconds = np.array([len(codes) for _, codes in self.tokens]) / self.frame_rate
-        self.durations = np.minimum(seconds, config.max_seconds)
+            logger.warning("%d of %d utterances lack semantic or acoustic tokens", lost, lost + len(both))
+        self.frames = self._aligned_frames(semantic.frames()[rows[both]] * repeat, acoustic.frames()[both])
+        self.durations = np.minimum(self.frames / self.frame_rate, config.max_seconds)
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._room = KEPT_BYTES
 
     @classmethod
     def from_data_dir(cls, data_dir: str | Path, config: WindowConfig, **options) -> "AlignedTokens":
@@ -92,18 +107,49 @@ class AlignedTokens:
         data_dir = Path(data_dir)
         return cls(TokenArchive(data_dir / "semantic.scp"), TokenArchive(data_dir / "acoustic.scp"), config, **options)
 
+    def _aligned_frames(self, semantic: np.ndarray, acoustic: np.ndarray) -> np.ndarray:
+        """Codec frames of every utterance after :func:`align`, of which this is the check for all at once."""
+        allowed = self.config.tolerance_frames + self.repeat - 1
+        wrong = np.flatnonzero(np.abs(semantic - acoustic) > allowed)
+        if len(wrong):
+            first = wrong[0]
+            _refuse(self.name(first), int(semantic[first]), int(acoustic[first]), allowed)
+        return np.minimum(semantic, acoustic)
+
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._rows[0])
+
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self._archives[1].keys[self._rows[1][index]]
+
+    def streams(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Semantic tokens ``(T,)`` at the codec's rate and codes ``(T, Q)`` of a whole utterance."""
+        if index in self._kept:
+            return self._kept[index]
+        semantic, codes = (archive.at(rows[index]) for archive, rows in zip(self._archives, self._rows))
+        both = align(self.name(index), semantic, codes, self.repeat, self.config.tolerance_frames)
+        if len(both[1]) != self.frames[index]:
+            tables = " and ".join(str(a.scp.with_name(FRAME_TABLES[a.info.kind])) for a in self._archives)
+            raise ValueError(
+                f"{self.name(index)} has {len(both[1])} frames of tokens, {self.frames[index]} according to {tables}; "
+                "remove these tables, or extract the tokens again"
+            )
+        size = sum(array.nbytes for array in both)
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = both
+        return both
 
     def window(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One window: semantic tokens ``(T,)`` and codes ``(T, Q)``, length and place drawn from ``rng``."""
-        semantic, codes = self.tokens[index]
+        semantic, codes = self.streams(index)
         chosen = self.bounds(index, rng)
         return semantic[chosen], codes[chosen]
 
     def bounds(self, index: int, rng: np.random.Generator) -> slice:
         """Which frames of an utterance are its window."""
-        total = len(self.tokens[index][1])
+        total = int(self.frames[index])
         longest = min(total, round(self.config.max_seconds * self.frame_rate))
         shortest = min(longest, max(1, round(self.config.min_seconds * self.frame_rate)))
         frames, start = longest, 0

@@ -4,6 +4,7 @@ Every item carries its own seed, and a dataset draws all randomness of that item
 not depend on how many processes share it, nor on whether the run was interrupted before.
 """
 
+from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -53,9 +54,13 @@ class BatchSampler:
         self.batch_size, self.batch_seconds = batch_size, batch_seconds
         self.seed, self.rank, self.world_size, self.shuffle = seed, rank, world_size, shuffle
         self.epoch = 0
+        self.first_batch = 0  # of the epoch; those before were used by an earlier run
 
     def global_batches(self) -> list[list[int]]:
         """All batches of the current epoch, as utterance indices."""
+        return [batch.tolist() for batch in self._batches(0)]
+
+    def _batches(self, first: int) -> Iterator[np.ndarray]:
         epoch = self.epoch if self.shuffle else 0
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.durations))
@@ -63,33 +68,34 @@ class BatchSampler:
             # Sorting a shuffled order by coarse length keeps padding small and the company of an utterance changing.
             coarse = np.round(np.log2(np.maximum(self.durations[order], 0.1)) * 4)
             order = order[np.argsort(coarse, kind="stable")]
-        batches: list[list[int]] = []
-        current: list[int] = []
-        longest = 0.0
-        for index in order:
-            grown = max(longest, self.durations[index])
+        starts = self._starts(order)
+        places = rng.permutation(len(starts)) if self.shuffle else np.arange(len(starts))
+        ends = np.append(starts[1:], len(order))
+        for place in places[first:]:
+            yield order[starts[place] : ends[place]]
+
+    def _starts(self, order: np.ndarray) -> np.ndarray:
+        """Where batches begin in the order: each has as many items as fit, and at least one for every rank."""
+        starts, size, longest = array("q"), 0, 0.0
+        for position, seconds in enumerate(memoryview(self.durations[order])):
+            grown = max(longest, seconds)
             if self.batch_size is not None:
-                full = len(current) == self.batch_size
+                full = size == self.batch_size
             else:
-                full = grown * (len(current) + 1) > self.batch_seconds
+                full = grown * (size + 1) > self.batch_seconds
             # A batch with fewer items than ranks would leave a rank without work.
-            if full and len(current) >= self.world_size:
-                batches.append(current)
-                current, grown = [], self.durations[index]
-            current.append(int(index))
-            longest = grown
-        if len(current) >= self.world_size:
-            batches.append(current)
-        elif current:
-            batches[-1].extend(current)
-        if self.shuffle:
-            batches = [batches[i] for i in rng.permutation(len(batches))]
-        return batches
+            if not starts or full and size >= self.world_size:
+                starts.append(position)
+                size, grown = 0, seconds
+            size, longest = size + 1, grown
+        if size < self.world_size and len(starts) > 1:
+            starts.pop()  # too few for a batch of their own
+        return np.frombuffer(starts, dtype=np.int64)
 
     def __iter__(self) -> Iterator[list[Draw]]:
         epoch = self.epoch if self.shuffle else 0
-        for batch in self.global_batches():
-            yield [Draw(i, (self.seed, epoch, i)) for i in batch[self.rank :: self.world_size]]
+        for batch in self._batches(self.first_batch):
+            yield [Draw(i, (self.seed, epoch, i)) for i in batch[self.rank :: self.world_size].tolist()]
 
     def __len__(self) -> int:
-        return len(self.global_batches())
+        return sum(1 for _ in self._batches(self.first_batch))

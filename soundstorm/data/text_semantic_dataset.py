@@ -75,7 +75,8 @@ class TextSemanticDataset:
             if share < 0.95:
                 raise ValueError(f"{lost}, fewer than 5 % expected; extract the semantic tokens again")
             logger.warning("%s", lost)
-        seconds = {utt: len(self.archive[utt]) / self.info.frame_rate for utt in both}
+        lengths = self.archive.frames() / self.info.frame_rate
+        seconds = {utt: lengths[self.archive.keys.row(utt)] for utt in both}
         ids = [utt for utt in both if shortest <= seconds[utt] <= longest]
         if not ids:
             raise ValueError(f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s")

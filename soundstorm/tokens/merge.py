@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives, read_info
+from soundstorm.data.archive import FRAME_TABLES, TokenArchive, TokenizerInfo, merge_archives, read_info
 from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_table
 
@@ -24,7 +24,7 @@ def merge_tokens(
 ) -> TokenizerInfo:
     """Join ``parts`` into ``output`` and log usage and perplexity of each level.
 
-    Semantic tokens also get ``utt2num_frames`` beside them.
+    The numbers of frames are written beside them, so that training need not read all tokens to know their lengths.
 
     Raises:
         ValueError: fewer than 95 % of the data directory's utterances have tokens.
@@ -41,8 +41,8 @@ def merge_tokens(
         counts = counts + found
         frames.update(lengths)
     output.parent.mkdir(parents=True, exist_ok=True)
-    if read_info(parts[0]).kind == "semantic":
-        write_table(output.parent / "utt2num_frames", {utt: str(number) for utt, number in frames.items()})
+    table = output.with_name(FRAME_TABLES[read_info(parts[0]).kind])
+    write_table(table, {utt: str(number) for utt, number in frames.items()})
     info = merge_archives(parts, output)  # last: its presence says that all of it is there
     for level, (usage, perplexity) in enumerate(zip(*usage_and_perplexity(counts)), start=1):
         logger.info(
