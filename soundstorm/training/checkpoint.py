@@ -18,6 +18,7 @@ from torch import Tensor
 
 from soundstorm.data.data_dir import whole_file, write_text
 from soundstorm.data.records import read_json
+from soundstorm.training.layout import share_one
 
 
 def checkpoint_dir(expdir: Path, step: int) -> Path:
@@ -90,6 +91,8 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
         shapes = {name: value.shape for name, value in values.items()}
         if shape is None or shapes != {name: shape if own is None else own for name, own in expected.items()}:
             raise ValueError(f"the optimizer's state of parameter {index} has {shapes}, the parameter {shape}")
+    for index, values in state.items():
+        state[index] = {name: share_one(value, parameters[index]) for name, value in values.items()}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -28,7 +28,9 @@ class TrainerConfig:
     save_every: int = _f(500, "steps between checkpoints")
     keep_checkpoints: int = _f(2, "checkpoints to keep")
     num_workers: int = _f(0, "processes that load data")
-    compile: bool = _f(False, "torch.compile the network")
+    compile: bool = _f(False, "torch.compile the network's blocks")
+    activation_checkpointing: bool = _f(False, "compute the blocks' activations again for the gradient: less memory")
+    sharding: str = _f("none", "none, or full: share weights and optimizer among the processes (FSDP)")
     seed: int = _f(0, "seed of weights, data order, crops, masks and dropout")
 
     def __post_init__(self):
@@ -40,6 +42,7 @@ class TrainerConfig:
         for name, choices in {
             "schedule": ("constant", "linear", "cosine", "inverse_sqrt"),
             "precision": ("no", "bf16", "fp16"),
+            "sharding": ("none", "full"),
         }.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"training.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
@@ -55,5 +58,7 @@ class TrainerConfig:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected more than 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"training.betas are {self.betas}, expected two numbers in [0, 1)")
+        if self.sharding == "full" and self.precision == "fp16":
+            raise ValueError("training.sharding full works with training.precision no or bf16, not with fp16")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"training.ema_decay is {self.ema_decay}, expected a number in [0, 1)")

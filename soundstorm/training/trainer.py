@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from soundstorm.data.data_dir import naming, write_text
 from soundstorm.data.experiment import MODEL_FILE, is_finished
 from soundstorm.data.sampler import BatchSampler
-from soundstorm.training import checkpoint
+from soundstorm.training import checkpoint, layout
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 
@@ -97,6 +98,8 @@ class _Trainer:
         self.raw = step.networks
         for network in self.raw.values():
             network.to(self.accelerator.device)
+        self.sharded = config.sharding == "full" and self.accelerator.num_processes > 1
+        self._lay_out()
         self.optimizers = {phase: build_optimizer(self.raw[phase], config) for phase in step.phases}
         self.average = MovingAverage(self.raw["model"], config.ema_decay) if config.ema_decay else None
         self.done, self.epoch, self.batch = 0, 0, 0  # position: steps done, epoch, batches used of it
@@ -107,9 +110,22 @@ class _Trainer:
             self.optimizers[phase] = self.accelerator.prepare_optimizer(self.optimizers[phase])
         self.interrupted: int | None = None
 
+    def _lay_out(self) -> None:
+        """What changes how the networks lie in memory, before anything refers to their weights."""
+        config, model = self.config, self.raw["model"]
+        if config.sharding == "full" and len(self.raw) > 1:
+            raise ValueError(f"training.sharding full needs a model of one network, this has {', '.join(self.raw)}")
+        if config.activation_checkpointing:
+            layout.recompute_activations(model)
+        if config.compile:
+            for network in self.raw.values():
+                layout.compile_network(network)
+        if self.sharded:
+            layout.shard(model, self.accelerator.device)
+
     def _wrap(self, network: nn.Module) -> nn.Module:
-        if self.config.compile:
-            network = torch.compile(network)
+        if self.sharded:
+            return network
         if self.accelerator.num_processes > 1 and any(p.requires_grad for p in network.parameters()):
             return self.accelerator.prepare_model(network)
         return network
@@ -127,7 +143,7 @@ class _Trainer:
             shuffle=shuffle,
         )
 
-    def _loader(self, dataset, batches: list) -> DataLoader:
+    def _loader(self, dataset, batches: BatchSampler) -> DataLoader:
         return DataLoader(
             dataset,
             batch_sampler=batches,
@@ -140,8 +156,8 @@ class _Trainer:
         """Endless batches from the saved position on."""
         sampler = self._sampler(self.train_dataset, shuffle=True)
         while True:
-            sampler.epoch = self.epoch
-            for batch in self._loader(self.train_dataset, list(sampler)[self.batch :]):
+            sampler.epoch, sampler.first_batch = self.epoch, self.batch
+            for batch in self._loader(self.train_dataset, sampler):
                 self.batch += 1
                 yield self._to_device(batch)
             self.epoch, self.batch = self.epoch + 1, 0
@@ -208,12 +224,13 @@ class _Trainer:
                     for parameter, trainable in zip(other.parameters(), self._trainable[name], strict=True):
                         parameter.requires_grad_(trainable and name == phase)
             weight = 0.0
-            for batch in micro:
-                with self.accelerator.autocast():
-                    loss = self.step.loss(phase, self.networks, batch)
-                weight += float(loss.weight)
-                self._count(phase, loss)
-                self.accelerator.backward(loss.total)
+            for number, batch in enumerate(micro, start=1):
+                with self._synchronized(phase, number == len(micro)):
+                    with self.accelerator.autocast():
+                        loss = self.step.loss(phase, self.networks, batch)
+                    weight += float(loss.weight)
+                    self._count(phase, loss)
+                    self.accelerator.backward(loss.total)
             self._scale_gradients(network, weight, optimizer)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -232,21 +249,30 @@ class _Trainer:
             for name, value in (self.step.after_step(self.done + 1) or {}).items():
                 self._add(name, value, 1.0)
 
+    def _synchronized(self, phase: str, last: bool) -> AbstractContextManager:
+        """Gradients travel between processes with the last batch of a step only."""
+        network = self.networks[phase]
+        if self.sharded:
+            network.set_requires_gradient_sync(last)
+        elif not last and network is not self.raw[phase]:
+            return self.accelerator.no_sync(network)
+        return nullcontext()
+
     def _scale_gradients(self, network: nn.Module, weight: float, optimizer) -> None:
         """From gradients of sums to the gradient of the mean over all items of all processes."""
         processes = self.accelerator.num_processes
         if processes > 1:
             total = torch.tensor([weight], device=self.accelerator.device)
             weight = float(self.accelerator.reduce(total, reduction="sum"))
-        factor = processes / max(weight, 1e-8)  # DDP has already divided by the number of processes
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        factor = processes / max(weight, 1e-8)  # DDP and FSDP have already divided by the number of processes
+        gradients = [layout.local(p.grad) for p in network.parameters() if p.grad is not None]
         if gradients:
             torch._foreach_mul_(gradients, factor)
 
     def _clip(self, network: nn.Module, optimizer) -> float:
         self.accelerator.unscale_gradients(optimizer)
         limit = self.config.clip_norm or math.inf
-        return float(torch.nn.utils.clip_grad_norm_(network.parameters(), limit))
+        return float(layout.whole(torch.nn.utils.clip_grad_norm_(network.parameters(), limit)))
 
     # -- figures ---------------------------------------------------------------------------------------------------
 
@@ -321,7 +347,7 @@ class _Trainer:
             self.average.swap(self.raw["model"])
         try:
             loss_of = getattr(self.step, "validate", None) or (lambda n, b: self.step.loss("model", n, b))
-            for batch in self._loader(self.valid_dataset, list(self._sampler(self.valid_dataset, shuffle=False))):
+            for batch in self._loader(self.valid_dataset, self._sampler(self.valid_dataset, shuffle=False)):
                 with self.accelerator.autocast():
                     # unwrapped: with weights exchanged and no backward pass DDP has nothing to do
                     self._count("model", loss_of(self.raw, self._to_device(batch)))
@@ -345,16 +371,18 @@ class _Trainer:
             writer.begin()
         self.accelerator.wait_for_everyone()
         writer.tensors(f"rng.{self.accelerator.process_index}", checkpoint.rng_tensors())
-        if self.main:
-            for name, network in self.raw.items():
-                writer.tensors(name, network.state_dict())
-            if self.average:
-                writer.tensors("ema", self.average.values)
-            for phase, optimizer in self.optimizers.items():
-                writer.tensors(f"optimizer.{phase}", checkpoint.optimizer_tensors(optimizer))
-            carried = self.step.state() if hasattr(self.step, "state") else {}
-            if carried:
-                writer.tensors("carried", carried)
+        tables = {name: network.state_dict() for name, network in self.raw.items()}
+        if self.average:
+            tables["ema"] = self.average.values
+        for phase, optimizer in self.optimizers.items():
+            tables[f"optimizer.{phase}"] = checkpoint.optimizer_tensors(optimizer)
+        carried = self.step.state() if hasattr(self.step, "state") else {}
+        if carried:
+            tables["carried"] = carried
+        for name, table in tables.items():
+            tensors = layout.gather(table, keep=self.main)  # by all processes, which may each have a share
+            if self.main:
+                writer.tensors(name, tensors)
         self.accelerator.wait_for_everyone()
         if self.main:
             scaler = self.accelerator.scaler
@@ -382,7 +410,8 @@ class _Trainer:
 
     def _restore(self, folder: Path) -> None:
         for name, network in self.raw.items():
-            network.load_state_dict(checkpoint.load_tensors(folder / f"{name}.safetensors"))
+            tensors = checkpoint.load_tensors(folder / f"{name}.safetensors")
+            network.load_state_dict(layout.share(tensors, network.state_dict()))
         if self.average:
             self.average.load(checkpoint.load_tensors(folder / "ema.safetensors"))
         for phase, optimizer in self.optimizers.items():
@@ -401,8 +430,9 @@ class _Trainer:
 
     def _export(self) -> None:
         self.accelerator.wait_for_everyone()
+        values = self.average.values if self.average else self.raw["model"].state_dict()
+        values = layout.gather(values, keep=self.main)
         if self.main:
-            values = self.average.values if self.average else self.raw["model"].state_dict()
             checkpoint.save_tensors(self.expdir / MODEL_FILE, values, {"step": str(self.done)})
             os.sync()
         self.accelerator.wait_for_everyone()

@@ -31,7 +31,7 @@ def read_data(folder: Path) -> MaskedTokens:
     return MaskedTokens(AlignedTokens(*archives, WindowConfig(0.2, 2.0)), MaskingConfig())
 
 
-def run(data: Path, expdir: Path, **changes) -> None:
+def run(data: Path, expdir: Path, *, stop_after: int | None = None, **changes) -> None:
     torch.manual_seed(0)
     config = SoundStormConfig(layers=1, width=16, heads=2, inner=32, kernel=3, dropout=0.0)
     tokens = read_data(data)
@@ -40,14 +40,20 @@ def run(data: Path, expdir: Path, **changes) -> None:
     model = SoundStorm(config, num_levels=3, codebook_size=11, semantic_size=7)
     for parameter in model.parameters():  # a fresh model has zeros in front of every branch, and so no gradient there
         torch.nn.init.normal_(parameter, std=0.3)
-    train(SoundStormStep(model), tokens, tokens, TrainerConfig(**{**settings, **changes}), expdir)
+    trainer = TrainerConfig(**{**settings, **changes})
+    train(SoundStormStep(model), tokens, tokens, trainer, expdir, stop_after=stop_after)
 
 
 def main(data: Path, expdir: Path) -> None:
-    """A run of several steps, and one of a single step whose gradient AdamW keeps as it is."""
+    """Several steps, a single one whose gradient AdamW keeps as it is, accumulated ones, and shared weights."""
     torch.set_num_threads(1)
     run(data, expdir / "steps")
     run(data, expdir / "gradient", max_steps=1, clip_norm=0.0, valid_every=1)
+    run(data, expdir / "accumulated", gradient_accumulation=2, batch_size=3, max_steps=3, valid_every=3)
+    sharded = {"sharding": "full", "activation_checkpointing": True}
+    run(data, expdir / "sharded", **sharded)
+    for stop_after in (4, None):
+        run(data, expdir / "sharded_resumed", **sharded, stop_after=stop_after)
 
 
 if __name__ == "__main__":

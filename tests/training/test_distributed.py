@@ -81,3 +81,40 @@ def test_the_gradient_of_two_unequal_processes_is_that_of_one_with_all_tokens(ru
     assert len(moments) > 10 and any(one[key].abs().max() > 1e-3 for key in moments)
     for key in moments:
         torch.testing.assert_close(one[key], two[key], rtol=1e-4, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("name", ["accumulated", "sharded"])
+def test_accumulation_and_shared_weights_train_the_weights_of_one_process(runs, name):
+    """``sharded`` also computes activations again; with one process it shares nothing."""
+    one, two = (load_tensors(runs / count / name / "model.safetensors") for count in ("one", "two"))
+    plain = load_tensors(runs / "one" / ("steps" if name == "sharded" else name) / "model.safetensors")
+    assert one.keys() == two.keys() == plain.keys()
+    for key in one:
+        for other in (two, plain):
+            torch.testing.assert_close(
+                one[key], other[key], rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
+            )
+    losses = [
+        [line["loss"] for line in read_metrics(runs / count / name / "metrics.jsonl")] for count in ("one", "two")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4) and len(losses[0]) > 3
+
+
+def test_a_sharded_run_that_was_interrupted_equals_one_that_was_not(runs):
+    last = "checkpoints/step-00000006"
+    names = sorted(path.name for path in (runs / "two/sharded" / last).glob("*.safetensors"))
+    assert {"model.safetensors", "ema.safetensors", "optimizer.model.safetensors", "rng.1.safetensors"} <= set(names)
+    for name in names:
+        straight, resumed = (load_tensors(runs / "two" / run / last / name) for run in ("sharded", "sharded_resumed"))
+        assert straight.keys() == resumed.keys()
+        assert all(torch.equal(straight[key], resumed[key]) for key in straight), name
+
+
+def test_the_checkpoint_of_a_sharded_run_is_that_of_any_other(runs):
+    """Whole tensors of the same names and shapes: a run may go on with another number of processes."""
+    for name in ("model", "ema", "optimizer.model"):
+        ours, theirs = (
+            load_tensors(runs / "two" / run / "checkpoints/step-00000003" / f"{name}.safetensors")
+            for run in ("sharded", "steps")
+        )
+        assert {key: value.shape for key, value in ours.items()} == {key: value.shape for key, value in theirs.items()}
