@@ -15,6 +15,8 @@ ngpu=0                        # GPUs of a training (0: train on the CPU); extrac
 nj=$(getconf _NPROCESSORS_ONLN)  # parallel jobs of extraction, decoding and scoring
 threads_per_job=1             # CPU threads of each of those jobs
 train_threads=$(getconf _NPROCESSORS_ONLN)  # CPU threads of a training
+train_procs=1                 # processes of a training without GPU, which share its threads (with GPUs there is one for each)
+num_nodes=1                   # machines of a training, each with so many GPUs or processes; above 1 with cmd_backend=slurm only
 python=python3                # the Python that runs the fronts
 datadir=data                  # data directories, one per set
 dumpdir=dump                  # token archives
@@ -137,9 +139,12 @@ if "${wants_help}"; then
     exit 0
 fi
 [ $# -eq 0 ] || die "unexpected argument '$1'; options are --<name> <value>, see --help"
-for number in stage stop_stage ngpu nj threads_per_job train_threads; do
+for number in stage stop_stage ngpu nj threads_per_job train_threads train_procs num_nodes; do
     [[ ${!number} =~ ^[0-9]+$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
 done
+[[ ${train_procs} -gt 0 && ${num_nodes} -gt 0 ]] || die "--train-procs and --num-nodes are at least 1"
+[[ ${num_nodes} -eq 1 || ${cmd_backend:-} == slurm ]] ||
+    die "--num-nodes ${num_nodes}: several machines need a cluster; set cmd_backend=slurm (cmd.sh)"
 command -v "${python}" >/dev/null || die "--python ${python}: no such program"
 interruptible "${python}" -c '
 import importlib.util, sys

@@ -54,14 +54,14 @@ OPTIONS = (
 BLOCK = re.compile(r"^```(\w+) (run|file)=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def write_corpus(directory, *, sample_rate=16000, seconds=1.0, chapters=2):
-    """FLAC files in speakers' folders, a quarter of a second longer each, and one table of transcripts."""
+def write_corpus(directory, *, sample_rate=16000, seconds=1.0, chapters=2, longer=0.25):
+    """FLAC files in speakers' folders, each some seconds longer than the one before, and one table of transcripts."""
     rng = np.random.default_rng(0)
     lines = []
     for speaker in SPEAKERS:
         (directory / speaker).mkdir(parents=True)
         for number in range(chapters, 0, -1):
-            wav = rng.uniform(-0.1, 0.1, int(sample_rate * (seconds + 0.25 * number)))
+            wav = rng.uniform(-0.1, 0.1, int(sample_rate * (seconds + longer * number)))
             soundfile.write(directory / speaker / f"chapter{number}.flac", wav, sample_rate)
             lines.append(f"{speaker}\tchapter{number}\tThe sea says {speaker}\n")
     (directory / "transcripts.tsv").write_text("".join(lines))

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from torch import nn
 
 from soundstorm.models.audiolm import AudioLM
@@ -76,7 +77,7 @@ def test_activations_computed_again_give_equal_gradients_and_are_not_kept():
 def test_without_gradients_nothing_is_computed_again():
     model, calls = small(), []
     recompute_activations(model)
-    model.conformer.blocks[0].norm.register_forward_hook(lambda *_: calls.append(1))
+    model.conformer.blocks[0].first.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
         model(*batch())
     assert len(calls) == 1
@@ -124,8 +125,16 @@ class Step:
         return Loss((wanted * output[:, 0] ** 2).sum(), wanted.sum())
 
 
+@pytest.fixture
+def fresh_accelerate():
+    """accelerate keeps one precision for a process."""
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
+
+
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_two_halves_accumulated_are_one_whole_batch(tmp_path, precision):
+def test_two_halves_accumulated_are_one_whole_batch(tmp_path, fresh_accelerate, precision):
     moments = []
     for size, accumulated in ((8, 1), (4, 2), (2, 4)):
         config = TrainerConfig(

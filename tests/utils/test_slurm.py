@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+from tests import slurm
 
 SLURM = "utils/slurm.py"
 
@@ -253,110 +252,14 @@ def test_cmd_sh_refuses_an_unknown_backend(shell):
     assert "cmd_backend is 'sge', expected local or slurm" in done.stderr
 
 
-REAL_CONF = """
-ClusterName=local
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={controller_port}
-SlurmdPort={node_port}
-SlurmUser=root
-SlurmdUser=root
-AuthType=auth/munge
-AuthInfo=socket={root}/munge.socket
-CryptoType=crypto/munge
-StateSaveLocation={root}/state
-SlurmdSpoolDir={root}/spool
-SlurmctldPidFile={root}/slurmctld.pid
-SlurmdPidFile={root}/slurmd.pid
-SlurmctldLogFile={root}/slurmctld.log
-SlurmdLogFile={root}/slurmd.log
-MailProg=/bin/true
-ProctrackType=proctrack/pgid
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-ReturnToService=2
-SchedulerType=sched/backfill
-SwitchType=switch/none
-InactiveLimit=0
-KillWait=5
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
-"""
-
-
-def missing_for_slurm():
-    """Why a real Slurm cannot be started here; empty where it can."""
-    programs = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name)]
-    if programs:
-        return f"{', '.join(programs)} not installed; run: make -C tools system"
-    return "" if os.geteuid() == 0 else "only root can start slurmd"
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
 @pytest.fixture
-def real_cluster(shell, monkeypatch):
-    """A cluster of this machine alone, with its own key, ports and folders."""
-    if reason := missing_for_slurm():
+def real_cluster(shell):
+    """A cluster of this machine alone."""
+    if reason := slurm.missing():
         pytest.skip(reason)
-    # munge wants every folder on the way to its socket to be readable, which pytest's are not.
-    root = Path(tempfile.mkdtemp(prefix="slurm-test-"))
-    root.chmod(0o755)
-    for name in ("state", "spool"):
-        (root / name).mkdir()
-    key = root / "munge.key"
-    key.write_bytes(secrets.token_bytes(128))
-    key.chmod(0o600)
-    values = {"host": socket.gethostname().split(".")[0], "root": root, "cpus": os.cpu_count()}
-    ports = {"controller_port": free_port(), "node_port": free_port()}
-    (root / "slurm.conf").write_text(REAL_CONF.format(**values, **ports))
-    monkeypatch.setenv("SLURM_CONF", str(root / "slurm.conf"))
-    munge = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munged.pid"}
-    munge.update({"log-file": "munged.log", "seed-file": "munged.seed"})
-    commands = [
-        ["munged", "--foreground", *(f"--{option}={root}/{name}" for option, name in munge.items())],
-        ["slurmctld", "-D"],
-        ["slurmd", "-D"],
-    ]
-    daemons = []
-    try:
-        for command in commands:
-            log = (root / f"{command[0]}.out").open("w")
-            daemons.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
-            log.close()
-            time.sleep(0.5)
-        deadline = time.monotonic() + 20
-        while (
-            subprocess.run(["sinfo", "-h", "-o", "%t"], capture_output=True, text=True).stdout.strip()
-            != "idle"
-        ):
-            if time.monotonic() > deadline:
-                logs = "\n".join(f"{path}:\n{path.read_text()[-1500:]}" for path in root.glob("slurm*.log"))
-                pytest.fail(f"Slurm did not come up within 20 s\n{logs}")
-            time.sleep(0.2)
+    with slurm.running_slurm():
         shell.write("conf/slurm.conf", "command sbatch --export=ALL -p main\noption num_threads=*\n")
         yield shell
-    finally:
-        # Jobs must be gone before the daemons are, or their slurmstepd stays for ever.
-        deadline = time.monotonic() + 10
-        while _squeue() and time.monotonic() < deadline:
-            subprocess.run(["scancel", "-u", "root"], check=False)
-            time.sleep(0.5)
-        for daemon in reversed(daemons):
-            daemon.kill()  # nothing of theirs is kept, and a clean end takes ten seconds
-            daemon.wait()
-        shutil.rmtree(root, ignore_errors=True)
-
-
-def _squeue():
-    return subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def test_a_real_slurm_runs_fails_and_cancels_jobs(real_cluster):

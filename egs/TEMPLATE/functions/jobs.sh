@@ -99,15 +99,24 @@ run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU
     with_progress "$1" launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
 }
 
-run_training() {  # <log> <front> <options>: like run_one; on several GPUs by torchrun
-    if [ "${ngpu}" -le 1 ]; then
+run_training() {  # <log> <front> <options>: like run_one; in several processes, on one machine or more, by torchrun
+    local processes=${train_procs} threads=$((train_threads / train_procs)) launcher=${train_cmd} nodes=""
+    if [ "${ngpu}" -gt 0 ]; then
+        processes=${ngpu} threads=${threads_per_job} launcher="${cuda_cmd} --gpu ${ngpu}"
+    fi
+    if [ $((processes * num_nodes)) -le 1 ]; then
         run_one "$@"
         return
     fi
+    [ "${num_nodes}" -eq 1 ] || nodes="--num-nodes ${num_nodes}"
+    front $((threads > 0 ? threads : 1)) "${@:2}"
     log "    log: $1"
-    with_progress "$1" launch "${cuda_cmd} --gpu ${ngpu} --num-threads ${train_threads}" "" "$1" \
-        env "OMP_NUM_THREADS=${threads_per_job}" "${python}" -m torch.distributed.run --standalone \
-        --nproc_per_node "${ngpu}" -m "soundstorm.bin.$2" "${@:3}"
+    # What the front's command line has before `-m` stays there: the environment and Python.
+    local at=0
+    while [ "${front_command[at]}" != -m ]; do at=$((at + 1)); done
+    with_progress "$1" launch "${launcher} --num-threads ${train_threads} ${nodes}" "" "$1" \
+        "${front_command[@]:0:at}" utils/torchrun.py --num-nodes "${num_nodes}" --procs-per-node "${processes}" \
+        "${front_command[@]:at}"
 }
 
 background_jobs=()

@@ -1,0 +1,45 @@
+"""Trainings in several processes: what is started where, and that processes here find each other."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+TORCHRUN = "utils/torchrun.py"
+WORKER = "import os\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], *__import__('sys').argv[1:])\n"
+SRUN = f"#!{sys.executable}\nimport sys\nprint(*sys.argv[1:])\n"
+
+
+def test_processes_of_one_machine_know_their_number(shell):
+    shell.write("worker.py", WORKER)
+    options = ["--num-nodes", "1", "--procs-per-node", "2", "-m", "worker", "--expdir", "a b"]
+    done = shell(sys.executable, TORCHRUN, *options, env={"PYTHONPATH": str(shell.root)})
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["rank 0 of 2 --expdir a b", "rank 1 of 2 --expdir a b"]
+
+
+def test_several_machines_are_those_of_a_job_of_slurm(shell):
+    srun = shell.write("bin/srun", SRUN)
+    srun.chmod(0o755)
+    options = ["--num-nodes", "3", "--procs-per-node", "8", "-m", "worker", "--seed", "1"]
+    env = {"PATH": f"{srun.parent}:/usr/bin:/bin", "SLURM_JOB_ID": "4711", "SLURM_CPUS_PER_TASK": "5"}
+    done = shell(sys.executable, TORCHRUN, *options, env=env)
+    assert done.returncode == 0, done.stderr
+    srun, torchrun = done.stdout.split(f" {sys.executable} -m torch.distributed.run ")
+    assert srun == "--nodes 3 --ntasks 3 --ntasks-per-node 1 --cpus-per-task 5 --kill-on-bad-exit=1"
+    assert torchrun.startswith("--nproc-per-node 8 --nnodes 3 --rdzv-backend c10d --rdzv-id 4711 --rdzv-endpoint ")
+    assert torchrun.strip().endswith(f":{29500 + 4711 % 2000} -m worker --seed 1")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--num-nodes", "2", "-m", "x"], "--num-nodes 2 works in a job of Slurm only; set cmd_backend=slurm"),
+        (["--num-nodes", "0", "-m", "x"], "expected -m <module>, got ['--num-nodes', '0']"),
+        (["--procs-per-node", "2"], "expected -m <module>"),
+    ],
+)
+def test_what_cannot_be_started_is_told_in_one_line(shell, options, message):
+    done = shell(sys.executable, TORCHRUN, *options, env={"SLURM_JOB_ID": ""})
+    assert done.returncode != 0 and message in done.stderr and len(done.stderr.splitlines()) == 1

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Start a training in several processes, here or on all machines of a Slurm job.
+
+usage: utils/torchrun.py --num-nodes N --procs-per-node P -m <module> [args ...]
+ e.g.: utils/torchrun.py --num-nodes 2 --procs-per-node 8 -m soundstorm.bin.train_soundstorm --expdir exp/soundstorm
+
+On one machine this is `torchrun --standalone`. With more it must be called by a job that Slurm runs on the first of
+them: it starts torchrun once on each by srun, and they meet at a port of the first one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+FIRST_PORT, NUM_PORTS = 29500, 2000  # by the job's number, so that two jobs on a machine do not meet
+
+
+def make_command(num_nodes: int, processes: int, program: list[str], environment: dict[str, str]) -> list[str]:
+    """What to run in place of this script.
+
+    Args:
+        num_nodes: Machines.
+        processes: Processes on each.
+        program: What torchrun is to run: `-m`, a module and its arguments.
+        environment: Variables, those of Slurm among them.
+
+    Returns:
+        The command.
+
+    Raises:
+        ValueError: Several machines, but no job of Slurm.
+    """
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    if num_nodes == 1:
+        return [*torchrun, "--standalone", *program]
+    job = environment.get("SLURM_JOB_ID", "")
+    if not job.isdecimal():
+        raise ValueError(f"--num-nodes {num_nodes} works in a job of Slurm only; set cmd_backend=slurm (cmd.sh)")
+    meeting = ["--rdzv-backend", "c10d", "--rdzv-id", job]
+    meeting += ["--rdzv-endpoint", f"{socket.gethostname()}:{FIRST_PORT + int(job) % NUM_PORTS}"]
+    srun = ["srun", "--nodes", str(num_nodes), "--ntasks", str(num_nodes), "--ntasks-per-node", "1"]
+    if "SLURM_CPUS_PER_TASK" in environment:  # a step does not take it over from its job
+        srun += ["--cpus-per-task", environment["SLURM_CPUS_PER_TASK"]]
+    return [*srun, "--kill-on-bad-exit=1", *torchrun, "--nnodes", str(num_nodes), *meeting, *program]
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run."""
+    if arguments in (["--help"], ["-h"]):
+        print(__doc__.strip())
+        return 0
+    numbers = {"--num-nodes": 1, "--procs-per-node": 1}
+    rest = list(arguments)
+    while len(rest) > 1 and rest[0] in numbers and rest[1].isdecimal() and int(rest[1]) > 0:
+        numbers[rest[0]] = int(rest[1])
+        del rest[:2]
+    if len(rest) < 2 or rest[0] != "-m":
+        print(f"torchrun.py: expected -m <module>, got {rest[:2]}; see --help", file=sys.stderr)
+        return 255
+    try:
+        command = make_command(numbers["--num-nodes"], numbers["--procs-per-node"], rest, dict(os.environ))
+        os.execvp(command[0], command)
+    except (OSError, ValueError) as error:
+        print(f"torchrun.py: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
