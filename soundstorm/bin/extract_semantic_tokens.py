@@ -14,6 +14,9 @@ def get_parser():
     parser.add_argument(
         "--batch-seconds", type=float, default=0.0, help="seconds in a batch (0: one utterance; GPU: 200)"
     )
+    parser.add_argument(
+        "--shard-utterances", type=int, default=5000, help="utterances in one .ark; whole ones are not made again"
+    )
     parser.add_argument("--output", required=True, help="prefix of the .ark, .scp and .json to write")
     return parser
 
@@ -24,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import torch
 
-    from soundstorm.data.archive import write_tokens
+    from soundstorm.data.archive import write_shards
     from soundstorm.data.audio import Utterances
     from soundstorm.data.data_dir import read_table
     from soundstorm.tokens.semantic import SemanticTokenizer
@@ -32,8 +35,13 @@ def main(argv: list[str] | None = None) -> None:
     tokenizer = SemanticTokenizer.load(args.kmeans, device="cuda" if torch.cuda.is_available() else "cpu")
     keys = list(read_table(args.keys)) if args.keys else None
     utterances = Utterances(args.data_dir, tokenizer.info.sample_rate, keys, lower=True)
-    tokens = tokenizer.encode_utterances(utterances, batch_seconds=args.batch_seconds)
-    write_tokens(args.output, tokens, tokenizer.info)
+    write_shards(
+        args.output,
+        utterances.ids,
+        lambda ids: tokenizer.encode_utterances(utterances.part(ids), batch_seconds=args.batch_seconds),
+        tokenizer.info,
+        shard_utterances=args.shard_utterances,
+    )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@
 :class:`TokenizerInfo`. Everything downstream takes frame rate, levels and codebook size from there.
 """
 
+import hashlib
 import io
 import json
+import logging
 import math
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -20,7 +23,10 @@ from soundstorm.data.data_dir import read_table, whole_file, write_text
 from soundstorm.data.records import make_record, read_json
 from soundstorm.data.table_index import MISSING, read_numbers, read_places
 
+logger = logging.getLogger(__name__)
+
 MOST_LEVELS = 1024
+SHARD_UTTERANCES, SHARD_DIGITS = 5000, 12  # some 40 hours
 MOST_FILES = 128  # archives kept open
 FIRST_BYTES = 4096  # of a record, read at once: its header, and all of a short one
 FRAME_TABLES = {"semantic": "utt2num_frames", "acoustic": "utt2num_acoustic_frames"}  # beside the scp
@@ -106,6 +112,50 @@ def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], in
     write_text(f"{prefix}.json", json.dumps(asdict(info), indent=2) + "\n")
     write_text(f"{prefix}.scp", "".join(lines))
     return count
+
+
+def write_shards(
+    prefix: str | Path,
+    ids: list[str],
+    tokenize: Callable[[list[str]], Iterable[tuple[str, np.ndarray]]],
+    info: TokenizerInfo,
+    *,
+    shard_utterances: int = SHARD_UTTERANCES,
+) -> int:
+    """Write the tokens of many utterances in shards; a call that is repeated goes on after the last whole one.
+
+    Args:
+        prefix: as of :func:`write_tokens`, which also writes what is too little for shards. The name of a shard has a
+            digest of its utterances in it, so that it is not taken for that of others.
+        ids: the utterances.
+        tokenize: from ids to those of them that have tokens, with these.
+        info: who makes the tokens.
+        shard_utterances: utterances in a shard.
+
+    Returns:
+        Number of utterances written.
+    """
+    if shard_utterances < 1:
+        raise ValueError(f"shard_utterances is {shard_utterances}, expected at least 1")
+    if len(ids) <= shard_utterances:
+        return write_tokens(prefix, tokenize(ids), info)
+    shards = []
+    for first in range(0, len(ids), shard_utterances):
+        some = ids[first : first + shard_utterances]
+        shards.append(f"{prefix}.{hashlib.sha256(' '.join(some).encode()).hexdigest()[:SHARD_DIGITS]}")
+        scp = Path(f"{shards[-1]}.scp")
+        if scp.exists() and read_info(scp).fingerprint == info.fingerprint:
+            logger.info("%s: there already, %d of %d utterances", scp, first + len(some), len(ids))
+            continue
+        write_tokens(shards[-1], tokenize(some), info)
+        logger.info("%s: %d of %d utterances", scp, first + len(some), len(ids))
+    merge_archives([f"{shard}.scp" for shard in shards], f"{prefix}.scp")
+    names = {Path(shard).name for shard in shards}
+    for path in Path(prefix).parent.glob(f"{Path(prefix).name}.*.*"):
+        digest = path.stem.removeprefix(f"{Path(prefix).name}.")
+        if path.stem not in names and re.fullmatch(f"[0-9a-f]{{{SHARD_DIGITS}}}", digest):
+            path.unlink()  # of other utterances, which an earlier run had
+    return len(TokenArchive(f"{prefix}.scp"))
 
 
 def _check_tokens(utt: str, tokens: np.ndarray, info: TokenizerInfo) -> None:

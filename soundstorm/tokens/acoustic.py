@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundstorm.data.archive import TokenizerInfo, write_tokens
+from soundstorm.data.archive import SHARD_UTTERANCES, TokenizerInfo, write_shards
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.experiment import config_section, load_weights, read_config
@@ -250,7 +250,13 @@ def _pad(parts: Iterable[Tensor]) -> Tensor:
 
 
 def extract_acoustic_tokens(
-    data_dir: str | Path, keys: str | Path | None, codec: str, output: str | Path, *, device: str = "auto"
+    data_dir: str | Path,
+    keys: str | Path | None,
+    codec: str,
+    output: str | Path,
+    *,
+    device: str = "auto",
+    shard_utterances: int = SHARD_UTTERANCES,
 ) -> int:
     """Write the tokens of a data directory's utterances; recordings that cannot be read are left out with a
     warning.
@@ -261,6 +267,7 @@ def extract_acoustic_tokens(
         codec: see :func:`load_acoustic_tokenizer`.
         output: prefix of the archive.
         device: ``auto`` takes a GPU where there is one.
+        shard_utterances: utterances in one archive; where there are more, a repeated call goes on after the last.
 
     Returns:
         Number of utterances written.
@@ -270,7 +277,13 @@ def extract_acoustic_tokens(
     tokenizer = load_acoustic_tokenizer(codec, device)
     chosen = None if keys is None else list(read_table(keys))
     utterances = Utterances(data_dir, tokenizer.info.sample_rate, chosen)
-    count = write_tokens(output, _tokens(utterances, tokenizer), tokenizer.info)
+    count = write_shards(
+        output,
+        utterances.ids,
+        lambda ids: _tokens(utterances.part(ids), tokenizer),
+        tokenizer.info,
+        shard_utterances=shard_utterances,
+    )
     logger.info("%s: tokens of %d of %d utterances", output, count, len(utterances))
     return count
 

@@ -1,12 +1,13 @@
 """Token archives: read back what was written, know who made it, refuse what does not belong."""
 
+import pickle
 from dataclasses import replace
 
 import kaldiio
 import numpy as np
 import pytest
 
-from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives, write_tokens
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives, write_shards, write_tokens
 
 SEMANTIC = TokenizerInfo("semantic", "test", "f" * 64, 50.0, 1, 500, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "test", "e" * 64, 50.0, 4, 1024, 16000)
@@ -43,6 +44,53 @@ def test_an_interrupted_write_leaves_no_scp_and_no_ark(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_tokens(tmp_path / "x", broken(), ACOUSTIC)
     assert not list(tmp_path.iterdir())
+
+
+class Tokenizer:
+    """Gives stored tokens and notes of which utterances; may be interrupted at one of them."""
+
+    def __init__(self, tokens, stop=None):
+        self.tokens, self.stop, self.asked = tokens, stop, []
+
+    def __call__(self, ids):
+        for utt in ids:
+            if utt == self.stop:
+                raise KeyboardInterrupt
+            self.asked.append(utt)
+            yield utt, self.tokens[utt]
+
+
+@pytest.mark.parametrize("stop", range(11))
+def test_a_tokenization_that_was_interrupted_goes_on_after_its_last_whole_shard(tmp_path, stop):
+    tokens = {f"u{i:02d}": codes for i, codes in enumerate(some(11).values())}
+    ids = list(tokens)
+    write_shards(tmp_path / "straight/x.1", ids, Tokenizer(tokens), ACOUSTIC, shard_utterances=3)
+    with pytest.raises(KeyboardInterrupt):
+        write_shards(tmp_path / "cut/x.1", ids, Tokenizer(tokens, ids[stop]), ACOUSTIC, shard_utterances=3)
+    assert not (tmp_path / "cut/x.1.scp").exists()
+    again = Tokenizer(tokens)
+    assert write_shards(tmp_path / "cut/x.1", ids, again, ACOUSTIC, shard_utterances=3) == 11
+    assert again.asked == ids[stop // 3 * 3 :]
+    files = [{path.name: path.read_bytes() for path in (tmp_path / d).iterdir()} for d in ("straight", "cut")]
+    assert sorted(files[0]) == sorted(files[1])
+    assert [files[0][name] == files[1][name] for name in files[0] if name.endswith(".ark")] == [True] * 4
+    archive = TokenArchive(tmp_path / "cut/x.1.scp")
+    assert archive.ids == ids and all(np.array_equal(archive[utt], tokens[utt]) for utt in ids)
+
+
+def test_shards_of_other_utterances_or_tokenizers_are_not_taken_for_ours(tmp_path):
+    tokens = some(6)
+    write_shards(tmp_path / "x", list(tokens), Tokenizer(tokens), ACOUSTIC, shard_utterances=2)
+    before = {path.name for path in tmp_path.glob("*.ark")}
+    other = Tokenizer(tokens)
+    write_shards(tmp_path / "x", list(tokens), other, replace(ACOUSTIC, fingerprint="d" * 64), shard_utterances=2)
+    assert other.asked == list(tokens) and TokenArchive(tmp_path / "x.scp").info.fingerprint == "d" * 64
+    fewer = Tokenizer(tokens)
+    write_shards(tmp_path / "x", list(tokens)[1:], fewer, ACOUSTIC, shard_utterances=2)
+    assert fewer.asked == list(tokens)[1:]
+    after = {path.name for path in tmp_path.glob("*.ark")}
+    assert len(before) == len(after) == 3 and not before & after  # the old ones have gone
+    assert TokenArchive(tmp_path / "x.scp").ids == list(tokens)[1:]
 
 
 @pytest.mark.parametrize(
@@ -160,3 +208,31 @@ def test_no_utterance_at_all_is_an_error_when_written_and_when_read(tmp_path):
     (tmp_path / "x.scp").write_text("")
     with pytest.raises(ValueError, match="x.scp: no utterances"):
         TokenArchive(tmp_path / "x.scp")
+
+
+def test_numbers_of_frames_come_from_the_table_and_else_from_the_records(tmp_path):
+    tokens = some(5)
+    write_tokens(tmp_path / "acoustic", tokens.items(), ACOUSTIC)
+    archive = TokenArchive(tmp_path / "acoustic.scp")
+    lengths = [len(codes) for codes in tokens.values()]
+    assert archive.frames().tolist() == lengths
+    table = tmp_path / "utt2num_acoustic_frames"
+    table.write_text("utt-1 7\nutt-9 5\n")  # one of ours, one of others
+    assert archive.frames().tolist() == [lengths[0], 7, *lengths[2:]]
+    (tmp_path / "acoustic.ark").write_bytes((tmp_path / "acoustic.ark").read_bytes()[:40])
+    table.write_text("".join(f"{utt} {len(codes)}\n" for utt, codes in tokens.items()))
+    with pytest.raises(ValueError, match="cannot read utt-4 at"):  # before training, not in its course
+        TokenArchive(tmp_path / "acoustic.scp").frames()
+
+
+def test_more_archives_are_read_than_files_may_be_open(tmp_path, monkeypatch):
+    monkeypatch.setattr("soundstorm.data.archive.MOST_FILES", 2)
+    tokens = some(6)
+    write_shards(tmp_path / "x", list(tokens), Tokenizer(tokens), ACOUSTIC, shard_utterances=1)
+    archive = TokenArchive(tmp_path / "x.scp")
+    again = pickle.loads(pickle.dumps(archive))  # as to a process that loads data
+    for _ in range(2):
+        for utt, codes in tokens.items():
+            np.testing.assert_array_equal(archive[utt], codes)
+            np.testing.assert_array_equal(again[utt], codes)
+    assert len(archive._files._open) == 2

@@ -66,3 +66,36 @@ def test_frame_rates_that_do_not_stand_one_to_k_are_refused():
     assert repeats(SEMANTIC, ACOUSTIC) == 2
     with pytest.raises(ValueError, match="75 frames/s .* cannot be aligned by repetition"):
         repeats(replace(SEMANTIC, frame_rate=50.0), replace(ACOUSTIC, frame_rate=75.0))
+
+
+def test_a_table_of_other_numbers_of_frames_is_found_when_tokens_are_read(tokens, tmp_path):
+    (tmp_path / "utt2num_frames").write_text("a 30\nb 49\nc 16\n")  # b has 51
+    (tmp_path / "utt2num_acoustic_frames").write_text("a 60\nb 99\nc 31\n")
+    again = AlignedTokens.from_data_dir(tmp_path, tokens.config)
+    with pytest.raises(ValueError, match="b has 100 frames of tokens, 98 according to .*_acoustic_frames; rem"):
+        again[Draw(1, (0,))]
+
+
+def test_tables_of_frames_change_no_window_and_nothing_is_read_before_it_is_asked_for(tokens, tmp_path):
+    (tmp_path / "utt2num_frames").write_text("a 31\nb 51\nc 16\n")
+    (tmp_path / "utt2num_acoustic_frames").write_text("a 60\nb 100\nc 31\n")
+    again = AlignedTokens.from_data_dir(tmp_path, tokens.config)
+    np.testing.assert_array_equal(again.durations, tokens.durations)
+    for index in range(3):
+        one, two = tokens[Draw(index, (3,))], again[Draw(index, (3,))]
+        np.testing.assert_array_equal(one["codes"], two["codes"])
+    content = (tmp_path / "acoustic.ark").read_bytes()
+    (tmp_path / "acoustic.ark").write_bytes(content[:2] + b"\0" * (len(content) - 2))
+    AlignedTokens.from_data_dir(tmp_path, tokens.config)  # the index alone
+    with pytest.raises(ValueError, match="no token record there"):
+        AlignedTokens.from_data_dir(tmp_path, tokens.config)[Draw(0, (0,))]
+
+
+def test_utterances_of_one_stream_only_are_left_out_with_a_warning(tmp_path, caplog):
+    for kind, info, names in (("semantic", SEMANTIC, "bcd"), ("acoustic", ACOUSTIC, "abc")):
+        shape = (10,) if kind == "semantic" else (20, 3)
+        write_tokens(tmp_path / kind, ((name, np.full(shape, ord(name) % 50)) for name in names), info)
+    both = AlignedTokens.from_data_dir(tmp_path, WindowConfig(0.2, 2.0))
+    assert [both.name(index) for index in range(len(both))] == ["b", "c"]
+    assert [int(both.streams(index)[1][0, 0]) for index in range(2)] == [ord("b") % 50, ord("c") % 50]
+    assert "1 of 3 utterances lack semantic or acoustic tokens" in caplog.text

@@ -88,3 +88,14 @@ def test_a_run_resumed_anywhere_sees_the_rest_of_the_epoch_once(durations, world
     after = [draw for rank in range(world) for batch in open_sampler(rank)[used:] for draw in batch]
     assert sorted(draw.index for draw in before + after) == list(range(len(durations)))
     assert len({draw.seed for draw in before + after}) == len(durations)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SIZES, st.integers(1, 3), st.booleans(), st.data())
+def test_an_epoch_may_begin_at_any_of_its_batches(durations, world, by_size, data):
+    limit = {"batch_size": 3} if by_size else {"batch_seconds": 50.0}
+    sampler = BatchSampler(np.array(durations), **limit, rank=world - 1, world_size=world)
+    whole = list(sampler)
+    sampler.first_batch = data.draw(st.integers(0, len(whole)))
+    assert list(sampler) == whole[sampler.first_batch :]
+    assert len(sampler) == len(whole) - sampler.first_batch
