@@ -1,8 +1,8 @@
 """Tables of millions of lines in little memory: keys as one array of bytes, values as arrays of numbers.
 
 A dictionary of Python strings takes some 300 bytes a line; 7 million utterances (60 000 hours) would be 2 GB for each
-table. Here a line is its key and 8 to 12 bytes. Files are read in pieces, by one regular expression; what it does not
-match is read line by line as any other table, with the messages that gives.
+table. Here a line is its key and 8 to 12 bytes. Files are read in pieces, all lines of one at once; one with lines of
+another form than the usual is read as any other table, with the messages that gives.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from soundstorm.data.data_dir import read_table
 
 PIECE_BYTES = 1 << 23
-PLACE = re.compile(rb"(?m)^([^ \t\r\n]+) ([^\r\n]+):([0-9]{1,18})\n")
-NUMBER = re.compile(rb"(?m)^([^ \t\r\n]+) ([0-9]{1,18})\n")
+NEWLINE, BLANK, COLON, ZERO = (np.uint8(ord(letter)) for letter in "\n :0")
+MOST_DIGITS = 18  # of a whole number that fits into 64 bits for certain
 MISSING = -1
 
 
@@ -98,16 +98,19 @@ def read_places(path: str | Path) -> Places:
         ValueError: it is malformed, or has a key twice; see ``data_dir.read_table``.
     """
     codes: dict[bytes, int] = {}
-    names, archive, offset = [], [], []
-    for matches in _matches(path, PLACE):
-        if matches is None:
+    names, archive, offset = [np.zeros(0, "S1")], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    for piece in _pieces(path):
+        lines = _Lines.split(piece)
+        places = None if lines is None else lines.places()
+        if places is None:
             return _odd_places(path)
-        keys, paths, offsets = zip(*matches)
-        names.append(np.array(keys))
-        archive.append(np.array([codes.setdefault(name, len(codes)) for name in paths], dtype=np.int32))
-        offset.append(np.array(list(map(int, offsets)), dtype=np.int64))
-    if not names:
-        return Places(Keys(np.zeros(0, "S1"), path), [], np.zeros(0, np.int32), np.zeros(0, np.int64))
+        paths, offsets = places
+        # Mostly, the utterances of an archive follow each other.
+        first = np.flatnonzero(np.append(True, paths[1:] != paths[:-1]))
+        runs = [codes.setdefault(name, len(codes)) for name in paths[first].tolist()]
+        names.append(lines.keys())
+        archive.append(np.repeat(np.array(runs, dtype=np.int32), np.diff(np.append(first, len(paths)))))
+        offset.append(offsets)
     archives = [name.decode() for name in codes]
     return Places(Keys(np.concatenate(names), path), archives, np.concatenate(archive), np.concatenate(offset))
 
@@ -120,17 +123,18 @@ def read_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
         ValueError: it is malformed, has a key twice, or a value that is no whole number.
     """
     names, values = [np.zeros(0, "S1")], [np.zeros(0, np.int64)]
-    for matches in _matches(path, NUMBER):
-        if matches is None:
+    for piece in _pieces(path):
+        lines = _Lines.split(piece)
+        numbers = None if lines is None else _whole_numbers(lines.data, lines.space + 1, lines.end)
+        if numbers is None:
             return _odd_numbers(path)
-        keys, numbers = zip(*matches)
-        names.append(np.array(keys))
-        values.append(np.array(list(map(int, numbers)), dtype=np.int64))
+        names.append(lines.keys())
+        values.append(numbers)
     return Keys(np.concatenate(names), path), np.concatenate(values)
 
 
-def _matches(path: str | Path, line: re.Pattern) -> Iterator[list[tuple[bytes, ...]] | None]:
-    """The fields of all lines, piece by piece; None where a line is not of the usual form."""
+def _pieces(path: str | Path) -> Iterator[bytes]:
+    """The file in pieces of whole lines, each ending with a newline."""
     rest = b""
     try:
         stream = open(path, "rb")
@@ -142,18 +146,76 @@ def _matches(path: str | Path, line: re.Pattern) -> Iterator[list[tuple[bytes, .
             cut = piece.rfind(b"\n") + 1
             piece, rest = piece[:cut], piece[cut:]
             if piece:
-                yield _fields(piece, line)
+                yield piece
     if rest:
-        yield _fields(rest + b"\n", line)
+        yield rest + b"\n"
 
 
-def _fields(piece: bytes, line: re.Pattern) -> list[tuple[bytes, ...]] | None:
-    matches = line.findall(piece)
-    try:
-        piece.isascii() or piece.decode()
-    except UnicodeDecodeError:
+class _Lines(NamedTuple):
+    """Lines of the usual form: a key, one blank, and a value without blanks around it. Places are bytes of ``data``."""
+
+    data: np.ndarray  # uint8
+    start: np.ndarray  # of each line
+    space: np.ndarray  # the blank after its key
+    end: np.ndarray  # its newline
+
+    @classmethod
+    def split(cls, piece: bytes) -> _Lines | None:
+        """None where a line is not of the usual form."""
+        if any(odd in piece for odd in (b"\r", b"\t", b"\0")):
+            return None
+        try:
+            piece.isascii() or piece.decode()
+        except UnicodeDecodeError:
+            return None
+        data = np.frombuffer(piece, dtype=np.uint8)
+        end = np.flatnonzero(data == NEWLINE)
+        start = np.append(0, end[:-1] + 1)
+        spaces = np.append(np.flatnonzero(data == BLANK), len(data))
+        space = spaces[np.searchsorted(spaces, start)]
+        if (space <= start).any() or (space + 1 >= end).any():
+            return None
+        if (data[space + 1] == BLANK).any() or (data[end - 1] == BLANK).any():
+            return None
+        return cls(data, start, space, end)
+
+    def keys(self) -> np.ndarray:
+        """Keys as bytes, ``(number of lines,)``."""
+        return _words(self.data, self.start, self.space)
+
+    def places(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Paths and offsets of values ``<path>:<offset>``; None where one is not of that form."""
+        colons = np.append(0, np.flatnonzero(self.data == COLON))
+        colon = colons[np.searchsorted(colons, self.end) - 1]
+        if (colon <= self.space + 1).any():
+            return None
+        offsets = _whole_numbers(self.data, colon + 1, self.end)
+        return None if offsets is None else (_words(self.data, self.space + 1, colon), offsets)
+
+
+def _words(data: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Stretches of bytes as an array of a type ``S``."""
+    length = end - start
+    width = int(length.max())
+    padded = np.append(data, np.zeros(width, np.uint8))
+    rows = np.lib.stride_tricks.sliding_window_view(padded, width)[start]
+    rows[np.arange(width) >= length[:, None]] = 0
+    return rows.view(f"S{width}")[:, 0]
+
+
+def _whole_numbers(data: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
+    """Decimal digits as int64; None where there are others, none, or too many."""
+    length = end - start
+    if length.min() < 1 or length.max() > MOST_DIGITS:
         return None
-    return matches if len(matches) == piece.count(b"\n") and b"\0" not in piece else None
+    values = np.zeros(len(start), dtype=np.int64)
+    for place in range(int(length.max())):
+        inside = place < length
+        digits = data[np.where(inside, start + place, start)] - ZERO  # wraps around below
+        if (digits > 9).any():
+            return None
+        values = np.where(inside, values * 10 + digits, values)
+    return values
 
 
 def _odd_places(path: str | Path) -> Places:
