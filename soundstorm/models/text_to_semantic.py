@@ -111,12 +111,18 @@ class TextToSemantic(nn.Module):
         self.pointer = pointer
         self.bridge = nn.Identity() if encoder.dim == dim else nn.Linear(encoder.dim, dim, bias=False)
         # The encoder knows distances only; where in the text a letter stands tells repeated words apart.
-        self.position_scale = nn.Parameter(torch.ones(()))
+        self.position_scale = nn.Parameter(torch.ones(1))  # weights without a dimension cannot be shared by FSDP
         self.embed = nn.Embedding(num_tokens + 2, dim)
         self.blocks = nn.ModuleList(DecoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim, bias=False)
         self.head = nn.Linear(dim, num_tokens + 1, bias=False)
         self.dropout = nn.Dropout(dropout)
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
+        scale = f"{prefix}position_scale"
+        if scale in state_dict:  # had no dimension in older experiments
+            state_dict[scale] = state_dict[scale].reshape(-1)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(
         self,

@@ -122,6 +122,8 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Attention to a memory, whose keys and values are computed once."""
 
+    used_outside = ("project",)  # before the block runs: see ``training/layout.py``
+
     def __init__(self, dim: int, heads: int, head_dim: int):
         super().__init__()
         self.heads, self.head_dim = heads, head_dim

@@ -70,6 +70,10 @@ def shard(network: nn.Module, device: torch.device) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (get_world_size(),))
+    # A block's weights are together while it runs; those that are used before it runs are shared on their own.
+    for module in list(network.modules()):
+        for name in getattr(module, "used_outside", ()):
+            fully_shard(getattr(module, name), mesh=mesh)
     for block in find_blocks(network):
         fully_shard(block, mesh=mesh)
     # By default the outermost weights stay whole after a forward pass, as if a backward pass followed at once.

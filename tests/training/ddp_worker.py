@@ -44,6 +44,54 @@ def run(data: Path, expdir: Path, *, stop_after: int | None = None, **changes) -
     train(SoundStormStep(model), tokens, tokens, trainer, expdir, stop_after=stop_after)
 
 
+def check_other_models() -> None:
+    """The gradients of models with other ways through their blocks, with shared weights and without."""
+    from torch.distributed import get_rank, is_initialized
+
+    from soundstorm.models.audiolm import AudioLM, Columns
+    from soundstorm.models.audiolm_config import AudioLMConfig
+    from soundstorm.models.text_to_semantic import build_text_to_semantic
+    from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
+    from soundstorm.training.layout import local, recompute_activations, shard, whole
+
+    if not is_initialized():
+        return
+    sizes = {"layers": 2, "dim": 16, "heads": 2, "ffn_dim": 32}
+    sizes = {f"{half}_{name}": value for half in ("encoder", "decoder") for name, value in sizes.items()}
+    ids, lengths = torch.arange(12).view(2, 6), torch.tensor([6, 6])
+    places = torch.arange(6).expand(2, 6)
+    columns = Columns(ids, places, places + 1, torch.zeros(2, 6, dtype=torch.bool))
+
+    def text_to_semantic() -> torch.nn.Module:
+        return build_text_to_semantic(TextToSemanticConfig(**sizes, head_dim=8), text_vocab_size=20, num_tokens=20)
+
+    def audiolm() -> torch.nn.Module:
+        config = AudioLMConfig(layers=2, width=16, heads=2, head_dim=8, inner=32)
+        return AudioLM(config, condition_size=10, num_levels=2, level_size=5)
+
+    calls = {
+        text_to_semantic: lambda model: model(ids, lengths, ids, ids, lengths).logits.square().sum(),
+        audiolm: lambda model: sum(logits.square().sum() for logits in model(columns, places % 2)),
+    }
+    for build, loss_of in calls.items():
+        gradients = []
+        for shared in (False, True):
+            torch.manual_seed(3)
+            model = build().train(False)
+            for parameter in model.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
+            if shared:
+                recompute_activations(model)
+                shard(model, torch.device("cpu"))
+                assert any(local(p).numel() < p.numel() for p in model.parameters())
+            loss_of(model).backward()
+            gradients.append({name: whole(p.grad) for name, p in model.named_parameters() if p.grad is not None})
+        assert gradients[0].keys() == gradients[1].keys() and gradients[0]
+        for name, gradient in gradients[0].items():
+            torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5, msg=lambda t, n=name: n + t)
+    print(f"rank {get_rank()}: other models agree")
+
+
 def main(data: Path, expdir: Path) -> None:
     """Several steps, a single one whose gradient AdamW keeps as it is, accumulated ones, and shared weights."""
     torch.set_num_threads(1)
@@ -54,6 +102,7 @@ def main(data: Path, expdir: Path) -> None:
     run(data, expdir / "sharded", **sharded)
     for stop_after in (4, None):
         run(data, expdir / "sharded_resumed", **sharded, stop_after=stop_after)
+    check_other_models()
 
 
 if __name__ == "__main__":

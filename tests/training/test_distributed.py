@@ -36,6 +36,7 @@ def runs(tmp_path_factory):
     arguments = [str(folder), str(folder / "two")]
     done = subprocess.run(command + arguments, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("other models agree") == 2, done.stdout
     assert (folder / "two/steps/checkpoints/step-00000006/rng.1.safetensors").exists()  # there really were two
     return folder
 
