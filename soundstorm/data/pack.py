@@ -116,9 +116,20 @@ def find_cached(name: str) -> Path | None:
 
 
 def own_hubert(directory: str | Path, named: str) -> str:
-    """The HuBERT that came along in a part of a pack; where none did, the one its settings name."""
+    """The HuBERT that came along in a part of a pack; where none did, the one its settings name.
+
+    Args:
+        directory: the part.
+        named: a directory or a hub name, after a colon where it is of another kind (``w2v-bert:``).
+    """
     inside = Path(directory) / HUBERT
-    return str(inside) if inside.is_dir() else named
+    return hubert_kind(named) + str(inside) if inside.is_dir() else named
+
+
+def hubert_kind(named: str) -> str:
+    """What stands before the directory or hub name: ``w2v-bert:``, or nothing."""
+    kind, colon, _ = named.partition(":")
+    return kind + colon if colon and "/" not in kind else ""
 
 
 def link_part(place: str | Path, part: str, directory: str | Path) -> None:

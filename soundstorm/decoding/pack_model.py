@@ -15,7 +15,17 @@ import yaml
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.data_dir import write_text
 from soundstorm.data.experiment import MODEL_FILE, config_section, is_finished, read_config
-from soundstorm.data.pack import CODEC_NAME, FORMAT, HUBERT, PACK_FILE, PARTS, copy_files, own_hubert, part_of
+from soundstorm.data.pack import (
+    CODEC_NAME,
+    FORMAT,
+    HUBERT,
+    PACK_FILE,
+    PARTS,
+    copy_files,
+    hubert_kind,
+    own_hubert,
+    part_of,
+)
 from soundstorm.decoding.audiolm import Stage
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.decoding.free_running import REPORT_FILE
@@ -136,16 +146,17 @@ def _copy_kmeans(source: Path, target: Path) -> None:
     hubert = own_hubert(source, kmeans.info.features)
     if _copy_hubert(hubert, target):
         # The directory that the k-means names is that of the machine it was trained on.
-        replace(kmeans, info=replace(kmeans.info, features=HUBERT)).save(target)
+        replace(kmeans, info=replace(kmeans.info, features=hubert_kind(hubert) + HUBERT)).save(target)
     else:
         copy_files(source, target, (DESCRIPTION, CENTROIDS))
 
 
 def _copy_hubert(hubert: str, target: Path) -> bool:
     """Copy a HuBERT that lies here; one with a name on the hub stays there."""
-    if not Path(hubert).is_dir():
+    folder = Path(hubert.removeprefix(hubert_kind(hubert)))
+    if not folder.is_dir():
         return False
-    copy_files(Path(hubert), target / HUBERT, TRANSFORMERS_FILES)
+    copy_files(folder, target / HUBERT, TRANSFORMERS_FILES)
     return True
 
 
