@@ -7,7 +7,10 @@ import sys
 import pytest
 
 TORCHRUN = "utils/torchrun.py"
-WORKER = "import os\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], *__import__('sys').argv[1:])\n"
+WORKER = """import os, sys
+words = ["rank", os.environ["RANK"], "of", os.environ["WORLD_SIZE"], *sys.argv[1:]]
+os.write(1, (" ".join(words) + chr(10)).encode())  # at once: two processes write here
+"""
 SRUN = f"#!{sys.executable}\nimport sys\nprint(*sys.argv[1:])\n"
 
 
