@@ -101,6 +101,8 @@ report_args=                  # further options of report
 results=                      # where a copy of the table goes, e.g. RESULTS.md (empty: nowhere)
 # --- end of options
 
+printf -v invocation '%q ' "$0" "$@" # for the record
+
 options_help() {  # Lists the options between the two marks above, each with its present value.
     local line name comment
     echo "Usage: $0 [--<option> <value>]..."
@@ -417,7 +419,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
         run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" --extras "${extras[@]}" \
             --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
             --tokens "${datadir}/${train_set}/acoustic.scp" ${results:+--results "${results}"} \
-            ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
+            --command "${invocation% }" ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
             "${arguments[@]}" --output "${report}"
     fi
     done_with_stage

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.experiment import source_commit
+from soundstorm.scoring.comparison import ratios_to_audiolm
 from soundstorm.scoring.statistics import ALL, LENGTHS, Estimate, paired_difference
 from soundstorm.scoring.system import REFERENCE, WITH_PROMPT, WITHOUT_PROMPT
 from soundstorm.scoring.targets import TargetResult, check_targets
@@ -204,6 +205,7 @@ def build_report(
             name: {
                 "lengths": lengths_present(rows),
                 "voice_gains": [gain.as_dict() for gain in gains[name]],
+                "ratios_to_audiolm": ratios_to_audiolm(rows),
                 "rows": [{key: value for key, value in row.items() if key != "utterances"} for row in rows],
             }
             for name, rows in sets.items()

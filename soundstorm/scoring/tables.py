@@ -26,6 +26,11 @@ MORE_METRICS = {
     "si_sdr": ("SI-SDR dB", 2),
     "stoi": ("STOI", 3),
 }
+RATIO_NOTE = (
+    "On the same semantic tokens. Below 1 is better for error rates and computing, above 1 for the rest. Computing: "
+    "seconds for acoustic tokens per second of speech, as stage 6 decoded, several utterances at a time; one at a time "
+    "is measured by `--figures runtime`.\n"
+)
 LENGTH_NAMES = {"short": "4-10 s", "mid": "10-20 s", "long": "20-30 s", ALL: "all"}
 
 
@@ -116,6 +121,21 @@ def runtime_table(rows: Sequence[Mapping[str, Any]]) -> str | None:
     )
 
 
+def ratios_table(ratios: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> str:
+    """Each system's metrics and computing time as multiples of AudioLM's."""
+    names = [name for name, _, _ in PAPER_COLUMNS] + ["wer_after_prompt"]
+    names = [name for name in names if any(name in pair["metrics"] for pair in ratios)]
+    shown = " / ".join(LENGTH_NAMES[length] for length in lengths)
+    body = []
+    for pair in ratios:
+        found = [pair["metrics"].get(name, {}) for name in names]
+        cells = [" / ".join(f"{by[length]:.2f}" if length in by else "-" for length in lengths) for by in found]
+        computing = pair["computing"]
+        time = "-" if computing is None else f"{computing:.4f}" + (f" (1 : {1 / computing:.0f})" if computing else "")
+        body.append([f"{pair['system']} : {pair['baseline']}", *cells, time])
+    return table([f"Ratio ({shown})", *(heading_of(name)[0] for name in names), "Computing, all"], body)
+
+
 def targets_table(targets: Sequence[Mapping[str, Any]]) -> str:
     """What was to be reached and what was."""
     body = [
@@ -143,6 +163,8 @@ def render_markdown(report: Mapping[str, Any]) -> str:
                 f"Voice of {gain['prompted']} minus {gain['unprompted']}, similarity to the original prompt: "
                 f"{interval(gain['difference'], 3)}; their intervals are {'apart' if gain['apart'] else 'NOT apart'}.\n"
             )
+        if content["ratios_to_audiolm"]:
+            parts += [ratios_table(content["ratios_to_audiolm"], lengths), RATIO_NOTE]
         runtime = runtime_table(rows)
         if runtime:
             parts.append(runtime)
