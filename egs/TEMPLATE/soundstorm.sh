@@ -55,7 +55,7 @@ soundstorm_args=              # further options of train_soundstorm
 soundstorm_tag=               # suffix of the experiment directory (empty: from the configuration's name)
 soundstorm_exp=               # experiment directory or pack (empty: <expdir>/soundstorm[_<tag>])
 # Baselines on the same tokens (stage 4), which join the systems of stages 6 and 7
-baselines=                    # "audiolm": its coarse and fine stages, with and without a voice prompt; "audiolm_semantic": its first stage, for --figures runtime; both or none
+baselines=                    # "audiolm": its coarse and fine stages, with and without a voice prompt; "audiolm_semantic": its first stage, for --figures runtime and --likelihood-pairs; both or none
 audiolm_config=conf/train_audiolm.yaml  # configuration of the models
 audiolm_args=                 # further options of train_audiolm
 audiolm_tag=                  # suffix of the experiment directories (empty: from the configuration's name)
@@ -91,6 +91,7 @@ consistency_exp=              # experiment directory or pack (empty: <expdir>/co
 detector=none                 # "train" a classifier for every system: its speech or a recording? (needs system codec), or none
 detector_config=conf/detect.yaml  # configuration of the classifiers
 detector_args=                # further options of detect
+likelihood_pairs=             # gold.csv files in the manner of sWUGGY and sBLIMP, scored by AudioLM's first stage (needs baseline audiolm_semantic)
 figures=                      # further figures: "runtime" against length, "iterations" of the first level, both or none
 runtime_args=                 # further options of measure_runtime, e.g. "--repeats 5"
 iterations_args=              # further options of measure_iterations, e.g. "--utterances 20"

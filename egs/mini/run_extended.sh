@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # The same recipe with everything that is measured beside its table: all of AudioLM on the same tokens, ABX of the
-# tokens, a detector for every system, run time against length, quality and word errors against iterations; and test
-# utterances of the paper's third length, 20 to 30 s. At most an hour on two CPU cores.
+# tokens, likelihood of pairs in the manner of sWUGGY and sBLIMP, a detector for every system, run time against length,
+# quality and word errors against iterations; and test utterances of the paper's third length, 20 to 30 s. At most an
+# hour on two CPU cores.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+. ./path.sh
+OMP_NUM_THREADS=1 python3 local/synthesise_pairs.py --output corpus_pairs
 exec ./run.sh \
     --local-data-opts "--long true" --test-sets "test test_unseen test_long" \
     --systems "codec greedy greedy_prompted semantic semantic_prompted text text_prompted" \
     --baselines "audiolm audiolm_semantic" --abx measure --detector train \
+    --likelihood-pairs "corpus_pairs/words/gold.csv corpus_pairs/sentences/gold.csv" \
     --figures "runtime iterations" --runtime-args "--most-seconds 20" \
     --iterations-args "--utterances 30 --quality-utterances 6" --results RESULTS_extended.md "$@"

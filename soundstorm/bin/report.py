@@ -19,7 +19,7 @@ def get_parser():
         "--extras",
         nargs="*",
         default=[],
-        help="files of measure_abx, measure_runtime, measure_iterations, detect; each becomes a section",
+        help="files of measure_abx, measure_pairs, measure_runtime, measure_iterations, detect; each becomes a section",
     )
     parser.add_argument("--dialogue", help="directory of synthesize_dialogue, for the listening page")
     parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")

@@ -69,7 +69,7 @@ class Stage:
     ) -> list[Drawn]:
         """Go on with each task; ``seconds`` of audio that each one makes, for the stopwatch."""
         results: list[Drawn | None] = [None] * len(tasks)
-        for batch in _batches([task.columns(self.layout) for task in tasks]):
+        for batch in row_batches([task.columns(self.layout) for task in tasks]):
             with stopwatch.part(f"audiolm_{self.name}", sum(seconds[i] for i in batch)):
                 drawn = sample_rows(self.model, self.layout, [tasks[i] for i in batch], temperature=temperature)
             for i, result in zip(batch, drawn, strict=True):
@@ -212,7 +212,7 @@ def uniforms(stream: torch.Generator, count: int) -> torch.Tensor:
     return torch.rand(count, generator=stream)
 
 
-def _batches(columns: Sequence[int]) -> Iterator[list[int]]:
+def row_batches(columns: Sequence[int]) -> Iterator[list[int]]:
     """Rows of similar length together, at most ``BATCH_COLUMNS`` with padding."""
     batch: list[int] = []
     for i in sorted(range(len(columns)), key=lambda i: columns[i]):

@@ -129,6 +129,23 @@ def detector_section(extras: Sequence[Extra]) -> str:
     return "\n".join(["## Synthesized-speech detector\n", table(header, rows), note, _facts_line(extras[0])])
 
 
+def pairs_section(extras: Sequence[Extra]) -> str:
+    """How often AudioLM's first stage finds the word or the grammatical sentence likelier than its counterpart."""
+    rows = [
+        [f"`{content['pairs']}`", group, interval(estimate, 1), interval(content["total"][group], 1)]
+        for content in extras
+        for group, estimate in content["per_token"].items()
+    ]
+    models = ", ".join(dict.fromkeys(f"`{content['semantic']}`" for content in extras))
+    note = (
+        "A word and a non-word, or a grammatical sentence and one that is not, in one voice; 50 % is chance. Compared: "
+        f"log likelihood by {models} (repeats of tokens removed, the end not counted). Voices of a pair are averaged "
+        "first.\n"
+    )
+    header = ["Pairs", "Group", "Accuracy %, per token [95 %] (pairs)", "Accuracy %, not normalised"]
+    return "\n".join(["## Likelihood of pairs (sWUGGY, sBLIMP)\n", table(header, rows), note, _facts_line(extras[0])])
+
+
 def runtime_section(extras: Sequence[Extra]) -> str:
     """Run time against length: medians of every part, and how many times faster SoundStorm is than AudioLM."""
     parts = []
@@ -196,4 +213,5 @@ KINDS = {
     "iterations": (iterations_section, "Iterations of the first level"),
     "detector": (detector_section, ""),
     "abx": (_abx_sections, ""),
+    "pairs": (pairs_section, ""),
 }

@@ -39,14 +39,20 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
         folder: of the recordings; the table's own by default.
 
     Raises:
-        ValueError: a column is missing, or an id has not one right and one wrong recording of a voice.
+        FileNotFoundError: there is no such table.
+        ValueError: not a table, a column is missing, or an id has not one right and one wrong recording of a voice.
     """
     gold = Path(gold)
     folder = gold.parent if folder is None else Path(folder)
-    with open(gold, encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        columns = set(reader.fieldnames or ())
-        rows = list(reader)
+    if not gold.is_file():
+        raise FileNotFoundError(f"{gold}: no such table; expected the gold.csv of sWUGGY or sBLIMP")
+    try:
+        with open(gold, encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = set(reader.fieldnames or ())
+            rows = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{gold}: not a table in UTF-8 with commas ({error}); get the file again") from error
     missing = sorted(set(COLUMNS) - columns)
     if missing or not columns & {"frequency", "type"}:
         raise ValueError(
@@ -55,6 +61,8 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
         )
     found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for number, row in enumerate(rows, start=2):
+        if None in row.values():
+            raise ValueError(f"{gold}, line {number}: fewer than {len(columns)} values; get the file again")
         pair = found.setdefault((row["id"], row["voice"]), {})
         if row["correct"] not in ("0", "1") or row["correct"] in pair:
             raise ValueError(
@@ -70,6 +78,11 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
         LikelihoodPair(key[0], key[1], *(folder / f"{_stem(pair[k])}.wav" for k in ("1", "0")), _groups(pair["1"]))
         for key, pair in found.items()
     ]
+
+
+def recordings(pairs: Sequence[LikelihoodPair]) -> list[Path]:
+    """Every recording of the pairs once, in their order."""
+    return list(dict.fromkeys(path for pair in pairs for path in (pair.right, pair.wrong)))
 
 
 def _stem(row: dict[str, str]) -> str:

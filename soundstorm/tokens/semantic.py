@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audio import Utterances
+from soundstorm.data.archive import TokenArchive, TokenizerInfo
+from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.pack import own_hubert, part_of
 from soundstorm.tokens.features import W2V_BERT, FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
@@ -71,6 +71,29 @@ class SemanticTokenizer:
         """Ids and tokens ``(T,)`` of all utterances, in their order; batched as :func:`extract_batches` has it."""
         for ids, features in extract_batches(self.features, utterances, batch_seconds=batch_seconds):
             yield from zip(ids, map(self.kmeans.assign, features))
+
+
+def tokens_of_files(
+    files: Sequence[Path], *, kmeans: str | None = None, tokens: str | None = None, device: str = "cpu"
+) -> tuple[TokenizerInfo, list[np.ndarray]]:
+    """Semantic tokens of recordings that are in no data directory.
+
+    Args:
+        files: the recordings, at the tokenizer's rate.
+        kmeans: directory of the tokenizer that makes them; or
+        tokens: an archive that has them under the files' names without suffix.
+        device: where a HuBERT works.
+
+    Returns:
+        The tokenizer's identity, and tokens ``(T,)`` of each file.
+    """
+    if tokens is not None:
+        archive = TokenArchive(tokens)
+        return archive.info, [archive[path.stem] for path in files]
+    tokenizer = SemanticTokenizer.load(kmeans, device=device)
+    rate = tokenizer.info.sample_rate
+    # One at a time, as where the recipe extracts them.
+    return tokenizer.info, [tokenizer.encode([read_audio(path, rate)])[0] for path in files]
 
 
 def features_name(source: str, layer: int | None) -> str:

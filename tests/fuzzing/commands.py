@@ -134,6 +134,11 @@ COMMANDS = (
         f"data/phones.ctm data/utt2spk data/acoustic.* {SOUND} {KMEANS} {CODEC}",
     ),
     Command(
+        "measure_pairs",
+        "--pairs pairs.csv --semantic audiolm_semantic --kmeans kmeans --output new/pairs.json",
+        f"pairs.csv wav/?-1.wav {KMEANS} {_trained('audiolm_semantic')}",
+    ),
+    Command(
         "detect",
         "--data-dir data --real decode --generated decode --system x --model.crop-seconds 0.3 --model.width 8 "
         "--model.blocks 1 --training.max-steps 1 --training.batch-size 2 --expdir new --output new.json",

@@ -76,6 +76,7 @@ def _write_data() -> None:
     for name in ("utt2spk", "text", "wav.scp", "spk2utt"):
         Path("segmented", name).write_bytes(Path("data", name).read_bytes())
     write_table("segmented/segments", {utt: f"{utt} 0.1 {DURATIONS[utt] - 0.1:.2f}" for utt in DURATIONS})
+    Path("pairs.csv").write_text("id,filename,voice,type,correct\n1,wav/a-1,a,order,1\n1,wav/b-1,a,order,0\n")
     Path("script.txt").write_text("# two voices\nA: red one\nB: blue two\n")
 
 

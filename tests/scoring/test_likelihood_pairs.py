@@ -2,7 +2,7 @@
 
 import pytest
 
-from soundstorm.scoring.likelihood_pairs import pairwise_accuracy, read_pairs
+from soundstorm.scoring.likelihood_pairs import pairwise_accuracy, read_pairs, recordings
 
 LEXICAL = """id,filename,voice,frequency,word,phones,length_phones,correct
 1,aAb,A,12,dog,d ao g,3,1
@@ -44,6 +44,19 @@ def test_sentences_have_their_type(tmp_path):
     ]
 
 
+def test_a_table_that_is_missing_or_not_text_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gold.csv: no such table"):
+        read_pairs(tmp_path / "gold.csv")
+    (tmp_path / "gold.csv").write_bytes(b"id,\xff\n")
+    with pytest.raises(ValueError, match="gold.csv: not a table in UTF-8"):
+        read_pairs(tmp_path / "gold.csv")
+
+
+def test_every_recording_comes_once(tmp_path):
+    pairs = read_pairs(write(tmp_path, LEXICAL))
+    assert [path.stem for path in recordings(pairs + pairs)] == ["aAb", "aAc", "aAd", "aAe", "aAf", "aAg"]
+
+
 def test_voices_of_an_id_are_averaged_before_ids_and_a_tie_counts_half(tmp_path):
     # id 1: voice A right, voice B wrong -> 50; id 2: a tie -> 50. Without the average over voices: 1.5 of 3 as well,
     # so voice A of another id 3 is added: right -> 100. Over ids (50 + 50 + 100) / 3, over pairs 2.5 / 4.
@@ -70,6 +83,8 @@ def test_a_score_that_is_no_number_is_refused(tmp_path):
         (LEXICAL.rsplit("\n", 2)[0], "id 2, voice A has one recording"),
         (LEXICAL.split("\n")[0], "no lines"),
         ("", "no column correct, it has"),
+        (LEXICAL + "3,x\n", "line 8: fewer than 8 values"),
+        (LEXICAL + "\0,x", "gold.csv: not a table|line 8"),
     ],
 )
 def test_a_table_of_another_shape_is_refused(tmp_path, content, message):

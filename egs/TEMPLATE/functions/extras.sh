@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by soundstorm.sh, whose options are the variables here.
-# Measurements beside the scores, each a JSON file and a section of the report: --abx, --detector, --figures.
+# Measurements beside the scores, each a JSON file and a section of the report: --abx, --detector, --figures,
+# --likelihood-pairs.
 
 abx_file() {
     echo "${semantic_exp}/abx_${acoustic_archive#acoustic_}.json"
@@ -35,6 +36,11 @@ detect_one() {  # <system> <file>: can a classifier tell it from recordings, ove
         --expdir "${2%.json}" --output "$2"
 }
 
+measure_pairs() {  # <gold.csv> <file>: is the right one of two recordings likelier for AudioLM's first stage?
+    run_one "${2%.json}.log" measure_pairs --pairs "$1" --kmeans "${semantic_exp}" \
+        --semantic "${audiolm_exp}_semantic" --output "$2"
+}
+
 draw_figure() {  # <runtime or iterations> <file>
     local data=${datadir}/${test_set_names[0]} options
     options=(--config "${decode_config}" --data-dir "${data}" --codec "${codec_model}" --soundstorm "${soundstorm_exp}")
@@ -58,7 +64,7 @@ draw_figure() {  # <runtime or iterations> <file>
 }
 
 measure_extras() {  # Sets `extras` to the files of what was asked for.
-    local folder=${soundstorm_exp}/extras${decode_tag:+_${decode_tag}} system figure
+    local folder=${soundstorm_exp}/extras${decode_tag:+_${decode_tag}} system figure gold golds
     extras=()
     [[ ${abx} != measure || ! -e $(abx_file) ]] || extras+=("$(abx_file)")
     if [ "${detector}" = train ]; then
@@ -73,6 +79,16 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
         done
         finish_background "detectors"
     fi
+    read -ra golds <<<"${likelihood_pairs}"
+    for gold in "${golds[@]}"; do
+        [[ " ${baselines} " == *" audiolm_semantic "* ]] ||
+            die "--likelihood-pairs are scored by AudioLM's first stage: add audiolm_semantic to --baselines"
+        [ -e "${gold}" ] || die "--likelihood-pairs: no such file ${gold}"
+        extras+=("${audiolm_exp}_semantic/pairs_${gold//[^A-Za-z0-9]/_}.json")
+        if to_do "${extras[-1]}" "likelihood of the pairs in ${gold}"; then
+            measure_pairs "${gold}" "${extras[-1]}"
+        fi
+    done
     for figure in ${figures}; do # one after the other: they measure time
         extras+=("${folder}/${figure}.json")
         if to_do "${extras[-1]}" "figure: ${extras[-1]%.json}.png"; then

@@ -1,0 +1,54 @@
+"""Which of two recordings is likelier? Accuracy of AudioLM's first stage on pairs as sWUGGY's and sBLIMP's."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import FrontParser, command_line, config_parser, run_front
+
+
+def get_parser() -> FrontParser:
+    """Options of the command."""
+    parser = config_parser(__doc__, {})
+    parser.add_argument("--pairs", required=True, help="gold.csv of sWUGGY, sBLIMP or alike")
+    parser.add_argument("--folder", help="of the recordings, WAV; that of gold.csv by default")
+    parser.add_argument("--semantic", required=True, help="experiment directory of train_audiolm --stage semantic")
+    parser.add_argument("--kmeans", help="k-means directory that makes the tokens of the recordings")
+    parser.add_argument("--tokens", help="or their tokens, a semantic.scp with their names without .wav")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--output", help="JSON file to write")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Score, print a table, write JSON."""
+    args = get_parser().parse_args(argv)
+    if (args.kmeans is None) == (args.tokens is None):
+        raise ValueError("give one of --kmeans, which makes tokens of the recordings, and --tokens, where they are")
+
+    from soundstorm.decoding.audiolm import Stage
+    from soundstorm.decoding.audiolm_likelihood import log_likelihoods
+    from soundstorm.decoding.devices import choose_device
+    from soundstorm.scoring.extras import extra, pairs_section, write_extra
+    from soundstorm.scoring.likelihood_pairs import pairwise_accuracy, read_pairs, recordings
+    from soundstorm.tokens.semantic import tokens_of_files
+
+    device = choose_device(args.device)
+    stage = Stage.load(args.semantic, "semantic", device)
+    pairs = read_pairs(args.pairs, args.folder)
+    files = recordings(pairs)
+    info, tokens = tokens_of_files(files, kmeans=args.kmeans, tokens=args.tokens, device=device)
+    stage.semantic.check_same(info, args.semantic, args.kmeans or args.tokens)
+    found = dict(zip(files, log_likelihoods(stage, tokens), strict=True))
+    content = {
+        "pairs": args.pairs,
+        "semantic": args.semantic,
+        "per_token": pairwise_accuracy(pairs, lambda path: found[path].per_token),
+        "total": pairwise_accuracy(pairs, lambda path: found[path].total),
+    }
+    content = extra("pairs", content, command=command_line(argv), device=device)
+    print(pairs_section([content]))
+    if args.output:
+        write_extra(args.output, content)
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,64 @@
+"""How likely AudioLM's first stage finds speech: the score behind sWUGGY and sBLIMP (AudioLM, section IV-D)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from soundstorm.data.audiolm_config import SEMANTIC
+from soundstorm.data.audiolm_dataset import collate_rows
+from soundstorm.data.audiolm_layout import without_repeats
+from soundstorm.decoding.audiolm import Stage, row_batches
+from soundstorm.models.audiolm import Columns
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Of one utterance."""
+
+    total: float  # natural logarithm
+    num_tokens: int  # without repeats
+
+    @property
+    def per_token(self) -> float:
+        """Normalised by the length, which is the paper's score."""
+        return self.total / self.num_tokens
+
+
+@torch.inference_mode()
+def log_likelihoods(stage: Stage, tokens: Sequence[np.ndarray]) -> list[Likelihood]:
+    """How likely each utterance is.
+
+    Consecutive repeats are removed, as in training. The end is not counted: what is compared are words and sentences,
+    and a word alone is seldom where speech ends.
+
+    Args:
+        stage: the semantic one.
+        tokens: semantic tokens ``(T,)`` of each utterance.
+
+    Returns:
+        One for each utterance, the same alone and in a batch.
+
+    Raises:
+        ValueError: another stage, or an utterance without tokens.
+    """
+    if stage.name != SEMANTIC:
+        raise ValueError(f"likelihoods of semantic tokens need AudioLM's semantic stage, got its {stage.name} one")
+    empty = [number for number, utterance in enumerate(tokens, start=1) if len(utterance) == 0]
+    if empty:
+        raise ValueError(f"utterance {empty[0]} has no semantic tokens; it is shorter than a frame")
+    nothing = np.zeros(0, np.int64)
+    kept = [without_repeats(np.asarray(utterance).astype(np.int64)) for utterance in tokens]
+    rows = [stage.layout.row(nothing, nothing, utterance[:, None]) for utterance in kept]
+    results: list[Likelihood | None] = [None] * len(rows)
+    device = stage.model.embed.weight.device
+    for batch in row_batches([len(row.ids) for row in rows]):
+        fields = {name: value.to(device) for name, value in collate_rows([rows[i] for i in batch]).items()}
+        states = stage.model.encode(Columns(*(fields[name] for name in ("ids", "times", "due", "condition"))))
+        likely = stage.model.level_logits(states, 0).double().log_softmax(-1)
+        found = likely.gather(-1, fields["classes"].clamp(min=0)[..., None])[..., 0]
+        totals = torch.where(fields["levels"] == 0, found, 0.0).sum(-1)
+        for i, total in zip(batch, totals.tolist(), strict=True):
+            results[i] = Likelihood(total, len(kept[i]))
+    return results
