@@ -65,6 +65,8 @@ text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the
 text_to_semantic_args=        # further options of train_text_to_semantic
 text_to_semantic_tag=         # suffix of the experiment directory (empty: from the configuration's name)
 text_to_semantic_exp=         # experiment directory or pack (empty: <expdir>/text_to_semantic[_<tag>])
+text_to_semantic_pretrain=    # configuration of a pre-training on semantic tokens alone, e.g. conf/pretrain_text_to_semantic.yaml (empty: none)
+text_to_semantic_pretrain_args=  # further options of pretrain_text_to_semantic
 # Decoding (stage 6)
 decode_config=conf/decode.yaml  # iterations per level, temperatures
 decode_args=                  # further options of synthesize
@@ -203,6 +205,11 @@ fi
 experiment hubert
 experiment soundstorm
 experiment audiolm
+if [ -z "${text_to_semantic_tag}${text_to_semantic_exp}" ]; then # models trained otherwise have another name
+    text_to_semantic_tag=$(tag_of text_to_semantic "${text_to_semantic_config}")
+    text_to_semantic_tag+=${text_to_semantic_pretrain:+_pretrained}
+    text_to_semantic_tag=${text_to_semantic_tag#_}
+fi
 experiment text_to_semantic
 experiment recognizer
 experiment consistency
@@ -251,7 +258,8 @@ mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_trai
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/sets.sh"
 # shellcheck source=functions/systems.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/systems.sh"
-
+# shellcheck source=functions/text_to_semantic.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/text_to_semantic.sh"
 # shellcheck source=functions/extras.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/extras.sh"
 
@@ -356,10 +364,12 @@ if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
             [ -e "${datadir}/${set_name}/text" ] ||
                 die "${datadir}/${set_name}/text is missing; name transcribed sets by --text-train-set, --text-valid-set"
         done
+        [ -z "${text_to_semantic_pretrain}" ] || pretrain_on_tokens
         split_arguments "${text_to_semantic_args}"
         run_training "${text_to_semantic_exp}/log/train.log" train_text_to_semantic \
             --config "${text_to_semantic_config}" \
             --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
+            ${text_to_semantic_pretrain:+--pretrained.experiment "${pretrained_exp}"} \
             --expdir "${text_to_semantic_exp}" "${arguments[@]}"
     fi
     done_with_stage

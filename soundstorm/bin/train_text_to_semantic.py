@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.models.text_to_semantic_config import (
+    PretrainedConfig,
     TextConfig,
     TextDataConfig,
     TextLossConfig,
@@ -16,6 +17,7 @@ SECTIONS = {
     "text": TextConfig,
     "data": TextDataConfig,
     "loss": TextLossConfig,
+    "pretrained": PretrainedConfig,
     "training": TrainerConfig,
 }
 

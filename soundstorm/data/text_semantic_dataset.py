@@ -113,21 +113,31 @@ class TextSemanticDataset:
             if not dialogue and self.durations[[draw.index, second]].sum() <= self.max_seconds:
                 text = self._join_texts(f"{self._raw_texts[draw.index]} {self._raw_texts[second]}")
                 tokens = np.concatenate([tokens, self.archive[self.ids[second]].astype(np.int64)])
-        return {"text": text, "tokens": tokens, "inputs": self._disturb(tokens, rng)}
-
-    def _disturb(self, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        inputs = tokens.copy()
-        replaced = _stretches(len(tokens), self.token_noise * rng.random(), self.noise_span, rng)
-        inputs[replaced] = rng.choice(tokens, int(replaced.sum()))
-        inputs[_stretches(len(tokens), self.token_dropout * rng.random(), self.noise_span, rng)] = HIDDEN
-        return inputs
+        noise = {"dropout": self.token_dropout, "noise": self.token_noise, "span": self.noise_span}
+        return {"text": text, "tokens": tokens, "inputs": disturb(tokens, rng, **noise)}
 
     def collate(self, items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
-        """Pad with zeros: ``text`` ``(B, L)``, ``tokens`` and ``inputs`` ``(B, T)``, ``text_lengths``, ``lengths``."""
-        batch = {name: _pad([item[name] for item in items]) for name in ("text", "tokens", "inputs")}
-        batch["text_lengths"] = torch.tensor([len(item["text"]) for item in items])
-        batch["lengths"] = torch.tensor([len(item["tokens"]) for item in items])
-        return batch
+        """See :func:`collate_examples`."""
+        return collate_examples(items)
+
+
+def disturb(
+    tokens: np.ndarray, rng: np.random.Generator, *, dropout: float, noise: float, span: float
+) -> np.ndarray:
+    """Previous tokens ``(T,)`` as the decoder sees them in training; see :class:`TextSemanticDataset`."""
+    inputs = tokens.copy()
+    replaced = _stretches(len(tokens), noise * rng.random(), span, rng)
+    inputs[replaced] = rng.choice(tokens, int(replaced.sum()))
+    inputs[_stretches(len(tokens), dropout * rng.random(), span, rng)] = HIDDEN
+    return inputs
+
+
+def collate_examples(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
+    """Pad with zeros: ``text`` ``(B, L)``, ``tokens`` and ``inputs`` ``(B, T)``, ``text_lengths``, ``lengths``."""
+    batch = {name: _pad([item[name] for item in items]) for name in ("text", "tokens", "inputs")}
+    batch["text_lengths"] = torch.tensor([len(item["text"]) for item in items])
+    batch["lengths"] = torch.tensor([len(item["tokens"]) for item in items])
+    return batch
 
 
 def _stretches(length: int, share: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:

@@ -96,15 +96,44 @@ class TextDataConfig:
     noise_span: float = _f(1.0, "mean length of hidden or replaced stretches, in frames")
 
     def __post_init__(self):
-        for name in ("join_probability", "token_dropout", "token_noise"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"data.{name} is {getattr(self, name)}, expected a number in [0, 1]")
-        if self.noise_span < 1:
-            raise ValueError(f"data.noise_span is {self.noise_span}, expected at least 1 frame")
-        if not 0 <= self.min_seconds < self.max_seconds:
-            raise ValueError(
-                f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})"
-            )
+        if not 0 <= self.join_probability <= 1:
+            raise ValueError(f"data.join_probability is {self.join_probability}, expected a number in [0, 1]")
+        _check_examples(self)
+
+
+@dataclass(frozen=True)
+class DenoisingDataConfig:
+    """What a pre-training example is: semantic tokens with gaps in, all of them out (SPEAR-TTS, section 4.2)."""
+
+    deletion: float = _f(0.6, "probability of each token of the input to be deleted (SPEAR-TTS: 0.6)")
+    deduplicate: bool = _f(True, "first remove repeats from the input, as a text has none and SPEAR-TTS's tokens have "
+                                 "none; otherwise most of what is deleted still stands beside")  # fmt: skip
+    min_seconds: float = _f(0.2, "shorter utterances are left out")
+    max_seconds: float = _f(30.0, "longer utterances are left out")
+    token_dropout: float = _f(0.0, "as in the training that follows: previous tokens hidden from the decoder")
+    token_noise: float = _f(0.0, "previous tokens replaced")
+    noise_span: float = _f(1.0, "mean length of such stretches, in frames")
+
+    def __post_init__(self):
+        if not 0 <= self.deletion < 1:
+            raise ValueError(f"data.deletion is {self.deletion}, expected a number in [0, 1)")
+        _check_examples(self)
+
+
+@dataclass(frozen=True)
+class PretrainedConfig:
+    """What is taken over from a pre-training, and what of it stays as it is."""
+
+    experiment: str = _f("", "experiment directory of pretrain_text_to_semantic; empty: start from nothing")
+    freeze: bool = _f(False, "train only what SPEAR-TTS does: text embedding, lower encoder blocks, cross-attention "
+                             "(and the pointer, where there is one)")  # fmt: skip
+    lower_blocks: int = _f(4, "with freeze: encoder blocks that are trained, the lowest (SPEAR-TTS: 4 to 8 of 24)")
+
+    def __post_init__(self):
+        if self.lower_blocks < 0:
+            raise ValueError(f"pretrained.lower_blocks is {self.lower_blocks}, expected 0 or more")
+        if self.freeze and not self.experiment:
+            raise ValueError("pretrained.freeze is true, but pretrained.experiment names no pre-training")
 
 
 @dataclass(frozen=True)
@@ -124,3 +153,15 @@ class TextLossConfig:
         for name in ("alignment_weight", "alignment_prior", "move_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")
+
+
+def _check_examples(config: TextDataConfig | DenoisingDataConfig) -> None:
+    for name in ("token_dropout", "token_noise"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"data.{name} is {getattr(config, name)}, expected a number in [0, 1]")
+    if config.noise_span < 1:
+        raise ValueError(f"data.noise_span is {config.noise_span}, expected at least 1 frame")
+    if not 0 <= config.min_seconds < config.max_seconds:
+        raise ValueError(
+            f"data.min_seconds ({config.min_seconds}) must be below data.max_seconds ({config.max_seconds})"
+        )

@@ -15,12 +15,14 @@ from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     ENCODER_DIR,
     SENTENCEPIECE_FILE,
+    PretrainedConfig,
     TextConfig,
     TextDataConfig,
     TextLossConfig,
     TextToSemanticConfig,
 )
 from soundstorm.training.config import TrainerConfig
+from soundstorm.training.pretrain_text_to_semantic import take_over
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.trainer import train
 
@@ -38,6 +40,7 @@ def train_text_to_semantic(
     loss_config: TextLossConfig,
     trainer_config: TrainerConfig,
     command: list[str],
+    pretrained_config: PretrainedConfig | None = None,
 ) -> None:
     """Train, or go on training, or do nothing where training is finished.
 
@@ -47,6 +50,7 @@ def train_text_to_semantic(
         expdir: the experiment directory to write.
         model_config, text_config, data_config, loss_config, trainer_config: the settings.
         command: the command line, kept for people.
+        pretrained_config: what to start from; from nothing by default.
     """
     expdir = Path(expdir)
     if is_finished(expdir):
@@ -63,14 +67,14 @@ def train_text_to_semantic(
     model = build_text_to_semantic(
         model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=train_set.info.codebook_size
     )
-    start_experiment(
-        expdir,
-        {
-            "model": model_config, "text": text_config, "data": data_config, "loss": loss_config,
-            "training": trainer_config, "semantic": train_set.info, "pace": {"slowest": slowest, "fastest": fastest},
-        },
-        command,
-    )  # fmt: skip
+    config = {
+        "model": model_config, "text": text_config, "data": data_config, "loss": loss_config,
+        "training": trainer_config, "semantic": train_set.info, "pace": {"slowest": slowest, "fastest": fastest},
+    }  # fmt: skip
+    if pretrained_config is not None and pretrained_config.experiment:
+        take_over(model, pretrained_config, model_config, train_set.info)
+        config["pretrained"] = pretrained_config
+    start_experiment(expdir, config, command)
     if isinstance(model.encoder, T5Encoder):
         model.encoder.network.config.save_pretrained(str(expdir / ENCODER_DIR))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -15,6 +15,7 @@ from transformers import HubertConfig, HubertModel
 from soundstorm.data.audiolm_config import STAGES
 from soundstorm.data.audiolm_dataset import collate_rows
 from soundstorm.data.audiolm_layout import coarse_condition, fine_condition, stage_layout
+from soundstorm.data.denoising_dataset import DenoisingDataset, token_text_size
 from soundstorm.data.sampler import Draw
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
@@ -97,6 +98,23 @@ def test_audiolm_learns_a_batch_by_heart(stage, positions):
     config = AudioLMConfig(layers=2, width=48, heads=2, head_dim=24, inner=96, dropout=0.0, positions=positions)
     figures = learn(AudioLMStep(AudioLM(config, **asdict(layout))), collate_rows(rows), steps=100, rate=5e-3)
     assert figures[0]["loss"] > 1.9 and figures[-1]["loss"] < 0.02
+    assert figures[-1]["accuracy"] == 1
+
+
+@pytest.mark.parametrize("pointer", [False, True])
+def test_what_was_deleted_from_a_batch_is_learned_by_heart(pointer, tmp_path):
+    torch.manual_seed(0)
+    config = TextToSemanticConfig(
+        encoder_layers=1, encoder_dim=32, encoder_heads=2, encoder_ffn_dim=64, decoder_layers=2, decoder_dim=48,
+        decoder_heads=2, head_dim=16, decoder_ffn_dim=96, dropout=0.0, pointer=pointer,
+    )  # fmt: skip
+    size = INFO.codebook_size
+    model = build_text_to_semantic(config, text_vocab_size=token_text_size(size), num_tokens=size)
+    dataset = DenoisingDataset(write_corpus(tmp_path / "data", utterances=3))
+    batch = dataset.collate([dataset[Draw(i, (0, 0, i))] for i in range(3)])
+    step = TextToSemanticStep(model, TextLossConfig(alignment_weight=0.1 if pointer else 0.0))
+    figures = learn(step, batch, steps=120, rate=5e-3)
+    assert figures[0]["cross_entropy"] > 2 and figures[-1]["cross_entropy"] < 0.05
     assert figures[-1]["accuracy"] == 1
 
 

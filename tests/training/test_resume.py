@@ -19,6 +19,7 @@ from soundstorm.data.audiolm_config import STAGES, AudioLMDataConfig
 from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.dataset import AlignedTokens
+from soundstorm.data.denoising_dataset import DenoisingDataset, token_text_size
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.audiolm import AudioLM
@@ -103,6 +104,17 @@ def audiolm(data, stage):
     return AudioLMStep(AudioLM(config, **asdict(layout))), rows
 
 
+def denoising(data):
+    config = TextToSemanticConfig(
+        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1, decoder_dim=16,
+        decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=0.2, pointer=True,
+    )  # fmt: skip
+    size = INFO.codebook_size
+    model = build_text_to_semantic(config, text_vocab_size=token_text_size(size), num_tokens=size)
+    dataset = DenoisingDataset(data / "text", token_dropout=0.3, token_noise=0.2)
+    return TextToSemanticStep(model, TextLossConfig(alignment_weight=0.5)), dataset
+
+
 def codec(data):
     config = CodecConfig(
         num_levels=3, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
@@ -158,8 +170,8 @@ def detector(data):
 
 
 MODELS = {
-    "soundstorm": soundstorm, "text_to_semantic": text_to_semantic, "codec": codec, "hubert": hubert,
-    "consistency": consistency, "recognizer": recognizer, "detector": detector,
+    "soundstorm": soundstorm, "text_to_semantic": text_to_semantic, "denoising": denoising, "codec": codec,
+    "hubert": hubert, "consistency": consistency, "recognizer": recognizer, "detector": detector,
     **{f"audiolm_{stage}": partial(audiolm, stage=stage) for stage in STAGES},
 }  # fmt: skip
 

@@ -1,0 +1,83 @@
+"""Semantic tokens with gaps and without: the examples that text to semantic tokens is pre-trained on."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.audiolm_layout import without_repeats
+from soundstorm.data.sampler import Draw
+from soundstorm.data.text import EOS_ID, UNK_ID
+from soundstorm.data.text_semantic_dataset import collate_examples, disturb
+
+logger = logging.getLogger(__name__)
+FIRST_ID = UNK_ID + 1  # semantic tokens come after the special ids, as bytes do in texts
+
+
+def token_text_size(num_tokens: int) -> int:
+    """Ids of an encoder that reads ``num_tokens`` semantic tokens in place of text."""
+    return num_tokens + FIRST_ID
+
+
+def tokens_as_text(tokens: np.ndarray) -> np.ndarray:
+    """Semantic tokens ``(T,)`` as ids that end like a text's: int64 ``(T + 1,)``."""
+    return np.append(tokens.astype(np.int64) + FIRST_ID, EOS_ID)
+
+
+class DenoisingDataset:
+    """One example per utterance that has semantic tokens; no text is needed."""
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        *,
+        deletion: float = 0.6,
+        deduplicate: bool = True,
+        min_seconds: float = 0.0,
+        max_seconds: float = float("inf"),
+        token_dropout: float = 0.0,
+        token_noise: float = 0.0,
+        noise_span: float = 1.0,
+    ):
+        """
+        Args:
+            data_dir: with ``semantic.scp``.
+            deletion: probability of each token of the input to be deleted.
+            deduplicate: remove repeats from the input first.
+            min_seconds, max_seconds: lengths of utterances to use.
+            token_dropout, token_noise, noise_span: as :class:`TextSemanticDataset`.
+        """
+        self.archive = TokenArchive(Path(data_dir) / "semantic.scp")
+        self.info = self.archive.info
+        if self.info.kind != "semantic":
+            raise ValueError(f"{self.archive.scp}: holds {self.info.kind} tokens, expected semantic tokens")
+        self.deletion, self.deduplicate = deletion, deduplicate
+        self.noise = {"dropout": token_dropout, "noise": token_noise, "span": noise_span}
+        seconds = {utt: len(self.archive[utt]) / self.info.frame_rate for utt in self.archive.ids}
+        self.ids = [utt for utt in self.archive.ids if min_seconds <= seconds[utt] <= max_seconds]
+        if not self.ids:
+            raise ValueError(
+                f"{self.archive.scp}: none of {len(seconds)} utterances lasts between {min_seconds} and {max_seconds} s"
+            )
+        if len(self.ids) < len(seconds):
+            few = f"{len(self.ids)} of {len(seconds)}"
+            logger.info("%s: %s utterances last %g to %g s", self.archive.scp, few, min_seconds, max_seconds)
+        self.durations = np.array([seconds[utt] for utt in self.ids])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
+        """``text`` ``(L,)``: what is left, as ids; ``tokens`` ``(T,)``: all; ``inputs``: as the decoder sees them."""
+        rng = np.random.default_rng(draw.seed)
+        tokens = self.archive[self.ids[draw.index]].astype(np.int64)
+        source = without_repeats(tokens) if self.deduplicate else tokens
+        kept = rng.random(len(source)) >= self.deletion
+        kept[rng.integers(len(source))] |= not kept.any()  # something is always left
+        return {"text": tokens_as_text(source[kept]), "tokens": tokens, "inputs": disturb(tokens, rng, **self.noise)}
+
+    def collate(self, items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
+        """See :func:`collate_examples`; what is left of the tokens stands where a text would."""
+        return collate_examples(items)
