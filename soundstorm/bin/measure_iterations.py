@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             codec=args.codec,
             soundstorm=args.soundstorm,
             prompt_seconds=args.prompt_seconds,
-            parallel=replace(parallel, iterations=(count, 1)),
+            parallel=replace(parallel, iterations=(count, 1), best_of=1),
         )
         decode_data_dir(args.data_dir, output, system, keys=str(keys), device=device)
 

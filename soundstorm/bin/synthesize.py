@@ -41,7 +41,15 @@ def main(argv: list[str] | None = None) -> None:
         text=section(args, "text", TextSamplingConfig),
         audiolm_sampling=section(args, "audiolm", AudioLMSamplingConfig),
     )
-    decode_data_dir(args.data_dir, args.output, system, keys=args.keys, device=choose_device(args.device))
+    judge = _judge() if system.parallel.best_of > 1 and system.source != "codec" else None
+    decode_data_dir(args.data_dir, args.output, system, keys=args.keys, device=choose_device(args.device), judge=judge)
+
+
+def _judge():
+    """decoding knows no scores, so the front brings the one that chooses among samples."""
+    from soundstorm.scoring.audio_quality import Dnsmos
+
+    return Dnsmos().overall
 
 
 if __name__ == "__main__":

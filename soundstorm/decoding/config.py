@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+MOST_SAMPLES = 1000  # of an utterance
+
 
 def _f(default, text):
     return field(default=default, metadata={"help": text})
@@ -17,8 +19,12 @@ class ParallelConfig:
     choice_temperature: float = _f(4.5, "Gumbel noise on the confidence, falling to 0 over a level; MaskGIT has 4.5")
     seed: int = _f(0, "of the sampling; each utterance has its own stream")
     precision: str = _f("no", "no (fp32), bf16 or fp16 autocast of the network; bf16 suits CPUs and GPUs that have it")
+    best_of: int = _f(1, "samples of each utterance's acoustic tokens, of which synthesize keeps the one with the best "
+                         "DNSMOS (SPEAR-TTS: 3); slow: judging takes a CPU core a second or two a sample")  # fmt: skip
 
     def __post_init__(self):
+        if not 1 <= self.best_of <= MOST_SAMPLES:
+            raise ValueError(f"decode.best_of is {self.best_of}, expected 1 to {MOST_SAMPLES}")
         if not self.iterations or min(self.iterations) < 1:
             raise ValueError(f"iterations are {self.iterations}, expected at least one number, none below 1")
         for name in ("temperature", "choice_temperature", "top_k", "seed"):
@@ -51,6 +57,7 @@ class TextSamplingConfig:
                 f"text.temperature is {self.temperature} and text.top_k {self.top_k} (expected 0 or more), "
                 f"text.max_seconds {self.max_seconds} (more than 0), text.batch_size {self.batch_size} (at least 1)"
             )
+
 
 @dataclass(frozen=True)
 class AudioLMSamplingConfig:

@@ -16,6 +16,7 @@ from soundstorm.data.data_dir import check_ids, read_table, write_table, write_t
 from soundstorm.data.dataset import align
 from soundstorm.decoding.audiolm import AcousticGenerator
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
+from soundstorm.decoding.best_of import Judge, best_of
 from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
 from soundstorm.decoding.synthesize import Stopwatch, Vocoder, utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
@@ -59,9 +60,17 @@ class System:
 
 
 def decode_data_dir(
-    data_dir: str | Path, output: str | Path, system: System, *, keys: str | None = None, device: str = "cpu"
+    data_dir: str | Path,
+    output: str | Path,
+    system: System,
+    *,
+    keys: str | None = None,
+    device: str = "cpu",
+    judge: Judge | None = None,
 ) -> None:
     """Write ``wav/``, ``wav.scp``, token archives, ``decode.json`` and ``timing.json`` to ``output``.
+
+    With ``best_of`` above 1 there is also ``best_of.json``: the estimated quality of all samples.
 
     ``wav.scp`` comes last: where it is, decoding is complete, and nothing is done.
 
@@ -71,8 +80,12 @@ def decode_data_dir(
         system: what to decode with.
         keys: file whose first column names the utterances; all by default.
         device: where the networks work.
+        judge: which of several samples is the best, for ``best_of`` above 1.
     """
     data_dir, output = Path(data_dir), Path(output)
+    count = system.parallel.best_of if system.source != "codec" else 1
+    if count > 1 and judge is None:
+        raise ValueError(f"decode.best_of is {count}, but nothing judges the samples here; set it to 1")
     if (output / "wav.scp").exists():
         logger.info("%s: already decoded; nothing to do", output)
         return
@@ -81,7 +94,7 @@ def decode_data_dir(
     acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
     ids = list(read_table(keys)) if keys else acoustic.ids
     check_ids(ids, keys or acoustic.scp)  # they become names of files
-    stopwatch, semantic = Stopwatch(), {}
+    stopwatch, semantic, wavs = Stopwatch(), {}, {}
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
     else:
@@ -97,19 +110,29 @@ def decode_data_dir(
         semantic = (
             true if system.source == "semantic" else _from_text(data_dir, ids, prompts, system, stopwatch, device)
         )
-        seeds = [utterance_seed(system.parallel.seed, utt) for utt in ids]
-        generated = vocoder.acoustic_tokens(
-            [semantic[u] for u in ids],
-            sampling,
-            seeds=seeds,
-            prompts=[prompts[u][1] for u in ids] if system.prompt_seconds else None,
-            stopwatch=stopwatch,
-        )
+
+        def sample(number: int) -> list[np.ndarray]:
+            return vocoder.acoustic_tokens(
+                [semantic[u] for u in ids],
+                sampling,
+                seeds=[utterance_seed(system.parallel.seed, utt, number) for utt in ids],
+                prompts=[prompts[u][1] for u in ids] if system.prompt_seconds else None,
+                stopwatch=stopwatch,
+            )
+
+        if count > 1:
+            kept = best_of(sample, codec, judge, count=count, stopwatch=stopwatch)
+            generated, wavs = kept.codes, dict(zip(ids, kept.wavs, strict=True))
+            scores = dict(zip(ids, kept.scores, strict=True))
+            write_text(output / "best_of.json", json.dumps(scores, indent=1) + "\n")
+        else:
+            generated = sample(0)
         codes = dict(zip(ids, generated, strict=True))
         write_tokens(output / "semantic", ((u, semantic[u]) for u in ids), archive.info)
     write_tokens(output / "acoustic", codes.items(), acoustic.info)
     for utt in tqdm(ids, unit="utt", desc=output.name, disable=not sys.stderr.isatty()):
-        write_audio(output / "wav" / f"{utt}.wav", waveform(codec, codes[utt], stopwatch), codec.info.sample_rate)
+        wav = wavs[utt] if utt in wavs else waveform(codec, codes[utt], stopwatch)
+        write_audio(output / "wav" / f"{utt}.wav", wav, codec.info.sample_rate)
     settings = {
         "from": system.source,
         "prompt_seconds": system.prompt_seconds,

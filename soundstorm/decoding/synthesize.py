@@ -29,6 +29,7 @@ class Stopwatch:
 
     def __init__(self):
         self.parts: dict[str, dict[str, float]] = defaultdict(lambda: {"seconds": 0.0, "audio_seconds": 0.0})
+        self._same_audio = False
 
     @contextmanager
     def part(self, name: str, audio_seconds: float) -> Iterator[None]:
@@ -38,7 +39,16 @@ class Stopwatch:
         yield
         wait_for_device()
         self.parts[name]["seconds"] += time.perf_counter() - start
-        self.parts[name]["audio_seconds"] += audio_seconds
+        self.parts[name]["audio_seconds"] += 0.0 if self._same_audio else audio_seconds
+
+    @contextmanager
+    def same_audio(self, same: bool = True) -> Iterator[None]:
+        """In here, time counts and audio does not: it was counted before (a further sample of one utterance)."""
+        before, self._same_audio = self._same_audio, same
+        try:
+            yield
+        finally:
+            self._same_audio = before
 
 
 def wait_for_device() -> None:
@@ -47,9 +57,13 @@ def wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
-def utterance_seed(seed: int, utt: str) -> int:
-    """A seed for one utterance that depends on nothing but the run's seed and its id."""
-    return (zlib.crc32(utt.encode()) << 16) + seed
+def utterance_seed(seed: int, utt: str, sample: int = 0) -> int:
+    """A seed for one utterance, and one sample of it, that depends on the run's seed and its id only.
+
+    torch's generator on a CPU looks at the lowest 32 bits, which therefore differ.
+    """
+    name = f"{utt}/{sample}" if sample else utt  # no id has a slash
+    return (zlib.crc32(name.encode()) << 16) + seed
 
 
 class Vocoder:

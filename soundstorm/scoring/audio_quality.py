@@ -43,9 +43,19 @@ class Dnsmos:
             return Measured()
         if pair.sample_rate != self.sample_rate:
             raise ValueError(f"DNSMOS reads {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz")
-        peak = max(1.0, float(np.abs(pair.decoded).max()))
-        scores = self._run(pair.decoded / peak, sr=pair.sample_rate)
+        scores = self._scores(pair.decoded)
         return Measured({name: (float(scores[theirs]), 1.0) for theirs, name in self._NAMES.items()})
+
+    def overall(self, wav: np.ndarray, sample_rate: int) -> float:
+        """P.835's overall quality of samples ``(S,)`` at any rate, to choose among recordings."""
+        if sample_rate != self.sample_rate:
+            import soxr
+
+            wav = soxr.resample(wav, sample_rate, self.sample_rate)
+        return float(self._scores(wav)["ovrl_mos"])
+
+    def _scores(self, wav: np.ndarray) -> dict[str, float]:
+        return self._run(wav / max(1.0, float(np.abs(wav).max())), sr=self.sample_rate)
 
 
 class CodecQuality:

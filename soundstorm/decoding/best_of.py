@@ -1,0 +1,67 @@
+"""Several samples of every utterance, of which the one that sounds best is kept (SPEAR-TTS, section 5.3).
+
+What sounds best is for someone else to say: the caller brings a judge.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from soundstorm.decoding.synthesize import Stopwatch, waveform
+from soundstorm.tokens.acoustic import AcousticTokenizer
+
+Judge = Callable[[np.ndarray, int], float]  # samples (S,) and their rate in Hz -> estimated quality, higher is better
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is left of the samples of some utterances, in the order they were given."""
+
+    codes: list[np.ndarray]  # (T, Q) each
+    wavs: list[np.ndarray]  # (S,) each
+    scores: list[list[float]]  # of all samples
+
+
+def best_of(
+    make: Callable[[int], Sequence[np.ndarray]],
+    codec: AcousticTokenizer,
+    judge: Judge,
+    *,
+    count: int,
+    stopwatch: Stopwatch,
+) -> Kept:
+    """Keep the sample with the highest score of each utterance, the first of those that are equally good.
+
+    The time of all samples, of their waveforms and of judging them counts as that of the audio that is kept.
+
+    Args:
+        make: acoustic tokens of all utterances, given the number of the sample.
+        codec: for the waveforms.
+        judge: how good one sounds.
+        count: samples of each utterance.
+        stopwatch: is told the time taken.
+
+    Raises:
+        ValueError: the judge has no number for a sample.
+    """
+    codes: list[np.ndarray] = []
+    wavs: list[np.ndarray] = []
+    scores: list[list[float]] = []
+    for number in range(count):
+        with stopwatch.same_audio(number > 0):
+            samples = make(number)
+            for place, sample in enumerate(samples):
+                wav = waveform(codec, sample, stopwatch)
+                with stopwatch.part("judging", len(wav) / codec.info.sample_rate):
+                    score = float(judge(wav, codec.info.sample_rate))
+                if not np.isfinite(score):
+                    raise ValueError(f"estimated quality of sample {number + 1} is {score}, expected a number")
+                if number == 0:
+                    codes.append(sample)
+                    wavs.append(wav)
+                    scores.append([])
+                elif score > max(scores[place]):
+                    codes[place], wavs[place] = sample, wav
+                scores[place].append(score)
+    return Kept(codes, wavs, scores)

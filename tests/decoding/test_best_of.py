@@ -1,0 +1,94 @@
+"""Best of several samples: which is kept, that it repeats, and that the time of all counts."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.audio import read_audio
+from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decode_data_dir import System, decode_data_dir
+from soundstorm.decoding.synthesize import Stopwatch, utterance_seed
+from tests.decoding.test_chain import DURATIONS, chain, decode  # noqa: F401
+
+
+def energy(wav, sample_rate):
+    assert sample_rate == 16000
+    return float(np.square(wav).mean())
+
+
+def run(chain, output, count, judge=energy, **changes):  # noqa: F811
+    system = System(
+        source="semantic", codec=str(chain / "codec"), soundstorm=str(chain / "soundstorm"),
+        parallel=ParallelConfig(iterations=(2, 1), best_of=count),
+    )  # fmt: skip
+    decode_data_dir(chain / "data", output, replace(system, **changes), judge=judge)
+    return TokenArchive(output / "acoustic.scp")
+
+
+def test_the_sample_that_is_judged_best_is_kept(chain, tmp_path):  # noqa: F811
+    best, worst = run(chain, tmp_path / "best", 3), run(chain, tmp_path / "worst", 3, lambda *wav: -energy(*wav))
+    scores = json.loads((tmp_path / "best/best_of.json").read_text())
+    reverse = json.loads((tmp_path / "worst/best_of.json").read_text())
+    assert set(scores) == set(DURATIONS)
+    for utt, found in scores.items():
+        assert len(set(found)) == 3 and found == [-score for score in reverse[utt]]
+        assert (best[utt] != worst[utt]).any()
+        for name, wanted in (("best", max(found)), ("worst", min(found))):
+            wav = read_audio(tmp_path / name / f"wav/{utt}.wav", 16000)
+            assert energy(wav, 16000) == pytest.approx(wanted, rel=1e-2)
+
+
+def test_the_first_sample_is_the_one_of_a_single_sample_and_of_equals(chain, tmp_path):  # noqa: F811
+    single, several = run(chain, tmp_path / "one", 1), run(chain, tmp_path / "two", 2, lambda *wav: 1.0)
+    for utt in DURATIONS:
+        np.testing.assert_array_equal(single[utt], several[utt])
+    assert not (tmp_path / "one/best_of.json").exists()
+
+
+def test_samples_repeat_and_more_of_them_begin_alike(chain, tmp_path):  # noqa: F811
+    for name, count in (("one", 3), ("two", 3), ("three", 2)):
+        run(chain, tmp_path / name, count)
+    scores = [json.loads((tmp_path / name / "best_of.json").read_text()) for name in ("one", "two", "three")]
+    assert scores[0] == scores[1]
+    assert {utt: found[:2] for utt, found in scores[0].items()} == scores[2]
+
+
+def test_the_seeds_of_samples_differ_in_the_bits_that_count():
+    seeds = {utterance_seed(0, utt, sample) & 0xFFFFFFFF for utt in DURATIONS for sample in range(50)}
+    assert len(seeds) == 50 * len(DURATIONS)
+
+
+def test_time_of_all_samples_counts_and_their_audio_once(chain, tmp_path):  # noqa: F811
+    run(chain, tmp_path / "three", 3)
+    timing = json.loads((tmp_path / "three/timing.json").read_text())
+    assert set(timing) == {"soundstorm", "codec", "judging"}
+    for part in timing.values():
+        assert part["audio_seconds"] == pytest.approx(sum(DURATIONS.values()), abs=0.1) and part["seconds"] > 0
+    stopwatch = Stopwatch()
+    for again in (False, True, True):
+        with stopwatch.same_audio(again), stopwatch.part("x", 2.0):
+            pass
+    assert stopwatch.parts["x"]["audio_seconds"] == 2.0
+
+
+def test_a_judge_is_needed_and_must_know_an_answer(chain, tmp_path):  # noqa: F811
+    with pytest.raises(ValueError, match="decode.best_of is 2, but nothing judges the samples"):
+        run(chain, tmp_path / "none", 2, None)
+    with pytest.raises(ValueError, match="estimated quality of sample 1 is nan"):
+        run(chain, tmp_path / "nan", 2, lambda *wav: float("nan"))
+    with pytest.raises(ValueError, match="decode.best_of is 0, expected 1 to 1000"):
+        ParallelConfig(best_of=0)
+    run(chain, tmp_path / "codec", 2, None, source="codec")  # nothing is sampled there
+
+
+def test_the_front_judges_by_dnsmos(chain, tmp_path):  # noqa: F811
+    pytest.importorskip("speechmos", reason="pip install speechmos")
+    (tmp_path / "keys").write_text("b-1 b\n")
+    options = ("--decode.best-of", 2, "--decode.iterations", 1, "--keys", tmp_path / "keys")
+    out = decode(chain, tmp_path / "out", "--from", "semantic", *options)
+    (scores,) = json.loads((out / "best_of.json").read_text()).values()
+    assert len(scores) == 2 and all(1 <= score <= 5 for score in scores)
+    assert json.loads((out / "decode.json").read_text())["parallel"]["best_of"] == 2
