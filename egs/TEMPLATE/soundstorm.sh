@@ -67,6 +67,9 @@ text_to_semantic_tag=         # suffix of the experiment directory (empty: from 
 text_to_semantic_exp=         # experiment directory or pack (empty: <expdir>/text_to_semantic[_<tag>])
 text_to_semantic_pretrain=    # configuration of a pre-training on semantic tokens alone, e.g. conf/pretrain_text_to_semantic.yaml (empty: none)
 text_to_semantic_pretrain_args=  # further options of pretrain_text_to_semantic
+back_translation=             # configuration of a model that writes texts for what has none, which are then trained on, e.g. conf/train_semantic_to_text.yaml (empty: none)
+back_translation_args=        # further options of train_semantic_to_text
+transcribe_args=              # further options of back_translate, e.g. "--transcribe.temperature 0.7"
 # Decoding (stage 6)
 decode_config=conf/decode.yaml  # iterations per level, temperatures
 decode_args=                  # further options of synthesize
@@ -207,7 +210,7 @@ experiment soundstorm
 experiment audiolm
 if [ -z "${text_to_semantic_tag}${text_to_semantic_exp}" ]; then # models trained otherwise have another name
     text_to_semantic_tag=$(tag_of text_to_semantic "${text_to_semantic_config}")
-    text_to_semantic_tag+=${text_to_semantic_pretrain:+_pretrained}
+    text_to_semantic_tag+=${text_to_semantic_pretrain:+_pretrained}${back_translation:+_back_translated}
     text_to_semantic_tag=${text_to_semantic_tag#_}
 fi
 experiment text_to_semantic
@@ -364,11 +367,16 @@ if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
             [ -e "${datadir}/${set_name}/text" ] ||
                 die "${datadir}/${set_name}/text is missing; name transcribed sets by --text-train-set, --text-valid-set"
         done
+        text_data=${datadir}/${text_train_set}
         [ -z "${text_to_semantic_pretrain}" ] || pretrain_on_tokens
+        if [ -n "${back_translation}" ]; then
+            back_translate
+            text_data=${back_translation_exp}/data
+        fi
         split_arguments "${text_to_semantic_args}"
         run_training "${text_to_semantic_exp}/log/train.log" train_text_to_semantic \
             --config "${text_to_semantic_config}" \
-            --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
+            --train-data "${text_data}" --valid-data "${datadir}/${text_valid_set}" \
             ${text_to_semantic_pretrain:+--pretrained.experiment "${pretrained_exp}"} \
             --expdir "${text_to_semantic_exp}" "${arguments[@]}"
     fi

@@ -35,6 +35,8 @@ from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
 from soundstorm.models.recognizer import LogMel, Recognizer, build_vocabulary
 from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
+from soundstorm.models.semantic_to_text import SemanticToText
+from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
@@ -49,6 +51,7 @@ from soundstorm.training.hubert_step import HubertStep, make_dataset
 from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep
 from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+from soundstorm.training.train_semantic_to_text import SemanticToTextStep
 from soundstorm.training.trainer import train
 from tests.text_to_semantic_toy import INFO, write_corpus
 from tests.training import ddp_worker
@@ -115,6 +118,12 @@ def denoising(data):
     return TextToSemanticStep(model, TextLossConfig(alignment_weight=0.5)), dataset
 
 
+def semantic_to_text(data):
+    config = SemanticToTextConfig(layers=1, dim=16, heads=2, head_dim=8, ffn_dim=16, convolutions=1, dropout=0.2)
+    model = SemanticToText(config, num_tokens=INFO.codebook_size, text_vocab_size=384)
+    return SemanticToTextStep(model), TextSemanticDataset(data / "text", ByteTokenizer())
+
+
 def codec(data):
     config = CodecConfig(
         num_levels=3, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
@@ -172,6 +181,7 @@ def detector(data):
 MODELS = {
     "soundstorm": soundstorm, "text_to_semantic": text_to_semantic, "denoising": denoising, "codec": codec,
     "hubert": hubert, "consistency": consistency, "recognizer": recognizer, "detector": detector,
+    "semantic_to_text": semantic_to_text,
     **{f"audiolm_{stage}": partial(audiolm, stage=stage) for stage in STAGES},
 }  # fmt: skip
 

@@ -4,6 +4,8 @@
 
 pretrained_exp=${expdir}/$(basename "${text_to_semantic_pretrain:-none}" .yaml)
 
+back_translation_exp=${expdir}/$(basename "${back_translation:-none}" .yaml)
+
 pretrain_on_tokens() {  # Semantic tokens with gaps in, all of them out: of the whole training set, transcribed or not.
     local set_name
     to_do "${pretrained_exp}/model.safetensors" "pre-training: ${pretrained_exp}" || return 0
@@ -14,4 +16,19 @@ pretrain_on_tokens() {  # Semantic tokens with gaps in, all of them out: of the 
     run_training "${pretrained_exp}/log/train.log" pretrain_text_to_semantic --config "${text_to_semantic_pretrain}" \
         --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
         --expdir "${pretrained_exp}" "${arguments[@]}"
+}
+
+back_translate() {  # Texts written by a model for the part of the training set that has none; true and written pairs together.
+    if to_do "${back_translation_exp}/model.safetensors" "semantic to text: ${back_translation_exp}"; then
+        split_arguments "${back_translation_args}"
+        run_training "${back_translation_exp}/log/train.log" train_semantic_to_text --config "${back_translation}" \
+            --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
+            --expdir "${back_translation_exp}" "${arguments[@]}"
+    fi
+    to_do "${back_translation_exp}/data/semantic.scp" "back-translation: ${back_translation_exp}/data" || return 0
+    need "${datadir}/${train_set}/semantic.scp" 1
+    split_arguments "${transcribe_args}"
+    run_one "${back_translation_exp}/log/back_translate.log" back_translate --data-dir "${datadir}/${train_set}" \
+        --transcribed "${datadir}/${text_train_set}" --semantic-to-text "${back_translation_exp}" "${arguments[@]}" \
+        --output "${back_translation_exp}/data"
 }

@@ -1,0 +1,59 @@
+"""Settings of the model that writes texts for semantic tokens. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass, field
+
+
+def _f(default, text):
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class SemanticToTextConfig:
+    """An encoder of semantic tokens with a CTC output over bytes."""
+
+    layers: int = _f(4, "Transformer blocks")
+    dim: int = _f(256, "width")
+    heads: int = _f(4, "attention heads")
+    head_dim: int = _f(64, "width of a head")
+    ffn_dim: int = _f(768, "inner width of the feed-forward parts")
+    convolutions: int = _f(2, "convolutions of width 5 before the blocks: a letter is heard from a few frames")
+    dropout: float = _f(0.1, "dropout")
+
+    def __post_init__(self):
+        for name in ("layers", "dim", "heads", "head_dim", "ffn_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+        if self.head_dim % 2:
+            raise ValueError(f"model.head_dim is {self.head_dim}, expected an even number (rotary positions)")
+        if self.convolutions < 0:
+            raise ValueError(f"model.convolutions is {self.convolutions}, expected 0 or more")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+
+
+@dataclass(frozen=True)
+class TranscriptionDataConfig:
+    """What a training example of that model is."""
+
+    min_seconds: float = _f(0.2, "shorter utterances are left out")
+    max_seconds: float = _f(30.0, "longer utterances are left out")
+
+    def __post_init__(self):
+        if not 0 <= self.min_seconds < self.max_seconds:
+            raise ValueError(
+                f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})"
+            )
+
+
+@dataclass(frozen=True)
+class TranscriptionConfig:
+    """How texts are written for utterances that have none."""
+
+    temperature: float = _f(0.5, "of the letters sampled, frame by frame; 0 takes the most likely ones")
+    seed: int = _f(0, "of the sampling; each utterance has its own stream")
+
+    def __post_init__(self):
+        if self.temperature < 0 or self.seed < 0:
+            raise ValueError(
+                f"transcribe.temperature is {self.temperature} and transcribe.seed {self.seed}, expected 0 or more"
+            )
