@@ -94,7 +94,7 @@ def decode_data_dir(
     acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
     ids = list(read_table(keys)) if keys else acoustic.ids
     check_ids(ids, keys or acoustic.scp)  # they become names of files
-    stopwatch, semantic, wavs = Stopwatch(), {}, {}
+    stopwatch, semantic, wavs, scores = Stopwatch(), {}, {}, {}
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
     else:
@@ -124,7 +124,6 @@ def decode_data_dir(
             kept = best_of(sample, codec, judge, count=count, stopwatch=stopwatch)
             generated, wavs = kept.codes, dict(zip(ids, kept.wavs, strict=True))
             scores = dict(zip(ids, kept.scores, strict=True))
-            write_text(output / "best_of.json", json.dumps(scores, indent=1) + "\n")
         else:
             generated = sample(0)
         codes = dict(zip(ids, generated, strict=True))
@@ -148,6 +147,8 @@ def decode_data_dir(
         "threads": torch.get_num_threads(),
         "device": device,
     }
+    if scores:
+        write_text(output / "best_of.json", json.dumps(scores, indent=1) + "\n")
     write_text(output / "decode.json", json.dumps(settings, indent=2) + "\n")
     write_text(output / "timing.json", json.dumps(stopwatch.parts, indent=2) + "\n")
     write_table(output / "wav.scp", {utt: str(output / "wav" / f"{utt}.wav") for utt in ids})

@@ -13,7 +13,7 @@ from soundstorm.decoding.audiolm_likelihood import log_likelihoods
 from soundstorm.models.audiolm import Columns
 from soundstorm.scoring.extras import extra_sections, read_extra
 from tests.decoding.test_audiolm import make
-from tests.decoding.test_chain import DURATIONS, chain  # noqa: F401
+from tests.decoding.test_chain import chain  # noqa: F401
 
 
 def utterances():
@@ -93,9 +93,7 @@ def test_what_cannot_be_scored_is_refused(chain, tmp_path):  # noqa: F811
         gold.write_text(gold.read_text().replace("b-1", "nobody"))
         front(chain, gold, "--tokens", chain / "data/semantic.scp")
     info = json.loads((chain / "data/semantic.json").read_text())
-    for suffix in ("scp", "ark"):
-        (tmp_path / f"semantic.{suffix}").write_bytes((chain / f"data/semantic.{suffix}").read_bytes())
+    (tmp_path / "semantic.scp").write_bytes((chain / "data/semantic.scp").read_bytes())
     (tmp_path / "semantic.json").write_text(json.dumps({**info, "fingerprint": "0" * 64}))
     with pytest.raises(ValueError, match="semantic tokens do not belong together"):
         front(chain, write_gold(tmp_path), "--folder", chain / "wav", "--tokens", tmp_path / "semantic.scp")
-    assert len(DURATIONS) == 4

@@ -1,5 +1,6 @@
 """Fronts of stages 1 to 6 one after the other, with networks of a few thousand weights trained for two steps."""
 
+import functools
 import json
 
 import numpy as np
@@ -28,6 +29,12 @@ DURATIONS = {"a-1": 1.6, "a-2": 2.3, "b-1": 0.9, "b-2": 1.9}
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
+    """The one of all modules that ask for it; nobody changes it."""
+    return build_chain(tmp_path_factory)
+
+
+@functools.cache
+def build_chain(tmp_path_factory):
     root = tmp_path_factory.mktemp("chain")
     data, rng = root / "data", np.random.default_rng(0)
     data.mkdir()
