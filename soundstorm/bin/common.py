@@ -43,8 +43,11 @@ def run_front(main: Callable[[list[str] | None], None]) -> None:
 def command_line(argv: list[str] | None) -> str:
     """The command as it was called, for the record."""
     # As -m has it: the file's path says less and is another on every machine.
-    front = os.path.splitext(os.path.basename(sys.argv[0]))[0]
-    return shlex.join(["python", "-m", f"soundstorm.bin.{front}", *(sys.argv[1:] if argv is None else argv)])
+    front, words = os.path.splitext(os.path.basename(sys.argv[0]))[0], sys.argv[1:]
+    # What a front handed on to another one, without the word that named it, was called with that word.
+    if argv is not None and words[len(words) - len(argv) :] != argv:
+        words = argv
+    return shlex.join(["python", "-m", f"soundstorm.bin.{front}", *words])
 
 
 class _NestedYaml(configargparse.ConfigFileParser):

@@ -1,12 +1,23 @@
 """Score systems: every metric with its count and 95 % bootstrap interval, over all and per length.
 
 Several in one call load the models once: --system, --data-dir, --decode-dir and --output take one value for each.
+Further measurements: score abx, detector, iterations, pairs, runtime; score report joins them all (each with --help).
 """
 
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.scoring.config import ScoreConfig
+
+# First word of the command line -> the front that it stands for.
+FURTHER = {
+    "abx": "measure_abx",
+    "detector": "detect",
+    "iterations": "measure_iterations",
+    "pairs": "measure_pairs",
+    "runtime": "measure_runtime",
+    "report": "report",
+}
 
 
 def get_parser():
@@ -35,9 +46,16 @@ def get_parser():
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Score, unless the output is there and was made from the same files with the same settings."""
+    """Score, unless the output is there and was made from the same files with the same settings; or measure further."""
+    import sys
+
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in FURTHER:
+        import importlib
+
+        return importlib.import_module(f"soundstorm.bin.{FURTHER[words[0]]}").main(words[1:])
     parser = get_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_args(words)
     config = section(args, "score", ScoreConfig)
     decode_dirs = args.decode_dir or ["none"] * len(args.system)
     counts = [len(values) for values in (args.system, args.data_dir, decode_dirs, args.output)]

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shlex
+import sys
 
 import pytest
 
-from soundstorm.bin import detect, measure_iterations, measure_runtime, train_recognizer
+from soundstorm.bin import detect, measure_iterations, measure_runtime, score, train_recognizer
 from soundstorm.scoring.extras import extra_sections, read_extra
 from tests.decoding.test_chain import STEPS, chain, decode  # noqa: F401
 
@@ -73,6 +75,24 @@ def test_a_detector_is_trained_and_tested(chain, tmp_path):  # noqa: F811
     (real / "wav.scp").touch()
     with pytest.raises(ValueError, match="started with other settings: data.decoded"):
         run(detect, *options)
+
+
+def test_further_measurements_are_subcommands_of_score(chain, tmp_path, monkeypatch):  # noqa: F811
+    output = tmp_path / "abx.json"
+    phones = [f"{utt} 1 {at / 10:.1f} 0.1 {'mts'[at % 3]}\n" for utt in ("a-1", "b-2") for at in range(9)]
+    (tmp_path / "phones.ctm").write_text("".join(phones))
+    for name in ("wav.scp", "utt2spk", "utt2dur"):
+        (tmp_path / name).write_bytes((chain / "data" / name).read_bytes())
+    arguments = ["--data-dir", tmp_path, "--kmeans", chain / "kmeans", "--abx.context", "none", "--output", output]
+    arguments = ["abx", *map(str, arguments)]
+    monkeypatch.setattr(sys, "argv", ["score.py", *arguments])
+    score.main()
+    content = read_extra(output)
+    assert content["facts"]["command"] == f"`python -m soundstorm.bin.score {shlex.join(arguments)}`"
+    assert set(score.FURTHER) == {"abx", "detector", "iterations", "pairs", "runtime", "report"}
+    for name in score.FURTHER:
+        with pytest.raises(SystemExit, match="0"):
+            score.main([name, "--help"])
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ CONFIGS = {
             "decoder_ffn_dim": 64,
         },
     },
+    "train_semantic_to_text": {"model": {"layers": 1, "dim": 32, "heads": 2, "head_dim": 16, "ffn_dim": 64}},
     "train_audiolm": {
         "model": {"layers": 1, "width": 32, "heads": 2, "head_dim": 16, "inner": 64, "dropout": 0.0},
         "data": {"semantic_seconds": 4.0, "coarse_seconds": 4.0, "fine_seconds": 2.0},
@@ -51,6 +52,7 @@ OPTIONS = (
     "--hubert pretrain --semantic-layer 1 --semantic-clusters 16 --mfcc-clusters 10 --recognizer train "
     "--train-threads 1 --nj 2"
 ).split()
+CONFIGS["pretrain_text_to_semantic"] = CONFIGS["train_text_to_semantic"]
 BLOCK = re.compile(r"^```(\w+) (run|file)=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

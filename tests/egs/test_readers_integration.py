@@ -1,6 +1,8 @@
 """A corpus of another shape through all stages, with the smallest of models: `pytest -m integration`."""
 
+import numpy as np
 import pytest
+import soundfile
 
 from .readers import OPTIONS, follow_readme, write_configs, write_corpus
 
@@ -8,19 +10,50 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 TRAINING = {"max_steps": 4, "batch_size": 4, "log_every": 2, "valid_every": 2, "save_every": 2}
 
 
+SPEAR_TTS = [
+    "--text-train-set", "dev", "--text-to-semantic-pretrain", "conf/pretrain_text_to_semantic.yaml",
+    "--back-translation", "conf/train_semantic_to_text.yaml", "--transcribe-args", "--transcribe.temperature 3",
+]  # fmt: skip
+
+
+def write_pairs(folder):
+    """Two recordings of noise, one of which is right."""
+    folder.mkdir()
+    for name in ("right", "wrong"):
+        soundfile.write(folder / f"{name}.wav", np.random.default_rng(len(name)).uniform(-0.1, 0.1, 16000), 16000)
+    lines = ["id,filename,voice,type,correct", "1,right,a,order,1", "1,wrong,a,order,0"]
+    (folder / "gold.csv").write_text("\n".join(lines) + "\n")
+
+
 def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
     write_corpus(tmp_path / "readers", seconds=4.5, chapters=4)
     follow_readme(checkout, tmp_path / "readers")
     recipe = checkout.root / "egs/readers"
     write_configs(recipe, **TRAINING)
+    write_pairs(recipe / "pairs")
     options = [
         *OPTIONS,
-        "--systems", "codec semantic_prompted text", "--baselines", "audiolm", "--prompt-seconds", "2",
+        "--systems", "codec semantic_prompted text", "--baselines", "audiolm audiolm_semantic", "--prompt-seconds", "2",
+        "--likelihood-pairs", "pairs/gold.csv",
         "--decode-args", "--audiolm.overlap-seconds 2",
         "--score-args", "--score.quality-utterances 0", "--results", "RESULTS.md",
     ]  # fmt: skip
     done = checkout.run(["./run.sh", *options], cwd="egs/readers", timeout=800)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert "| SoundStorm (2 s prompt) |" in (recipe / "RESULTS.md").read_text()
+    results = (recipe / "RESULTS.md").read_text()
+    assert "| SoundStorm (2 s prompt) |" in results and "| `pairs/gold.csv` | order |" in results
+    assert "| SoundStorm (2 s prompt) : AudioLM (2 s prompt) |" in results
+    assert "--likelihood-pairs pairs/gold.csv" in results  # the command
     assert (recipe / "exp/report/index.html").exists()
     assert len((recipe / "exp/timing.tsv").read_text().splitlines()) == 8
+
+    # With few transcripts: those of one set, pre-training and texts that a model writes for the other.
+    command = ["./run.sh", *options, *SPEAR_TTS, "--stage", "5", "--stop-stage", "5"]
+    done = checkout.run(command, cwd="egs/readers", timeout=400)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert (recipe / "exp/text_to_semantic_pretrained_back_translated/free_running.json").exists()
+    texts = (recipe / "exp/train_semantic_to_text/data/text").read_text().splitlines()
+    assert len([line for line in texts if line.endswith(" the sea says carl")]) == 4
+    assert {line.split("-")[0] for line in texts} <= {"anna", "bert", "carl"} and len(texts) > 4
+    done = checkout.run(command, cwd="egs/readers", timeout=100)
+    assert "Stage 5: complete, nothing to do" in done.stdout
