@@ -1,6 +1,5 @@
 """Fronts of stages 1 to 6 one after the other, with networks of a few thousand weights trained for two steps."""
 
-import functools
 import json
 
 import numpy as np
@@ -26,16 +25,18 @@ from soundstorm.data.data_dir import write_table
 STEPS = "--training.max-steps 2 --training.batch-size 2 --training.save-every 2 --training.valid-every 2".split()
 DURATIONS = {"a-1": 1.6, "a-2": 2.3, "b-1": 0.9, "b-2": 1.9}
 
+BUILT = []
+
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    """The one of all modules that ask for it; nobody changes it."""
-    return build_chain(tmp_path_factory)
+    """The same for all modules that ask for it; nobody changes it."""
+    if not BUILT:
+        BUILT.append(build_chain(tmp_path_factory.mktemp("chain")))
+    return BUILT[0]
 
 
-@functools.cache
-def build_chain(tmp_path_factory):
-    root = tmp_path_factory.mktemp("chain")
+def build_chain(root):
     data, rng = root / "data", np.random.default_rng(0)
     data.mkdir()
     for utt, seconds in DURATIONS.items():
