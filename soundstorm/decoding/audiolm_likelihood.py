@@ -1,4 +1,4 @@
-"""How likely AudioLM's first stage finds speech: the score behind sWUGGY and sBLIMP (AudioLM, section IV-D)."""
+"""How likely AudioLM's first stage finds speech: the score behind sWUGGY and sBLIMP (as in AudioLM)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Texts for semantic tokens that have none, written by a model: more pairs to train text to semantic tokens on.
 
-What comes out is a data directory like any other (SPEAR-TTS, section 4.3). There the synthetic pairs come first and the
+What comes out is a data directory like any other (SPEAR-TTS). There the synthetic pairs come first and the
 true ones after; here both are in one directory, so that one training sees them together.
 """
 

@@ -1,4 +1,4 @@
-"""Several samples of every utterance, of which the one that sounds best is kept (SPEAR-TTS, section 5.3).
+"""Several samples of every utterance, of which the one that sounds best is kept (SPEAR-TTS).
 
 What sounds best is for someone else to say: the caller brings a judge.
 """

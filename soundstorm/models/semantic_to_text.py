@@ -1,4 +1,4 @@
-"""Semantic tokens to text, for back-translation: texts for speech that has none (SPEAR-TTS, section 4.3).
+"""Semantic tokens to text, for back-translation: texts for speech that has none (SPEAR-TTS).
 
 SPEAR-TTS has an encoder-decoder here, which goes on from its pre-training. Ours is an encoder with a CTC output, as
 letters come in the order of the frames: it learns from minutes of transcribed speech, and skips or repeats nothing.

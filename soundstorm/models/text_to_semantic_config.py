@@ -103,7 +103,7 @@ class TextDataConfig:
 
 @dataclass(frozen=True)
 class DenoisingDataConfig:
-    """What a pre-training example is: semantic tokens with gaps in, all of them out (SPEAR-TTS, section 4.2)."""
+    """What a pre-training example is: semantic tokens with gaps in, all of them out (SPEAR-TTS)."""
 
     deletion: float = _f(0.6, "probability of each token of the input to be deleted (SPEAR-TTS: 0.6)")
     deduplicate: bool = _f(True, "first remove repeats from the input, as a text has none and SPEAR-TTS's tokens have "

@@ -1,6 +1,6 @@
 """Pre-training of the text-to-semantic model on semantic tokens alone, and what its fine-tuning takes over from it.
 
-An encoder-decoder learns to fill in what was deleted from semantic tokens (SPEAR-TTS, section 4.2); the tokens that are
+An encoder-decoder learns to fill in what was deleted from semantic tokens (SPEAR-TTS); the tokens that are
 left stand where the text will be. Then the text gets an embedding of its own, and training goes on with transcripts.
 """
 
