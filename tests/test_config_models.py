@@ -17,10 +17,12 @@ from transformers import HubertConfig, HubertModel, T5Config
 from soundstorm.bin import (
     detect,
     pretrain_hubert,
+    pretrain_text_to_semantic,
     train_audiolm,
     train_codec,
     train_consistency,
     train_recognizer,
+    train_semantic_to_text,
     train_soundstorm,
     train_text_to_semantic,
 )
@@ -37,6 +39,7 @@ from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.detector import Detector
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
 from soundstorm.models.recognizer import Recognizer
+from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.training.audiolm_step import AudioLMStep
@@ -45,9 +48,11 @@ from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep
 from soundstorm.training.optim import build_optimizer, learning_rate
+from soundstorm.training.pretrain_text_to_semantic import build_pretrained
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+from soundstorm.training.train_semantic_to_text import SemanticToTextStep
 
 ROOT = Path(__file__).resolve().parent.parent
 FRONTS = {
@@ -55,6 +60,8 @@ FRONTS = {
     "train_soundstorm": train_soundstorm,
     "train_audiolm": train_audiolm,
     "train_text_to_semantic": train_text_to_semantic,
+    "pretrain_text_to_semantic": pretrain_text_to_semantic,
+    "train_semantic_to_text": train_semantic_to_text,
     "train_hubert": pretrain_hubert,
     "train_recognizer": train_recognizer,
     "train_consistency": train_consistency,
@@ -119,6 +126,17 @@ def batch_of(dataset):
     return dataset.collate([dataset[Draw(index, (0, 0, index))] for index in range(len(dataset))])
 
 
+def text_batch():
+    """Texts, or what stands for them, with semantic tokens."""
+    return {
+        "text": torch.randint(3, 259, (2, 9)),
+        "text_lengths": torch.tensor([9, 5]),
+        "tokens": torch.randint(0, 500, (2, 20)),
+        "inputs": torch.randint(0, 500, (2, 20)),
+        "lengths": torch.tensor([20, 14]),
+    }
+
+
 def make(name, config, stage, tokens, encoder_layers=36):
     """The step of a configuration, on the present device, and a function that makes its batch."""
     model = config["model"]
@@ -150,17 +168,15 @@ def make(name, config, stage, tokens, encoder_layers=36):
             return batch_of(AcousticRows(AlignedTokens.from_data_dir(tokens, window), stage, layout, coarse))
 
         return AudioLMStep(AudioLM(model, **dataclasses.asdict(layout))), rows
+    if name == "pretrain_text_to_semantic":
+        return TextToSemanticStep(build_pretrained(model, SEMANTIC), config["loss"]), text_batch
+    if name == "train_semantic_to_text":
+        return SemanticToTextStep(SemanticToText(model, num_tokens=500, text_vocab_size=384)), text_batch
     if name == "train_text_to_semantic":
         shape = tokens / f"encoder{encoder_layers}"
         T5Config(vocab_size=384, num_layers=encoder_layers, **BYT5_LARGE).save_pretrained(str(shape))
         network = build_text_to_semantic(model, text_vocab_size=384, num_tokens=500, encoder_dir=shape)
-        return TextToSemanticStep(network, config["loss"]), lambda: {
-            "text": torch.randint(3, 259, (2, 9)),
-            "text_lengths": torch.tensor([9, 5]),
-            "tokens": torch.randint(0, 500, (2, 20)),
-            "inputs": torch.randint(0, 500, (2, 20)),
-            "lengths": torch.tensor([20, 14]),
-        }
+        return TextToSemanticStep(network, config["loss"]), text_batch
     if name == "train_hubert":
         network = build_hubert_pretraining(model, 100, sample_rate=16000)
         hop, (left, right) = frame_padding(network.hubert.config)
@@ -237,4 +253,4 @@ def test_a_configuration_builds_its_model_and_makes_a_step(name, paths, stage, t
 
 def test_every_training_configuration_is_among_them():
     known = {path for param in cases() for path in param.values[1]}
-    assert {path for path in (ROOT / "egs").glob("*/conf/train_*.yaml")} <= known
+    assert {path for path in (ROOT / "egs").glob("*/conf/*train_*.yaml")} <= known
