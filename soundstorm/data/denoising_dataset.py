@@ -55,24 +55,24 @@ class DenoisingDataset:
             raise ValueError(f"{self.archive.scp}: holds {self.info.kind} tokens, expected semantic tokens")
         self.deletion, self.deduplicate = deletion, deduplicate
         self.noise = {"dropout": token_dropout, "noise": token_noise, "span": noise_span}
-        seconds = {utt: len(self.archive[utt]) / self.info.frame_rate for utt in self.archive.ids}
-        self.ids = [utt for utt in self.archive.ids if min_seconds <= seconds[utt] <= max_seconds]
-        if not self.ids:
+        seconds = self.archive.frames() / self.info.frame_rate
+        self.rows = np.flatnonzero((seconds >= min_seconds) & (seconds <= max_seconds))  # of the archive
+        if not len(self.rows):
             raise ValueError(
                 f"{self.archive.scp}: none of {len(seconds)} utterances lasts between {min_seconds} and {max_seconds} s"
             )
-        if len(self.ids) < len(seconds):
-            few = f"{len(self.ids)} of {len(seconds)}"
+        if len(self.rows) < len(seconds):
+            few = f"{len(self.rows)} of {len(seconds)}"
             logger.info("%s: %s utterances last %g to %g s", self.archive.scp, few, min_seconds, max_seconds)
-        self.durations = np.array([seconds[utt] for utt in self.ids])
+        self.durations = seconds[self.rows]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
 
     def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
         """``text`` ``(L,)``: what is left, as ids; ``tokens`` ``(T,)``: all; ``inputs``: as the decoder sees them."""
         rng = np.random.default_rng(draw.seed)
-        tokens = self.archive[self.ids[draw.index]].astype(np.int64)
+        tokens = self.archive.at(int(self.rows[draw.index])).astype(np.int64)
         source = without_repeats(tokens) if self.deduplicate else tokens
         kept = rng.random(len(source)) >= self.deletion
         kept[rng.integers(len(source))] |= not kept.any()  # something is always left

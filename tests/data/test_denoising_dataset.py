@@ -32,7 +32,8 @@ def test_what_is_left_keeps_its_order_and_everything_is_to_be_written(corpus, de
     dataset = DenoisingDataset(corpus, deduplicate=deduplicate)
     for index in range(len(dataset)):
         item = dataset[Draw(index, (0, 0, index))]
-        tokens = TokenArchive(corpus / "semantic.scp")[dataset.ids[index]].astype(int)
+        archive = TokenArchive(corpus / "semantic.scp")
+        tokens = archive[archive.ids[dataset.rows[index]]].astype(int)
         source = [t for i, t in enumerate(tokens) if not deduplicate or i == 0 or t != tokens[i - 1]]
         assert item["tokens"].tolist() == item["inputs"].tolist() == tokens.tolist()
         assert item["text"][-1] == EOS_ID and is_subsequence(item["text"][:-1] - 3, source)
