@@ -22,6 +22,7 @@ option num_threads=* --cpus-per-task $0
 option num_threads=1
 option num_nodes=* --nodes $0
 """
+SECOND_LOG = "semantic_*/train/2/log/extract.2.log"
 OPTIONS = "--semantic-layer 1 --semantic-clusters 16 --train-threads 1 --nj 2 --num-nodes 2 --systems semantic".split()
 
 
@@ -49,7 +50,7 @@ def start(recipe, *options):
         return subprocess.Popen(command, cwd=recipe, env=environment, stdout=log, stderr=log)
 
 
-def wait_for(what, process, recipe, seconds=120):
+def wait_for(what, process, recipe, seconds=300):
     deadline = time.monotonic() + seconds
     while not (found := what()):
         said = (recipe / "run.log").read_text()[-3000:]
@@ -59,19 +60,21 @@ def wait_for(what, process, recipe, seconds=120):
     return found
 
 
-def running_tasks():
-    """Array tasks that run: `<job>_<task>` of arrays of more than one."""
+def second_task(recipe):
+    """`<job>_2` of the array that extracts the training set's tokens, once it is at work."""
+    if not any(b"# Started" in log.read_bytes() for log in recipe.glob(f"dump/{SECOND_LOG}")):
+        return None
     command = ["squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i"]
     tasks = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    return [task for task in tasks if task.endswith("_2")]
+    return next((task for task in tasks if task.endswith("_2")), None)
 
 
 def test_a_recipe_runs_on_slurm_and_goes_on_after_a_job_was_killed(recipe):
     with slurm.running_slurm(nodes=2):
         process = start(recipe, "--stop-stage", "1")
-        victim = wait_for(running_tasks, process, recipe)[0]
+        victim = wait_for(lambda: second_task(recipe), process, recipe)
         subprocess.run(["scancel", victim], check=True)
-        assert process.wait(timeout=120) != 0
+        assert process.wait(timeout=300) != 0
         said = (recipe / "run.log").read_text()
         assert "slurm.py: 1 / 2 failed" in said and "extractions of semantic tokens failed" in said, said[-3000:]
         logs = next((recipe / "dump").glob("semantic_*/train/2/log"))
