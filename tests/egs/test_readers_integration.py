@@ -57,3 +57,24 @@ def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
     assert {line.split("-")[0] for line in texts} <= {"anna", "bert", "carl"} and len(texts) > 4
     done = checkout.run(command, cwd="egs/readers", timeout=100)
     assert "Stage 5: complete, nothing to do" in done.stdout
+    speak_from_a_pack(checkout, recipe)
+
+
+def speak_from_a_pack(checkout, recipe):
+    """The models in a pack, the experiments gone: the same tokens, and no training."""
+    parts = ("soundstorm", "text_to_semantic", "codec")
+    options = [word for part in parts for word in (f"--{part.replace('_', '-')}", f"exp/{part}")]
+    kmeans = next(path for path in recipe.glob("exp/kmeans_hubert_*"))
+    options += ["--kmeans", f"exp/{kmeans.name}", "--results", "RESULTS.md", "--output", "packs/readers"]
+    done = checkout.run(["utils/pack_model.sh", *options], cwd="egs/readers", timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (recipe / "exp").rename(recipe / "old")
+    names = ("hubert", "semantic", "codec", "soundstorm", "text-to-semantic")
+    options = [*OPTIONS, *(word for name in names for word in (f"--{name}-exp", "packs/readers"))]
+    options += ["--stage", "4", "--stop-stage", "6", "--systems", "text"]
+    done = checkout.run(["./run.sh", *options], cwd="egs/readers", timeout=300)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert "Stage 4: complete" in done.stdout and "Stage 5: complete" in done.stdout
+    speech = "decode_text/test/acoustic.ark"
+    made, expected = (recipe / folder / speech for folder in ("exp/soundstorm_readers", "old/soundstorm"))
+    assert made.read_bytes() == expected.read_bytes()
