@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -31,33 +32,34 @@ def write_tables(folder: Path, utterances: int, shards: int) -> None:
     """``semantic.scp``, ``acoustic.scp`` and their numbers of frames, sorted, with ids and paths of a usual length."""
     from soundstorm.data.archive import TokenizerInfo, write_tokens
 
-    rng, frame_rate = np.random.default_rng(0), 50.0
-    names = [f"length-{frames}" for frames in LENGTHS]
+    rng, names = np.random.default_rng(0), [f"length-{frames}" for frames in LENGTHS]
+    choices = rng.integers(0, len(names), utterances).tolist()
+    ends = {}  # by kind and shard: how a line of the scp ends, for each length
     for kind, levels, size in (("semantic", 1, CLUSTERS), ("acoustic", LEVELS, CODES)):
-        info = TokenizerInfo(kind, "made up", "0" * 64, frame_rate, levels, size, 16000)
+        info = TokenizerInfo(kind, "made up", "0" * 64, 50.0, levels, size, 16000)
         shape = (levels,) if kind == "acoustic" else ()
         tokens = [(name, rng.integers(0, size, (frames, *shape))) for name, frames in zip(names, LENGTHS)]
         write_tokens(folder / "dump" / kind, tokens, info)
         (folder / f"{kind}.json").write_text((folder / "dump" / f"{kind}.json").read_text())
-        ark = folder / "dump" / f"{kind}.ark"
-        offsets = [line.rpartition(":")[2].strip() for line in (folder / "dump" / f"{kind}.scp").open()]
+        offsets = [line.rpartition(":")[2] for line in (folder / "dump" / f"{kind}.scp").open()]
         for shard in range(shards):
-            os.link(ark, folder / "dump" / f"{kind}_hubert-base-ls960_l9_k500.{shard:03d}.ark")
-        choices = np.random.default_rng(1).integers(0, len(names), utterances)
-        table = folder / ("utt2num_frames" if kind == "semantic" else "utt2num_acoustic_frames")
-        with open(folder / f"{kind}.scp", "w") as scp, open(table, "w") as numbers:
-            for first in range(0, utterances, 100_000):
-                lines, counts = [], []
-                for number in range(first, min(first + 100_000, utterances)):
-                    choice = choices[number]
-                    # speaker, book, chapter and place of a cut, as LibriLight's names have them
-                    utt = f"{number // 1000:05d}-bookname_{number // 100:06d}_librivox_64kb_mp3-chapter_{number:08d}"
-                    shard = number * shards // utterances
-                    path = folder / "dump" / f"{kind}_hubert-base-ls960_l9_k500.{shard:03d}.ark"
-                    lines.append(f"{utt} {path}:{offsets[choice]}\n")
-                    counts.append(f"{utt} {LENGTHS[choice]}\n")
-                scp.write("".join(lines))
-                numbers.write("".join(counts))
+            path = folder / "dump" / f"{kind}_hubert-base-ls960_l9_k500.{shard:03d}.ark"
+            os.link(folder / "dump" / f"{kind}.ark", path)
+            ends[kind, shard] = [f" {path}:{offset}" for offset in offsets]
+    counts = [f" {frames}\n" for frames in LENGTHS]
+    files = ("semantic.scp", "acoustic.scp", "utt2num_frames", "utt2num_acoustic_frames")
+    with ExitStack() as stack:
+        semantic, acoustic, frames, codes = (stack.enter_context(open(folder / name, "w")) for name in files)
+        for shard in range(shards):
+            some = range(shard * utterances // shards, (shard + 1) * utterances // shards)
+            # speaker, book, chapter and place of a cut, as LibriLight's names have them
+            ids = [f"{n // 1000:05d}-bookname_{n // 100:06d}_librivox_64kb_mp3-chapter_{n:08d}" for n in some]
+            chosen = choices[some.start : some.stop]
+            semantic.write("".join([utt + ends["semantic", shard][c] for utt, c in zip(ids, chosen)]))
+            acoustic.write("".join([utt + ends["acoustic", shard][c] for utt, c in zip(ids, chosen)]))
+            numbers = "".join([utt + counts[c] for utt, c in zip(ids, chosen)])
+            frames.write(numbers)
+            codes.write(numbers)
 
 
 def open_and_draw(folder: Path) -> dict:
