@@ -107,7 +107,7 @@ report_args=                  # further options of report
 results=                      # where a copy of the table goes, e.g. RESULTS.md (empty: nowhere)
 # --- end of options
 
-printf -v invocation '%q ' "$0" "$@" # for the record
+printf -v invocation '%q ' "./$(basename "$0")" "$@" # for the record
 
 options_help() {  # Lists the options between the two marks above, each with its present value.
     local line name comment
