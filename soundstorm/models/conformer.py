@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soundstorm.models.attention import attention
+from soundstorm.models.recompute import linear_of, normalised
+
 
 def rotary_tables(num_frames: int, head_dim: int, device, dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines ``(T, head_dim / 2)`` of rotary positions (Su et al., 2021)."""
@@ -42,8 +45,12 @@ class SelfAttention(nn.Module):
         q, k, v = projected
         if self.rotary:
             q, k = apply_rotary(projected[:2], *(table.to(q.dtype) for table in tables))
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
+        mixed = attention(q, k, v, attend)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, width))
+
+
+def _silu_in_place(x: Tensor) -> Tensor:
+    return F.silu(x, inplace=True)
 
 
 class FeedForward(nn.Sequential):
@@ -62,9 +69,12 @@ class FeedForward(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """``(..., D)`` to the same."""
         norm, enter, _, dropout, leave, last_dropout = self
-        x = enter(norm(x))
-        # Where no gradient needs it, the widest array of the network need not be there twice.
-        return last_dropout(leave(dropout(F.silu(x, inplace=not x.requires_grad))))
+        x = linear_of(normalised, enter, x, norm.weight, norm.bias)
+        if dropout.p and self.training:
+            return last_dropout(leave(dropout(F.silu(x))))
+        # The widest array of the network need not be there twice.
+        activation = F.silu if x.requires_grad else _silu_in_place
+        return last_dropout(linear_of(activation, leave, x))
 
 
 class ConvolutionModule(nn.Module):
@@ -82,13 +92,13 @@ class ConvolutionModule(nn.Module):
 
     def forward(self, x: Tensor, padding: Tensor | None, rows: Tensor | None = None) -> Tensor:
         """``x (B, T, D)``; ``padding`` bool ``(B, T, 1)``, True where padded, or None; ``rows`` as of the block."""
-        x = F.glu(self.expand(self.norm(x)), dim=-1)
+        x = F.glu(linear_of(normalised, self.expand, x, self.norm.weight, self.norm.bias), dim=-1)
         if padding is not None:
             x = x.masked_fill(padding, 0.0)
         x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
         if rows is not None:
             x = x.flatten(0, 1)[rows]
-        return self.dropout(self.contract(F.silu(self.inner_norm(x))))
+        return self.dropout(linear_of(F.silu, self.contract, self.inner_norm(x)))
 
 
 class ConformerBlock(nn.Module):

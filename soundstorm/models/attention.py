@@ -1,0 +1,42 @@
+"""Attention in the way that is fast on the machine at hand."""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+QUERIES = 256  # at a time: their scores stay in a core's cache
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:
+    """``softmax(q k^T / sqrt(head_dim)) v``.
+
+    The fused kernel of CPUs multiplies bf16 as float32 unless they have AMX. Those that have bf16 products without AMX
+    are faster with products one after the other; the scores are then rounded to bf16.
+
+    Args:
+        q, k, v: ``(B, H, T, head_dim)``.
+        attend: bool ``(B, 1, 1, T)`` or None.
+    """
+    if torch.is_grad_enabled() or q.dtype != torch.bfloat16 or q.device.type != "cpu" or not products_are_faster():
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
+    return attention_by_products(q, k, v, attend)
+
+
+def attention_by_products(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:
+    """The same, a block of queries after the other."""
+    k, v, mixed = k.transpose(-1, -2), v.contiguous(), []
+    for queries in (q * q.shape[-1] ** -0.5).split(QUERIES, dim=2):
+        scores = queries @ k
+        if attend is not None:
+            scores = scores.masked_fill(~attend, float("-inf"))
+        mixed.append(scores.softmax(-1) @ v)
+    return torch.cat(mixed, dim=2)
+
+
+@lru_cache
+def products_are_faster() -> bool:
+    """Whether this CPU has bf16 products, but not those the fused kernel knows."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16")) and not known.get("amx_bf16")

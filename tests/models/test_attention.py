@@ -1,0 +1,55 @@
+"""Attention by products against the fused kernel and against loops."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from soundstorm.models import attention as module
+from soundstorm.models.attention import attention, attention_by_products
+
+
+def inputs(frames, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(2, 3, frames, 8, generator=generator).to(dtype) for _ in range(3)]
+
+
+def slow_attention(q, k, v, lengths):
+    out = torch.zeros_like(q)
+    for b, length in enumerate(lengths):
+        for h in range(q.shape[1]):
+            for t in range(q.shape[2]):
+                scores = torch.stack([q[b, h, t] @ k[b, h, s] for s in range(length)]) / 8**0.5
+                out[b, h, t] = sum(w * v[b, h, s] for s, w in enumerate(scores.softmax(0)))
+    return out
+
+
+def test_products_equal_their_slow_twin():
+    q, k, v = inputs(6)
+    attend = torch.arange(6) < torch.tensor([6, 4])[:, None]
+    found = attention_by_products(q, k, v, attend[:, None, None])
+    torch.testing.assert_close(found, slow_attention(q, k, v, [6, 4]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("frames", [5, 256, 300])
+def test_blocks_of_queries_equal_the_fused_kernel(frames):
+    q, k, v = inputs(frames)
+    torch.testing.assert_close(attention_by_products(q, k, v, None), F.scaled_dot_product_attention(q, k, v))
+
+
+def test_bf16_is_as_near_to_float32_as_bf16_is():
+    exact = F.scaled_dot_product_attention(*(part.float() for part in inputs(300, torch.bfloat16)))
+    found = attention_by_products(*inputs(300, torch.bfloat16), None)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - exact).abs().mean() < 0.01 * exact.abs().mean()
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_only_bf16_without_a_gradient_goes_by_products(monkeypatch, faster):
+    asked = []
+    monkeypatch.setattr(module, "products_are_faster", lambda: faster)
+    monkeypatch.setattr(module, "attention_by_products", lambda q, k, v, attend: asked.append(q.dtype) or q)
+    with torch.no_grad():
+        attention(*inputs(4), None)
+        attention(*inputs(4, torch.bfloat16), None)
+    attention(*inputs(4, torch.bfloat16), None)
+    assert asked == ([torch.bfloat16] if faster else [])
