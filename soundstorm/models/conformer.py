@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.models.attention import attention
-from soundstorm.models.recompute import linear_of, normalised
+from soundstorm.models.recompute import linear_of, normalised, normalised_silu
 
 
 def rotary_tables(num_frames: int, head_dim: int, device, dtype) -> tuple[Tensor, Tensor]:
@@ -38,12 +38,18 @@ class SelfAttention(nn.Module):
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None) -> Tensor:
-        """``x (B, T, D)``, ``attend`` bool ``(B, 1, 1, T)`` or None when nothing is padded."""
+    def forward(
+        self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, norm: nn.LayerNorm | None = None
+    ) -> Tensor:
+        """``x (B, T, D)``, ``attend`` bool ``(B, 1, 1, T)`` or None when nothing is padded; ``norm`` comes first."""
         batch, frames, width = x.shape
-        projected = self.query_key_value(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        enter = self.query_key_value
+        x = enter(x) if norm is None else linear_of(normalised, enter, x, norm.weight, norm.bias)
+        projected = x.view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = projected
         if self.rotary:
+            # A copy of the values lets go of all three together, which training would keep for them.
+            v = v.contiguous()
             q, k = apply_rotary(projected[:2], *(table.to(q.dtype) for table in tables))
         mixed = attention(q, k, v, attend)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, width))
@@ -98,7 +104,8 @@ class ConvolutionModule(nn.Module):
         x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
         if rows is not None:
             x = x.flatten(0, 1)[rows]
-        return self.dropout(linear_of(F.silu, self.contract, self.inner_norm(x)))
+        norm = self.inner_norm
+        return self.dropout(linear_of(normalised_silu, self.contract, x, norm.weight, norm.bias))
 
 
 class ConformerBlock(nn.Module):
@@ -134,7 +141,7 @@ class ConformerBlock(nn.Module):
         ``(M, D)``: after the depthwise convolution no frame sees another one.
         """
         x = x.add(self.first(x), alpha=0.5)
-        x = x + self.attention_dropout(self.attention(self.attention_norm(x), tables, attend))
+        x = x + self.attention_dropout(self.attention(x, tables, attend, self.attention_norm))
         convolved = self.convolution(x, padding, rows)
         x = (x if rows is None else x.flatten(0, 1)[rows]) + convolved
         x = x.add(self.second(x), alpha=0.5)

@@ -29,6 +29,11 @@ def normalised(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.layer_norm(x, weight.shape, weight, bias)
 
 
+def normalised_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Swish of :func:`normalised`."""
+    return F.silu(normalised(x, weight, bias))
+
+
 class _LinearOf(torch.autograd.Function):
     @staticmethod
     def forward(ctx, function, x, weight, bias, *parameters):

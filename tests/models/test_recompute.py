@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from soundstorm.models.recompute import linear_of, normalised
+from soundstorm.models.recompute import linear_of, normalised, normalised_silu
 
 
 def gradients(value, x, *modules):
@@ -26,6 +26,7 @@ def test_values_and_gradients_equal_those_of_autograd(autocast):
         pairs = [
             (linear_of(normalised, linear, x, norm.weight, norm.bias), linear(norm(x)), (norm, linear)),
             (linear_of(F.silu, linear, x), linear(F.silu(x)), (linear,)),
+            (linear_of(normalised_silu, linear, x, norm.weight, norm.bias), linear(F.silu(norm(x))), (norm, linear)),
         ]
     for ours, theirs, modules in pairs:
         assert torch.equal(ours, theirs) and ours.dtype == theirs.dtype
