@@ -17,6 +17,10 @@ class ParallelConfig:
     temperature: float = _f(1.0, "of the tokens sampled; MaskGIT has 1")
     top_k: int = _f(0, "candidates sampled from; 0 for all")
     choice_temperature: float = _f(4.5, "Gumbel noise on the confidence, falling to 0 over a level; MaskGIT has 4.5")
+    prior: float = _f(0.0, "share of a token's mean log-probability over the utterance that its confidence loses, so "
+                      "that tokens which are likely everywhere, such as silence, do not come first; 0 (the paper) to 1")
+    entropy_bound: float = _f(0.0, "nats: also commit the next most confident tokens while their entropies, the "
+                              "largest left out, sum up to no more; levels then end early. 0 (the paper): the schedule")
     seed: int = _f(0, "of the sampling; each utterance has its own stream")
     precision: str = _f("no", "no (fp32), bf16 or fp16 autocast of the network; bf16 suits CPUs and GPUs that have it")
     best_of: int = _f(1, "samples of each utterance's acoustic tokens, of which synthesize keeps the one with the best "
@@ -27,7 +31,7 @@ class ParallelConfig:
             raise ValueError(f"decode.best_of is {self.best_of}, expected 1 to {MOST_SAMPLES}")
         if not self.iterations or min(self.iterations) < 1:
             raise ValueError(f"iterations are {self.iterations}, expected at least one number, none below 1")
-        for name in ("temperature", "choice_temperature", "top_k", "seed"):
+        for name in ("temperature", "choice_temperature", "top_k", "prior", "entropy_bound", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"decode.{name} is {getattr(self, name)}, expected 0 or more")
         if self.precision not in ("no", "bf16", "fp16"):

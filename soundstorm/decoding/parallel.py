@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from soundstorm.decoding.config import ParallelConfig
-from soundstorm.decoding.sampling import gumbel, keep_most_confident, sample_tokens
+from soundstorm.decoding.sampling import (
+    count_within_bound,
+    entropy,
+    gumbel,
+    keep_most_confident,
+    mean_log_probability,
+    sample_tokens,
+)
 from soundstorm.models.masking import coarse_to_fine_mask, masked_after
 from soundstorm.models.soundstorm import SoundStorm
 
@@ -110,23 +117,41 @@ class _Filling:
             if iteration == iterations:  # the last iteration is greedy and commits all that is left
                 flat[rows, level] = logits.argmax(-1)
                 return
-            noise = self._noise(logits.shape[-1], rows)
-            config = self.config
+            noise = self._noise(logits.shape[-1], rows, left)
+            config, example = self.config, rows // frames
             tokens, confidence = sample_tokens(
                 logits, noise[:, 1:], temperature=config.temperature, top_k=config.top_k
             )
+            if config.prior:
+                if iteration == 1:  # nothing of the level is known yet
+                    prior = mean_log_probability(logits, example, batch)
+                confidence = confidence - config.prior * prior[example, tokens]
             confidence = confidence + config.choice_temperature * (1 - iteration / iterations) * noise[:, 0]
-            of_all = torch.zeros(batch * frames, device=device)
-            of_all[rows] = confidence
-            left = masked_after(to_fill, iteration, iterations)
-            committed = keep_most_confident(of_all.view(batch, frames), masked, left.to(device))
+            confidence = self._laid_out(confidence, rows)
+            stay = masked_after(to_fill, iteration, iterations)
+            if config.entropy_bound:
+                entropies = self._laid_out(entropy(logits), rows)
+                within = count_within_bound(confidence, entropies, masked, config.entropy_bound).cpu()
+                stay = torch.minimum(stay, left - within)
+                # An example that ends here ends as it would in its last iteration.
+                tokens = torch.where((stay == 0).to(device)[example], logits.argmax(-1), tokens)
+            committed = keep_most_confident(confidence, masked, stay.to(device))
             flat[rows, level] = torch.where(committed.flatten()[rows], tokens, flat[rows, level])
-            masked = masked & ~committed
+            masked, left = masked & ~committed, stay
+            if not left.any():
+                return
 
-    def _noise(self, size: int, rows: Tensor) -> Tensor:
-        """Gumbel noise ``(M, 1 + N)`` of some frames: for the confidence, then for the tokens. Every frame draws and
-        padding does not, so that an example's stream is the same alone and in a batch."""
+    def _laid_out(self, values: Tensor, rows: Tensor) -> Tensor:
+        """Values of some frames ``(M,)`` at their places ``(B, T)``, zeros elsewhere."""
+        places = values.new_zeros(self.codes.shape[0] * self.codes.shape[1])
+        places[rows] = values
+        return places.view(self.codes.shape[:2])
+
+    def _noise(self, size: int, rows: Tensor, left: Tensor) -> Tensor:
+        """Gumbel noise ``(M, 1 + N)`` of some frames: for the confidence, then for the tokens. Every frame of an
+        example that is not done draws and padding does not, so that its stream is the same alone and in a batch."""
         uniform = torch.empty(*self.codes.shape[:2], 1 + size)
-        for row, end, generator in zip(uniform, self.ends.tolist(), self.generators, strict=True):
-            row[:end].uniform_(generator=generator)
+        for b, (end, generator) in enumerate(zip(self.ends.tolist(), self.generators, strict=True)):
+            if left[b]:
+                uniform[b, :end].uniform_(generator=generator)
         return gumbel(uniform.view(-1, 1 + size).to(rows.device)[rows])

@@ -47,3 +47,43 @@ def keep_most_confident(confidence: Tensor, masked: Tensor, stay_masked: Tensor)
     rank = torch.empty_like(ranked)
     rank.scatter_(-1, ranked, torch.arange(ranked.shape[-1], device=ranked.device).expand_as(ranked))
     return masked & (rank < (masked.sum(-1) - stay_masked)[:, None])
+
+
+def mean_log_probability(logits: Tensor, example: Tensor, batch: int) -> Tensor:
+    """Log of the mean probability of each token over the positions of an example: ``(B, N)``.
+
+    Args:
+        logits: ``(M, N)``.
+        example: int64 ``(M,)``, which example each row is of.
+        batch: B.
+    """
+    probability = torch.softmax(logits.float(), dim=-1)
+    total = probability.new_zeros(batch, logits.shape[-1]).index_add_(0, example, probability)
+    count = torch.bincount(example, minlength=batch).clamp(min=1)
+    return torch.log(total / count[:, None] + 1e-9)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropies ``(...)`` in nats of the distributions of ``logits (..., N)``."""
+    log_probability = torch.log_softmax(logits.float(), dim=-1)
+    return -(log_probability.exp() * log_probability).sum(-1)
+
+
+def count_within_bound(confidence: Tensor, entropies: Tensor, masked: Tensor, bound: float) -> Tensor:
+    """How many of the most confident positions can be committed at once (EB-Sampler, arXiv 2505.24857).
+
+    What is lost by sampling positions independently is at most the sum of their entropies without the largest one.
+
+    Args:
+        confidence, entropies: ``(B, T)``, the latter in nats.
+        masked: bool ``(B, T)``, positions in question.
+        bound: on that sum.
+
+    Returns:
+        int64 ``(B,)``: the longest beginning of the positions in order of confidence that stays within the bound.
+    """
+    order = confidence.masked_fill(~masked, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+    ranked = entropies.masked_fill(~masked, torch.inf).gather(-1, order)
+    excess = ranked.cumsum(-1) - ranked.cummax(-1).values
+    # Of positions that are not in question the difference is not a number, which no bound allows.
+    return (excess <= bound).sum(-1)

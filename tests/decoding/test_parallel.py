@@ -7,7 +7,14 @@ import torch
 
 from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.parallel import decode
-from soundstorm.decoding.sampling import gumbel, keep_most_confident, sample_tokens
+from soundstorm.decoding.sampling import (
+    count_within_bound,
+    entropy,
+    gumbel,
+    keep_most_confident,
+    mean_log_probability,
+    sample_tokens,
+)
 from soundstorm.models.masking import masked_after
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
@@ -133,6 +140,8 @@ def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
         for level, iterations in enumerate(config.iterations_of(model.num_levels)):
             masked = list(range(first, length))
             for iteration in range(1, iterations + 1):
+                if not masked:
+                    break
                 hidden = torch.zeros(1, length, model.num_levels, dtype=torch.bool)
                 hidden[0, first:, level + 1 :] = True
                 hidden[0, masked, level] = True
@@ -159,7 +168,7 @@ def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
 
 @pytest.mark.parametrize("prompts", [None, [3, 5, 1]])
 def test_decoding_equals_its_slow_twin(prompts):
-    model, lengths, config = small_model(), [20, 14, 9], ParallelConfig(iterations=(6, 3, 1), temperature=0.8)
+    model, lengths, config = small_model(), [20, 14, 6], ParallelConfig(iterations=(9, 3, 1), temperature=0.8)
     codes, _, semantic, prompt = run(model, lengths, config, prompts, seeds=[4, 5, 6])
     expected = slow_decode(model, semantic, lengths, config, prompts, prompt, [4, 5, 6])
     for b, length in enumerate(lengths):
@@ -178,9 +187,10 @@ def test_seeded_runs_repeat_and_other_seeds_differ():
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
+@pytest.mark.parametrize("options", [{}, {"prior": 0.7}, {"entropy_bound": 4.0}], ids=str)
 @pytest.mark.parametrize("prompts", [None, [3, 5, 1]])
-def test_a_batch_equals_single_utterances(prompts):
-    model, lengths, config = small_model(), [20, 14, 9], ParallelConfig(iterations=(5, 2, 1))
+def test_a_batch_equals_single_utterances(prompts, options):
+    model, lengths, config = small_model(), [20, 14, 4], ParallelConfig(iterations=(5, 2, 1), **options)
     batched, _, semantic, prompt = run(model, lengths, config, prompts, seeds=[7, 8, 9])
     for b, length in enumerate(lengths):
         extra = {}
@@ -250,3 +260,73 @@ def test_sampled_tokens_follow_the_distribution_and_its_temperature():
     assert set(top2.unique().tolist()) == {0, 1}
     greedy, _ = sample_tokens(logits, noise, temperature=0.0)
     assert not greedy.any()
+
+
+def test_the_bound_on_entropies_equals_its_slow_twin():
+    generator = torch.Generator().manual_seed(0)
+    for bound in (0.0, 0.5, 3.0, 1e9):
+        confidence, masked = torch.randn(4, 12, generator=generator), torch.rand(4, 12, generator=generator) < 0.6
+        entropies = torch.rand(4, 12, generator=generator)
+        found = count_within_bound(confidence, entropies, masked, bound)
+        for b in range(4):
+            chosen = []
+            for t in sorted((t for t in range(12) if masked[b, t]), key=lambda t: -confidence[b, t]):
+                kept = [*chosen, float(entropies[b, t])]
+                if sum(kept) - max(kept) > bound + 1e-6:
+                    break
+                chosen = kept
+            assert found[b] == len(chosen)
+
+
+def test_entropies_are_in_nats():
+    assert entropy(torch.zeros(2, 8)).tolist() == pytest.approx([math.log(8)] * 2)
+    assert entropy(torch.tensor([[50.0, 0.0]])).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_mean_probability_of_tokens_is_that_of_their_example():
+    logits, example = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 0, 0, 2, 2, 0])
+    found = mean_log_probability(logits, example, 3).exp()
+    for b in (0, 2):
+        mean = sum(logits[m].softmax(0) for m in range(6) if example[m] == b) / (example == b).sum()
+        torch.testing.assert_close(found[b], mean, rtol=1e-4, atol=1e-6)
+
+
+def test_no_bound_is_the_schedule_and_an_endless_one_a_single_greedy_pass_for_each_level():
+    model, greedy = small_model(), ParallelConfig(iterations=(1,))
+    plain, film, _, _ = run(model, [20, 14], ParallelConfig(iterations=(5, 1)), [3, 5])
+    same, same_film, _, _ = run(model, [20, 14], ParallelConfig(iterations=(5, 1), entropy_bound=1e-9), [3, 5])
+    assert torch.equal(plain, same) and len(film.frames) == len(same_film.frames) == 7
+    early, film, _, _ = run(model, [20, 14], ParallelConfig(iterations=(5, 1), entropy_bound=1e9), [3, 5])
+    assert len(film.frames) == 3
+    assert torch.equal(early, run(model, [20, 14], greedy, [3, 5])[0])
+
+
+def test_with_the_prior_tokens_that_are_likely_everywhere_come_later():
+    """A network that always says 0 at three frames in four, surely; at others, less surely, a token of their own."""
+
+    class Knowing(torch.nn.Module):
+        num_levels, own = 2, torch.arange(1, 41)
+
+        def encode(self, semantic, codes, hidden, lengths, rows):
+            return rows
+
+        def level_logits(self, rows, level):
+            logits = torch.zeros(len(rows), 41)
+            silent = rows % 4 != 0
+            logits[silent, 0] = 9.0
+            logits[~silent, self.own[rows[~silent]]] = 7.0
+            return logits
+
+    shares = []
+    for prior in (0.0, 1.0):
+        film, config = Film(), ParallelConfig((4, 1), prior=prior, choice_temperature=0.0, temperature=0.0)
+        decode(Knowing(), torch.zeros(1, 40).long(), torch.tensor([40]), config, watch=film)
+        committed = ~film.frames[1][3][0, :, 0]
+        shares.append(float((committed.nonzero() % 4 == 0).float().mean()))
+    assert shares == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["prior", "entropy_bound"])
+def test_options_below_zero_are_refused(name):
+    with pytest.raises(ValueError, match=f"decode.{name} is -1"):
+        ParallelConfig(**{name: -1.0})
