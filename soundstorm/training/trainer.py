@@ -182,7 +182,7 @@ class _Trainer:
             desc=self.expdir.name,
             disable=not sys.stderr.isatty(),
         )
-        self.clock, self.clock_step = time.monotonic(), self.done
+        self.clock, self.clock_step, self.waited = time.monotonic(), self.done, 0.0
         try:
             while self.done < last:
                 self._one_step(batches)
@@ -213,7 +213,9 @@ class _Trainer:
 
     def _one_step(self, batches) -> None:
         rate = learning_rate(self.done, self.config)
+        start = time.monotonic()
         micro = [next(batches) for _ in range(self.config.gradient_accumulation)]
+        self.waited += time.monotonic() - start
         # A step with several phases keeps outputs from one to the next, which more than one batch would overwrite.
         if len(self.step.phases) > 1 and len(micro) > 1:
             raise ValueError("training.gradient_accumulation above 1 needs a model with one phase")
@@ -303,12 +305,13 @@ class _Trainer:
 
     def _log_training(self) -> None:
         now = time.monotonic()
-        speed = (self.done - self.clock_step) / max(now - self.clock, 1e-9)
-        self.clock, self.clock_step = now, self.done
+        seconds = max(now - self.clock, 1e-9)
+        pace = f" ({(self.done - self.clock_step) / seconds:.2f} steps/s, {self.waited / seconds:.0%} waiting for data)"
+        self.clock, self.clock_step, self.waited = now, self.done, 0.0
         values = {"learning_rate": learning_rate(self.done - 1, self.config), **self._averages()}
-        self._write("train", values, speed)
+        self._write("train", values, pace)
 
-    def _write(self, kind: str, values: dict[str, float], speed: float | None = None) -> None:
+    def _write(self, kind: str, values: dict[str, float], pace: str = "") -> None:
         if not self.main:
             return
         line = {"step": self.done, "epoch": self.epoch, "set": kind, **values}
@@ -318,7 +321,6 @@ class _Trainer:
         for name, value in values.items():
             self.writer.add_scalar(f"{name}/{kind}", value, self.done)
         shown = " ".join(f"{n}={v:.4g}" for n, v in values.items() if "/" not in n and n != "learning_rate")
-        pace = f" ({speed:.2f} steps/s)" if speed else ""
         logger.info("%s step %d/%d %s%s", kind, self.done, self.config.max_steps, shown, pace)
 
     def _open_metrics(self):

@@ -1,6 +1,7 @@
 """The step loop: resuming, averaging, refusing, on a toy regression whose items draw their own noise."""
 
 import json
+import re
 import resource
 import tempfile
 
@@ -143,6 +144,13 @@ def test_the_loss_goes_down_and_the_averaged_weights_are_exported(tmp_path):
     exported = checkpoint.load_tensors(tmp_path / "model.safetensors")
     average = checkpoint.load_tensors(tmp_path / "checkpoints/step-00000300/ema.safetensors")
     assert all(torch.equal(exported[k], average[k]) for k in exported)
+
+
+def test_the_log_tells_how_much_of_the_time_is_spent_waiting_for_data(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        run(tmp_path)
+    lines = [record.getMessage() for record in caplog.records if "train step" in record.getMessage()]
+    assert len(lines) == 4 and all(re.search(r"steps/s, \d+% waiting for data\)$", line) for line in lines)
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
