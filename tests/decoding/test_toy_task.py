@@ -86,6 +86,17 @@ def test_sampled_decoding_obeys_the_rule_at_every_level_as_well_as_the_data(trai
         assert found > AGREEMENT[level] - 0.04, f"level {level}: {found} below the data's {AGREEMENT[level]}"
 
 
+@pytest.mark.parametrize("options", [{"prior": 1.0}, {"entropy_bound": 8.0}], ids=str)
+def test_options_of_the_order_obey_the_rule_as_well_as_the_data(trained, options):
+    passes = []
+    hook = trained.conformer.register_forward_hook(lambda *_: passes.append(1))
+    semantic, _, generated = generate(trained, (16, 1), 8, **options)
+    hook.remove()
+    assert len(passes) <= 16 + LEVELS - 1 and (len(passes) < 16) == ("entropy_bound" in options)
+    for level, found in enumerate(agreement(semantic, generated, 8)):
+        assert found > AGREEMENT[level] - 0.04, f"level {level}: {found} below the data's {AGREEMENT[level]}"
+
+
 def test_a_decoder_that_leaves_finer_levels_open_fails_this_test(trained):
     """The test can fail: zeros instead of mask tokens at finer levels, as several public decoders have it."""
     semantic, _ = make_data(64, np.random.default_rng(5))
@@ -100,12 +111,12 @@ def test_a_decoder_that_leaves_finer_levels_open_fails_this_test(trained):
     assert min(agreement(semantic, codes.numpy())) < 0.8
 
 
-def generate(model, iterations, prompt_frames):
+def generate(model, iterations, prompt_frames, **options):
     semantic, codes = make_data(64, np.random.default_rng(3))
     extra = {}
     if prompt_frames:
         prompt = torch.tensor(codes[:, :prompt_frames])
         extra = {"prompt": prompt, "prompt_lengths": torch.full((64,), prompt_frames)}
-    config = ParallelConfig(iterations=iterations)
+    config = ParallelConfig(iterations=iterations, **options)
     generated = decode(model, torch.tensor(semantic), torch.full((64,), FRAMES), config, **extra)
     return semantic, codes, generated.numpy()
