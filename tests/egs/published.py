@@ -89,6 +89,10 @@ def write_librispeech(root: Path, part: str, speakers: dict[str, int], *, senten
     return root
 
 
+# Trainings that are made on request only; no option but the request names their configuration.
+ON_REQUEST = ("pretrain_text_to_semantic", "train_semantic_to_text")
+
+
 def tiny_configs(folder: Path, configs: dict, **training) -> list[str]:
     """Write configurations as small as can be; returns the engine's options that name them."""
     import yaml
@@ -96,6 +100,8 @@ def tiny_configs(folder: Path, configs: dict, **training) -> list[str]:
     folder.mkdir(parents=True)
     options = []
     for name, sections in configs.items():
+        if name in ON_REQUEST:
+            continue
         (folder / f"{name}.yaml").write_text("# tiny\n" + yaml.safe_dump({**sections, "training": training}))
         options += [f"--{name.removeprefix('train_').replace('_', '-')}-config", str(folder / f"{name}.yaml")]
     return options
