@@ -164,7 +164,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path):
 @pytest.mark.integration
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 def test_compiled_blocks_make_the_step_of_eager_ones():
-    eager, compiled = small(dropout=0.0), small(dropout=0.0)
+    eager, compiled = (small(dropout=0.0, layers=1) for _ in range(2))
     names = list(compiled.state_dict())
     compile_network(compiled)
     for frames in (20, 33):  # other lengths are compiled once more, then for all
