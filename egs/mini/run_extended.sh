@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The same recipe with everything that is measured beside its table: all of AudioLM on the same tokens, ABX of the
 # tokens, likelihood of pairs in the manner of sWUGGY and sBLIMP, a detector for every system, run time against length,
-# quality and word errors against iterations; and test utterances of the paper's third length, 20 to 30 s. At most an
-# hour on two CPU cores.
+# quality and word errors against iterations; and test utterances of the paper's third length, 20 to 30 s. Meant
+# for an hour on two CPU cores, which RESULTS_extended.md has not shown yet.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
