@@ -1,14 +1,14 @@
 """AudioLM's language model: a decoder-only Transformer over rows of tokens (Borsos et al., 2022, section IV-B)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codebook_start import unit_rows
-from soundstorm.models.relative_positions import SequencePositions, TimePositions
-from soundstorm.models.transformer import KeyValues, SelfBlock
+from soundstorm.models.relative_positions import SequencePositions
+from soundstorm.models.transformer import Frames, KeyValues, SelfBlock, TimeRotation
 
 
 @dataclass
@@ -16,10 +16,14 @@ class Columns:
     """Some columns of a batch of rows, as ``data/audiolm_layout.py`` writes them: ``(B, L)`` each."""
 
     ids: Tensor
-    times: Tensor  # frame of each token
-    due: Tensor  # frame of the token that follows
-    condition: Tensor  # bool: whether it is conditioning
+    times: Tensor
+    due: Tensor
+    condition: Tensor
     exists: Tensor | None = None  # bool: False at padding, which may be on the left; None: everything counts
+
+    def frames(self) -> Frames:
+        """Where they stand in time."""
+        return Frames(self.times, self.due, self.condition)
 
 
 @dataclass
@@ -27,13 +31,11 @@ class AudioLMState:
     """What generation carries from token to token."""
 
     past: list[KeyValues]
-    times: Tensor  # (B, K)
-    condition: Tensor
-    exists: Tensor = field(default=None)
+    exists: Tensor  # (B, K)
 
     def keep(self, rows: Tensor) -> None:
         """Forget all batch items but ``rows`` (indices)."""
-        self.times, self.condition, self.exists = self.times[rows], self.condition[rows], self.exists[rows]
+        self.exists = self.exists[rows]
         for part in self.past:
             part.keep(rows)
 
@@ -57,12 +59,17 @@ class AudioLM(nn.Module):
         self.condition_size, self.num_levels, self.level_size = condition_size, num_levels, level_size
         self.ends = ends
         self.embed = nn.Embedding(condition_size + num_levels * level_size + 1, config.width)
-        kind = TimePositions if config.positions == "time" else SequencePositions
-        self.positions = kind(config.heads, buckets=config.position_buckets, max_distance=config.max_distance)
-        self.blocks = nn.ModuleList(
-            SelfBlock(config.width, config.heads, config.head_dim, config.inner, config.dropout, rotary=False)
-            for _ in range(config.layers)
+        timed, buckets = config.positions == "time", config.position_buckets
+        self.positions = (
+            None if timed else SequencePositions(config.heads, buckets=buckets, max_distance=config.max_distance)
         )
+        self.blocks = nn.ModuleList(
+            SelfBlock(
+                config.width, config.heads, config.head_dim, config.inner, config.dropout, rotary=False,
+                rotation=TimeRotation(config.heads, config.head_dim) if timed else None,
+            )
+            for _ in range(config.layers)
+        )  # fmt: skip
         self.norm = nn.LayerNorm(config.width, bias=False)
         # The end comes last, being a class of the first level only.
         self.head = nn.Linear(config.width, num_levels * level_size + ends, bias=False)
@@ -100,41 +107,38 @@ class AudioLM(nn.Module):
 
     def encode(self, columns: Columns) -> Tensor:
         """States ``(B, L, D)`` of whole rows, without a cache; padding, if any, on the right."""
-        times, due, condition = columns.times, columns.due, columns.condition
-        if bool((times == times[:1]).all() and (due == due[:1]).all() and (condition == condition[:1]).all()):
-            times, due, condition = times[:1], due[:1], condition[:1]  # the same distances in every row
-        bias = self.positions(due, times, condition)
+        if self.positions is None:
+            return self._run(columns, None, None)
         length = columns.ids.shape[1]
-        later = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
-        return self._run(columns.ids, bias.masked_fill(later, float("-inf")), None)
+        later = torch.ones(length, length, dtype=torch.bool, device=columns.ids.device).triu(1)
+        return self._run(columns, self.positions(length, length).masked_fill(later, float("-inf")), None)
 
     def begin(self, columns: Columns) -> tuple[Tensor, AudioLMState]:
         """Read the beginning of rows padded on the left; their states and what :meth:`advance` goes on from."""
         batch = len(columns.ids)
         like = self.embed.weight[:0]
         past = [block.attention.empty_cache(batch, like, capacity=2 * columns.ids.shape[1]) for block in self.blocks]
-        none = columns.times[:, :0]
-        state = AudioLMState(past, none, none.bool(), none.bool())
+        state = AudioLMState(past, columns.condition[:, :0])
         return self.advance(columns, state), state
 
     def advance(self, columns: Columns, state: AudioLMState) -> Tensor:
         """Feed the next columns; their states ``(B, n, D)``."""
         exists = columns.exists if columns.exists is not None else torch.ones_like(columns.condition)
-        state.times = torch.cat([state.times, columns.times], dim=1)
-        state.condition = torch.cat([state.condition, columns.condition], dim=1)
         state.exists = torch.cat([state.exists, exists], dim=1)
-        bias = self.positions(columns.due, state.times, state.condition)
-        new, total = columns.ids.shape[1], state.times.shape[1]
-        place = torch.arange(total, device=bias.device)
+        new, total = columns.ids.shape[1], state.exists.shape[1]
+        place = torch.arange(total, device=exists.device)
         distance = place[total - new :, None] - place
         # Padding sees itself, lest it see nothing at all; nobody sees padding.
-        seen = ((distance > 0) & state.exists[:, None]) | (distance == 0)
-        return self._run(columns.ids, bias.masked_fill(~seen[:, None], float("-inf")), state.past)
+        seen = (((distance > 0) & state.exists[:, None]) | (distance == 0))[:, None]
+        if self.positions is not None:
+            seen = self.positions(new, total).masked_fill(~seen, float("-inf"))
+        return self._run(columns, seen, state.past)
 
-    def _run(self, ids: Tensor, bias: Tensor, past: list[KeyValues] | None) -> Tensor:
-        x = self.dropout(self.embed(ids))
+    def _run(self, columns: Columns, mask: Tensor | None, past: list[KeyValues] | None) -> Tensor:
+        """Without a mask every column sees the earlier ones."""
+        x, frames = self.dropout(self.embed(columns.ids)), columns.frames()
         for index, block in enumerate(self.blocks):
-            x = block(x, bias, past[index] if past else None)
+            x = block(x, mask, past[index] if past else None, causal=mask is None, frames=frames)
         return self.norm(x)
 
     def level_logits(self, states: Tensor, level: int) -> Tensor:

@@ -17,9 +17,9 @@ class AudioLMConfig:
     head_dim: int = _f(128, "width of a head; not given in the paper, 128 and gated feed-forwards make its 0.3B")
     inner: int = _f(4096, "width inside the feed-forwards")
     dropout: float = _f(0.1, "dropout")
-    positions: str = _f("sequence", "what relative positions count: sequence (the paper, T5), or time: frames between "
-                                    "the token due and those seen, which needs no learning to count")  # fmt: skip
-    position_buckets: int = _f(32, "relative positions that are told apart (T5)")
+    positions: str = _f("sequence", "what relative positions count: sequence (the paper, T5), or time: rotary ones "
+                                    "from the frame due to those seen: nothing to count, and faster")  # fmt: skip
+    position_buckets: int = _f(32, "relative positions in the sequence that are told apart (T5)")
     max_distance: int = _f(128, "distance from which on they are not (T5)")
 
     def __post_init__(self):

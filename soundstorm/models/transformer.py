@@ -13,14 +13,53 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 
     Args:
         x: queries or keys ``(B, heads, T, head_dim)``.
-        positions: frame numbers ``(T,)``.
+        positions: frame numbers ``(T,)``, or ``(B, 1, T)`` where rows differ.
     """
     half = x.shape[-1] // 2
     rates = torch.exp(torch.arange(half, device=x.device) * (-math.log(10000.0) / half))
-    angles = positions[:, None].float() * rates
+    angles = positions[..., None].float() * rates
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+@dataclass
+class Frames:
+    """Where some columns of a row stand in time: ``(B, L)`` each."""
+
+    times: Tensor  # frame of each token
+    due: Tensor  # frame of the token that it predicts
+    condition: Tensor  # bool: whether it is conditioning
+
+
+class TimeRotation(nn.Module):
+    """Rotary positions that count time: from the frame a query is to predict to the frame of each token seen.
+
+    Every head has constants that are added to queries and to keys, those of conditioning apart from the others (as
+    Transformer-XL adds some to queries): scores then depend on the distance alone, too. Half of the heads begin with
+    constants that find the conditioning of the frame that is due, so a model need not learn to count.
+    """
+
+    sharpness = 3.0  # of what these heads begin with; the frame beside the right one gets a tenth of its attention
+
+    def __init__(self, heads: int, head_dim: int):
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(heads, head_dim))
+        self.key = nn.Parameter(torch.zeros(2, heads, head_dim))  # of other tokens; of conditioning
+        half = head_dim // 2
+        fast = 10000.0 ** (-torch.arange(half) / half) > 0.05  # the others hardly tell neighbours apart
+        start = torch.zeros(head_dim)
+        start[:half][fast] = math.sqrt(self.sharpness * math.sqrt(head_dim))
+        with torch.no_grad():
+            self.query[: (heads + 1) // 2] = start
+            self.key[1, : (heads + 1) // 2] = start
+
+    def forward(self, queries: Tensor, keys: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
+        """Queries and keys ``(B, heads, L, head_dim)`` in, the same rotated out."""
+        key = self.key[frames.condition.long()].transpose(1, 2)
+        queries = (queries + self.query[:, None]).to(queries.dtype)
+        keys = (keys + key).to(keys.dtype)
+        return rotate(queries, frames.due[:, None]), rotate(keys, frames.times[:, None])
 
 
 def sinusoids(length: int, dim: int, device: torch.device | None = None) -> Tensor:
@@ -78,14 +117,23 @@ def _grown(old: Tensor, room: int) -> Tensor:
 class SelfAttention(nn.Module):
     """Attention within one sequence, with rotary positions unless these come with the mask."""
 
-    def __init__(self, dim: int, heads: int, head_dim: int, *, rotary: bool = True):
+    def __init__(
+        self, dim: int, heads: int, head_dim: int, *, rotary: bool = True, rotation: TimeRotation | None = None
+    ):
+        """
+        Args:
+            dim, heads, head_dim: sizes.
+            rotary: whether a dot product depends on the distance between columns.
+            rotation: makes it depend on the distance in time instead.
+        """
         super().__init__()
         self.heads, self.head_dim, self.rotary = heads, head_dim, rotary
         self.project = nn.Linear(dim, 3 * heads * head_dim, bias=False)
         self.leave = nn.Linear(heads * head_dim, dim, bias=False)
+        self.rotation = rotation
 
     def forward(self, x: Tensor, *, mask: Tensor | None = None, cache: KeyValues | None = None,
-                causal: bool = False) -> Tensor:  # fmt: skip
+                causal: bool = False, frames: Frames | None = None) -> Tensor:  # fmt: skip
         """
         Args:
             x: ``(B, T, D)``; with a cache, the new positions only.
@@ -93,13 +141,16 @@ class SelfAttention(nn.Module):
                 ``(B, heads, T, K)``, the cached positions and the new ones being the K.
             cache: earlier positions; extended in place.
             causal: look at no later position.
+            frames: of ``x``, if positions are in time.
         """
         batch, length, _ = x.shape
         queries, keys, values = (
             part.view(batch, length, self.heads, self.head_dim).transpose(1, 2) for part in self.project(x).chunk(3, -1)
         )
         start = 0 if cache is None else cache.length
-        if self.rotary:
+        if self.rotation is not None:
+            queries, keys = self.rotation(queries, keys, frames)
+        elif self.rotary:
             positions = torch.arange(start, start + length, device=x.device)
             queries, keys = rotate(queries, positions), rotate(keys, positions)
         if cache is not None:
@@ -160,17 +211,20 @@ class CrossAttention(nn.Module):
 class SelfBlock(nn.Module):
     """Self-attention, then feed-forward; the mask says who sees whom."""
 
-    def __init__(self, dim: int, heads: int, head_dim: int, ffn_dim: int, dropout: float, *, rotary: bool = True):
+    def __init__(
+        self, dim: int, heads: int, head_dim: int, ffn_dim: int, dropout: float, *, rotary: bool = True,
+        rotation: TimeRotation | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim, bias=False)
-        self.attention = SelfAttention(dim, heads, head_dim, rotary=rotary)
+        self.attention = SelfAttention(dim, heads, head_dim, rotary=rotary, rotation=rotation)
         self.feed_norm = nn.LayerNorm(dim, bias=False)
         self.feed = GatedFeedForward(dim, ffn_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, cache: KeyValues | None = None) -> Tensor:
-        """``x`` ``(B, L, D)``; ``mask`` and ``cache`` as in :class:`SelfAttention`."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache))
+    def forward(self, x: Tensor, mask: Tensor | None, cache: KeyValues | None = None, **options) -> Tensor:
+        """``x`` ``(B, L, D)``; the rest as in :class:`SelfAttention`."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask=mask, cache=cache, **options))
         return x + self.dropout(self.feed(self.feed_norm(x)))
 
 

@@ -40,8 +40,9 @@ def make(name, seconds, positions="time", coarse_levels=2):
         layers=2, width=16, heads=2, head_dim=8, inner=24, positions=positions, position_buckets=8, max_distance=16
     )
     model = AudioLM(config, **asdict(layout)).eval()
-    for weight in (model.head.weight, model.positions.table.weight):
-        torch.nn.init.normal_(weight)
+    torch.nn.init.normal_(model.head.weight)
+    if positions == "sequence":
+        torch.nn.init.normal_(model.positions.table.weight)
     return Recorded(name, model, layout, seconds, coarse_levels, SEMANTIC, None if name == "semantic" else ACOUSTIC)
 
 

@@ -23,8 +23,9 @@ def make(positions, stage="coarse"):
         max_distance=16,
     )  # fmt: skip
     model = AudioLM(config, **asdict(stage_layout(stage, **SIZES))).eval()
-    for weight in (model.head.weight, model.positions.table.weight):
-        torch.nn.init.normal_(weight)
+    torch.nn.init.normal_(model.head.weight)
+    if positions == "sequence":
+        torch.nn.init.normal_(model.positions.table.weight)
     return model
 
 

@@ -6,9 +6,11 @@ import torch
 from soundstorm.models.transformer import (
     CrossAttention,
     DecoderBlock,
+    Frames,
     KeyValues,
     SelfAttention,
     SelfBlock,
+    TimeRotation,
     rotate,
     sinusoids,
 )
@@ -43,6 +45,40 @@ def test_rotated_products_depend_on_the_distance_only():
 def test_rotating_keeps_lengths():
     x = torch.randn(2, 3, 5, 8, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(rotate(x, torch.arange(5)).norm(dim=-1), x.norm(dim=-1), atol=1e-5)
+
+
+def test_rotation_in_time_equals_its_slow_twin():
+    rotation = make(TimeRotation, 2, 6)
+    for parameter in rotation.parameters():
+        torch.nn.init.normal_(parameter)
+    queries, keys = torch.randn(2, 3, 2, 4, 6, generator=torch.Generator().manual_seed(0))  # 3 rows, 2 heads, 4 columns
+    frames = Frames(*torch.randint(0, 50, (2, 3, 4)), condition=torch.rand(3, 4) > 0.5)
+    with torch.no_grad():
+        got = rotation(queries, keys, frames)
+        for row in range(3):
+            for head in range(2):
+                for column in range(4):
+                    query = queries[row, head, column] + rotation.query[head]
+                    key = keys[row, head, column] + rotation.key[int(frames.condition[row, column]), head]
+                    wanted = rotate(query[None], frames.due[row, column, None])[0]
+                    torch.testing.assert_close(got[0][row, head, column], wanted)
+                    wanted = rotate(key[None], frames.times[row, column, None])[0]
+                    torch.testing.assert_close(got[1][row, head, column], wanted)
+
+
+@pytest.mark.parametrize("head_dim", [8, 48, 128])
+def test_half_of_the_heads_begin_at_the_conditioning_of_the_frame_that_is_due(head_dim):
+    rotation, nothing = TimeRotation(4, head_dim), torch.zeros(1, 4, 400, head_dim)
+    condition = torch.arange(400)[None] < 200
+    frames = Frames(times=torch.arange(400)[None] % 200, due=torch.full((1, 400), 70), condition=condition)
+    with torch.no_grad():
+        queries, keys = rotation(nothing, nothing, frames)
+        attention = (queries @ keys.transpose(-1, -2) / head_dim**0.5).softmax(-1)[0, :, 0]
+    for head in (0, 1):
+        assert int(attention[head].argmax()) == 70
+        assert attention[head, 200:].sum() < 0.05  # the target's own tokens
+        assert head_dim < 48 or attention[head, 70] > 0.5
+    torch.testing.assert_close(attention[2:], torch.full((2, 400), 1 / 400))
 
 
 def test_every_position_vector_is_another():
