@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 QUERIES = 256  # at a time: their scores stay in a core's cache
+LONGEST = 700  # columns that are trained on: beyond, scores that are kept for the gradient fill the memory
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None = None, *, causal: bool = False) -> Tensor:
     """``softmax(q k^T / sqrt(head_dim)) v``.
 
     The fused kernel of CPUs multiplies bf16 as float32 unless they have AMX. Those that have bf16 products without AMX
@@ -17,11 +18,28 @@ def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:
 
     Args:
         q, k, v: ``(B, H, T, head_dim)``.
-        attend: bool ``(B, 1, 1, T)`` or None.
+        attend: True where attending is allowed, or numbers added to the scores; broadcastable to ``(B, H, T, T)``.
+        causal: look at no later column; without ``attend``.
     """
-    if torch.is_grad_enabled() or q.dtype != torch.bfloat16 or q.device.type != "cpu" or not products_are_faster():
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
-    return attention_by_products(q, k, v, attend)
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and products_are_faster():
+        if not torch.is_grad_enabled() and not causal:
+            return attention_by_products(q, k, v, attend)
+        if torch.is_grad_enabled() and k.shape[2] <= LONGEST:
+            return trained_attention(q, k, v, attend, causal)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=attend, is_causal=causal)
+
+
+def trained_attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None, causal: bool) -> Tensor:
+    """The same in products that gradients go through."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if causal:
+        attend = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if attend is not None:
+        # Adding to the small table and in place is much cheaper than filling the scores.
+        if attend.dtype == torch.bool:
+            attend = torch.zeros(attend.shape, dtype=q.dtype, device=q.device).masked_fill(~attend, float("-inf"))
+        scores = scores.add_(attend)
+    return scores.softmax(-1) @ v.contiguous()
 
 
 def attention_by_products(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None) -> Tensor:

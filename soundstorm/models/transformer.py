@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soundstorm.models.attention import attention
+
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Rotary position embedding (RoFormer, equation 34): a dot product then depends on the distance only.
@@ -161,7 +163,7 @@ class SelfAttention(nn.Module):
         if mask is not None and mask.is_floating_point():
             mask = mask.to(queries.dtype)
         # No dropout inside: the fast kernels of CPUs have none, and the slow ones cost three times the time.
-        out = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
+        out = attention(queries, keys, values, mask, causal=causal)
         return self.leave(out.transpose(1, 2).reshape(batch, length, -1))
 
     def empty_cache(self, batch: int, like: Tensor, capacity: int = 64) -> KeyValues:
@@ -203,7 +205,7 @@ class CrossAttention(nn.Module):
         """
         batch, length, _ = x.shape
         queries = self.query(x).view(batch, length, self.heads, self.head_dim).transpose(1, 2)
-        out = F.scaled_dot_product_attention(queries, memory.keys, memory.values, attn_mask=mask)
+        out = attention(queries, memory.keys, memory.values, mask)
         scores = queries[:, 0] @ memory.keys[:, 0].transpose(1, 2) / math.sqrt(self.head_dim)
         return self.leave(out.transpose(1, 2).reshape(batch, length, -1)), scores
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from soundstorm.models import attention as module
-from soundstorm.models.attention import attention, attention_by_products
+from soundstorm.models.attention import LONGEST, attention, attention_by_products, trained_attention
 
 
 def inputs(frames, dtype=torch.float32):
@@ -43,13 +43,39 @@ def test_bf16_is_as_near_to_float32_as_bf16_is():
     assert (found.float() - exact).abs().mean() < 0.01 * exact.abs().mean()
 
 
+@pytest.mark.parametrize("kind", ["everything", "lengths", "numbers", "causal"])
+def test_products_have_the_gradients_of_the_fused_kernel(kind):
+    attend = {
+        "lengths": (torch.arange(6) < torch.tensor([6, 4])[:, None])[:, None, None],
+        "numbers": torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(1)),
+    }.get(kind)
+    if kind == "numbers":
+        attend.requires_grad_()
+    found, wanted = ([part.requires_grad_() for part in inputs(6)] for _ in range(2))
+    outs = [
+        trained_attention(*found, attend, kind == "causal"),
+        F.scaled_dot_product_attention(*wanted, attn_mask=attend, is_causal=kind == "causal"),
+    ]
+    torch.testing.assert_close(*outs)
+    numbers = [attend] if kind == "numbers" else []
+    gradients = [
+        torch.autograd.grad(out.square().sum(), [*parts, *numbers])
+        for out, parts in zip(outs, (found, wanted), strict=True)
+    ]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("faster", [True, False])
-def test_only_bf16_without_a_gradient_goes_by_products(monkeypatch, faster):
+def test_only_bf16_goes_by_products_and_what_is_trained_on_if_short(monkeypatch, faster):
     asked = []
     monkeypatch.setattr(module, "products_are_faster", lambda: faster)
-    monkeypatch.setattr(module, "attention_by_products", lambda q, k, v, attend: asked.append(q.dtype) or q)
+    monkeypatch.setattr(module, "attention_by_products", lambda q, *_: asked.append("read") or q)
+    monkeypatch.setattr(module, "trained_attention", lambda q, *_: asked.append("trained") or q)
     with torch.no_grad():
-        attention(*inputs(4), None)
-        attention(*inputs(4, torch.bfloat16), None)
-    attention(*inputs(4, torch.bfloat16), None)
-    assert asked == ([torch.bfloat16] if faster else [])
+        attention(*inputs(4))
+        attention(*inputs(LONGEST + 1, torch.bfloat16))
+        attention(*inputs(4, torch.bfloat16), causal=True)
+    attention(*inputs(4))
+    attention(*inputs(4, torch.bfloat16))
+    attention(*inputs(LONGEST + 1, torch.bfloat16))
+    assert asked == (["read", "trained"] if faster else [])
