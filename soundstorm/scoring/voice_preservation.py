@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -72,7 +73,26 @@ class VoicePreservation:
 
 def load_speaker_model(name: str, *, device: str = "cpu") -> SpeakerModel:
     """Load `resemblyzer`, whose weights come with the package, or a transformers x-vector model by name."""
-    return Resemblyzer(device) if name == "resemblyzer" else XVector(name, device)
+    return Remembering(Resemblyzer(device) if name == "resemblyzer" else XVector(name, device))
+
+
+class Remembering:
+    """A speaker model that embeds a recording once: all rows of a table are compared with the same prompts."""
+
+    most = 20_000  # embeddings of 1 KB
+
+    def __init__(self, speaker: SpeakerModel):
+        self.name, self.sample_rate, self._speaker = speaker.name, speaker.sample_rate, speaker
+        self._known: dict[bytes, np.ndarray] = {}  # digest of the samples -> embedding, the oldest first
+
+    def __call__(self, wav: np.ndarray) -> np.ndarray:
+        """Embed, or remember."""
+        key = hashlib.sha256(np.ascontiguousarray(wav)).digest()
+        if key not in self._known:
+            if len(self._known) >= self.most:
+                del self._known[next(iter(self._known))]
+            self._known[key] = self._speaker(wav)
+        return self._known[key]
 
 
 class Resemblyzer:
