@@ -1,5 +1,6 @@
 """What Ctrl-C and kill do to a recipe that is running."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,3 +47,36 @@ def test_nothing_that_a_stage_started_outlives_its_end(checkout, name):
     assert not any(map(is_alive, children))
     lines = (recipe / "terminal").read_text().splitlines()
     assert f"soundstorm.sh: interrupted by {name} in stage 0; run the same command again to go on" in lines
+
+
+IN_BACKGROUND = """
+set -euo pipefail
+. "$1/interrupt.sh"
+. "$1/jobs.sh"
+nj=2
+work() {
+    python3 -c 'import os, time; print(os.getpid(), flush=True); time.sleep(1000)'
+}
+in_background work
+in_background work
+finish_background "sleeps"
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at /proc")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_shows_no_python_where_it_was(repository, name):
+    """Python that is about to start has no handler of ours yet, so this one has none either."""
+    command = ["bash", "-c", IN_BACKGROUND, "engine", str(repository / "egs/TEMPLATE/functions")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    engine = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
+    try:
+        children = [int(engine.stdout.readline()) for _ in range(2)]
+        os.killpg(engine.pid, getattr(signal, name))  # as a terminal does
+        _, errors = engine.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(engine.pid, signal.SIGKILL)
+    assert engine.returncode == 128 + getattr(signal, name)
+    assert errors == f"engine: interrupted by {name}; run the same command again to go on\n"
+    assert not any(map(is_alive, children))

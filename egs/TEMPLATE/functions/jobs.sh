@@ -124,7 +124,8 @@ in_background() {  # <command>: starts it once fewer than ${nj} others run. `fin
     while [ "$(jobs -rp | wc -l)" -ge "${nj}" ]; do
         wait -n || true # its status is asked for again below
     done
-    "$@" &
+    # Ctrl-C reaches all processes at once: `interrupted` ends these too, and Python does not show where it was.
+    { trap '' INT && "$@"; } &
     background_jobs+=($!)
 }
 
