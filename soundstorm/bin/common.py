@@ -24,6 +24,15 @@ def setup_logging() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)
 
 
+def starting_codebooks(init, codec: str | None):
+    """Codebooks ``(Q, N, D)`` that ``init.codebooks`` starts from; None where it is off or no codec is given."""
+    if not (init.codebooks and codec):
+        return None
+    from soundstorm.tokens.acoustic import load_codebooks
+
+    return load_codebooks(codec)
+
+
 def run_front(main: Callable[[list[str] | None], None]) -> None:
     """Run ``main`` from the command line: what a user can cause ends as one line on stderr and exit status 1."""
     setup_logging()

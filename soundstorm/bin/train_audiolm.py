@@ -1,6 +1,6 @@
 """Train one of AudioLM's stages on stored tokens: a baseline for SoundStorm (stage 4)."""
 
-from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, config_parser, run_front, section, starting_codebooks
 from soundstorm.data.audiolm_config import STAGES, AudioLMDataConfig
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.soundstorm_config import InitConfig
@@ -28,11 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.training.train_audiolm import train_audiolm
 
     config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-    codebooks = None
-    if config["init"].codebooks and args.codec:
-        from soundstorm.tokens.acoustic import load_codebooks
-
-        codebooks = load_codebooks(args.codec)
+    codebooks = starting_codebooks(config["init"], args.codec)
     train_audiolm(args.stage, args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks)
 
 

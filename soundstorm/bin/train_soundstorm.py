@@ -1,6 +1,6 @@
 """Train SoundStorm on stored semantic and acoustic tokens (stage 4)."""
 
-from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, config_parser, run_front, section, starting_codebooks
 from soundstorm.data.window_config import WindowConfig
 from soundstorm.models.soundstorm_config import InitConfig, MaskingConfig, SoundStormConfig
 from soundstorm.training.config import TrainerConfig
@@ -32,11 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.training.train_soundstorm import train_soundstorm
 
     config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-    codebooks = None
-    if config["init"].codebooks and args.codec:
-        from soundstorm.tokens.acoustic import load_codebooks
-
-        codebooks = load_codebooks(args.codec)
+    codebooks = starting_codebooks(config["init"], args.codec)
     train_soundstorm(args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks)
 
 
