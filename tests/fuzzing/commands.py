@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = "--train-data data --valid-data data"
-RESUMED = ("soundstorm", "audiolm_fine", "text_to_semantic", "recognizer", "consistency")
+RESUMED = ("soundstorm", "audiolm_fine", "text_to_semantic", "semantic_to_text", "recognizer", "consistency")
 TABLES = "data/wav.scp data/utt2spk data/utt2dur"
 ALL_TABLES = f"{TABLES} data/text data/spk2utt data/phones.ctm data/*.scp data/*.json"
 SEGMENTS = "segmented/segments segmented/wav.scp"
@@ -84,6 +84,18 @@ COMMANDS = (
     *_train("soundstorm", TOKENS),
     *_train("audiolm", TOKENS, "--stage fine", expdir="audiolm_fine"),
     *_train("text_to_semantic", "data/text data/semantic.*", "--read-utterances 0"),
+    *_train("semantic_to_text", "data/text data/semantic.*"),
+    Command(
+        "pretrain_text_to_semantic",
+        f"{SETS} --config conf/text_to_semantic.yaml --expdir new",
+        "conf/text_to_semantic.yaml data/semantic.*",
+    ),
+    Command(
+        "back_translate",
+        "--data-dir data --transcribed transcribed --semantic-to-text semantic_to_text --transcribe.temperature 5 "
+        "--output new",
+        f"transcribed/* data/semantic.* data/utt2spk {_trained('semantic_to_text')}",
+    ),
     *_train("recognizer", f"data/text {TABLES}"),
     *_train("consistency", f"{HUBERT} {TABLES}", "--hubert hubert"),
     Command(
@@ -156,6 +168,8 @@ COMMANDS = (
         "--recognizer recognizer --folder new --output new/iterations.json",
         f"data/text {TOKENS} {_trained('soundstorm')} {_trained('recognizer')}",
     ),
+    Command("pack_model", "--soundstorm soundstorm --codec codec --output new", f"{_trained('soundstorm')} {CODEC}"),
+    Command("link_pack", "--pack pack --part recognizer --expdir new", "pack/*"),
     Command(
         "report",
         "--scores score/original.json score/codec.json --extras score/extra.json "

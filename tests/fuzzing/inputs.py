@@ -25,6 +25,8 @@ CONFIGS = {
     "text_to_semantic": "model:\n  encoder_layers: 1\n  encoder_dim: 8\n  encoder_heads: 2\n  decoder_layers: 1\n"
     "  decoder_dim: 8\n  decoder_heads: 2\n  head_dim: 4\n  decoder_ffn_dim: 8\n  encoder_ffn_dim: 8\n"
     "data:\n  min_seconds: 0.1\n",
+    "semantic_to_text": "model:\n  layers: 1\n  dim: 8\n  heads: 2\n  head_dim: 4\n  ffn_dim: 8\n  convolutions: 1\n"
+    "data:\n  min_seconds: 0.1\n",
     "hubert": "model:\n  width: 8\n  num_layers: 1\n  num_heads: 2\n  feed_forward_width: 8\n  conv_widths: [8, 8]\n"
     "  conv_kernels: [40, 12]\n  conv_strides: [32, 10]\n  conv_norm: layer\n  position_kernel: 4\n"
     "  position_groups: 2\n  label_width: 4\ndata:\n  crop_seconds: 0.5\n",
@@ -130,14 +132,19 @@ def _write_tokens() -> None:
         write_tokens(f"data/{kind}", tokens.items(), info)
         write_tokens(f"dump/{kind}.1", tokens.items(), info)
         write_tokens(f"foreign/{kind}", tokens.items(), replace(info, fingerprint="0" * 64))
+    # Part of it is transcribed.
+    write_tokens("transcribed/semantic", ((utt, rng.integers(0, 8, 80)) for utt in ("a-1", "b-2")), infos["semantic"])
+    Path("transcribed/text").write_text("a-1 red one\nb-2 two blue\n")
 
 
 def _train() -> None:
     """Two steps of everything that later commands load, by the fronts, so that checkpoints are there too."""
     from soundstorm.bin import (
+        pack_model,
         train_audiolm,
         train_consistency,
         train_recognizer,
+        train_semantic_to_text,
         train_soundstorm,
         train_text_to_semantic,
     )
@@ -151,9 +158,11 @@ def _train() -> None:
     train_audiolm.main([*both, *free, "--expdir", "audiolm_free"])
     reading = ["--read-utterances", "0", "--config", "conf/text_to_semantic.yaml"]
     train_text_to_semantic.main([*both, *reading, "--expdir", "text_to_semantic"])
+    train_semantic_to_text.main([*both, "--config", "conf/semantic_to_text.yaml", "--expdir", "semantic_to_text"])
     train_recognizer.main([*both, "--config", "conf/recognizer.yaml", "--expdir", "recognizer"])
     hubert = ["--hubert", "hubert", "--config", "conf/consistency.yaml"]
     train_consistency.main([*both, *hubert, "--expdir", "consistency"])
+    pack_model.main(["--recognizer", "recognizer", "--output", "pack"])
 
 
 def _score() -> None:
