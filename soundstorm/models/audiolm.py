@@ -31,11 +31,12 @@ class AudioLMState:
     """What generation carries from token to token."""
 
     past: list[KeyValues]
-    exists: Tensor  # (B, K)
+    exists: Tensor | None = None  # (B, K); None: nothing is padded
 
     def keep(self, rows: Tensor) -> None:
         """Forget all batch items but ``rows`` (indices)."""
-        self.exists = self.exists[rows]
+        if self.exists is not None:
+            self.exists = self.exists[rows]
         for part in self.past:
             part.keep(rows)
 
@@ -118,20 +119,27 @@ class AudioLM(nn.Module):
         batch = len(columns.ids)
         like = self.embed.weight[:0]
         past = [block.attention.empty_cache(batch, like, capacity=2 * columns.ids.shape[1]) for block in self.blocks]
-        state = AudioLMState(past, columns.condition[:, :0])
+        state = AudioLMState(past)
+        if columns.exists is not None and not bool(columns.exists.all()):
+            state.exists = columns.exists[:, :0]
         return self.advance(columns, state), state
 
     def advance(self, columns: Columns, state: AudioLMState) -> Tensor:
         """Feed the next columns; their states ``(B, n, D)``."""
-        exists = columns.exists if columns.exists is not None else torch.ones_like(columns.condition)
-        state.exists = torch.cat([state.exists, exists], dim=1)
-        new, total = columns.ids.shape[1], state.exists.shape[1]
-        place = torch.arange(total, device=exists.device)
-        distance = place[total - new :, None] - place
-        # Padding sees itself, lest it see nothing at all; nobody sees padding.
-        seen = (((distance > 0) & state.exists[:, None]) | (distance == 0))[:, None]
+        if state.exists is None and self.positions is None:
+            return self._run(columns, None, state.past)
+        new = columns.ids.shape[1]
+        place = torch.arange(state.past[0].length + new, device=columns.ids.device)
+        distance = place[-new:, None] - place
+        seen = (distance >= 0)[None]
+        if state.exists is not None:
+            exists = columns.exists if columns.exists is not None else torch.ones_like(columns.condition)
+            state.exists = torch.cat([state.exists, exists], dim=1)
+            # Padding sees itself, lest it see nothing at all; nobody sees padding.
+            seen = ((distance > 0) & state.exists[:, None]) | (distance == 0)
+        seen = seen[:, None]
         if self.positions is not None:
-            seen = self.positions(new, total).masked_fill(~seen, float("-inf"))
+            seen = self.positions(new, len(place)).masked_fill(~seen, float("-inf"))
         return self._run(columns, seen, state.past)
 
     def _run(self, columns: Columns, mask: Tensor | None, past: list[KeyValues] | None) -> Tensor:

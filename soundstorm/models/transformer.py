@@ -1,7 +1,7 @@
 """Encoder and decoder blocks: pre-norm, rotary positions, gated feed-forward, scaled-dot-product attention."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +17,20 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
         x: queries or keys ``(B, heads, T, head_dim)``.
         positions: frame numbers ``(T,)``, or ``(B, 1, T)`` where rows differ.
     """
-    half = x.shape[-1] // 2
-    rates = torch.exp(torch.arange(half, device=x.device) * (-math.log(10000.0) / half))
+    return turn(x, *turns(positions, x.shape[-1], x.dtype))
+
+
+def turns(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``(..., T, head_dim / 2)`` of :func:`rotate`."""
+    half = head_dim // 2
+    rates = torch.exp(torch.arange(half, device=positions.device) * (-math.log(10000.0) / half))
     angles = positions[..., None].float() * rates
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    first, second = x[..., :half], x[..., half:]
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """The rest of :func:`rotate`."""
+    first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
@@ -32,6 +41,13 @@ class Frames:
     times: Tensor  # frame of each token
     due: Tensor  # frame of the token that it predicts
     condition: Tensor  # bool: whether it is conditioning
+    _turns: dict = field(default_factory=dict)  # the same for all layers
+
+    def turns(self, head_dim: int, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+        """Cosines and sines, as :func:`turn` takes them, for queries and for keys."""
+        if (head_dim, dtype) not in self._turns:
+            self._turns[head_dim, dtype] = [turns(t[:, None], head_dim, dtype) for t in (self.due, self.times)]
+        return self._turns[head_dim, dtype]
 
 
 class TimeRotation(nn.Module):
@@ -61,7 +77,8 @@ class TimeRotation(nn.Module):
         key = self.key[frames.condition.long()].transpose(1, 2)
         queries = (queries + self.query[:, None]).to(queries.dtype)
         keys = (keys + key).to(keys.dtype)
-        return rotate(queries, frames.due[:, None]), rotate(keys, frames.times[:, None])
+        of_queries, of_keys = frames.turns(queries.shape[-1], queries.dtype)
+        return turn(queries, *of_queries), turn(keys, *of_keys)
 
 
 def sinusoids(length: int, dim: int, device: torch.device | None = None) -> Tensor:
