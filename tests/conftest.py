@@ -20,6 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Holds torch to one thread, also where it reads no variable, and lets what tests start be interrupted."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so is a shell's background job, with all its children
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # so is what nohup starts
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         import torch
     except ImportError:

@@ -169,7 +169,7 @@ COMMANDS = (
         f"data/text {TOKENS} {_trained('soundstorm')} {_trained('recognizer')}",
     ),
     Command("pack_model", "--soundstorm soundstorm --codec codec --output new", f"{_trained('soundstorm')} {CODEC}"),
-    Command("link_pack", "--pack pack --part recognizer --expdir new", "pack/*"),
+    Command("link_pack", "--pack packed --part recognizer --expdir new", "packed/*"),
     Command(
         "report",
         "--scores score/original.json score/codec.json --extras score/extra.json "
