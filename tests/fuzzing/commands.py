@@ -169,7 +169,7 @@ COMMANDS = (
         f"data/text {TOKENS} {_trained('soundstorm')} {_trained('recognizer')}",
     ),
     Command("pack_model", "--soundstorm soundstorm --codec codec --output new", f"{_trained('soundstorm')} {CODEC}"),
-    Command("link_pack", "--pack packed --part recognizer --expdir new", "packed/*"),
+    Command("link_pack", "--pack carried --part recognizer --expdir new", "carried/*"),
     Command(
         "report",
         "--scores score/original.json score/codec.json --extras score/extra.json "

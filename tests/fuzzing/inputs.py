@@ -162,7 +162,7 @@ def _train() -> None:
     train_recognizer.main([*both, "--config", "conf/recognizer.yaml", "--expdir", "recognizer"])
     hubert = ["--hubert", "hubert", "--config", "conf/consistency.yaml"]
     train_consistency.main([*both, *hubert, "--expdir", "consistency"])
-    pack_model.main(["--recognizer", "recognizer", "--output", "packed"])
+    pack_model.main(["--recognizer", "recognizer", "--output", "carried"])
 
 
 def _score() -> None:
