@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import re
+import tokenize
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -313,7 +314,10 @@ def _parse_header(record: bytes) -> tuple[tuple[int, ...], np.dtype, int, str]:
     stream = io.BytesIO(record)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("not a numpy record of version 1.0")
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    try:
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (SyntaxError, tokenize.TokenError) as error:  # numpy parses the header as Python
+        raise ValueError("its header is damaged") from error
     if not np.issubdtype(dtype, np.integer):
         raise ValueError(f"{dtype} values, expected integers")
     return shape, dtype, stream.tell(), "F" if fortran_order else "C"

@@ -69,7 +69,10 @@ def _check(content: dict[str, Any]) -> None:
     _mapping(content.get("decode", {}), "decode")
     settings = _mapping(content.get("settings", {}), "settings")
     if settings:
-        make_record(_Settings, {name: settings.get(name) for name in _Settings.__dataclass_fields__}, "settings")
+        lacking = sorted(set(_Settings.__dataclass_fields__) - set(settings))
+        if lacking:
+            raise ValueError(f"settings lack {', '.join(lacking)}")
+        make_record(_Settings, {name: settings[name] for name in _Settings.__dataclass_fields__}, "settings")
 
 
 def _mapping(value: object, name: str) -> dict[str, Any]:

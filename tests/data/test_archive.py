@@ -181,6 +181,7 @@ def test_a_record_written_by_hand_is_read(tmp_path):
         (framed(b"PK\x03\x04 a zip file"), "cannot read u at"),
         (framed(b"cos\nsystem\n(S'touch owned'\ntR."), "cannot read u at"),
         (framed(npy("(8,)")), r"shape \(8,\), expected \(T, 4\)"),
+        (framed(npy("(1,, ")), "its header is damaged"),
     ],
 )
 def test_a_record_that_is_none_is_refused_before_memory_is_taken(tmp_path, monkeypatch, record, message):

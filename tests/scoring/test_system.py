@@ -142,6 +142,12 @@ def test_a_file_that_is_no_score_is_named(tmp_path):
     path.write_text('{"system": "a"}')
     with pytest.raises(ValueError, match="x.json: a score file needs"):
         read_score(path)
+    score = {"system": "a", "data_dir": "data", "group": "reference", "metrics": {}, "utterances": {}}
+    path.write_text(json.dumps(score))
+    assert read_score(path) == score
+    path.write_text(json.dumps(score | {"settings": {"recognizers": [], "crop_seconds": 3.0, "prompt_seconds": 3.0}}))
+    with pytest.raises(ValueError, match="x.json: not a score file .settings lack speaker."):
+        read_score(path)
 
 
 @pytest.mark.parametrize("settings", [{"prompt_seconds": 0}, {"max_utterances": 0}, {"quality_utterances": -1}])
