@@ -22,7 +22,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None = None, *, 
         causal: look at no later column; without ``attend``.
     """
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and products_are_faster():
-        if not torch.is_grad_enabled() and not causal:
+        same_for_all = attend is None or (attend.dtype == torch.bool and attend.shape[-2] == 1)  # queries
+        if not torch.is_grad_enabled() and not causal and same_for_all:
             return attention_by_products(q, k, v, attend)
         if torch.is_grad_enabled() and k.shape[2] <= LONGEST:
             return trained_attention(q, k, v, attend, causal)

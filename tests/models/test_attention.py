@@ -65,6 +65,22 @@ def test_products_have_the_gradients_of_the_fused_kernel(kind):
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("gradient", [True, False])
+@pytest.mark.parametrize("frames", [6, 300])
+@pytest.mark.parametrize("kind", ["bool", "numbers"])
+def test_masks_that_differ_between_queries_mean_the_same_everywhere(monkeypatch, kind, frames, gradient):
+    monkeypatch.setattr(module, "products_are_faster", lambda: True)
+    q, k, v = inputs(frames, torch.bfloat16)
+    earlier = torch.ones(frames, frames, dtype=torch.bool).tril()
+    attend = earlier[None, None]
+    if kind == "numbers":
+        attend = torch.zeros(1, 3, frames, frames, dtype=torch.bfloat16).masked_fill(~earlier, float("-inf"))
+    with torch.set_grad_enabled(gradient):
+        found = attention(q, k, v, attend)
+    exact = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), is_causal=True)
+    assert (found.float() - exact).abs().mean() < 0.01 * exact.abs().mean()
+
+
 @pytest.mark.parametrize("faster", [True, False])
 def test_only_bf16_goes_by_products_and_what_is_trained_on_if_short(monkeypatch, faster):
     asked = []
