@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.models.attention import attention
+from soundstorm.models.conformer import apply_rotary
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
@@ -17,7 +18,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
         x: queries or keys ``(B, heads, T, head_dim)``.
         positions: frame numbers ``(T,)``, or ``(B, 1, T)`` where rows differ.
     """
-    return turn(x, *turns(positions, x.shape[-1], x.dtype))
+    return apply_rotary(x, *turns(positions, x.shape[-1], x.dtype))
 
 
 def turns(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -26,12 +27,6 @@ def turns(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple[Tensor,
     rates = torch.exp(torch.arange(half, device=positions.device) * (-math.log(10000.0) / half))
     angles = positions[..., None].float() * rates
     return angles.cos().to(dtype), angles.sin().to(dtype)
-
-
-def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """The rest of :func:`rotate`."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 @dataclass
@@ -44,7 +39,7 @@ class Frames:
     _turns: dict = field(default_factory=dict)  # the same for all layers
 
     def turns(self, head_dim: int, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-        """Cosines and sines, as :func:`turn` takes them, for queries and for keys."""
+        """Cosines and sines, as :func:`apply_rotary` takes them, for queries and for keys."""
         if (head_dim, dtype) not in self._turns:
             self._turns[head_dim, dtype] = [turns(t[:, None], head_dim, dtype) for t in (self.due, self.times)]
         return self._turns[head_dim, dtype]
@@ -78,7 +73,7 @@ class TimeRotation(nn.Module):
         queries = (queries + self.query[:, None]).to(queries.dtype)
         keys = (keys + key).to(keys.dtype)
         of_queries, of_keys = frames.turns(queries.shape[-1], queries.dtype)
-        return turn(queries, *of_queries), turn(keys, *of_keys)
+        return apply_rotary(queries, *of_queries), apply_rotary(keys, *of_keys)
 
 
 def sinusoids(length: int, dim: int, device: torch.device | None = None) -> Tensor:
