@@ -1,12 +1,15 @@
 """Speech recordings as float arrays, with every way a file can be wrong turned into a clear message."""
 
 import io
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from soundstorm.data.data_dir import parse_seconds, read_segments, read_table, write_bytes
+from soundstorm.data.data_dir import write_bytes
+from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
 
 Seconds = float
 BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
@@ -107,40 +110,51 @@ def write_audio(path: str | Path, wav: np.ndarray, sample_rate: int) -> None:
     write_bytes(path, content.getvalue())
 
 
-def _parts(data_dir: Path, keys: list[str] | None) -> dict[str, tuple[str, Seconds, Seconds | None]]:
-    """Recording, start and end of each utterance, or of those asked for."""
-    path = data_dir / "segments"
-    if not path.exists():
-        recordings = read_table(data_dir / "wav.scp", keys)
-        return {utt: (recording, 0.0, None) for utt, recording in recordings.items()}
-    recordings, segments = read_table(data_dir / "wav.scp"), read_segments(path, keys)
-    for utt, segment in segments.items():
-        if segment.recording not in recordings:
+class _Parts(NamedTuple):
+    """Where utterances are: their names, paths of recordings, and of each utterance the number of its recording, start
+    and end; an end that is not a number is the recording's."""
+
+    ids: Keys
+    paths: np.ndarray  # UTF-8 bytes
+    recording: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    @classmethod
+    def read(cls, data_dir: Path) -> "_Parts":
+        recordings, paths = read_values(data_dir / "wav.scp")
+        path = data_dir / "segments"
+        if not path.exists():
+            count = len(recordings)
+            return cls(recordings, paths, np.arange(count), np.zeros(count), np.full(count, np.nan))
+        segments = read_stretches(path)
+        number = recordings.rows(Keys.of(segments.recordings, path).names)[segments.recording]
+        missing = np.flatnonzero(number == MISSING)
+        if len(missing):
+            row = int(missing[0])
             raise ValueError(
-                f"{path}: recording {segment.recording} of {utt} is not in wav.scp; "
-                f"run utils/fix_data_dir.sh {data_dir}"
+                f"{path}: recording {segments.recordings[segments.recording[row]]} of {segments.keys[row]} "
+                f"is not in wav.scp; run utils/fix_data_dir.sh {data_dir}"
             )
-    return {utt: (recordings[segment.recording], segment.start, segment.end) for utt, segment in segments.items()}
+        return cls(segments.keys, paths, number.astype(np.int32), segments.start, segments.end)
 
+    def of(self, ids: Keys, rows: np.ndarray) -> "_Parts":
+        return _Parts(ids, self.paths, self.recording[rows], self.start[rows], self.end[rows])
 
-def _read_durations(path: Path, keys: list[str] | None) -> dict[str, Seconds]:
-    """``utt2dur``, or what it says of those asked for; empty where there is none."""
-    durations = {}
-    for utt, value in (read_table(path, keys) if path.exists() else {}).items():
-        try:
-            durations[utt] = parse_seconds(value)
-        except ValueError as error:
-            raise ValueError(f"{path}: {utt}: {error}; make it again with utils/get_utt2dur.sh") from error
-        if durations[utt] <= 0:
-            raise ValueError(f"{path}: {utt} lasts {value} s, expected more than 0; run utils/fix_data_dir.sh")
-    return durations
+    def __getitem__(self, row: int) -> tuple[str, Seconds, Seconds | None]:
+        end = float(self.end[row])
+        path = bytes(self.paths[self.recording[row]]).decode()
+        return path, float(self.start[row]), None if np.isnan(end) else end
 
 
 class Utterances:
-    """The utterances of a data directory, read from ``wav.scp`` and, where there is one, ``segments``."""
+    """The utterances of a data directory, read from ``wav.scp`` and, where there is one, ``segments``.
+
+    What the tables say is kept as columns of numbers: 7 million utterances (60 000 hours) take about a GB.
+    """
 
     def __init__(
-        self, data_dir: str | Path, sample_rate: int, keys: list[str] | None = None, *, lower: bool = False
+        self, data_dir: str | Path, sample_rate: int, keys: Sequence[str] | None = None, *, lower: bool = False
     ):
         """
         Args:
@@ -151,42 +165,70 @@ class Utterances:
         """
         self.data_dir = Path(data_dir)
         self.sample_rate, self.lower = sample_rate, lower
-        self._parts = _parts(self.data_dir, keys)
-        self._utt2dur = _read_durations(self.data_dir / "utt2dur", keys)
-        self.ids = list(self._parts) if keys is None else list(keys)
-        unknown = [utt for utt in self.ids if utt not in self._parts]
-        if unknown:
-            raise ValueError(f"{self.data_dir}: no utterance {unknown[0]!r} (and {len(unknown) - 1} more like it)")
-        if not self.ids:
+        self._parts = _Parts.read(self.data_dir)
+        if keys is not None:
+            self._keep(keys)
+        if not len(self.ids):
             raise ValueError(f"{self.data_dir}: no utterances")
-        self.durations = np.array([self._duration(utt) for utt in self.ids])
+        self.durations = self._read_durations()
 
-    def _duration(self, utt: str) -> Seconds:
-        if utt in self._utt2dur:
-            return self._utt2dur[utt]
+    @property
+    def ids(self) -> Keys:
+        """Names of the utterances, a sequence of strings."""
+        return self._parts.ids
+
+    def _keep(self, names: Sequence[str]) -> np.ndarray:
+        """Forget all other utterances; where these stood before."""
+        ids = Keys.of(names, f"{self.data_dir}, utterances asked for")
+        rows = self.ids.rows(ids.names)
+        unknown = np.flatnonzero(rows == MISSING)
+        if len(unknown):
+            name = ids[int(unknown[0])]
+            raise ValueError(f"{self.data_dir}: no utterance {name!r} (and {len(unknown) - 1} more like it)")
+        self._parts = self._parts.of(ids, rows)
+        return rows
+
+    def _read_durations(self) -> np.ndarray:
+        """As ``utt2dur`` says, else the segment's, else the recording's."""
+        durations, path = self._parts.end - self._parts.start, self.data_dir / "utt2dur"
+        if path.exists():
+            names, seconds = read_seconds(path)
+            rows = names.rows(self.ids.names)
+            durations = np.where(rows == MISSING, durations, np.append(seconds, np.nan)[rows])
+            for row in np.flatnonzero(durations <= 0):
+                raise ValueError(
+                    f"{path}: {self.ids[int(row)]} lasts {durations[row]:g} s, expected more than 0; "
+                    "run utils/fix_data_dir.sh"
+                )
+        for row in np.flatnonzero(np.isnan(durations)):
+            durations[row] = self._measured(int(row))
+        return durations
+
+    def _measured(self, row: int) -> Seconds:
         import soundfile
 
-        path, start, end = self._parts[utt]
-        if end is not None:
-            return end - start
+        path, _, _ = self._parts[row]
         try:
             return soundfile.info(path).duration
         except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
             raise ValueError(
-                f"{self.data_dir / 'wav.scp'}: {path!r} of {utt} cannot be read as audio ({error}); remove or repair it"
+                f"{self.data_dir / 'wav.scp'}: {path!r} of {self.ids[row]} cannot be read as audio ({error}); "
+                "remove or repair it"
             ) from error
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def part(self, ids: list[str]) -> "Utterances":
+    def part(self, ids: Sequence[str]) -> "Utterances":
         """Some of these utterances, in this order, without reading the tables again."""
         part = copy(self)
-        part.ids = list(ids)
-        part.durations = np.array([self._duration(utt) for utt in ids])
+        part.durations = self.durations[part._keep(ids)]
         return part
 
     def read(self, utt: str) -> np.ndarray:
         """Samples of one utterance, float32 ``(S,)``."""
-        path, start, end = self._parts[utt]
+        row = self.ids.row(utt)
+        if row == MISSING:
+            raise KeyError(f"{self.data_dir}: no utterance {utt!r}")
+        path, start, end = self._parts[row]
         return read_audio(path, self.sample_rate, start=start, end=end, lower=self.lower)

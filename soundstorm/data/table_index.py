@@ -8,16 +8,17 @@ another form than the usual is read as any other table, with the messages that g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_table
+from soundstorm.data.data_dir import MOST_SECONDS, parse_seconds, read_segments, read_table
 
 PIECE_BYTES = 1 << 23
 NEWLINE, BLANK, COLON, ZERO = (np.uint8(ord(letter)) for letter in "\n :0")
+IN_DECIMALS = np.isin(np.arange(256), np.frombuffer(b"0123456789.\0", np.uint8))  # the last fills up shorter words
 MOST_DIGITS = 18  # of a whole number that fits into 64 bits for certain
 MISSING = -1
 
@@ -46,6 +47,17 @@ class Keys(Sequence):
                     f"{where}, line {line + 1}: key {self[line]!r} is there a second time; keys must be unique "
                     "(utils/fix_data_dir.sh drops repeated lines)"
                 )
+
+    @classmethod
+    def of(cls, names: Iterable[str], where: str | Path) -> Keys:
+        """Keys of names, or the same keys again."""
+        if isinstance(names, Keys):
+            return names
+        names = list(names)
+        for name in names:
+            if "\0" in name:
+                raise ValueError(f"{where}: key {name!r:.80} has a character 0; rename it in local/data.sh")
+        return cls(np.array([name.encode() for name in names], dtype=None if names else "S1"), where)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -97,22 +109,139 @@ def read_places(path: str | Path) -> Places:
         FileNotFoundError: there is none.
         ValueError: it is malformed, or has a key twice; see ``data_dir.read_table``.
     """
-    codes: dict[bytes, int] = {}
-    names, archive, offset = [np.zeros(0, "S1")], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    archives, names, offset = _Names(), [np.zeros(0, "S1")], [np.zeros(0, np.int64)]
     for piece in _pieces(path):
         lines = _Lines.split(piece)
         places = None if lines is None else lines.places()
         if places is None:
             return _odd_places(path)
-        paths, offsets = places
-        # Mostly, the utterances of an archive follow each other.
-        first = np.flatnonzero(np.append(True, paths[1:] != paths[:-1]))
-        runs = [codes.setdefault(name, len(codes)) for name in paths[first].tolist()]
         names.append(lines.keys())
-        archive.append(np.repeat(np.array(runs, dtype=np.int32), np.diff(np.append(first, len(paths)))))
-        offset.append(offsets)
-    archives = [name.decode() for name in codes]
-    return Places(Keys(np.concatenate(names), path), archives, np.concatenate(archive), np.concatenate(offset))
+        archives.add(places[0])
+        offset.append(places[1])
+    return Places(Keys(np.concatenate(names), path), archives.names(), archives.codes(), np.concatenate(offset))
+
+
+class _Names:
+    """Words of which mostly many in a row are the same: each once, and its number for every line."""
+
+    def __init__(self):
+        self._numbers: dict[bytes, int] = {}
+        self._codes = [np.zeros(0, np.int32)]
+
+    def add(self, words: np.ndarray) -> None:
+        first = np.flatnonzero(np.append(True, words[1:] != words[:-1]))
+        runs = [self._numbers.setdefault(name, len(self._numbers)) for name in words[first].tolist()]
+        self._codes.append(np.repeat(np.array(runs, dtype=np.int32), np.diff(np.append(first, len(words)))))
+
+    def names(self) -> list[str]:
+        return [name.decode() for name in self._numbers]
+
+    def codes(self) -> np.ndarray:
+        return np.concatenate(self._codes)
+
+
+class Stretches(NamedTuple):
+    """A ``segments`` file: every utterance is a stretch of a recording."""
+
+    keys: Keys
+    recordings: list[str]  # each once
+    recording: np.ndarray  # int32 (number of lines,), into ``recordings``
+    start: np.ndarray  # float64 (number of lines,), seconds
+    end: np.ndarray
+
+
+def read_stretches(path: str | Path) -> Stretches:
+    """Read a ``segments`` file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is malformed, or has a key twice; see ``data_dir.read_segments``.
+    """
+    recordings, names, start, end = _Names(), [np.zeros(0, "S1")], [np.zeros(0)], [np.zeros(0)]
+    for piece in _pieces(path):
+        lines = _Lines.split(piece)
+        stretches = None if lines is None else lines.stretches()
+        if stretches is None:
+            return _odd_stretches(path)
+        names.append(lines.keys())
+        recordings.add(stretches[0])
+        start.append(stretches[1])
+        end.append(stretches[2])
+    keys = Keys(np.concatenate(names), path)
+    return Stretches(keys, recordings.names(), recordings.codes(), np.concatenate(start), np.concatenate(end))
+
+
+def read_values(path: str | Path) -> tuple[Keys, np.ndarray]:
+    """Read any table: keys, and the rest of each line as UTF-8 bytes, of a type ``S``, ``(number of lines,)``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is malformed, or has a key twice; see ``data_dir.read_table``.
+    """
+    names, values = [np.zeros(0, "S1")], [np.zeros(0, "S1")]
+    for piece in _pieces(path):
+        lines = _Lines.split(piece)
+        if lines is None:
+            table = read_table(path)
+            return Keys.of(table, path), np.array([value.encode() for value in table.values()] or [b""])[: len(table)]
+        names.append(lines.keys())
+        values.append(_words(lines.data, lines.space + 1, lines.end))
+    return Keys(np.concatenate(names), path), np.concatenate(values)
+
+
+class Lines:
+    """Any table whose values, such as transcripts, are read from the file when they are asked for."""
+
+    def __init__(self, path: str | Path):
+        """
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is malformed, or has a key twice; see ``data_dir.read_table``.
+        """
+        self.path = path
+        names, starts, ends, place = [np.zeros(0, "S1")], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+        self._values: list[str] | None = None  # where lines are not of the usual form
+        for piece in _pieces(path):
+            lines = _Lines.split(piece)
+            if lines is None:
+                table = read_table(path)
+                self.keys, self._values = Keys.of(table, path), list(table.values())
+                return
+            names.append(lines.keys())
+            starts.append(place + lines.space + 1)
+            ends.append(place + lines.end)
+            place += len(piece)
+        self.keys = Keys(np.concatenate(names), path)
+        self._starts, self._ends = np.concatenate(starts), np.concatenate(ends)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, row: int) -> str:
+        """The value in a row."""
+        if self._values is not None:
+            return self._values[row]
+        with open(self.path, "rb") as stream:
+            stream.seek(self._starts[row])
+            return stream.read(int(self._ends[row] - self._starts[row])).decode()
+
+
+def read_seconds(path: str | Path) -> tuple[Keys, np.ndarray]:
+    """Read a table of durations such as ``utt2dur``: keys, and float64 values ``(number of lines,)``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is malformed, has a key twice, or a value that is no number.
+    """
+    names, values = [np.zeros(0, "S1")], [np.zeros(0)]
+    for piece in _pieces(path):
+        lines = _Lines.split(piece)
+        seconds = None if lines is None else _decimals(lines.data, lines.space + 1, lines.end)
+        if seconds is None:
+            return _odd_seconds(path)
+        names.append(lines.keys())
+        values.append(seconds)
+    return Keys(np.concatenate(names), path), np.concatenate(values)
 
 
 def read_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
@@ -192,6 +321,18 @@ class _Lines(NamedTuple):
         offsets = _whole_numbers(self.data, colon + 1, self.end)
         return None if offsets is None else (_words(self.data, self.space + 1, colon), offsets)
 
+    def stretches(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Recordings, starts and ends of values ``<recording> <start> <end>``; None where one is not of that form."""
+        blanks = np.flatnonzero(self.data == BLANK)
+        first = np.searchsorted(blanks, self.space)
+        if (np.searchsorted(blanks, self.end) - first != 3).any():
+            return None
+        second, third = blanks[first + 1], blanks[first + 2]
+        start, end = _decimals(self.data, second + 1, third), _decimals(self.data, third + 1, self.end)
+        if start is None or end is None or (start >= end).any():
+            return None
+        return _words(self.data, self.space + 1, second), start, end
+
 
 def _words(data: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Stretches of bytes as an array of a type ``S``."""
@@ -218,6 +359,39 @@ def _whole_numbers(data: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.n
     return values
 
 
+def _decimals(data: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
+    """Seconds such as 12 or 1.5 as float64; None where they are written otherwise, or too many."""
+    length = end - start
+    if length.min() < 1 or length.max() > MOST_DIGITS:
+        return None
+    words = _words(data, start, end)
+    if not IN_DECIMALS[words.view(np.uint8)].all():
+        return None
+    try:
+        values = words.astype(np.float64)
+    except ValueError:  # a lone or a second point
+        return None
+    return None if (values > MOST_SECONDS).any() else values
+
+
+def _odd_stretches(path: str | Path) -> Stretches:
+    segments = read_segments(path)
+    codes: dict[str, int] = {}
+    recording = [codes.setdefault(segment.recording, len(codes)) for segment in segments.values()]
+    start, end = (np.array([segment[side] for segment in segments.values()]) for side in (1, 2))
+    return Stretches(Keys.of(segments, path), list(codes), np.array(recording, dtype=np.int32), start, end)
+
+
+def _odd_seconds(path: str | Path) -> tuple[Keys, np.ndarray]:
+    table, values = read_table(path), []
+    for key, value in table.items():
+        try:
+            values.append(parse_seconds(value))
+        except ValueError as error:
+            raise ValueError(f"{path}: {key}: {error}; make the table again") from error
+    return Keys.of(table, path), np.array(values)
+
+
 def _odd_places(path: str | Path) -> Places:
     table = read_table(path)
     codes: dict[str, int] = {}
@@ -227,7 +401,7 @@ def _odd_places(path: str | Path) -> Places:
         if colon and re.fullmatch("[0-9]{1,18}", number):
             value, offset[row] = name, int(number)
         archive[row] = codes.setdefault(value, len(codes))
-    return Places(_odd_keys(path, table), list(codes), archive, offset)
+    return Places(Keys.of(table, path), list(codes), archive, offset)
 
 
 def _odd_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
@@ -235,11 +409,4 @@ def _odd_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
     for key, value in table.items():
         if not re.fullmatch("[0-9]{1,18}", value):
             raise ValueError(f"{path}, {key}: expected a whole number, got {value!r:.80}; make the table again")
-    return _odd_keys(path, table), np.array(list(map(int, table.values())), dtype=np.int64)
-
-
-def _odd_keys(path: str | Path, table: dict[str, str]) -> Keys:
-    for key in table:
-        if "\0" in key:
-            raise ValueError(f"{path}: key {key!r:.80} has a character 0; rename it in local/data.sh")
-    return Keys(np.array([key.encode() for key in table], dtype=None if table else "S1"), path)
+    return Keys.of(table, path), np.array(list(map(int, table.values())), dtype=np.int64)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
-from soundstorm.data.data_dir import read_table
 from soundstorm.data.sampler import Draw
+from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
 from soundstorm.data.text import TURN_MARKER, TextTokenizer
 
 logger = logging.getLogger(__name__)
+MOST_LOOKED_AT = 100_000  # texts before training: to see that they can be read, and at what pace
 HIDDEN = -1  # in ``inputs``: a previous token the decoder may not see
 
 
@@ -59,59 +60,75 @@ class TextSemanticDataset:
         text_file = data_dir / "text"
         if not text_file.is_file():
             raise FileNotFoundError(f"{text_file}: no such file; text-to-semantic training needs transcripts")
-        texts = read_table(text_file)
-        self.ids, self.durations = self._choose(text_file, texts, min_seconds, max_seconds)
-        self._texts = [tokenizer.encode(texts[utt], where=f"{text_file}: {utt}") for utt in self.ids]
-        self._join_texts = tokenizer.encode
-        self._raw_texts = [texts[utt] for utt in self.ids]
-        self._partners = self._same_speaker(data_dir) if join_probability else []
+        self._texts, self._tokenizer = Lines(text_file), tokenizer
+        self._rows, self.durations = self._choose(text_file, min_seconds, max_seconds)
+        self.ids = Keys(self._texts.keys.names[self._rows], text_file)
+        self._looked_at = np.linspace(0, len(self) - 1, min(len(self), MOST_LOOKED_AT)).astype(int)
+        self._ids_in_text = np.array([len(self._text_ids(index)) for index in self._looked_at])
+        if join_probability:
+            self._group_by_speaker(data_dir)
 
-    def _choose(self, text_file: Path, texts: dict, shortest: float, longest: float) -> tuple[list[str], np.ndarray]:
-        both = [utt for utt in texts if utt in self.archive]
-        if len(both) < len(texts):
-            share = len(both) / len(texts)
-            few = f"{len(texts) - len(both)} of {len(texts)} utterances"
+    def _choose(self, text_file: Path, shortest: float, longest: float) -> tuple[np.ndarray, np.ndarray]:
+        """Lines of the texts that are used, and their seconds."""
+        tokens = self.archive.keys.rows(self._texts.keys.names)
+        both = np.flatnonzero(tokens != MISSING)
+        if len(both) < len(tokens):
+            share = len(both) / len(tokens)
+            few = f"{len(tokens) - len(both)} of {len(tokens)} utterances"
             lost = f"{text_file}: {few} have no tokens in {self.archive.scp}"
             if share < 0.95:
                 raise ValueError(f"{lost}, fewer than 5 % expected; extract the semantic tokens again")
             logger.warning("%s", lost)
-        lengths = self.archive.frames() / self.info.frame_rate
-        seconds = {utt: lengths[self.archive.keys.row(utt)] for utt in both}
-        ids = [utt for utt in both if shortest <= seconds[utt] <= longest]
-        if not ids:
+        seconds = (self.archive.frames() / self.info.frame_rate)[tokens[both]]
+        inside = (shortest <= seconds) & (seconds <= longest)
+        if not inside.any():
             raise ValueError(f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s")
-        if len(ids) < len(both):
-            logger.info("%s: %d of %d utterances last %g to %g s", text_file, len(ids), len(both), shortest, longest)
-        return ids, np.array([seconds[utt] for utt in ids])
+        if not inside.all():
+            logger.info("%s: %d of %d utterances last %g to %g s",
+                        text_file, inside.sum(), len(both), shortest, longest)  # fmt: skip
+        return both[inside], seconds[inside]
 
-    def _same_speaker(self, data_dir: Path) -> list[np.ndarray]:
-        speakers = read_table(data_dir / "utt2spk")
-        by_speaker: dict[str, list[int]] = {}
-        for index, utt in enumerate(self.ids):
-            by_speaker.setdefault(speakers.get(utt, utt), []).append(index)
-        return [np.array(by_speaker[speakers.get(utt, utt)]) for utt in self.ids]
+    def _group_by_speaker(self, data_dir: Path) -> None:
+        """Number the speakers: those of examples, and the examples of each, one speaker after the other."""
+        names, speakers = read_values(data_dir / "utt2spk")
+        rows = names.rows(self.ids.names)
+        known = np.where(rows == MISSING, self.ids.names, speakers[rows])
+        _, self._speaker = np.unique(known, return_inverse=True)
+        self._by_speaker = np.argsort(self._speaker, kind="stable")
+        self._first_of_speaker = np.append(0, np.cumsum(np.bincount(self._speaker)))
+
+    def _partners(self, index: int) -> np.ndarray:
+        """Examples of the same speaker."""
+        speaker = self._speaker[index]
+        return self._by_speaker[self._first_of_speaker[speaker] : self._first_of_speaker[speaker + 1]]
+
+    def _text(self, index: int) -> str:
+        return self._texts[self._rows[index]]
+
+    def _text_ids(self, index: int) -> np.ndarray:
+        return self._tokenizer.encode(self._text(index), where=f"{self._texts.path}: {self.ids[int(index)]}")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def pace(self) -> tuple[float, float]:
         """Frames per text id of slow and of fast speech here: the 99th and the 1st percentile."""
-        frames = self.durations * self.info.frame_rate
-        rates = frames / np.array([len(text) for text in self._texts])
+        rates = self.durations[self._looked_at] * self.info.frame_rate / self._ids_in_text
         slow, fast = np.percentile(rates, [99, 1])
         return round(float(slow), 3), round(float(fast), 3)
 
     def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
         """``text`` ids ``(L,)``, ``tokens`` ``(T,)`` and ``inputs`` ``(T,)``: the tokens as the decoder sees them."""
         rng = np.random.default_rng(draw.seed)
-        text = self._texts[draw.index]
+        text = self._text_ids(draw.index)
         tokens = self.archive[self.ids[draw.index]].astype(np.int64)
         if self.join_probability and rng.random() < self.join_probability:
-            second = int(rng.choice(self._partners[draw.index]))
+            second = int(rng.choice(self._partners(draw.index)))
             # Turns stay turns: a dialogue is not continued by a sentence of one of its speakers.
-            dialogue = any(TURN_MARKER in self._raw_texts[index] for index in (draw.index, second))
+            first_text, second_text = self._text(draw.index), self._text(second)
+            dialogue = TURN_MARKER in first_text or TURN_MARKER in second_text
             if not dialogue and self.durations[[draw.index, second]].sum() <= self.max_seconds:
-                text = self._join_texts(f"{self._raw_texts[draw.index]} {self._raw_texts[second]}")
+                text = self._tokenizer.encode(f"{first_text} {second_text}")
                 tokens = np.concatenate([tokens, self.archive[self.ids[second]].astype(np.int64)])
         noise = {"dropout": self.token_dropout, "noise": self.token_noise, "span": self.noise_span}
         return {"text": text, "tokens": tokens, "inputs": disturb(tokens, rng, **noise)}

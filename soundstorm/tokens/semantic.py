@@ -120,7 +120,7 @@ def extract_batches(
     start, seconds, total = time.monotonic(), 0.0, float(utterances.durations.sum())
     batch: list[str] = []
     longest = 0.0
-    for utt, duration in zip(utterances.ids + [""], [*utterances.durations, float("inf")]):
+    for utt, duration in zip([*utterances.ids, ""], [*utterances.durations, float("inf")]):
         longest = max(longest, duration)
         if batch and longest * (len(batch) + 1) > batch_seconds:
             try:

@@ -63,7 +63,7 @@ def test_utterances_come_from_segments_where_there_are_some(tmp_path, wav):
     (tmp_path / "wav.scp").write_text(f"reco {path}\n")
     (tmp_path / "segments").write_text("u1 reco 0.1 0.3\nu2 reco 0.5 1.0\n")
     utterances = Utterances(tmp_path, 16000)
-    assert utterances.ids == ["u1", "u2"]
+    assert list(utterances.ids) == ["u1", "u2"]
     np.testing.assert_allclose(utterances.durations, [0.2, 0.5])
     np.testing.assert_allclose(utterances.read("u2"), samples[8000:], atol=1 / 32768)
     with pytest.raises(ValueError, match="no utterance 'u3'"):

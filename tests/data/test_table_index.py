@@ -6,8 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundstorm.data import table_index
-from soundstorm.data.data_dir import read_table
-from soundstorm.data.table_index import MISSING, Keys, read_numbers, read_places
+from soundstorm.data.data_dir import parse_seconds, read_segments, read_table
+from soundstorm.data.table_index import (
+    MISSING,
+    Keys,
+    Lines,
+    read_numbers,
+    read_places,
+    read_seconds,
+    read_stretches,
+    read_values,
+)
 
 KEYS = st.lists(st.text("ab-é.", min_size=1, max_size=5), max_size=30, unique=True)
 PATHS = st.text("xyz/: ", min_size=1, max_size=6).filter(lambda text: text == text.strip())
@@ -30,6 +39,48 @@ def test_an_index_has_what_a_dictionary_has(tmp_path_factory, keys, data):
         assert absent not in got.keys
 
 
+TIMES = st.sampled_from("0 1 1. .5 1.25 1e1 +2 0.1000 99999999999999999999 x -1 1.2.3".split())
+TEXTS = st.text("ab é|'", min_size=1, max_size=9).filter(lambda text: text == text.strip())
+
+
+def outcome(function, *arguments):
+    try:
+        return function(*arguments)
+    except ValueError:
+        return "refused"
+
+
+@settings(max_examples=150, deadline=None)
+@given(KEYS, st.data())
+def test_segments_are_read_as_from_a_dictionary(tmp_path_factory, keys, data):
+    path = tmp_path_factory.mktemp("t") / "segments"
+    fields = st.tuples(st.sampled_from(["r1", "r2", "r3"]), TIMES, TIMES)
+    usual = st.tuples(st.sampled_from(["r1", "r2"]), st.just("0.5"), st.sampled_from(["1", "1.7250", "31.04"]))
+    lines = [f"{key} {' '.join(data.draw(st.one_of(usual, usual, usual, fields)))}" for key in keys]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    expected, got = outcome(read_segments, path), outcome(read_stretches, path)
+    if expected == "refused" or got == "refused":
+        assert expected == got
+        return
+    assert list(got.keys) == list(expected)
+    rows = [(got.recordings[code], a, b) for code, a, b in zip(got.recording, got.start.tolist(), got.end.tolist())]
+    assert rows == [tuple(segment) for segment in expected.values()]
+
+
+@settings(max_examples=100, deadline=None)
+@given(KEYS, st.data())
+def test_values_and_seconds_are_those_of_a_dictionary(tmp_path_factory, keys, data):
+    path = tmp_path_factory.mktemp("t") / "x"
+    values = [data.draw(st.one_of(TIMES, TEXTS)) for _ in keys]
+    path.write_text("".join(f"{key} {value}\n" for key, value in zip(keys, values)), encoding="utf-8")
+    names, got = read_values(path)
+    lines = Lines(path)
+    assert list(names) == list(lines.keys) == keys
+    assert [value.decode() for value in got.tolist()] == [lines[row] for row in range(len(lines))] == values
+    seconds = outcome(lambda: [parse_seconds(value) for value in read_table(path).values()])
+    assert seconds == outcome(lambda: read_seconds(path)[1].tolist())
+
+
 @settings(max_examples=60, deadline=None)
 @given(KEYS, KEYS)
 def test_rows_of_many_keys_are_those_of_each(ours, theirs):
@@ -50,6 +101,8 @@ def test_pieces_of_a_file_make_the_table_of_the_whole(tmp_path, monkeypatch):
     assert whole.keys[:] == pieces.keys[:] and whole.archives == pieces.archives and len(whole.keys) == 501
     np.testing.assert_array_equal(whole.offset, pieces.offset)
     np.testing.assert_array_equal(whole.archive, pieces.archive)
+    lines = Lines(path)
+    assert [lines[row] for row in range(len(lines))] == list(read_table(path).values())
 
 
 def test_numbers_are_read_and_words_are_refused(tmp_path):
