@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# What the options of decoding cost and save, on the models of a finished ./run.sh: word errors, voice and computing time
+# of each beside the paper's way, two samples of every test utterance. Half an hour on two CPU cores; RESULTS_options.md.
+#   ./run_options.sh [options of the engine]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+. ./path.sh
+# <name> <options of synthesize>; the first is what the others are compared with
+variants=(
+    "paper"
+    "bf16 --decode.precision bf16"
+    "iterations8 --decode.iterations 8,1"
+    "iterations4 --decode.iterations 4,1"
+    "iterations2 --decode.iterations 2,1"
+    "prior0.25 --decode.prior 0.25"
+    "prior0.5 --decode.prior 0.5"
+    "prior1 --decode.prior 1"
+    "entropy1 --decode.entropy-bound 1"
+    "entropy4 --decode.entropy-bound 4"
+    "entropy16 --decode.entropy-bound 16"
+    "entropy64 --decode.entropy-bound 64"
+)
+names=()
+for variant in "${variants[@]}"; do
+    read -r name options <<<"${variant}"
+    names+=("${name}")
+    for seed in 0 1; do
+        ./run.sh --stage 6 --stop-stage 7 --systems "semantic semantic_prompted" --dialogue-script "" --results "" \
+            --decode-tag "options_${name}_${seed}" --decode-args "${options} --decode.seed ${seed}" \
+            --recognizer "closed:train" --consistency none \
+            --score-args "--score.quality-utterances 0 --score.second-utterances 0" "$@"
+    done
+done
+python3 local/options_table.py --scores "exp/soundstorm/score_options_" --variants "${names[@]}" \
+    --output RESULTS_options.md
