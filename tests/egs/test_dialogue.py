@@ -24,7 +24,8 @@ def local():
     """The modules of the recipe."""
     sys.path.insert(0, str(LOCAL))
     try:
-        return SimpleNamespace(**{name: import_module(name) for name in ("chunks", "conversations", "rttm")})
+        names = ("chunks", "conversations", "rttm", "turn_voices")
+        return SimpleNamespace(**{name: import_module(name) for name in names})
     finally:
         sys.path.remove(str(LOCAL))
 
@@ -212,6 +213,36 @@ def test_turns_in_files_of_their_own_are_put_together(checkout, tmp_path):
     wav, _ = soundfile.read(path)
     assert len(wav) == RATE * (1 + 0.5 + 2 + 0.3 + 1)  # 0.3 s before a turn that says nothing else
     assert np.abs(wav[RATE : RATE + 12000]).max() == 0 and np.abs(wav[RATE + 12000 : RATE + 12100]).max() > 0
+
+
+def test_turns_of_the_test_chunks_are_written(checkout, calls, local):
+    prepare(checkout, "--manifest", calls)
+    turns = local.turn_voices.read_turns(data(checkout, "test/turns"))
+    assert list(turns) == list(read_table(data(checkout, "test/text")))
+    expected = [("ann", 0, 1.5), ("bob", 1.7, 2.5), ("bob", 2.6, 3.5), ("ann", 3.7, 5.5)]  # the chunk begins at 0.5 s
+    for some in turns.values():
+        assert [(t.speaker, pytest.approx(t.start), pytest.approx(t.end)) for t in some] == expected
+
+
+def test_turns_are_compared_with_those_of_their_speaker_and_of_the_other(local):
+    Turn = local.turn_voices.Turn
+    turns = [Turn("a", 0, 2), Turn("b", 2, 4), Turn("a", 4, 6), Turn("b", 6, 8)]
+    voices = np.repeat([1.0, 0.0, 0.9, 0.8], 2 * 16000)  # the second speaker's last turn is in the first one's voice
+
+    def embed(wav):
+        return np.array([wav.mean(), 1 - wav.mean()])
+
+    found = local.turn_voices.compare(voices, turns, embed, 3.0)
+    assert len(found.same) == 2 and len(found.other) == 3  # not the first two turns: both begin in the prompt
+    assert min(found.same) == pytest.approx(0.2 / 0.68**0.5) and max(found.other) > 0.9
+    assert sorted(found.nearest) == [False, True, True, True]
+
+
+def test_turns_to_compare_are_long_and_alone_and_not_across_the_prompt_s_end(local):
+    Turn = local.turn_voices.Turn
+    turns = [Turn("a", 0, 4), Turn("b", 4, 4.5), Turn("a", 5, 8), Turn("b", 7, 9), Turn("a", 9, 11)]
+    chosen = local.turn_voices.choose(turns, prompt_seconds=3.0, min_seconds=1.0)
+    assert chosen == [Turn("a", 0, 3.0), Turn("a", 9, 11)]
 
 
 def test_splits_are_the_manifest_s_a_list_s_or_drawn(checkout, tmp_path, calls):

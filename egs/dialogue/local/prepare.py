@@ -2,6 +2,7 @@
 
 A chunk holds whole turns, up to 30 s; its text has '|' where the speaker changes, and its speaker is the conversation.
 Where not all is transcribed, data/train_text and dev_text are the parts that are, and data/train has no text.
+data/test/turns says who speaks when in its chunks, in seconds, for local/turn_voices.py.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from conversations import DEFAULT_GAP, SPLITS, Conversation, Entry, at_rate, rea
 from dailytalk import read_dailytalk
 from rttm import read_rttm
 
-from soundstorm.data.data_dir import check_ids
+from soundstorm.data.data_dir import check_ids, write_text
 from soundstorm.data.set_writer import SetWriter, Utterance
 
 logger = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ class Preparation:
     lost: list[str] = field(default_factory=list)  # why a conversation cannot be used
     poor: set[str] = field(default_factory=set)  # recorded at a lower rate than that of the sets
     speakers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # of each split
+    turns: list[str] = field(default_factory=list)  # lines of data/test/turns
 
     def write(self, entries: list[Entry], splits: dict[str, str]) -> None:
         """Write every set conversation by conversation."""
@@ -153,13 +155,16 @@ class Preparation:
                 chunks = self._chunks(conversation)
                 self.speakers[split] |= {turn.speaker for turn in conversation.turns}
                 if split == "test":
-                    _add(test, conversation, [chunk for chunk in chunks if chunk.text and len(chunk.speakers) > 1])
+                    spoken = [chunk for chunk in chunks if chunk.text and len(chunk.speakers) > 1]
+                    _add(test, conversation, spoken)
+                    self.turns += [line for chunk in spoken for line in _turns(conversation, chunk)]
                     first = exchange(conversation.turns, max_seconds=self.args.prompt_seconds)
                     _add(prompts, conversation, [first] if first else [])
                 else:
                     _add(whole[split], conversation, chunks)
                     _add(known[split], conversation, [chunk for chunk in chunks if chunk.text])
             self._check(len(entries), {"train": whole["train"], "dev": whole["dev"], "test": test})
+        write_text(datadir / "test" / "turns", "".join(f"{line}\n" for line in self.turns))
         self._settle(datadir, {name: (whole[name], known[name]) for name in whole})
         if not prompts.num_utterances:
             logger.warning(
@@ -220,8 +225,20 @@ class Preparation:
 
 def _add(writer: SetWriter, conversation: Conversation, chunks: Sequence[Chunk]) -> None:
     name = conversation.name
-    utterances = [Utterance(f"{name}-{round(c.start * 100):07d}", name, c.start, c.end, c.text or "") for c in chunks]
+    utterances = [Utterance(_name(conversation, c), name, c.start, c.end, c.text or "") for c in chunks]
     writer.add(name, {name: conversation.audio}, utterances)
+
+
+def _name(conversation: Conversation, chunk: Chunk) -> str:
+    return f"{conversation.name}-{round(chunk.start * 100):07d}"
+
+
+def _turns(conversation: Conversation, chunk: Chunk) -> Iterator[str]:
+    """Lines of data/test/turns of a chunk."""
+    for turn in sorted(conversation.turns, key=lambda turn: turn.start):
+        start, end = max(turn.start, chunk.start) - chunk.start, min(turn.end, chunk.end) - chunk.start
+        if start < end and turn.text != "":
+            yield f"{_name(conversation, chunk)} {turn.speaker} {start:.3f} {end:.3f}"
 
 
 if __name__ == "__main__":
