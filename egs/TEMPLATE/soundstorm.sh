@@ -254,6 +254,8 @@ read -ra recognizer_names <<<"${recognizer}"
 # Every set once, in the order of first mention.
 mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
     "${test_set_names[@]}" | awk '!seen[$0]++')
+# What stage 5 alone learns from needs no acoustic tokens.
+mapfile -t acoustic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${test_set_names[@]}" | awk '!seen[$0]++')
 
 # shellcheck source=functions/jobs.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/jobs.sh"
@@ -331,7 +333,7 @@ fi
 
 if doing 3 "Acoustic tokens: ${codec_model}"; then
     [ "${codec}" != train ] || need "${codec_exp}/model.safetensors" 2
-    for set_name in "${all_sets[@]}"; do
+    for set_name in "${acoustic_sets[@]}"; do
         need "${datadir}/${set_name}/utt2dur" 0
     done
     extract_all_tokens acoustic --codec "${codec_model}"

@@ -37,5 +37,7 @@ def test_librilight_goes_through_all_stages(checkout, tmp_path):
     assert set(rows["Original"]["wer"]) == {"all", "short"}  # the paper's columns, of those that there are
     assert "| SoundStorm (3 s prompt) |" in (recipe / "RESULTS.tiny.md").read_text()
     assert len((recipe / "exp/timing.tsv").read_text().splitlines()) == 8
+    assert (recipe / "data/train_text/semantic.scp").exists()
+    assert not (recipe / "data/train_text/acoustic.scp").exists()  # nothing asks for these
     again = checkout.run(command, cwd=RECIPE, timeout=100)
     assert again.stdout.count("complete, nothing to do") == 8

@@ -48,9 +48,10 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
     "${front_command[@]}"
 }
 
-extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that has none
-    local set_name
-    for set_name in "${all_sets[@]}"; do
+extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that needs some and has none
+    local set_name sets=("${all_sets[@]}")
+    [ "$1" = semantic ] || sets=("${acoustic_sets[@]}")
+    for set_name in "${sets[@]}"; do
         if ! has_tokens "$1" "${set_name}"; then
             log "  $1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp"
             worked=true
