@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # <name> <options of synthesize>; the first is what the others are compared with
 variants=(
     "paper"
-    "bf16 --decode.precision bf16"
+    "fp32 --decode.precision no"
     "iterations8 --decode.iterations 8,1"
     "iterations4 --decode.iterations 4,1"
     "iterations2 --decode.iterations 2,1"

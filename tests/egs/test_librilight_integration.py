@@ -1,8 +1,12 @@
 """egs/librilight from its published layouts to its scores, with the smallest of models: `pytest -m integration`."""
 
 import json
+from pathlib import Path
 
 import pytest
+from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
+
+from soundstorm.data.archive import TokenArchive
 
 from .published import tiny_configs, write_librilight, write_librispeech
 from .readers import CONFIGS, OPTIONS
@@ -41,3 +45,25 @@ def test_librilight_goes_through_all_stages(checkout, tmp_path):
     assert not (recipe / "data/train_text/acoustic.scp").exists()  # nothing asks for these
     again = checkout.run(command, cwd=RECIPE, timeout=100)
     assert again.stdout.count("complete, nothing to do") == 8
+
+
+def test_w2v_bert_s_tokens_go_through_the_stages_at_half_the_codec_s_rate(checkout, tmp_path, monkeypatch):
+    light, speech, model = tmp_path / "light", tmp_path / "speech", tmp_path / "w2v"
+    write_librilight(light, {"14": 0, "960": 1})
+    write_librispeech(speech, "test-clean", {"61": 3})
+    sizes = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+    Wav2Vec2BertModel(Wav2Vec2BertConfig(feature_projection_input_dim=160, **sizes)).save_pretrained(model)
+    command = [
+        "./run_w2v_bert.sh", *tiny_configs(tmp_path / "tiny", CONFIGS, **TRAINING), "--hubert", f"w2v-bert:{model}",
+        "--semantic-layer", "1", "--semantic-clusters", "16", "--portion", "1", "--train-threads", "1", "--nj", "2",
+        "--local-data-opts", f"--librilight {light} --librispeech {speech} --dev-speakers 1",
+        "--systems", "semantic_prompted", "--baselines", "", "--stop-stage", "6",
+    ]  # fmt: skip
+    done = checkout.run(command, cwd=RECIPE, timeout=600)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    monkeypatch.chdir(checkout.root / RECIPE)
+    semantic, acoustic = (TokenArchive(f"data/test_clean/{kind}.scp") for kind in ("semantic", "acoustic"))
+    assert semantic.info.frame_rate == 25 and acoustic.info.frame_rate == 50
+    assert all(abs(len(acoustic[utt]) - 2 * len(semantic[utt])) <= 2 for utt in acoustic.ids)
+    made = TokenArchive(next(Path("exp/soundstorm_w2v_bert").glob("decode*_semantic_prompted/test_clean/acoustic.scp")))
+    assert len(made) == 2 and all(len(made[utt]) == 2 * len(semantic[utt]) for utt in made.ids)
