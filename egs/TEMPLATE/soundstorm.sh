@@ -27,7 +27,7 @@ valid_set=dev                 # set to validate on
 test_sets="test"              # sets to decode and score
 text_train_set=               # transcribed set for stage 5 (empty: the training set)
 text_valid_set=               # transcribed set to validate stage 5 on (empty: the validation set)
-local_data_opts=              # options of local/data.sh
+local_data_opts=              # options of local/data.sh, which is told --datadir too
 # Semantic tokens (stage 1)
 hubert=facebook/hubert-base-ls960  # hub name or local directory of a HuBERT; w2v-bert:<the same of a w2v-BERT>; "pretrain": train one on the corpus
 hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
@@ -273,6 +273,7 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
     if ! valid_sets; then
         worked=true
         split_arguments "${local_data_opts}"
+        [ "${datadir}" = data ] || arguments=(--datadir "${datadir}" "${arguments[@]}")
         interruptible local/data.sh "${arguments[@]}"
         for set_name in "${all_sets[@]}"; do
             [ -d "${datadir}/${set_name}" ] ||
