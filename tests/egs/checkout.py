@@ -26,13 +26,18 @@ class Checkout:
         for name in ("utils", "soundstorm"):
             (root / name).symlink_to(ROOT / name)
 
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """Ours, with this Python first on the PATH."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return {**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix}
+
     def run(self, command: list, *, cwd: str = ".", timeout: float = 60, **variables: str):
         """Runs a command below ``root`` with this Python first on the PATH."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return subprocess.run(
             command,
             cwd=self.root / cwd,
-            env={**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, **variables},
+            env={**self.environment(), **variables},
             capture_output=True,
             text=True,
             timeout=timeout,

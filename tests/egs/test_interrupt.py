@@ -34,8 +34,9 @@ def test_nothing_that_a_stage_started_outlives_its_end(checkout, name):
     with open(recipe / "terminal", "w") as terminal:
         command = ["./run.sh", "--stop-stage", "0"]
         engine = subprocess.Popen(
-            command, cwd=recipe, stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+            command, cwd=recipe, stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL, start_new_session=True,
+            env=checkout.environment(),
+        )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (recipe / "pids").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
