@@ -85,6 +85,8 @@ class Keys(Sequence):
 
     def rows(self, wanted: np.ndarray) -> np.ndarray:
         """Where each of many keys stands, or ``MISSING``; int64 of the shape of ``wanted``."""
+        if not len(self.names):
+            return np.full(len(wanted), MISSING)
         if np.array_equal(wanted, self.names):
             return np.arange(len(wanted))
         place = np.searchsorted(self.names, wanted, sorter=self._order)

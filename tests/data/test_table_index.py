@@ -87,9 +87,8 @@ def test_rows_of_many_keys_are_those_of_each(ours, theirs):
     def names(keys):
         return np.array([key.encode() for key in keys]) if keys else np.zeros(0, "S1")
 
-    if ours:
-        rows = Keys(names(ours), "x").rows(names(theirs))
-        assert rows.tolist() == [ours.index(key) if key in ours else MISSING for key in theirs]
+    rows = Keys(names(ours), "x").rows(names(theirs))
+    assert rows.tolist() == [ours.index(key) if key in ours else MISSING for key in theirs]
 
 
 def test_pieces_of_a_file_make_the_table_of_the_whole(tmp_path, monkeypatch):
