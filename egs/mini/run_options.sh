@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What the options of decoding cost and save, on the models of a finished ./run.sh: word errors, voice and computing time
-# of each beside the paper's way, two samples of every test utterance. Half an hour on two CPU cores; RESULTS_options.md.
+# What the options of decoding cost and save, on the models of a finished ./run.sh: word errors, voice and forward
+# passes of each beside the paper's way, two samples of every test utterance; RESULTS_options.md. Half an hour on two
+# CPU cores.
 #   ./run_options.sh [options of the engine]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -94,7 +94,7 @@ def decode_data_dir(
     acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
     ids = list(read_table(keys)) if keys else acoustic.ids
     check_ids(ids, keys or acoustic.scp)  # they become names of files
-    stopwatch, semantic, wavs, scores = Stopwatch(), {}, {}, {}
+    stopwatch, semantic, wavs, scores, passes = Stopwatch(), {}, {}, {}, 0
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
     else:
@@ -126,7 +126,7 @@ def decode_data_dir(
             scores = dict(zip(ids, kept.scores, strict=True))
         else:
             generated = sample(0)
-        codes = dict(zip(ids, generated, strict=True))
+        codes, passes = dict(zip(ids, generated, strict=True)), getattr(vocoder, "passes", 0)
         write_tokens(output / "semantic", ((u, semantic[u]) for u in ids), archive.info)
     write_tokens(output / "acoustic", codes.items(), acoustic.info)
     for utt in tqdm(ids, unit="utt", desc=output.name, disable=not sys.stderr.isatty()):
@@ -136,7 +136,7 @@ def decode_data_dir(
         "from": system.source,
         "prompt_seconds": system.prompt_seconds,
         "iterations": system.iterations(codec.info.num_levels),
-        "passes": sum(system.iterations(codec.info.num_levels)),
+        "passes": round(passes / (len(ids) * count), 2),  # of the mean utterance
         "codec": system.codec,
         "soundstorm": system.soundstorm,
         "audiolm": list(system.audiolm or []),

@@ -6,6 +6,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,7 @@ class Vocoder:
         self.repeat = repeats(semantic, acoustic)
         self.device = next(model.parameters()).device
         self.batch_seconds = batch_seconds or (30.0 if self.device.type == "cpu" else 240.0)
+        self.passes = 0  # forward passes so far, counted for each utterance that was in them
 
     @classmethod
     def load(cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options) -> "Vocoder":
@@ -153,11 +155,15 @@ class Vocoder:
                     torch.tensor([frames[i] for i in batch]),
                     config,
                     seeds=[seeds[i] for i in batch],
+                    watch=partial(self._count, len(batch)),
                     **extra,
                 )
             for row, i in enumerate(batch):
                 results[i] = codes[row, : frames[i]].cpu().numpy()
         return results
+
+    def _count(self, utterances: int, *_) -> None:
+        self.passes += utterances
 
     def _batches(self, frames: list[int]) -> Iterator[list[int]]:
         """Utterances of similar length together, at most ``batch_seconds`` with padding."""

@@ -95,7 +95,12 @@ def test_the_codec_round_trip_keeps_every_utterance_and_its_length(chain, tmp_pa
 
 def test_from_semantic_tokens_all_passes_are_counted_and_timed(chain, tmp_path):
     out = decode(chain, tmp_path / "semantic", "--from", "semantic", "--decode.iterations", "4,1")
-    assert json.loads((out / "decode.json").read_text())["iterations"] == [4, 1, 1]
+    record = json.loads((out / "decode.json").read_text())
+    assert record["iterations"] == [4, 1, 1] and record["passes"] == 6
+    # Whatever is committed at once within a bound without end is committed in the first pass.
+    out = decode(chain, tmp_path / "early", "--from", "semantic", "--decode.iterations", "4,1",
+                 "--decode.entropy-bound", "1e9")  # fmt: skip
+    assert json.loads((out / "decode.json").read_text())["passes"] == 3
     timing = json.loads((out / "timing.json").read_text())
     assert timing["soundstorm"]["audio_seconds"] == pytest.approx(sum(DURATIONS.values()), abs=0.1)
     assert timing["soundstorm"]["seconds"] > 0 and timing["codec"]["seconds"] > 0

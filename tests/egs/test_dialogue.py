@@ -236,6 +236,7 @@ def test_turns_are_compared_with_those_of_their_speaker_and_of_the_other(local):
     assert len(found.same) == 2 and len(found.other) == 3  # not the first two turns: both begin in the prompt
     assert min(found.same) == pytest.approx(0.2 / 0.68**0.5) and max(found.other) > 0.9
     assert sorted(found.nearest) == [False, True, True, True]
+    assert sorted(found.chance) == pytest.approx([1 / 3, 1 / 3, 1 / 2, 1 / 2])
 
 
 def test_turns_to_compare_are_long_and_alone_and_not_across_the_prompt_s_end(local):

@@ -40,11 +40,13 @@ class Turn(NamedTuple):
 
 
 class Similarities(NamedTuple):
-    """Of the pairs of one utterance; ``nearest``: is a turn most like one of its own speaker, where there is one?"""
+    """Of the pairs of one utterance. Where a turn is compared with turns of both speakers, ``nearest``: is it most like
+    one of its own? And ``chance``: how often that would be so if all voices were alike."""
 
     same: list[float]
     other: list[float]
     nearest: list[bool]
+    chance: list[float]
 
 
 def read_turns(path: Path) -> dict[str, list[Turn]]:
@@ -78,7 +80,7 @@ def compare(
 ) -> Similarities:
     """Similarities of the pairs of turns of one recording ``(S,)``."""
     embeddings = [embed(wav[num_samples(t.start, SAMPLE_RATE) : num_samples(t.end, SAMPLE_RATE)]) for t in turns]
-    found = Similarities([], [], [])
+    found = Similarities([], [], [], [])
     of_turn: dict[int, list[tuple[float, bool]]] = defaultdict(list)
     for first, second in combinations(range(len(turns)), 2):
         if max(turns[first].start, turns[second].start) < prompt_seconds:
@@ -90,6 +92,7 @@ def compare(
     for pairs in of_turn.values():
         if len({same for _, same in pairs}) == 2:
             found.nearest.append(max(pairs)[1])
+            found.chance.append(sum(same for _, same in pairs) / len(pairs))
     return found
 
 
@@ -151,7 +154,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not turns:
         raise ValueError(f"{args.data}/turns: no utterance that all of {', '.join(speech)} have")
     rows = [row_of(name, source, turns, embed, args.prompt_seconds) for name, source in sources.items()]
-    print(f"{len(turns)} utterances, 95 % intervals over them, numbers of pairs (of turns in the last column)\n")
+    chance = rows[0].get("chance", {"value": 0.0})["value"]
+    print(f"{len(turns)} utterances, 95 % intervals over them. In brackets: pairs, in the last column turns;")
+    print(f"chance would be {100 * chance:.0f} % there.\n")
     print(render(rows), end="")
     if args.output:
         write_text(args.output, json.dumps(rows, indent=2) + "\n")

@@ -26,13 +26,13 @@ class Variant:
     def __init__(self, scores: str, name: str):
         self.name = name
         self.errors: dict[str, Measured] = {}
-        self.seconds: dict[str, float] = {}
+        self.passes: dict[str, float] = {}
         for system in (PLAIN, PROMPTED):
             files = [read_score(Path(f"{scores}{name}_{seed}") / part / f"{system}.json")
                      for seed in SEEDS for part in SETS]  # fmt: skip
             self.errors[system] = _words(files)
-            # Both rows fill in the tokens of all frames; the prompted one counts less of them as speech it made.
-            self.seconds[system] = sum(file["runtime"]["soundstorm"]["seconds"] for file in files)
+            utterances = sum(len(file["utterances"]) for file in files)
+            self.passes[system] = sum(file["decode"]["passes"] * len(file["utterances"]) for file in files) / utterances
             if system == PROMPTED:
                 self.voice = _voices(files)
 
@@ -74,7 +74,7 @@ def render(variants: list[Variant]) -> str:
     """The table in Markdown."""
     base, rows = variants[0], []
     against = f"against {base.name}"
-    header = ["", "WER %", against, "WER %, prompted", against, "Voice, prompted", against, "Computing"]
+    header = ["", "WER %", against, "WER %, prompted", against, "Voice, prompted", against, "Passes"]
     for variant in variants:
         cells = [f"`{variant.name}`"]
         measures = [(v.errors[PLAIN], v.errors[PROMPTED], v.voice) for v in (variant, base)]
@@ -82,7 +82,7 @@ def render(variants: list[Variant]) -> str:
             gap = difference(mine, other)
             shown = f"{gap.value:+.{decimals}f} [{gap.low:+.{decimals}f}, {gap.high:+.{decimals}f}]"
             cells += [f"{estimate(mine).value:.{decimals}f}", "" if variant is base else shown]
-        rows.append([*cells, f"{sum(variant.seconds.values()) / sum(base.seconds.values()):.2f}"])
+        rows.append([*cells, " / ".join(f"{variant.passes[system]:.3g}" for system in (PLAIN, PROMPTED))])
     return table(header, rows)
 
 
@@ -101,8 +101,8 @@ def main() -> None:
 {facts}
 
 SoundStorm on the true semantic tokens of {count} utterances (known and unseen voices), {len(SEEDS)} samples of each;
-with and without a prompt of 3 s. Differences with 95 % intervals over utterances, each against itself. Computing:
-seconds of SoundStorm against those of `{variants[0].name}`, several utterances at a time.
+with and without a prompt of 3 s. Differences with 95 % intervals over utterances, each against itself. Passes: forward
+passes of SoundStorm of the mean utterance, without and with prompt, in batches; nearly all of the computing is theirs.
 
 {render(variants)}"""
     write_text(args.output, text)
