@@ -19,6 +19,7 @@ from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.decoding.audiolm_sampling import Drawn, Task, sample_rows
 from soundstorm.decoding.config import AudioLMSamplingConfig
+from soundstorm.decoding.devices import ready_for_single_steps
 from soundstorm.decoding.synthesize import Stopwatch
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -62,7 +63,8 @@ class Stage:
         )  # fmt: skip
         model = AudioLM(config_section(expdir, "model", AudioLMConfig), **vars(layout))
         load_weights(expdir, model)
-        return cls(name, model.to(device).eval(), layout, data.seconds(name), record.coarse_levels, semantic, acoustic)
+        model = ready_for_single_steps(model, device)
+        return cls(name, model, layout, data.seconds(name), record.coarse_levels, semantic, acoustic)
 
     def sample(
         self, tasks: Sequence[Task], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch

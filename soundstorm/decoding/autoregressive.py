@@ -13,6 +13,7 @@ from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
+from soundstorm.decoding.devices import ready_for_single_steps
 from soundstorm.decoding.walk import Walk, prompt_places
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
@@ -269,7 +270,7 @@ def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "c
         encoder_dir=encoder_dir if encoder_dir.is_dir() else None,
     )  # fmt: skip
     load_weights(expdir, model)
-    return TextToSemanticGenerator(model.to(device), tokenizer, info, pace)
+    return TextToSemanticGenerator(ready_for_single_steps(model, device), tokenizer, info, pace)
 
 
 def load_text_tokenizer(text: TextConfig, expdir: str | Path) -> TextTokenizer:

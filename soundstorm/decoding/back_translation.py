@@ -17,6 +17,7 @@ from soundstorm.data.data_dir import read_table, write_table, write_text
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.text import ByteTokenizer, normalize_text
 from soundstorm.decoding.autoregressive import choose
+from soundstorm.decoding.devices import ready_for_single_steps
 from soundstorm.decoding.synthesize import utterance_seed
 from soundstorm.models.semantic_to_text import BLANK, SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig, TranscriptionConfig
@@ -40,7 +41,7 @@ class Transcriber:
         config = config_section(expdir, "semantic_to_text", SemanticToTextConfig)
         model = SemanticToText(config, num_tokens=info.codebook_size, text_vocab_size=ByteTokenizer.vocab_size)
         load_weights(expdir, model)
-        return cls(model.to(device), info)
+        return cls(ready_for_single_steps(model, device), info)
 
     @torch.inference_mode()
     def transcribe(self, tokens: np.ndarray, *, temperature: float, seed: int = 0) -> str:

@@ -17,6 +17,7 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.audiolm import AcousticGenerator, Stage
 from soundstorm.decoding.autoregressive import sample_tokens
 from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig
+from soundstorm.decoding.devices import ready_for_single_steps
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -173,8 +174,8 @@ def _text_to_semantic(work: Work) -> Built:
         head_dim=sizes.width // sizes.heads, dropout=0.0,
     )  # fmt: skip
     vocabulary = ByteTokenizer(lowercase=True).vocab_size
-    model = build_text_to_semantic(config, text_vocab_size=vocabulary, num_tokens=sizes.semantic).eval()
-    _lively(model)
+    model = build_text_to_semantic(config, text_vocab_size=vocabulary, num_tokens=sizes.semantic)
+    ready_for_single_steps(_lively(model), "cpu")
     texts = [np.full(round(12 * work.seconds), 70) for _ in range(work.batch)]
     streams = [torch.rand(2, work.frames, generator=torch.Generator().manual_seed(b)) for b in range(work.batch)]
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")
@@ -205,7 +206,7 @@ def _audiolm(work: Work) -> Built:
             name, semantic_size=sizes.semantic, num_levels=sizes.levels, coarse_levels=coarse_levels,
             codebook_size=sizes.codebook,
         )  # fmt: skip
-        model = _lively(AudioLM(config, **vars(layout))).eval()
+        model = ready_for_single_steps(_lively(AudioLM(config, **vars(layout))), "cpu")
         stages.append(Stage(name, model, layout, data.seconds(name), coarse_levels, semantic, acoustic))
     generator = AcousticGenerator(*stages)
     rng = np.random.default_rng(0)

@@ -1,0 +1,40 @@
+"""Networks on their way to decoding."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from soundstorm.decoding.devices import choose_device, ready_for_single_steps
+from soundstorm.models.text_to_semantic import build_text_to_semantic
+from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
+
+
+@torch.no_grad()
+def test_weights_laid_for_single_steps_are_the_same_weights():
+    torch.manual_seed(0)
+    sizes = {f"{side}_{name}": size for side in ("encoder", "decoder")
+             for name, size in (("layers", 1), ("dim", 16), ("heads", 2), ("ffn_dim", 32))}  # fmt: skip
+    model = build_text_to_semantic(TextToSemanticConfig(**sizes), text_vocab_size=30, num_tokens=12)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ready = ready_for_single_steps(deepcopy(model), "cpu")
+    assert not ready.training
+    before = model.state_dict()
+    after = ready.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    wide = [m for m in ready.modules() if isinstance(m, torch.nn.Linear) and m.out_features >= m.in_features]
+    assert wide and all(layer.weight.t().is_contiguous() for layer in wide)
+    text, lengths = torch.randint(30, (2, 9)), torch.tensor([9, 6])
+    outputs = []
+    for network in (model.eval(), ready):
+        state = network.begin(text, lengths)
+        outputs.append(network.advance(torch.full((2, 1), network.start_id), state)[0])
+    torch.testing.assert_close(outputs[0], outputs[1])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused():
+    assert choose_device("auto") == "cpu"
+    with pytest.raises(ValueError, match="--device is cuda:1, but torch sees no GPU"):
+        choose_device("cuda:1")
