@@ -1,0 +1,51 @@
+"""The table of egs/mini/run_options.sh: variants against the first, utterance by utterance."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+LOCAL = Path(__file__).resolve().parent.parent.parent / "egs/mini/local"
+
+
+@pytest.fixture(scope="module")
+def options_table():
+    sys.path.insert(0, str(LOCAL))
+    try:
+        return import_module("options_table")
+    finally:
+        sys.path.remove(str(LOCAL))
+
+
+def score(wer, passes, voice):
+    rows = {f"u{i}": {"text": "a b c d", "wer": value, "voice_preservation": voice} for i, value in enumerate(wer)}
+    return {"utterances": rows, "decode": {"passes": passes}}
+
+
+@pytest.fixture
+def variants(options_table, monkeypatch):
+    scores = {"paper": score([0, 50, 25, 25], 19, 0.8), "quick": score([25, 75, 50, 50], 5, 0.9)}
+    monkeypatch.setattr(options_table, "read_score", lambda path: scores[path.parts[-3].split("_")[1]])
+    return [options_table.Variant("exp/options_", name) for name in scores]
+
+
+def test_differences_are_those_of_each_utterance(options_table, variants):
+    paper, quick = variants
+    assert options_table.estimate(paper.errors["semantic"]).value == pytest.approx(25)
+    gap = options_table.difference(quick.errors["semantic"], paper.errors["semantic"])
+    # Every utterance is 25 % worse, so there is no doubt about the difference, whatever the spread of the utterances.
+    assert (gap.value, gap.low, gap.high) == pytest.approx((25, 25, 25))
+    assert options_table.difference(quick.voice, paper.voice).value == pytest.approx(0.1)
+    assert quick.passes == {"semantic": 5, "semantic_prompted": 5}
+
+
+def test_the_table_says_so(options_table, variants):
+    lines = options_table.render(variants).splitlines()
+    assert lines[2] == "| `paper` | 25.0 |  | 25.0 |  | 0.800 |  | 19 / 19 |"
+    assert lines[3].startswith("| `quick` | 50.0 | +25.0 [+25.0, +25.0] |") and lines[3].endswith("| 5 / 5 |")
+
+
+def test_other_utterances_are_no_comparison(options_table, variants):
+    with pytest.raises(ValueError, match="different utterances"):
+        options_table.difference({"u9": (1.0, 1.0)}, variants[0].errors["semantic"])
