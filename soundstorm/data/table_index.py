@@ -8,7 +8,7 @@ another form than the usual is read as any other table, with the messages that g
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,16 +111,17 @@ def read_places(path: str | Path) -> Places:
         FileNotFoundError: there is none.
         ValueError: it is malformed, or has a key twice; see ``data_dir.read_table``.
     """
-    archives, names, offset = _Names(), [np.zeros(0, "S1")], [np.zeros(0, np.int64)]
-    for piece in _pieces(path):
-        lines = _Lines.split(piece)
-        places = None if lines is None else lines.places()
-        if places is None:
-            return _odd_places(path)
-        names.append(lines.keys())
-        archives.add(places[0])
-        offset.append(places[1])
-    return Places(Keys(np.concatenate(names), path), archives.names(), archives.codes(), np.concatenate(offset))
+    archives = _Names()
+
+    def columns(lines: _Lines, _: int) -> tuple[np.ndarray, ...] | None:
+        places = lines.places()
+        return None if places is None else (archives.add(places[0]), places[1])
+
+    found = _read_columns(path, columns, np.int32, np.int64)
+    if found is None:
+        return _odd_places(path)
+    keys, archive, offset = found
+    return Places(keys, archives.names(), archive, offset)
 
 
 class _Names:
@@ -128,18 +129,15 @@ class _Names:
 
     def __init__(self):
         self._numbers: dict[bytes, int] = {}
-        self._codes = [np.zeros(0, np.int32)]
 
-    def add(self, words: np.ndarray) -> None:
+    def add(self, words: np.ndarray) -> np.ndarray:
+        """Numbers int32 of at least one word."""
         first = np.flatnonzero(np.append(True, words[1:] != words[:-1]))
         runs = [self._numbers.setdefault(name, len(self._numbers)) for name in words[first].tolist()]
-        self._codes.append(np.repeat(np.array(runs, dtype=np.int32), np.diff(np.append(first, len(words)))))
+        return np.repeat(np.array(runs, dtype=np.int32), np.diff(np.append(first, len(words))))
 
     def names(self) -> list[str]:
         return [name.decode() for name in self._numbers]
-
-    def codes(self) -> np.ndarray:
-        return np.concatenate(self._codes)
 
 
 class Stretches(NamedTuple):
@@ -159,18 +157,17 @@ def read_stretches(path: str | Path) -> Stretches:
         FileNotFoundError: there is none.
         ValueError: it is malformed, or has a key twice; see ``data_dir.read_segments``.
     """
-    recordings, names, start, end = _Names(), [np.zeros(0, "S1")], [np.zeros(0)], [np.zeros(0)]
-    for piece in _pieces(path):
-        lines = _Lines.split(piece)
-        stretches = None if lines is None else lines.stretches()
-        if stretches is None:
-            return _odd_stretches(path)
-        names.append(lines.keys())
-        recordings.add(stretches[0])
-        start.append(stretches[1])
-        end.append(stretches[2])
-    keys = Keys(np.concatenate(names), path)
-    return Stretches(keys, recordings.names(), recordings.codes(), np.concatenate(start), np.concatenate(end))
+    recordings = _Names()
+
+    def columns(lines: _Lines, _: int) -> tuple[np.ndarray, ...] | None:
+        stretches = lines.stretches()
+        return None if stretches is None else (recordings.add(stretches[0]), *stretches[1:])
+
+    found = _read_columns(path, columns, np.int32, np.float64, np.float64)
+    if found is None:
+        return _odd_stretches(path)
+    keys, recording, start, end = found
+    return Stretches(keys, recordings.names(), recording, start, end)
 
 
 def read_values(path: str | Path) -> tuple[Keys, np.ndarray]:
@@ -180,15 +177,11 @@ def read_values(path: str | Path) -> tuple[Keys, np.ndarray]:
         FileNotFoundError: there is none.
         ValueError: it is malformed, or has a key twice; see ``data_dir.read_table``.
     """
-    names, values = [np.zeros(0, "S1")], [np.zeros(0, "S1")]
-    for piece in _pieces(path):
-        lines = _Lines.split(piece)
-        if lines is None:
-            table = read_table(path)
-            return Keys.of(table, path), np.array([value.encode() for value in table.values()] or [b""])[: len(table)]
-        names.append(lines.keys())
-        values.append(_words(lines.data, lines.space + 1, lines.end))
-    return Keys(np.concatenate(names), path), np.concatenate(values)
+    found = _read_columns(path, lambda lines, _: (_words(lines.data, lines.space + 1, lines.end),), "S1")
+    if found is None:
+        table = read_table(path)
+        return Keys.of(table, path), np.array([value.encode() for value in table.values()] or [b""])[: len(table)]
+    return found
 
 
 class Lines:
@@ -201,20 +194,15 @@ class Lines:
             ValueError: it is malformed, or has a key twice; see ``data_dir.read_table``.
         """
         self.path = path
-        names, starts, ends, place = [np.zeros(0, "S1")], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
         self._values: list[str] | None = None  # where lines are not of the usual form
-        for piece in _pieces(path):
-            lines = _Lines.split(piece)
-            if lines is None:
-                table = read_table(path)
-                self.keys, self._values = Keys.of(table, path), list(table.values())
-                return
-            names.append(lines.keys())
-            starts.append(place + lines.space + 1)
-            ends.append(place + lines.end)
-            place += len(piece)
-        self.keys = Keys(np.concatenate(names), path)
-        self._starts, self._ends = np.concatenate(starts), np.concatenate(ends)
+        found = _read_columns(
+            path, lambda lines, place: (place + lines.space + 1, place + lines.end), np.int64, np.int64
+        )
+        if found is None:
+            table = read_table(path)
+            self.keys, self._values = Keys.of(table, path), list(table.values())
+        else:
+            self.keys, self._starts, self._ends = found
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -235,15 +223,8 @@ def read_seconds(path: str | Path) -> tuple[Keys, np.ndarray]:
         FileNotFoundError: there is none.
         ValueError: it is malformed, has a key twice, or a value that is no number.
     """
-    names, values = [np.zeros(0, "S1")], [np.zeros(0)]
-    for piece in _pieces(path):
-        lines = _Lines.split(piece)
-        seconds = None if lines is None else _decimals(lines.data, lines.space + 1, lines.end)
-        if seconds is None:
-            return _odd_seconds(path)
-        names.append(lines.keys())
-        values.append(seconds)
-    return Keys(np.concatenate(names), path), np.concatenate(values)
+    found = _read_columns(path, lambda lines, _: _one(_decimals(lines.data, lines.space + 1, lines.end)), np.float64)
+    return _odd_seconds(path) if found is None else found
 
 
 def read_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
@@ -253,15 +234,35 @@ def read_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
         FileNotFoundError: there is none.
         ValueError: it is malformed, has a key twice, or a value that is no whole number.
     """
-    names, values = [np.zeros(0, "S1")], [np.zeros(0, np.int64)]
+    found = _read_columns(path, lambda lines, _: _one(_whole_numbers(lines.data, lines.space + 1, lines.end)), np.int64)
+    return _odd_numbers(path) if found is None else found
+
+
+def _one(column: np.ndarray | None) -> tuple[np.ndarray] | None:
+    return None if column is None else (column,)
+
+
+def _read_columns(
+    path: str | Path, columns: Callable[[_Lines, int], tuple[np.ndarray, ...] | None], *types
+) -> tuple | None:
+    """Keys and columns of all lines, read piece by piece; None where a line is not of the form asked for.
+
+    Args:
+        path: the file.
+        columns: of the lines of a piece that begins at that byte of the file; None where a line has another form.
+        types: of the columns.
+    """
+    names, parts, place = [np.zeros(0, "S1")], [[np.zeros(0, kind)] for kind in types], 0
     for piece in _pieces(path):
         lines = _Lines.split(piece)
-        numbers = None if lines is None else _whole_numbers(lines.data, lines.space + 1, lines.end)
-        if numbers is None:
-            return _odd_numbers(path)
+        found = None if lines is None else columns(lines, place)
+        if found is None:
+            return None
         names.append(lines.keys())
-        values.append(numbers)
-    return Keys(np.concatenate(names), path), np.concatenate(values)
+        for part, column in zip(parts, found, strict=True):
+            part.append(column)
+        place += len(piece)
+    return Keys(np.concatenate(names), path), *map(np.concatenate, parts)
 
 
 def _pieces(path: str | Path) -> Iterator[bytes]:
