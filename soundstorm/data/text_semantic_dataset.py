@@ -106,7 +106,7 @@ class TextSemanticDataset:
         return self._texts[self._rows[index]]
 
     def _text_ids(self, index: int) -> np.ndarray:
-        return self._tokenizer.encode(self._text(index), where=f"{self._texts.path}: {self.ids[int(index)]}")
+        return self._tokenizer.encode(self._text(index), where=f"{self._texts.path}: {self.ids[index]}")
 
     def __len__(self) -> int:
         return len(self.ids)

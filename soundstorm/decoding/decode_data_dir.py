@@ -126,7 +126,8 @@ def decode_data_dir(
             scores = dict(zip(ids, kept.scores, strict=True))
         else:
             generated = sample(0)
-        codes, passes = dict(zip(ids, generated, strict=True)), getattr(vocoder, "passes", 0)
+        codes = dict(zip(ids, generated, strict=True))
+        passes = vocoder.passes if system.soundstorm else 0
         write_tokens(output / "semantic", ((u, semantic[u]) for u in ids), archive.info)
     write_tokens(output / "acoustic", codes.items(), acoustic.info)
     for utt in tqdm(ids, unit="utt", desc=output.name, disable=not sys.stderr.isatty()):

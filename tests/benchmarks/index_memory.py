@@ -111,7 +111,6 @@ OPENERS = {"tokens": open_tokens, "recordings": open_recordings, "texts": open_t
 def open_and_draw(folder: Path, kind: str) -> dict:
     """In a process of its own: what a training does until its first batch (there is no audio to read one of)."""
     start = time.monotonic()
-    import soundfile  # noqa: F401
     from torch.utils.data import DataLoader
 
     from soundstorm.data.sampler import BatchSampler
@@ -147,7 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, default=7_000_000)
     parser.add_argument("--shards", type=int, default=200)
-    parser.add_argument("--folder", help="where to write the tables, 8 GB by default (default: a temporary directory)")
+    parser.add_argument("--folder", help="where to write the tables, 6 GB by default (default: a temporary directory)")
     parser.add_argument("--kinds", nargs="+", choices=list(OPENERS), default=list(OPENERS), help="what is opened")
     parser.add_argument("--open", help="measure one kind on the tables of this folder; the command calls itself so")
     parser.add_argument("--output", help="JSON file to write")
