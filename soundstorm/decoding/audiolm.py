@@ -4,7 +4,7 @@ Beyond the length it was trained on, the coarse stage slides: each chunk begins 
 The fine stage works on chunks that do not overlap (AudioLM, section IV-B; SoundStorm, section 4.2).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC, AudioLMDataConfig, AudioLMRecord
 from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
+from soundstorm.data.batching import batch_by_length
 from soundstorm.data.dataset import repeats
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
@@ -71,7 +72,7 @@ class Stage:
     ) -> list[Drawn]:
         """Go on with each task; ``seconds`` of audio that each one makes, for the stopwatch."""
         results: list[Drawn | None] = [None] * len(tasks)
-        for batch in row_batches([task.columns(self.layout) for task in tasks]):
+        for batch in batch_by_length([task.columns(self.layout) for task in tasks], BATCH_COLUMNS):
             with stopwatch.part(f"audiolm_{self.name}", sum(seconds[i] for i in batch)):
                 drawn = sample_rows(self.model, self.layout, [tasks[i] for i in batch], temperature=temperature)
             for i, result in zip(batch, drawn, strict=True):
@@ -212,15 +213,3 @@ def add_fine_levels(
 def uniforms(stream: torch.Generator, count: int) -> torch.Tensor:
     """Random numbers in [0, 1) for so many tokens."""
     return torch.rand(count, generator=stream)
-
-
-def row_batches(columns: Sequence[int]) -> Iterator[list[int]]:
-    """Rows of similar length together, at most ``BATCH_COLUMNS`` with padding."""
-    batch: list[int] = []
-    for i in sorted(range(len(columns)), key=lambda i: columns[i]):
-        if batch and columns[i] * (len(batch) + 1) > BATCH_COLUMNS:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch

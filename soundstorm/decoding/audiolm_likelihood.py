@@ -9,7 +9,8 @@ import torch
 from soundstorm.data.audiolm_config import SEMANTIC
 from soundstorm.data.audiolm_dataset import collate_rows
 from soundstorm.data.audiolm_layout import without_repeats
-from soundstorm.decoding.audiolm import Stage, row_batches
+from soundstorm.data.batching import batch_by_length
+from soundstorm.decoding.audiolm import BATCH_COLUMNS, Stage
 from soundstorm.models.audiolm import Columns
 
 
@@ -53,7 +54,7 @@ def log_likelihoods(stage: Stage, tokens: Sequence[np.ndarray]) -> list[Likeliho
     rows = [stage.layout.row(nothing, nothing, utterance[:, None]) for utterance in kept]
     results: list[Likelihood | None] = [None] * len(rows)
     device = stage.model.embed.weight.device
-    for batch in row_batches([len(row.ids) for row in rows]):
+    for batch in batch_by_length([len(row.ids) for row in rows], BATCH_COLUMNS):
         fields = {name: value.to(device) for name, value in collate_rows([rows[i] for i in batch]).items()}
         states = stage.model.encode(Columns(*(fields[name] for name in ("ids", "times", "due", "condition"))))
         likely = stage.model.level_logits(states, 0).double().log_softmax(-1)

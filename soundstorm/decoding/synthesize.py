@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.batching import batch_by_length
 from soundstorm.data.dataset import repeats
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
@@ -136,7 +137,7 @@ class Vocoder:
         prompts = [None] * len(semantic) if prompts is None else list(prompts)
         frames = [len(tokens) * self.repeat for tokens in semantic]
         results: list[np.ndarray | None] = [None] * len(semantic)
-        for batch in self._batches(frames):
+        for batch in batch_by_length(frames, self.batch_seconds * self.acoustic_info.frame_rate):
             longest = max(frames[i] for i in batch)
             tokens = torch.zeros(len(batch), longest, dtype=torch.long)
             for row, i in enumerate(batch):
@@ -164,18 +165,6 @@ class Vocoder:
 
     def _count(self, utterances: int, *_) -> None:
         self.passes += utterances
-
-    def _batches(self, frames: list[int]) -> Iterator[list[int]]:
-        """Utterances of similar length together, at most ``batch_seconds`` with padding."""
-        most = self.batch_seconds * self.acoustic_info.frame_rate
-        batch: list[int] = []
-        for i in sorted(range(len(frames)), key=lambda i: frames[i]):
-            if batch and frames[i] * (len(batch) + 1) > most:
-                yield batch
-                batch = []
-            batch.append(i)
-        if batch:
-            yield batch
 
 
 def waveform(codec: AcousticTokenizer, codes: np.ndarray, stopwatch: Stopwatch | None = None) -> np.ndarray:

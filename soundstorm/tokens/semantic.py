@@ -11,6 +11,7 @@ import numpy as np
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.audio import Utterances, read_audio
+from soundstorm.data.batching import batch_by_length
 from soundstorm.data.pack import own_hubert, part_of
 from soundstorm.tokens.features import W2V_BERT, FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
@@ -117,19 +118,13 @@ def extract_batches(
     Yields:
         Ids of a batch with their features ``(T, D)``.
     """
-    start, seconds, total = time.monotonic(), 0.0, float(utterances.durations.sum())
-    batch: list[str] = []
-    longest = 0.0
-    for utt, duration in zip([*utterances.ids, ""], [*utterances.durations, float("inf")]):
-        longest = max(longest, duration)
-        if batch and longest * (len(batch) + 1) > batch_seconds:
-            try:
-                yield batch, features.extract([utterances.read(key) for key in batch])
-            except ValueError as error:
-                raise ValueError(f"{utterances.data_dir}, {', '.join(batch)}: {error}") from error
-            batch, longest = [], duration
-        batch.append(utt)
-        seconds += 0.0 if utt == "" else duration
+    start, total = time.monotonic(), float(utterances.durations.sum())
+    for batch in batch_by_length(utterances.durations, batch_seconds, sort=False):
+        ids = [utterances.ids[index] for index in batch]
+        try:
+            yield ids, features.extract([utterances.read(utt) for utt in ids])
+        except ValueError as error:
+            raise ValueError(f"{utterances.data_dir}, {', '.join(ids)}: {error}") from error
     logger.info(
         "%s: %d utterances, %.0f s of audio in %.1f s",
         utterances.data_dir,
