@@ -1,29 +1,34 @@
 """Which tokens AudioLM's stages are trained on. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from soundstorm.data.options import option
 from soundstorm.data.window_config import WindowConfig
 
 SEMANTIC, COARSE, FINE = STAGES = ("semantic", "coarse", "fine")
-
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
 class AudioLMDataConfig:
     """What a training example of each stage is (AudioLM, section IV-B)."""
 
-    coarse_levels: int = _f(0, "RVQ levels of the coarse stage, the others being the fine stage's; 0: a third of them, "
-                               "as the paper's 4 of 12")  # fmt: skip
-    semantic_seconds: float = _f(30.0, "longest crop of the semantic stage")
-    coarse_seconds: float = _f(10.0, "longest crop of the coarse stage")
-    fine_seconds: float = _f(3.0, "longest crop of the fine stage")
-    min_seconds: float | None = _f(None, "shortest crop; lengths are then drawn in between. None: always the longest")
-    deduplicate: bool = _f(False, "remove repeats of semantic tokens for the coarse stage too, as in AudioLM's own "
-                                  "chain; its comparison with SoundStorm keeps them")  # fmt: skip
-    tolerance_frames: int = _f(2, "largest difference of the two streams' lengths that is trimmed without complaint")
+    coarse_levels: int = option(
+        0, "RVQ levels of the coarse stage, the others being the fine stage's; 0: a third of them, as the "
+           "paper's 4 of 12"
+    )  # fmt: skip
+    semantic_seconds: float = option(30.0, "longest crop of the semantic stage")
+    coarse_seconds: float = option(10.0, "longest crop of the coarse stage")
+    fine_seconds: float = option(3.0, "longest crop of the fine stage")
+    min_seconds: float | None = option(
+        None, "shortest crop; lengths are then drawn in between. None: always the longest"
+    )
+    deduplicate: bool = option(
+        False, "remove repeats of semantic tokens for the coarse stage too, as in AudioLM's own chain; its "
+               "comparison with SoundStorm keeps them"
+    )  # fmt: skip
+    tolerance_frames: int = option(
+        2, "largest difference of the two streams' lengths that is trimmed without complaint"
+    )
 
     def __post_init__(self):
         if self.coarse_levels < 0:

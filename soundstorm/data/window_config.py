@@ -1,19 +1,19 @@
 """How token windows are cut. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class WindowConfig:
     """Windows of training tokens (SoundStorm, section 4.1: random windows of 0 to 30 s)."""
 
-    min_seconds: float = _f(1.0, "shortest random window")
-    max_seconds: float = _f(30.0, "longest random window")
-    tolerance_frames: int = _f(2, "largest difference of the two lengths that is trimmed without complaint")
+    min_seconds: float = option(1.0, "shortest random window")
+    max_seconds: float = option(30.0, "longest random window")
+    tolerance_frames: int = option(
+        2, "largest difference of the two lengths that is trimmed without complaint"
+    )
 
     def __post_init__(self):
         if not 0 < self.min_seconds <= self.max_seconds:

@@ -1,30 +1,40 @@
 """How to decode. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from soundstorm.data.options import option
 
 MOST_SAMPLES = 1000  # of an utterance
-
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
 class ParallelConfig:
     """Confidence-based parallel decoding (SoundStorm, section 3.3; what it leaves open is MaskGIT's)."""
 
-    iterations: tuple[int, ...] = _f((16, 1), "iterations of each RVQ level; the last number stands for all finer ones")
-    temperature: float = _f(1.0, "of the tokens sampled; MaskGIT has 1")
-    top_k: int = _f(0, "candidates sampled from; 0 for all")
-    choice_temperature: float = _f(4.5, "Gumbel noise on the confidence, falling to 0 over a level; MaskGIT has 4.5")
-    prior: float = _f(0.0, "share of a token's mean log-probability over the utterance that its confidence loses, so "
-                      "that tokens which are likely everywhere, such as silence, do not come first; 0 (the paper) to 1")
-    entropy_bound: float = _f(0.0, "nats: also commit the next most confident tokens while their entropies, the "
-                              "largest left out, sum up to no more; levels then end early. 0 (the paper): the schedule")
-    seed: int = _f(0, "of the sampling; each utterance has its own stream")
-    precision: str = _f("no", "no (fp32), bf16 or fp16 autocast of the network; bf16 suits CPUs and GPUs that have it")
-    best_of: int = _f(1, "samples of each utterance's acoustic tokens, of which synthesize keeps the one with the best "
-                         "DNSMOS (SPEAR-TTS: 3); slow: judging takes a CPU core a second or two a sample")  # fmt: skip
+    iterations: tuple[int, ...] = option(
+        (16, 1), "iterations of each RVQ level; the last number stands for all finer ones"
+    )
+    temperature: float = option(1.0, "of the tokens sampled; MaskGIT has 1")
+    top_k: int = option(0, "candidates sampled from; 0 for all")
+    choice_temperature: float = option(
+        4.5, "Gumbel noise on the confidence, falling to 0 over a level; MaskGIT has 4.5"
+    )
+    prior: float = option(
+        0.0, "share of a token's mean log-probability over the utterance that its confidence loses, so that "
+             "tokens which are likely everywhere, such as silence, do not come first; 0 (the paper) to 1"
+    )  # fmt: skip
+    entropy_bound: float = option(
+        0.0, "nats: also commit the next most confident tokens while their entropies, the largest left out, "
+             "sum up to no more; levels then end early. 0 (the paper): the schedule"
+    )  # fmt: skip
+    seed: int = option(0, "of the sampling; each utterance has its own stream")
+    precision: str = option(
+        "no", "no (fp32), bf16 or fp16 autocast of the network; bf16 suits CPUs and GPUs that have it"
+    )
+    best_of: int = option(
+        1, "samples of each utterance's acoustic tokens, of which synthesize keeps the one with the best "
+           "DNSMOS (SPEAR-TTS: 3); slow: judging takes a CPU core a second or two a sample"
+    )  # fmt: skip
 
     def __post_init__(self):
         if not 1 <= self.best_of <= MOST_SAMPLES:
@@ -50,10 +60,10 @@ class ParallelConfig:
 class TextSamplingConfig:
     """Sampling of semantic tokens from text; the paper's values (section 4.5)."""
 
-    temperature: float = _f(0.9, "of the semantic tokens; 0 is greedy")
-    top_k: int = _f(125, "candidates sampled from; 0 for all")
-    max_seconds: float = _f(30.0, "longest result, prompt not counted")
-    batch_size: int = _f(32, "texts at a time")
+    temperature: float = option(0.9, "of the semantic tokens; 0 is greedy")
+    top_k: int = option(125, "candidates sampled from; 0 for all")
+    max_seconds: float = option(30.0, "longest result, prompt not counted")
+    batch_size: int = option(32, "texts at a time")
 
     def __post_init__(self):
         if self.temperature < 0 or self.top_k < 0 or self.max_seconds <= 0 or self.batch_size < 1:
@@ -67,10 +77,12 @@ class TextSamplingConfig:
 class AudioLMSamplingConfig:
     """Sampling of AudioLM's stages; the paper's values (AudioLM, section IV-B; SoundStorm, section 4.2)."""
 
-    semantic_temperature: float = _f(0.6, "of the semantic stage; 0 is greedy")
-    coarse_temperature: float = _f(0.8, "of the coarse stage")
-    fine_temperature: float = _f(0.6, "of the fine stage")
-    overlap_seconds: float = _f(3.0, "end of a chunk of the coarse stage that is the prompt of the next one")
+    semantic_temperature: float = option(0.6, "of the semantic stage; 0 is greedy")
+    coarse_temperature: float = option(0.8, "of the coarse stage")
+    fine_temperature: float = option(0.6, "of the fine stage")
+    overlap_seconds: float = option(
+        3.0, "end of a chunk of the coarse stage that is the prompt of the next one"
+    )
 
     def __post_init__(self):
         for name in ("semantic_temperature", "coarse_temperature", "fine_temperature"):

@@ -1,26 +1,28 @@
 """Settings of AudioLM's three language models. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class AudioLMConfig:
     """One decoder-only Transformer, the same for every stage; the defaults are the paper's: 0.3B parameters."""
 
-    layers: int = _f(12, "Transformer blocks")
-    width: int = _f(1024, "model width D, and size of the token embeddings")
-    heads: int = _f(16, "attention heads")
-    head_dim: int = _f(128, "width of a head; not given in the paper, 128 and gated feed-forwards make its 0.3B")
-    inner: int = _f(4096, "width inside the feed-forwards")
-    dropout: float = _f(0.1, "dropout")
-    positions: str = _f("sequence", "what relative positions count: sequence (the paper, T5), or time: rotary ones "
-                                    "from the frame due to those seen: nothing to count, and faster")  # fmt: skip
-    position_buckets: int = _f(32, "relative positions in the sequence that are told apart (T5)")
-    max_distance: int = _f(128, "distance from which on they are not (T5)")
+    layers: int = option(12, "Transformer blocks")
+    width: int = option(1024, "model width D, and size of the token embeddings")
+    heads: int = option(16, "attention heads")
+    head_dim: int = option(
+        128, "width of a head; not given in the paper, 128 and gated feed-forwards make its 0.3B"
+    )
+    inner: int = option(4096, "width inside the feed-forwards")
+    dropout: float = option(0.1, "dropout")
+    positions: str = option(
+        "sequence", "what relative positions count: sequence (the paper, T5), or time: rotary ones from the "
+                    "frame due to those seen: nothing to count, and faster"
+    )  # fmt: skip
+    position_buckets: int = option(32, "relative positions in the sequence that are told apart (T5)")
+    max_distance: int = option(128, "distance from which on they are not (T5)")
 
     def __post_init__(self):
         for name in ("layers", "width", "heads", "head_dim", "inner"):

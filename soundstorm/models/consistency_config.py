@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class ConsistencyConfig:
     """The paper's network: features of an early layer, one Conformer layer, average over time, linear."""
 
-    layer: int = _f(4, "HuBERT layer whose output is read (0: before the first)")
-    width: int = _f(512, "width of the Conformer layer")
-    heads: int = _f(8, "attention heads")
-    embedding_dim: int = _f(1024, "size of the embedding")
-    dropout: float = _f(0.1, "in the Conformer layer")
+    layer: int = option(4, "HuBERT layer whose output is read (0: before the first)")
+    width: int = option(512, "width of the Conformer layer")
+    heads: int = option(8, "attention heads")
+    embedding_dim: int = option(1024, "size of the embedding")
+    dropout: float = option(0.1, "in the Conformer layer")
 
     def __post_init__(self):
         if self.layer < 0 or self.width < 1 or self.embedding_dim < 1:
@@ -37,8 +35,8 @@ class ConsistencyConfig:
 class CropConfig:
     """The two pieces of one recording that the network learns to recognise as one."""
 
-    min_seconds: float = _f(2.0, "shortest crop")
-    max_seconds: float = _f(5.0, "longest crop; half of a recording where that is less")
+    min_seconds: float = option(2.0, "shortest crop")
+    max_seconds: float = option(5.0, "longest crop; half of a recording where that is less")
 
     def __post_init__(self):
         if not 0 < self.min_seconds <= self.max_seconds:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
     """A small convolutional classifier of log-mel spectra."""
 
-    crop_seconds: float = _f(1.0, "length of what is classified")
-    num_mels: int = _f(64, "mel bands, 0 to 8 kHz, 100 spectra a second")
-    width: int = _f(64, "channels of the ConvNeXt blocks")
-    expansion: int = _f(2, "hidden channels of a block over its channels")
-    blocks: int = _f(4, "number of blocks")
-    kernel: int = _f(7, "spectra under a block's depthwise convolution; odd")
+    crop_seconds: float = option(1.0, "length of what is classified")
+    num_mels: int = option(64, "mel bands, 0 to 8 kHz, 100 spectra a second")
+    width: int = option(64, "channels of the ConvNeXt blocks")
+    expansion: int = option(2, "hidden channels of a block over its channels")
+    blocks: int = option(4, "number of blocks")
+    kernel: int = option(7, "spectra under a block's depthwise convolution; odd")
 
     def __post_init__(self):
         for name in ("num_mels", "width", "expansion", "blocks"):
@@ -34,8 +32,8 @@ class DetectorConfig:
 class SplitConfig:
     """Which utterances the detector is trained on and which it is tested on."""
 
-    train_share: float = _f(0.6, "share of the texts, and so of their utterances, to train on")
-    seed: int = _f(0, "of the choice")
+    train_share: float = option(0.6, "share of the texts, and so of their utterances, to train on")
+    seed: int = option(0, "of the choice")
 
     def __post_init__(self):
         if not 0 < self.train_share < 1:

@@ -1,37 +1,43 @@
 """Settings of HuBERT pre-training. Free of torch, so that fronts start fast. Defaults are HuBERT BASE."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class HubertPretrainingConfig:
     """The network and its task (HuBERT, Hsu et al. 2021, sections II and III)."""
 
-    width: int = _f(768, "width of the transformer")
-    num_layers: int = _f(12, "transformer layers")
-    num_heads: int = _f(12, "attention heads")
-    feed_forward_width: int = _f(3072, "inner width of the feed-forward layers")
-    conv_widths: tuple[int, ...] = _f((512,) * 7, "channels of the convolutions over samples")
-    conv_kernels: tuple[int, ...] = _f((10, 3, 3, 3, 3, 2, 2), "their kernel sizes")
-    conv_strides: tuple[int, ...] = _f((5, 2, 2, 2, 2, 2, 2), "their strides; the product is the hop in samples")
-    conv_norm: str = _f("group", "after convolutions: group (over time, first only: BASE) or layer (each frame alone)")
-    filterbank_start: bool = _f(False, "start the first convolution as a mel-spaced bank of sinusoids, not at random")
-    position_kernel: int = _f(128, "frames that the convolutional position embedding sees")
-    position_groups: int = _f(16, "groups of that convolution")
-    pre_norm: bool = _f(False, "normalise before each block (LARGE) instead of after it (BASE)")
-    dropout: float = _f(0.1, "dropout of the transformer and its input")
-    layer_drop: float = _f(0.05, "probability of leaving out a layer")
-    normalize: bool = _f(False, "bring every recording to zero mean and unit variance")
-    head: str = _f("cosine", "prediction: cosine (similarity to label embeddings, eq. 3) or linear")
-    label_width: int = _f(256, "width of the label embeddings")
-    temperature: float = _f(0.1, "of the cosine similarities")
-    mask_probability: float = _f(0.08, "share of frames at which a masked span starts")
-    mask_span: int = _f(10, "frames of a masked span")
-    unmasked_weight: float = _f(0.0, "weight of the loss on frames that are not masked (1 - alpha, eq. 2)")
+    width: int = option(768, "width of the transformer")
+    num_layers: int = option(12, "transformer layers")
+    num_heads: int = option(12, "attention heads")
+    feed_forward_width: int = option(3072, "inner width of the feed-forward layers")
+    conv_widths: tuple[int, ...] = option((512,) * 7, "channels of the convolutions over samples")
+    conv_kernels: tuple[int, ...] = option((10, 3, 3, 3, 3, 2, 2), "their kernel sizes")
+    conv_strides: tuple[int, ...] = option(
+        (5, 2, 2, 2, 2, 2, 2), "their strides; the product is the hop in samples"
+    )
+    conv_norm: str = option(
+        "group", "after convolutions: group (over time, first only: BASE) or layer (each frame alone)"
+    )
+    filterbank_start: bool = option(
+        False, "start the first convolution as a mel-spaced bank of sinusoids, not at random"
+    )
+    position_kernel: int = option(128, "frames that the convolutional position embedding sees")
+    position_groups: int = option(16, "groups of that convolution")
+    pre_norm: bool = option(False, "normalise before each block (LARGE) instead of after it (BASE)")
+    dropout: float = option(0.1, "dropout of the transformer and its input")
+    layer_drop: float = option(0.05, "probability of leaving out a layer")
+    normalize: bool = option(False, "bring every recording to zero mean and unit variance")
+    head: str = option("cosine", "prediction: cosine (similarity to label embeddings, eq. 3) or linear")
+    label_width: int = option(256, "width of the label embeddings")
+    temperature: float = option(0.1, "of the cosine similarities")
+    mask_probability: float = option(0.08, "share of frames at which a masked span starts")
+    mask_span: int = option(10, "frames of a masked span")
+    unmasked_weight: float = option(
+        0.0, "weight of the loss on frames that are not masked (1 - alpha, eq. 2)"
+    )
 
     def __post_init__(self):
         shapes = (len(self.conv_widths), len(self.conv_kernels), len(self.conv_strides))
@@ -75,7 +81,9 @@ class HubertPretrainingConfig:
 class HubertDataConfig:
     """What an example is."""
 
-    crop_seconds: float = _f(15.6, "longest example; longer recordings are cut at random, in whole frames")
+    crop_seconds: float = option(
+        15.6, "longest example; longer recordings are cut at random, in whole frames"
+    )
 
     def __post_init__(self):
         if self.crop_seconds <= 0:

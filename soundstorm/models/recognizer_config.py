@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class RecognizerConfig:
     """Character CTC on log-mel spectra."""
 
-    num_mels: int = _f(64, "mel bands, 0 to 8 kHz, 100 spectra a second")
-    stack: int = _f(4, "spectra that make one frame of the network; 4 gives 25 frames a second")
-    width: int = _f(256, "channels of the ConvNeXt blocks")
-    expansion: int = _f(3, "hidden channels of a block over its channels")
-    blocks: int = _f(6, "number of blocks")
-    kernel: int = _f(15, "frames under a block's depthwise convolution; odd")
+    num_mels: int = option(64, "mel bands, 0 to 8 kHz, 100 spectra a second")
+    stack: int = option(4, "spectra that make one frame of the network; 4 gives 25 frames a second")
+    width: int = option(256, "channels of the ConvNeXt blocks")
+    expansion: int = option(3, "hidden channels of a block over its channels")
+    blocks: int = option(6, "number of blocks")
+    kernel: int = option(15, "frames under a block's depthwise convolution; odd")
 
     def __post_init__(self):
         for name in ("num_mels", "stack", "width", "expansion", "blocks"):
@@ -32,13 +30,17 @@ class RecognizerConfig:
 class AugmentConfig:
     """Changes of the spectra of original recordings in training. Nothing generated is ever used."""
 
-    tempo: float = _f(0.12, "duration is multiplied by a number from 1 +- this")
-    warp: float = _f(0.1, "the mel axis is stretched by a number from 1 +- this: another vocal tract")
-    blur: int = _f(1, "log spectra are averaged over up to this many neighbours on each side, in time and in frequency")
-    jitter: float = _f(0.2, "standard deviation of noise on log spectra, from 0 to this")
-    floor_probability: float = _f(0.5, "share of utterances to which a background noise of random level is added")
-    time_masks: int = _f(3, "spans of up to 200 ms that are hidden")
-    mel_masks: int = _f(2, "groups of up to a fifth of the bands that are hidden")
+    tempo: float = option(0.12, "duration is multiplied by a number from 1 +- this")
+    warp: float = option(0.1, "the mel axis is stretched by a number from 1 +- this: another vocal tract")
+    blur: int = option(
+        1, "log spectra are averaged over up to this many neighbours on each side, in time and in frequency"
+    )
+    jitter: float = option(0.2, "standard deviation of noise on log spectra, from 0 to this")
+    floor_probability: float = option(
+        0.5, "share of utterances to which a background noise of random level is added"
+    )
+    time_masks: int = option(3, "spans of up to 200 ms that are hidden")
+    mel_masks: int = option(2, "groups of up to a fifth of the bands that are hidden")
 
     def __post_init__(self):
         for name, below in (("tempo", 0.5), ("warp", 0.5), ("jitter", 10.0), ("floor_probability", 1.0001)):

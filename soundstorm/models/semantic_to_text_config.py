@@ -1,23 +1,23 @@
 """Settings of the model that writes texts for semantic tokens. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class SemanticToTextConfig:
     """An encoder of semantic tokens with a CTC output over bytes."""
 
-    layers: int = _f(4, "Transformer blocks")
-    dim: int = _f(256, "width")
-    heads: int = _f(4, "attention heads")
-    head_dim: int = _f(64, "width of a head")
-    ffn_dim: int = _f(768, "inner width of the feed-forward parts")
-    convolutions: int = _f(2, "convolutions of width 5 before the blocks: a letter is heard from a few frames")
-    dropout: float = _f(0.1, "dropout")
+    layers: int = option(4, "Transformer blocks")
+    dim: int = option(256, "width")
+    heads: int = option(4, "attention heads")
+    head_dim: int = option(64, "width of a head")
+    ffn_dim: int = option(768, "inner width of the feed-forward parts")
+    convolutions: int = option(
+        2, "convolutions of width 5 before the blocks: a letter is heard from a few frames"
+    )
+    dropout: float = option(0.1, "dropout")
 
     def __post_init__(self):
         for name in ("layers", "dim", "heads", "head_dim", "ffn_dim"):
@@ -35,8 +35,8 @@ class SemanticToTextConfig:
 class TranscriptionDataConfig:
     """What a training example of that model is."""
 
-    min_seconds: float = _f(0.2, "shorter utterances are left out")
-    max_seconds: float = _f(30.0, "longer utterances are left out")
+    min_seconds: float = option(0.2, "shorter utterances are left out")
+    max_seconds: float = option(30.0, "longer utterances are left out")
 
     def __post_init__(self):
         if not 0 <= self.min_seconds < self.max_seconds:
@@ -49,8 +49,8 @@ class TranscriptionDataConfig:
 class TranscriptionConfig:
     """How texts are written for utterances that have none."""
 
-    temperature: float = _f(0.5, "of the letters sampled, frame by frame; 0 takes the most likely ones")
-    seed: int = _f(0, "of the sampling; each utterance has its own stream")
+    temperature: float = option(0.5, "of the letters sampled, frame by frame; 0 takes the most likely ones")
+    seed: int = option(0, "of the sampling; each utterance has its own stream")
 
     def __post_init__(self):
         if self.temperature < 0 or self.seed < 0:

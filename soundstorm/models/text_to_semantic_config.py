@@ -1,38 +1,42 @@
 """Settings of the text-to-semantic model. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from soundstorm.data.options import option
 
 SCRATCH = "scratch"
 SENTENCEPIECE_FILE = "text.model"  # in the experiment directory
 ENCODER_DIR = "encoder"  # there too: the shape (config.json) of a published encoder
 
 
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class TextToSemanticConfig:
     """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm section 5 uses it)."""
 
-    encoder: str = _f(
+    encoder: str = option(
         SCRATCH, "scratch, or a published T5/ByT5: hub name or local directory (paper: google/byt5-large)"
     )
-    freeze_encoder: bool = _f(False, "train the decoder only, as the paper does with a published encoder")
-    encoder_layers: int = _f(4, "Transformer blocks of an encoder from scratch")
-    encoder_dim: int = _f(256, "width of an encoder from scratch")
-    encoder_heads: int = _f(4, "attention heads of an encoder from scratch")
-    encoder_ffn_dim: int = _f(768, "inner width of its feed-forward parts")
-    encoder_convolutions: int = _f(0, "convolutions of width 5 before those blocks: spelling is mostly local")
-    decoder_layers: int = _f(4, "decoder blocks")
-    decoder_dim: int = _f(256, "decoder width")
-    decoder_heads: int = _f(4, "decoder attention heads")
-    head_dim: int = _f(64, "width of an attention head")
-    decoder_ffn_dim: int = _f(768, "inner width of the decoder's feed-forward parts")
-    dropout: float = _f(0.1, "dropout in both halves")
-    pointer: bool = _f(False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
-                              "minutes of training, where attention alone (the paper) needs much more")  # fmt: skip
-    aligned_layers: tuple[int, ...] = _f((), "without a pointer: decoder blocks with a head for the alignment loss")
+    freeze_encoder: bool = option(False, "train the decoder only, as the paper does with a published encoder")
+    encoder_layers: int = option(4, "Transformer blocks of an encoder from scratch")
+    encoder_dim: int = option(256, "width of an encoder from scratch")
+    encoder_heads: int = option(4, "attention heads of an encoder from scratch")
+    encoder_ffn_dim: int = option(768, "inner width of its feed-forward parts")
+    encoder_convolutions: int = option(
+        0, "convolutions of width 5 before those blocks: spelling is mostly local"
+    )
+    decoder_layers: int = option(4, "decoder blocks")
+    decoder_dim: int = option(256, "decoder width")
+    decoder_heads: int = option(4, "decoder attention heads")
+    head_dim: int = option(64, "width of an attention head")
+    decoder_ffn_dim: int = option(768, "inner width of the decoder's feed-forward parts")
+    dropout: float = option(0.1, "dropout in both halves")
+    pointer: bool = option(
+        False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
+               "minutes of training, where attention alone (the paper) needs much more"
+    )  # fmt: skip
+    aligned_layers: tuple[int, ...] = option(
+        (), "without a pointer: decoder blocks with a head for the alignment loss"
+    )
 
     def __post_init__(self):
         for name in ("encoder_layers", "encoder_dim", "encoder_heads", "encoder_ffn_dim", "decoder_layers",
@@ -72,10 +76,10 @@ class TextToSemanticConfig:
 class TextConfig:
     """How transcripts become numbers."""
 
-    tokenizer: str = _f("bytes", "bytes (ByT5's numbering) or sentencepiece")
-    lowercase: bool = _f(True, "capitals are not heard")
-    sentencepiece_vocab_size: int = _f(500, "pieces to learn from the training text")
-    sentencepiece_model: str = _f("", "an existing model instead, e.g. a published T5's spiece.model")
+    tokenizer: str = option("bytes", "bytes (ByT5's numbering) or sentencepiece")
+    lowercase: bool = option(True, "capitals are not heard")
+    sentencepiece_vocab_size: int = option(500, "pieces to learn from the training text")
+    sentencepiece_model: str = option("", "an existing model instead, e.g. a published T5's spiece.model")
 
     def __post_init__(self):
         if self.tokenizer not in ("bytes", "sentencepiece"):
@@ -86,14 +90,18 @@ class TextConfig:
 class TextDataConfig:
     """What a training example is."""
 
-    min_seconds: float = _f(0.2, "shorter utterances are left out")
-    max_seconds: float = _f(30.0, "longer utterances are left out (paper: 30 s chunks)")
-    join_probability: float = _f(0.0, "share of examples with a second utterance of the same speaker appended")
-    token_dropout: float = _f(
+    min_seconds: float = option(0.2, "shorter utterances are left out")
+    max_seconds: float = option(30.0, "longer utterances are left out (paper: 30 s chunks)")
+    join_probability: float = option(
+        0.0, "share of examples with a second utterance of the same speaker appended"
+    )
+    token_dropout: float = option(
         0.0, "largest share of previous tokens hidden from the decoder; each example draws its own"
     )
-    token_noise: float = _f(0.0, "largest share of previous tokens replaced by other tokens of the utterance")
-    noise_span: float = _f(1.0, "mean length of hidden or replaced stretches, in frames")
+    token_noise: float = option(
+        0.0, "largest share of previous tokens replaced by other tokens of the utterance"
+    )
+    noise_span: float = option(1.0, "mean length of hidden or replaced stretches, in frames")
 
     def __post_init__(self):
         if not 0 <= self.join_probability <= 1:
@@ -105,14 +113,18 @@ class TextDataConfig:
 class DenoisingDataConfig:
     """What a pre-training example is: semantic tokens with gaps in, all of them out (SPEAR-TTS)."""
 
-    deletion: float = _f(0.6, "probability of each token of the input to be deleted (SPEAR-TTS: 0.6)")
-    deduplicate: bool = _f(True, "first remove repeats from the input, as a text has none and SPEAR-TTS's tokens have "
-                                 "none; otherwise most of what is deleted still stands beside")  # fmt: skip
-    min_seconds: float = _f(0.2, "shorter utterances are left out")
-    max_seconds: float = _f(30.0, "longer utterances are left out")
-    token_dropout: float = _f(0.0, "as in the training that follows: previous tokens hidden from the decoder")
-    token_noise: float = _f(0.0, "previous tokens replaced")
-    noise_span: float = _f(1.0, "mean length of such stretches, in frames")
+    deletion: float = option(0.6, "probability of each token of the input to be deleted (SPEAR-TTS: 0.6)")
+    deduplicate: bool = option(
+        True, "first remove repeats from the input, as a text has none and SPEAR-TTS's tokens have none; "
+              "otherwise most of what is deleted still stands beside"
+    )  # fmt: skip
+    min_seconds: float = option(0.2, "shorter utterances are left out")
+    max_seconds: float = option(30.0, "longer utterances are left out")
+    token_dropout: float = option(
+        0.0, "as in the training that follows: previous tokens hidden from the decoder"
+    )
+    token_noise: float = option(0.0, "previous tokens replaced")
+    noise_span: float = option(1.0, "mean length of such stretches, in frames")
 
     def __post_init__(self):
         if not 0 <= self.deletion < 1:
@@ -124,10 +136,16 @@ class DenoisingDataConfig:
 class PretrainedConfig:
     """What is taken over from a pre-training, and what of it stays as it is."""
 
-    experiment: str = _f("", "experiment directory of pretrain_text_to_semantic; empty: start from nothing")
-    freeze: bool = _f(False, "train only what SPEAR-TTS does: text embedding, lower encoder blocks, cross-attention "
-                             "(and the pointer, where there is one)")  # fmt: skip
-    lower_blocks: int = _f(4, "with freeze: encoder blocks that are trained, the lowest (SPEAR-TTS: 4 to 8 of 24)")
+    experiment: str = option(
+        "", "experiment directory of pretrain_text_to_semantic; empty: start from nothing"
+    )
+    freeze: bool = option(
+        False, "train only what SPEAR-TTS does: text embedding, lower encoder blocks, cross-attention (and "
+               "the pointer, where there is one)"
+    )  # fmt: skip
+    lower_blocks: int = option(
+        4, "with freeze: encoder blocks that are trained, the lowest (SPEAR-TTS: 4 to 8 of 24)"
+    )
 
     def __post_init__(self):
         if self.lower_blocks < 0:
@@ -140,10 +158,14 @@ class PretrainedConfig:
 class TextLossConfig:
     """What the model is trained for."""
 
-    label_smoothing: float = _f(0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)")
-    alignment_weight: float = _f(0.0, "weight of the monotonic alignment loss of pointer or aligned layers")
-    move_weight: float = _f(1.0, "weight of the pointer's decisions")
-    alignment_prior: float = _f(
+    label_smoothing: float = option(
+        0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)"
+    )
+    alignment_weight: float = option(
+        0.0, "weight of the monotonic alignment loss of pointer or aligned layers"
+    )
+    move_weight: float = option(1.0, "weight of the pointer's decisions")
+    alignment_prior: float = option(
         0.1, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none"
     )
 

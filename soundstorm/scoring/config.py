@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
     """What every system is measured by, the same for all of them."""
 
-    prompt_seconds: float = _f(3.0, "first part of an utterance that later ones are compared with")
-    crop_seconds: float = _f(3.0, "crops whose acoustic consistency with the prompt is measured")
-    min_voice_seconds: float = _f(1.0, "least speech after the prompt for voice preservation")
-    max_utterances: int | None = _f(None, "score so many utterances, evenly over the ids; none for all")
-    quality_utterances: int | None = _f(None, "DNSMOS on so many of them, 0 for no DNSMOS, none for all")
-    second_utterances: int | None = _f(None, "further recognisers read so many of them, none for all")
-    num_resamples: int = _f(1000, "bootstrap resamples")
-    seed: int = _f(0, "of the bootstrap")
+    prompt_seconds: float = option(3.0, "first part of an utterance that later ones are compared with")
+    crop_seconds: float = option(3.0, "crops whose acoustic consistency with the prompt is measured")
+    min_voice_seconds: float = option(1.0, "least speech after the prompt for voice preservation")
+    max_utterances: int | None = option(None, "score so many utterances, evenly over the ids; none for all")
+    quality_utterances: int | None = option(None, "DNSMOS on so many of them, 0 for no DNSMOS, none for all")
+    second_utterances: int | None = option(None, "further recognisers read so many of them, none for all")
+    num_resamples: int = option(1000, "bootstrap resamples")
+    seed: int = option(0, "of the bootstrap")
 
     def __post_init__(self):
         for name in ("prompt_seconds", "crop_seconds", "min_voice_seconds", "num_resamples"):

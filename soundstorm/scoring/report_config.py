@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class ReportConfig:
     """What is shown beside the scores."""
 
-    title: str = _f("Results", "heading of RESULTS.md and of the listening page")
-    examples: int = _f(6, "utterances on the listening page, evenly over the ids")
-    embed: bool = _f(False, "put the audio inside the page, so that it is one file to send around")
-    targets: tuple[str, ...] = _f(
-        (), "figures to reach: '<metric> of <system> <= <number>', 'seconds of all stages <= 900', "
-        "'usage of every codebook >= 80', 'voice gain of <prompted system> > 0'"
-    )  # fmt: skip
+    title: str = option("Results", "heading of RESULTS.md and of the listening page")
+    examples: int = option(6, "utterances on the listening page, evenly over the ids")
+    embed: bool = option(False, "put the audio inside the page, so that it is one file to send around")
+    targets: tuple[str, ...] = option(
+            (), "figures to reach: '<metric> of <system> <= <number>', 'seconds of all stages <= 900', "
+            "'usage of every codebook >= 80', 'voice gain of <prompted system> > 0'"
+        )  # fmt: skip
 
     def __post_init__(self):
         if self.examples < 0:

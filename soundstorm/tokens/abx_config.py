@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class AbxConfig:
     """Which comparisons are made; the numbers are those of Libri-light's evaluation."""
 
-    context: str = _f("auto", "triphone, none (the centre phone alone), or auto: triphone where there are enough")
-    min_cells: int = _f(100, "auto: fewest (speaker, context, phone, phone) for which triphones are enough")
-    max_items: int = _f(10, "occurrences of a phone in one context by one speaker that are used")
-    max_speakers: int = _f(5, "other speakers that a speaker's phone in one context is compared with")
-    max_cells: int = _f(5000, "cells of each task; of more, so many are drawn")
-    silence: tuple[str, ...] = _f(("sil",), "phones that are neither compared nor a context")
-    seed: int = _f(0, "of what is drawn")
+    context: str = option(
+        "auto", "triphone, none (the centre phone alone), or auto: triphone where there are enough"
+    )
+    min_cells: int = option(
+        100, "auto: fewest (speaker, context, phone, phone) for which triphones are enough"
+    )
+    max_items: int = option(10, "occurrences of a phone in one context by one speaker that are used")
+    max_speakers: int = option(5, "other speakers that a speaker's phone in one context is compared with")
+    max_cells: int = option(5000, "cells of each task; of more, so many are drawn")
+    silence: tuple[str, ...] = option(("sil",), "phones that are neither compared nor a context")
+    seed: int = option(0, "of what is drawn")
 
     def __post_init__(self):
         if self.context not in ("auto", "triphone", "none"):

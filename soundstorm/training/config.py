@@ -1,37 +1,41 @@
 """Settings of a training run. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-def _f(default, text):
-    return field(default=default, metadata={"help": text})
+from soundstorm.data.options import option
 
 
 @dataclass(frozen=True)
 class TrainerConfig:
     """How long, how fast and how often; the same for every model."""
 
-    max_steps: int = _f(1000, "optimizer steps")
-    batch_size: int | None = _f(None, "utterances in a global batch (all processes, one accumulation step)")
-    batch_seconds: float | None = _f(None, "or: padded seconds in a global batch")
-    learning_rate: float = _f(5e-4, "peak learning rate")
-    betas: tuple[float, ...] = _f((0.9, 0.98), "AdamW betas")
-    weight_decay: float = _f(0.01, "AdamW weight decay, on matrices only")
-    warmup_steps: int = _f(100, "steps of linear warm-up")
-    schedule: str = _f("cosine", "after the warm-up: constant, linear (to 0), cosine (to 0), inverse_sqrt")
-    clip_norm: float = _f(1.0, "largest norm of the gradient; 0 leaves it alone")
-    ema_decay: float = _f(0.999, "decay of the moving average of weights that decoding uses; 0 for none")
-    precision: str = _f("no", "no (fp32), bf16 or fp16 autocast")
-    gradient_accumulation: int = _f(1, "batches per optimizer step")
-    log_every: int = _f(50, "steps between lines of metrics.jsonl")
-    valid_every: int = _f(500, "steps between validations")
-    save_every: int = _f(500, "steps between checkpoints")
-    keep_checkpoints: int = _f(2, "checkpoints to keep")
-    num_workers: int = _f(0, "processes that load data")
-    compile: bool = _f(False, "torch.compile the network's blocks")
-    activation_checkpointing: bool = _f(False, "compute the blocks' activations again for the gradient: less memory")
-    sharding: str = _f("none", "none, or full: share weights and optimizer among the processes (FSDP)")
-    seed: int = _f(0, "seed of weights, data order, crops, masks and dropout")
+    max_steps: int = option(1000, "optimizer steps")
+    batch_size: int | None = option(
+        None, "utterances in a global batch (all processes, one accumulation step)"
+    )
+    batch_seconds: float | None = option(None, "or: padded seconds in a global batch")
+    learning_rate: float = option(5e-4, "peak learning rate")
+    betas: tuple[float, ...] = option((0.9, 0.98), "AdamW betas")
+    weight_decay: float = option(0.01, "AdamW weight decay, on matrices only")
+    warmup_steps: int = option(100, "steps of linear warm-up")
+    schedule: str = option(
+        "cosine", "after the warm-up: constant, linear (to 0), cosine (to 0), inverse_sqrt"
+    )
+    clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it alone")
+    ema_decay: float = option(0.999, "decay of the moving average of weights that decoding uses; 0 for none")
+    precision: str = option("no", "no (fp32), bf16 or fp16 autocast")
+    gradient_accumulation: int = option(1, "batches per optimizer step")
+    log_every: int = option(50, "steps between lines of metrics.jsonl")
+    valid_every: int = option(500, "steps between validations")
+    save_every: int = option(500, "steps between checkpoints")
+    keep_checkpoints: int = option(2, "checkpoints to keep")
+    num_workers: int = option(0, "processes that load data")
+    compile: bool = option(False, "torch.compile the network's blocks")
+    activation_checkpointing: bool = option(
+        False, "compute the blocks' activations again for the gradient: less memory"
+    )
+    sharding: str = option("none", "none, or full: share weights and optimizer among the processes (FSDP)")
+    seed: int = option(0, "seed of weights, data order, crops, masks and dropout")
 
     def __post_init__(self):
         if (self.batch_size is None) == (self.batch_seconds is None):

@@ -6,48 +6,46 @@ fronts read this before anything heavy is imported).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from soundstorm.data.options import option
 
 FAMILIES = ("istft", "soundstream")
-
-
-def _option(default, text: str):
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
 class CodecConfig:
     """Architecture of a codec. The sizes of the family that is not chosen are ignored."""
 
-    family: str = _option(
+    family: str = option(
         "istft", "istft (frame-rate domain, fast on a CPU) or soundstream (as the paper has it)"
     )
-    sample_rate: int = _option(16000, "Hz of the audio that goes in and comes out")
-    num_levels: int = _option(8, "RVQ levels Q")
-    codebook_size: int = _option(256, "codes per level N")
-    code_dim: int = _option(
+    sample_rate: int = option(16000, "Hz of the audio that goes in and comes out")
+    num_levels: int = option(8, "RVQ levels Q")
+    codebook_size: int = option(256, "codes per level N")
+    code_dim: int = option(
         0, "width of the codebook vectors; 0: the width of the latents, without a projection"
     )
-    codebook_decay: float = _option(0.99, "decay of the codebooks' moving averages (SoundStream: 0.99)")
-    dead_code_usage: float = _option(
+    codebook_decay: float = option(0.99, "decay of the codebooks' moving averages (SoundStream: 0.99)")
+    dead_code_usage: float = option(
         2.0, "a code whose average use per step falls below this is replaced by a frame"
     )
-    kmeans_iterations: int = _option(10, "k-means iterations on the first batch")
-    quantizer_dropout: float = _option(
+    kmeans_iterations: int = option(10, "k-means iterations on the first batch")
+    quantizer_dropout: float = option(
         1.0, "share of examples that keep a random number of levels only (paper: 1)"
     )
 
-    hop: int = _option(320, "istft: samples per frame")
-    n_fft: int = _option(1280, "istft: window of both transforms, a multiple of hop")
-    width: int = _option(256, "istft: channels of the ConvNeXt blocks")
-    expansion: int = _option(4, "istft: hidden channels of a block are expansion x width")
-    encoder_blocks: int = _option(4, "istft: ConvNeXt blocks before the quantizer")
-    decoder_blocks: int = _option(6, "istft: ConvNeXt blocks after the quantizer")
-    kernel_size: int = _option(7, "istft: kernel of the depthwise convolutions, in frames")
+    hop: int = option(320, "istft: samples per frame")
+    n_fft: int = option(1280, "istft: window of both transforms, a multiple of hop")
+    width: int = option(256, "istft: channels of the ConvNeXt blocks")
+    expansion: int = option(4, "istft: hidden channels of a block are expansion x width")
+    encoder_blocks: int = option(4, "istft: ConvNeXt blocks before the quantizer")
+    decoder_blocks: int = option(6, "istft: ConvNeXt blocks after the quantizer")
+    kernel_size: int = option(7, "istft: kernel of the depthwise convolutions, in frames")
 
-    channels: int = _option(32, "soundstream: channels at full rate, C (doubled at each downsampling)")
-    latent_dim: int = _option(256, "soundstream: width of the latents, D")
-    strides: tuple[int, ...] = _option((2, 4, 5, 8), "soundstream: downsampling of the encoder's blocks")
+    channels: int = option(32, "soundstream: channels at full rate, C (doubled at each downsampling)")
+    latent_dim: int = option(256, "soundstream: width of the latents, D")
+    strides: tuple[int, ...] = option((2, 4, 5, 8), "soundstream: downsampling of the encoder's blocks")
 
     def __post_init__(self):
         if self.family not in FAMILIES:
@@ -95,33 +93,33 @@ class CodecConfig:
 class CodecLossConfig:
     """What the codec is trained for. Defaults are SoundStream's (section III.D and III.E of its paper)."""
 
-    reconstruction_weight: float = _option(1.0, "weight of the multi-scale mel loss")
-    commitment_weight: float = _option(1.0, "weight of the distance between latents and their codes")
-    adversarial_weight: float = _option(1.0, "weight of the hinge loss of the generator")
-    feature_weight: float = _option(100.0, "weight of the distance between discriminator features")
-    mel_style: str = _option(
+    reconstruction_weight: float = option(1.0, "weight of the multi-scale mel loss")
+    commitment_weight: float = option(1.0, "weight of the distance between latents and their codes")
+    adversarial_weight: float = option(1.0, "weight of the hinge loss of the generator")
+    feature_weight: float = option(100.0, "weight of the distance between discriminator features")
+    mel_style: str = option(
         "paper", "paper: 64 bands per scale, L1 + weighted L2 of logs; log: L1 of logs, bands with scale"
     )
-    mel_windows: tuple[int, ...] = _option(
+    mel_windows: tuple[int, ...] = option(
         (64, 128, 256, 512, 1024, 2048), "window lengths of the mel loss, in samples"
     )
 
-    discriminator_start: int = _option(
+    discriminator_start: int = option(
         0, "first step at which discriminators train and are heard by the generator"
     )
-    wave_discriminators: int = _option(
+    wave_discriminators: int = option(
         3, "wave discriminators, each at half the rate of the one before; 0: none"
     )
-    wave_channels: int = _option(16, "channels of the first layer of a wave discriminator")
-    wave_max_channels: int = _option(1024, "most channels in a wave discriminator")
-    stft_discriminator: bool = _option(True, "use the discriminator of complex spectra")
-    stft_channels: int = _option(32, "channels of its first layer")
-    stft_window: int = _option(1024, "its window, in samples")
-    stft_hop: int = _option(256, "its hop, in samples")
+    wave_channels: int = option(16, "channels of the first layer of a wave discriminator")
+    wave_max_channels: int = option(1024, "most channels in a wave discriminator")
+    stft_discriminator: bool = option(True, "use the discriminator of complex spectra")
+    stft_channels: int = option(32, "channels of its first layer")
+    stft_window: int = option(1024, "its window, in samples")
+    stft_hop: int = option(256, "its hop, in samples")
 
-    health_every: int = _option(100, "steps over which codebook usage and perplexity are counted")
-    health_grace: int = _option(500, "steps after which a collapse of a codebook stops the run")
-    min_usage: float = _option(
+    health_every: int = option(100, "steps over which codebook usage and perplexity are counted")
+    health_grace: int = option(500, "steps after which a collapse of a codebook stops the run")
+    min_usage: float = option(
         0.3, "share of a level's codes that must be used in health_every steps; below is a collapse"
     )
 
@@ -148,7 +146,7 @@ class CodecLossConfig:
 class CodecDataConfig:
     """What training sees of the corpus."""
 
-    crop_seconds: float = _option(
+    crop_seconds: float = option(
         1.0, "length of the random part of each utterance in a training batch, in seconds"
     )
 
