@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
-from soundstorm.tokens.abx_config import AbxConfig
+from soundstorm.scoring.abx_config import AbxConfig
 
 
 def get_parser():
@@ -28,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError("nothing to measure; give --features, --kmeans or --acoustic")
 
     from soundstorm.decoding.devices import choose_device
+    from soundstorm.scoring.abx_sources import abx_of_sources
     from soundstorm.scoring.extras import abx_section, extra, write_extra
-    from soundstorm.tokens.abx_sources import abx_of_sources
 
     results = abx_of_sources(
         args.data_dir,

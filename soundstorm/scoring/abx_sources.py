@@ -11,11 +11,11 @@ import numpy as np
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
-from soundstorm.tokens.abx import AbxResult, Representation, make_tasks, measure_abx
-from soundstorm.tokens.abx_config import AbxConfig
-from soundstorm.tokens.dtw import angular, mismatch
+from soundstorm.scoring.abx import AbxResult, Representation, make_tasks, measure_abx
+from soundstorm.scoring.abx_config import AbxConfig
+from soundstorm.scoring.dtw import angular, mismatch
+from soundstorm.scoring.token_quality import read_phones
 from soundstorm.tokens.features import open_features
-from soundstorm.tokens.quality import read_phones
 from soundstorm.tokens.semantic import SemanticTokenizer, extract_batches
 
 logger = logging.getLogger(__name__)

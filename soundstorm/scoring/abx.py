@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from soundstorm.tokens.abx_config import AbxConfig
-from soundstorm.tokens.dtw import warp
-from soundstorm.tokens.quality import Interval
+from soundstorm.scoring.abx_config import AbxConfig
+from soundstorm.scoring.dtw import warp
+from soundstorm.scoring.token_quality import Interval
 
 logger = logging.getLogger(__name__)
 BATCH_NUMBERS = 4_000_000  # in the arrays of a batch of pairs
@@ -91,7 +91,7 @@ class Representation:
 
     frames: Mapping[str, np.ndarray]  # utterance to (T, D) vectors or (T, Q) tokens
     frame_rate: float  # frames per second
-    distance: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of :mod:`soundstorm.tokens.dtw`
+    distance: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of :mod:`soundstorm.scoring.dtw`
     distance_name: str
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from soundstorm.bin import measure_abx, train_kmeans
 from soundstorm.data.archive import TokenizerInfo, write_tokens
+from soundstorm.scoring.abx_config import AbxConfig
+from soundstorm.scoring.abx_sources import abx_of_sources
 from soundstorm.scoring.extras import read_extra
-from soundstorm.tokens.abx_config import AbxConfig
-from soundstorm.tokens.abx_sources import abx_of_sources
-from soundstorm.tokens.quality import frame_phones, read_phones
+from soundstorm.scoring.token_quality import frame_phones, read_phones
 
 
 @pytest.fixture(scope="module")

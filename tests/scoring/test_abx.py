@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from soundstorm.tokens.abx import Representation, cut_frames, find_items, make_tasks, measure_abx
-from soundstorm.tokens.abx_config import AbxConfig
-from soundstorm.tokens.dtw import angular, mismatch, warp
+from soundstorm.scoring.abx import Representation, cut_frames, find_items, make_tasks, measure_abx
+from soundstorm.scoring.abx_config import AbxConfig
+from soundstorm.scoring.dtw import angular, mismatch, warp
 
 RATE = 50.0
 SETTINGS = {"context": "none", "min_cells": 1}

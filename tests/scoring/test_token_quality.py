@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from soundstorm.data.archive import TokenizerInfo, write_tokens
-from soundstorm.tokens.quality import (
+from soundstorm.scoring.token_quality import (
     count_pairs,
     format_table,
     frame_phones,
