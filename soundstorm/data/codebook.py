@@ -6,8 +6,16 @@ import numpy as np
 
 
 def usage_and_perplexity(counts: np.ndarray) -> tuple[list[float], list[float]]:
-    """Share of codes in use and exponential of the entropy, per level, of counts (Q, N)."""
-    counts = np.asarray(counts, dtype=float)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(1)
-    return (counts > 0).mean(1).tolist(), np.exp(entropy).tolist()
+    """Share of codes in use and perplexity of each level.
+
+    Perplexity is 2 to the entropy in bits: the number of equally likely codes that would tell as much.
+
+    Args:
+        counts: occurrences of each code ``(Q, N)``.
+    """
+    usage, perplexity = [], []
+    for row in np.asarray(counts, dtype=float):
+        shares = row[row > 0] / max(row.sum(), 1)
+        usage.append(len(shares) / len(row))
+        perplexity.append(float(2 ** -np.sum(shares * np.log2(shares))))
+    return usage, perplexity
