@@ -29,17 +29,17 @@ text_train_set=               # transcribed set for stage 5 (empty: the training
 text_valid_set=               # transcribed set to validate stage 5 on (empty: the validation set)
 local_data_opts=              # options of local/data.sh, which is told --datadir too
 # Semantic tokens (stage 1)
-hubert=facebook/hubert-base-ls960  # hub name or local directory of a HuBERT; w2v-bert:<the same of a w2v-BERT>; "pretrain": train one on the corpus
+ssl_model=facebook/hubert-base-ls960  # hub name or directory of a HuBERT or its like; w2v-bert:<the same>; "pretrain": a HuBERT on the corpus
 hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
 hubert_args=                  # further options of pretrain_hubert, e.g. "--training.max-steps 1000"
 hubert_tag=                   # suffix of the experiment directory (empty: from the configuration's name)
 hubert_exp=                   # experiment directory, or a pack of utils/pack_model.sh (empty: <expdir>/hubert[_<tag>])
 mfcc_clusters=100             # k-means clusters over MFCC: first targets of the pre-training
-semantic_layer=9              # HuBERT layer whose output is clustered (0: before the first layer)
+semantic_layer=9              # layer of that model whose output is clustered (0: before the first layer)
 semantic_clusters=1024        # k-means clusters: the semantic vocabulary
 portion=1.0                   # portion of the training set that k-means sees
 kmeans_args=                  # further options of train_kmeans
-semantic_tag=                 # suffix of the k-means and archive directories (empty: hubert's, layer and clusters)
+semantic_tag=                 # suffix of the k-means and archive directories (empty: the model's, layer and clusters)
 semantic_exp=                 # k-means directory or pack (empty: <expdir>/kmeans_<semantic tag>)
 # Codec and acoustic tokens (stages 2 and 3)
 codec=train                   # "train", or a ready one: encodec:<name or directory>, dac:..., mimi:...
@@ -89,7 +89,7 @@ recognizer_exp=               # experiment directory or pack (empty: <expdir>/re
 speaker_model=resemblyzer     # "resemblyzer", a transformers x-vector model, or none
 consistency=train             # "train" the network that measures acoustic consistency, or none
 consistency_config=conf/train_consistency.yaml  # configuration of the acoustic consistency network
-consistency_hubert=           # HuBERT whose early layer it reads (empty: the one behind the tokens)
+consistency_ssl_model=        # model whose early layer it reads (empty: the one behind the tokens)
 consistency_args=             # further options of train_consistency
 consistency_tag=              # suffix of the experiment directory (empty: from the configuration's name)
 consistency_exp=              # experiment directory or pack (empty: <expdir>/consistency[_<tag>])
@@ -184,7 +184,7 @@ is_pack() {  # <experiment directory or what stands for it>: is it what utils/pa
 link_pack() {  # <experiment>: its directory becomes one of links into the pack that <experiment>_exp names
     local exp=$1_exp directory part parts=("$1") ends=("")
     case "$1" in
-        hubert | semantic) parts=(kmeans) ;; # which has its HuBERT with it
+        hubert | semantic) parts=(kmeans) ;; # which has its self-supervised model with it
         audiolm) ends=(_coarse _fine) parts=(audiolm_coarse audiolm_fine) ;;
     esac
     directory=${expdir}/$1_$(file_name "${!exp}")
@@ -216,12 +216,13 @@ fi
 experiment text_to_semantic
 experiment recognizer
 experiment consistency
-if [ "${hubert}" = pretrain ]; then
-    hubert_model=${hubert_exp}/hubert
+if [ "${ssl_model}" = pretrain ]; then
+    ssl_source=${hubert_exp}/hubert
+    [ ! -d "${hubert_exp}/ssl_model" ] || ssl_source=${hubert_exp}/ssl_model # of a pack
     : "${semantic_tag:=$(file_name "${hubert_exp}")_l${semantic_layer}_k${semantic_clusters}}"
 else
-    hubert_model=${hubert}
-    : "${semantic_tag:=$(file_name "${hubert}")_l${semantic_layer}_k${semantic_clusters}}"
+    ssl_source=${ssl_model}
+    : "${semantic_tag:=$(file_name "${ssl_model}")_l${semantic_layer}_k${semantic_clusters}}"
 fi
 : "${semantic_exp:=${expdir}/kmeans_${semantic_tag}}"
 mfcc_exp=${expdir}/kmeans_mfcc_k${mfcc_clusters}
@@ -285,18 +286,18 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
     done_with_stage
 fi
 
-if doing 1 "Semantic tokens: ${hubert} layer ${semantic_layer}, ${semantic_clusters} clusters"; then
+if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_clusters} clusters"; then
     for set_name in "${all_sets[@]}"; do
         need "${datadir}/${set_name}/utt2dur" 0
     done
     split_arguments "${kmeans_args}"
     kmeans_arguments=(--data-dir "${datadir}/${train_set}" --portion "${portion}" "${arguments[@]}")
-    if [ "${hubert}" = pretrain ]; then
+    if [ "${ssl_model}" = pretrain ]; then
         if to_do "${mfcc_exp}/centroids.safetensors" "k-means on MFCC: ${mfcc_exp}"; then
             run_one "${mfcc_exp}/log/train.log" train_kmeans --features mfcc --clusters "${mfcc_clusters}" \
                 "${kmeans_arguments[@]}" --output "${mfcc_exp}"
         fi
-        if to_do "${hubert_model}/model.safetensors" "HuBERT pre-training: ${hubert_exp}"; then
+        if to_do "${ssl_source}/model.safetensors" "HuBERT pre-training: ${hubert_exp}"; then
             split_arguments "${hubert_args}"
             run_training "${hubert_exp}/log/train.log" pretrain_hubert --config "${hubert_config}" \
                 --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
@@ -304,7 +305,7 @@ if doing 1 "Semantic tokens: ${hubert} layer ${semantic_layer}, ${semantic_clust
         fi
     fi
     if to_do "${semantic_exp}/centroids.safetensors" "k-means on layer ${semantic_layer}: ${semantic_exp}"; then
-        run_one "${semantic_exp}/log/train.log" train_kmeans --features "${hubert_model}" \
+        run_one "${semantic_exp}/log/train.log" train_kmeans --features "${ssl_source}" \
             --layer "${semantic_layer}" --clusters "${semantic_clusters}" \
             "${kmeans_arguments[@]}" --output "${semantic_exp}"
     fi
@@ -429,7 +430,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
         split_arguments "${consistency_args}"
         run_training "${consistency_exp}/log/train.log" train_consistency --config "${consistency_config}" \
             --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --hubert "${consistency_hubert:-${hubert_model}}" --expdir "${consistency_exp}" "${arguments[@]}"
+            --ssl-model "${consistency_ssl_model:-${ssl_source}}" --expdir "${consistency_exp}" "${arguments[@]}"
     fi
     score_all
     measure_extras

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 small=../speechocean762/conf
 exec ./run.sh \
-    --hubert pretrain --hubert-config "${small}/train_hubert.yaml" --semantic-layer 3 --semantic-clusters 256 \
+    --ssl-model pretrain --hubert-config "${small}/train_hubert.yaml" --semantic-layer 3 --semantic-clusters 256 \
     --kmeans-args "--normalization utterance" --portion 0.3 \
     --codec-config "${small}/train_codec.yaml" \
     --soundstorm-config "${small}/train_soundstorm.yaml" \

@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets test_clean \
-    --hubert facebook/hubert-base-ls960 --semantic-layer 9 --semantic-clusters 500 --portion 0.0003 \
+    --ssl-model facebook/hubert-base-ls960 --semantic-layer 9 --semantic-clusters 500 --portion 0.0003 \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \

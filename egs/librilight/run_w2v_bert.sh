@@ -7,6 +7,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./run.sh \
-    --hubert w2v-bert:facebook/w2v-bert-2.0 --semantic-layer 17 --semantic-clusters 1024 \
-    --kmeans-args "--normalization global" --consistency-hubert facebook/hubert-base-ls960 \
+    --ssl-model w2v-bert:facebook/w2v-bert-2.0 --semantic-layer 17 --semantic-clusters 1024 \
+    --kmeans-args "--normalization global" --consistency-ssl-model facebook/hubert-base-ls960 \
     --soundstorm-tag w2v_bert --audiolm-tag w2v_bert --text-to-semantic-tag w2v_bert "$@"

@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test test_unseen" \
-    --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 128 \
+    --ssl-model pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 128 \
     --mfcc-clusters 128 --kmeans-args "--normalization utterance" \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \

@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test" \
     --text-train-set train_text --text-valid-set dev_text \
-    --hubert pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 256 \
+    --ssl-model pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 256 \
     --kmeans-args "--normalization utterance" --portion 0.3 \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \

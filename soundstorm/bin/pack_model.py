@@ -11,7 +11,7 @@ def get_parser() -> FrontParser:
     parser.add_argument("--soundstorm", help="experiment directory of train_soundstorm")
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument("--codec", help="experiment directory of train_codec, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--kmeans", help="k-means directory; a HuBERT that lies here comes along with it")
+    parser.add_argument("--kmeans", help="k-means directory; the model behind its features comes along if it lies here")
     for stage in ("semantic", "coarse", "fine"):
         parser.add_argument(f"--audiolm-{stage}", help=f"experiment directory of train_audiolm --stage {stage}")
     parser.add_argument("--recognizer", help="experiment directory of train_recognizer")

@@ -14,7 +14,7 @@ def get_parser():
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--train-data", required=True, help="data directory of original recordings")
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
-    parser.add_argument("--hubert", required=True, help="HuBERT: local transformers directory or hub name")
+    parser.add_argument("--ssl-model", required=True, help="directory or hub name, as train_kmeans has it")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
     return parser
 
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     train_consistency(
         args.train_data,
         args.valid_data,
-        hubert=args.hubert,
+        ssl_model=args.ssl_model,
         expdir=Path(args.expdir),
         model_config=settings["model"],
         crop_config=settings["crops"],

@@ -19,6 +19,7 @@ from soundstorm.data.records import make_record
 Section = TypeVar("Section")
 
 MODEL_FILE = "model.safetensors"
+OLD_NAMES = {"hubert": "ssl_model"}  # settings of section data in config.yaml files made before they were renamed
 
 
 def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> None:
@@ -63,6 +64,8 @@ def read_config(expdir: str | Path) -> dict:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path}: expected sections, got {config!r:.100}")
+    if isinstance(config.get("data"), dict):
+        config["data"] = {OLD_NAMES.get(name, name): value for name, value in config["data"].items()}
     return config
 
 

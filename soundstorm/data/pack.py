@@ -17,7 +17,8 @@ from soundstorm.data.records import read_json
 
 PACK_FILE = "pack.json"
 FORMAT = "soundstorm-pack-1"
-HUBERT = "hubert"  # inside the parts that listen through one
+SSL_MODEL = "ssl_model"  # inside the parts that listen through one
+OLD_SSL_MODEL = "hubert"  # its name in packs made when only a HuBERT could be there
 PARTS = (
     "soundstorm",
     "text_to_semantic",
@@ -115,18 +116,18 @@ def find_cached(name: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def own_hubert(directory: str | Path, named: str) -> str:
-    """The HuBERT that came along in a part of a pack; where none did, the one its settings name.
+def own_ssl_model(directory: str | Path, named: str) -> str:
+    """The self-supervised model that came along in a part of a pack; where none did, the one its settings name.
 
     Args:
         directory: the part.
         named: a directory or a hub name, after a colon where it is of another kind (``w2v-bert:``).
     """
-    inside = Path(directory) / HUBERT
-    return hubert_kind(named) + str(inside) if inside.is_dir() else named
+    folders = [Path(directory) / name for name in (SSL_MODEL, OLD_SSL_MODEL)]
+    return next((ssl_prefix(named) + str(folder) for folder in folders if folder.is_dir()), named)
 
 
-def hubert_kind(named: str) -> str:
+def ssl_prefix(named: str) -> str:
     """What stands before the directory or hub name: ``w2v-bert:``, or nothing."""
     kind, colon, _ = named.partition(":")
     return kind + colon if colon and "/" not in kind else ""

@@ -18,13 +18,13 @@ from soundstorm.data.experiment import MODEL_FILE, config_section, is_finished, 
 from soundstorm.data.pack import (
     CODEC_NAME,
     FORMAT,
-    HUBERT,
     PACK_FILE,
     PARTS,
+    SSL_MODEL,
     copy_files,
-    hubert_kind,
-    own_hubert,
+    own_ssl_model,
     part_of,
+    ssl_prefix,
 )
 from soundstorm.decoding.audiolm import Stage
 from soundstorm.decoding.autoregressive import load_text_to_semantic
@@ -135,28 +135,28 @@ def _copy(part: str, source: str, folder: Path) -> str:
     copy_files(Path(source), target, EXPERIMENT_FILES)
     config = _shareable(read_config(source))
     if part == "consistency":
-        hubert = own_hubert(source, read_config(source)["data"]["hubert"])
-        _copy_hubert(hubert, target)
+        ssl_model = own_ssl_model(source, read_config(source)["data"]["ssl_model"])
+        _copy_ssl_model(ssl_model, target)
     write_text(target / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return part
 
 
 def _copy_kmeans(source: Path, target: Path) -> None:
     kmeans = KMeans.load(source)
-    hubert = own_hubert(source, kmeans.info.features)
-    if _copy_hubert(hubert, target):
+    ssl_model = own_ssl_model(source, kmeans.info.features)
+    if _copy_ssl_model(ssl_model, target):
         # The directory that the k-means names is that of the machine it was trained on.
-        replace(kmeans, info=replace(kmeans.info, features=hubert_kind(hubert) + HUBERT)).save(target)
+        replace(kmeans, info=replace(kmeans.info, features=ssl_prefix(ssl_model) + SSL_MODEL)).save(target)
     else:
         copy_files(source, target, (DESCRIPTION, CENTROIDS))
 
 
-def _copy_hubert(hubert: str, target: Path) -> bool:
-    """Copy a HuBERT that lies here; one with a name on the hub stays there."""
-    folder = Path(hubert.removeprefix(hubert_kind(hubert)))
+def _copy_ssl_model(ssl_model: str, target: Path) -> bool:
+    """Copy a self-supervised model that lies here; one with a name on the hub stays there."""
+    folder = Path(ssl_model.removeprefix(ssl_prefix(ssl_model)))
     if not folder.is_dir():
         return False
-    copy_files(folder, target / HUBERT, TRANSFORMERS_FILES)
+    copy_files(folder, target / SSL_MODEL, TRANSFORMERS_FILES)
     return True
 
 

@@ -65,9 +65,9 @@ def open_features(
         raise FileNotFoundError(
             f"{source}: no such directory; expected {MFCC!r}, a HuBERT saved by transformers or a hub name"
         )
-    from soundstorm.tokens.hubert import HubertFeatures
+    from soundstorm.tokens.ssl_features import SslFeatures
 
-    return HubertFeatures(source, layer, device=device, local_only=local_only)
+    return SslFeatures(source, layer, device=device, local_only=local_only)
 
 
 def check_long_enough(wav: np.ndarray, hop: int) -> None:

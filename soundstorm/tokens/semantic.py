@@ -12,7 +12,7 @@ import numpy as np
 from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.batching import batch_by_length
-from soundstorm.data.pack import own_hubert, part_of
+from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.tokens.features import W2V_BERT, FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
 
@@ -53,7 +53,7 @@ class SemanticTokenizer:
         """The tokenizer of a k-means directory. A HuBERT named by a relative path is looked for from where we run."""
         directory = part_of(directory, "kmeans")
         kmeans = KMeans.load(directory)
-        source = own_hubert(directory, kmeans.info.features)
+        source = own_ssl_model(directory, kmeans.info.features)
         try:
             features = open_features(source, kmeans.info.layer, device=device, local_only=True)
             return cls(kmeans, features)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
 
-from soundstorm.models.hubert import cached
+from soundstorm.models.ssl_model import cached
 from soundstorm.tokens.features import SAMPLE_RATE, W2V_BERT, check_long_enough
-from soundstorm.tokens.hubert import model_fingerprint
+from soundstorm.tokens.ssl_features import model_fingerprint
 
 logger = logging.getLogger(__name__)
 HOP = 640  # samples: 40 ms, two of the model's frames

@@ -13,7 +13,7 @@ from soundstorm.data.audio import Utterances, num_samples
 from soundstorm.data.sampler import Draw
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers, contrastive_loss
 from soundstorm.models.consistency_config import CropConfig
-from soundstorm.models.hubert import normalize
+from soundstorm.models.ssl_model import normalize
 from soundstorm.training.trainer import Loss
 
 

@@ -1,4 +1,4 @@
-"""From data directories and a HuBERT to a trained acoustic consistency network, and back to a function."""
+"""From data directories and a self-supervised model to a trained acoustic consistency network, and back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.experiment import config_section, load_weights, start_experiment
-from soundstorm.data.pack import own_hubert, part_of
+from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
-from soundstorm.models.hubert import load_hubert, normalize
+from soundstorm.models.ssl_model import load_ssl_model, normalize
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
 from soundstorm.training.trainer import train
@@ -26,13 +26,13 @@ class DataSources:
 
     train_data: str
     valid_data: str
-    hubert: str
+    ssl_model: str
 
 
 def _build(
-    config: ConsistencyConfig, hubert: str, *, local_only: bool = False
+    config: ConsistencyConfig, ssl_model: str, *, local_only: bool = False
 ) -> tuple[ConsistencyNetwork, EarlyLayers, bool, int]:
-    model, do_normalize, sample_rate = load_hubert(hubert, local_only=local_only)
+    model, do_normalize, sample_rate = load_ssl_model(ssl_model, local_only=local_only)
     features = EarlyLayers(model, config.layer)
     network = ConsistencyNetwork(
         features.width,
@@ -48,7 +48,7 @@ def train_consistency(
     train_data: str,
     valid_data: str,
     *,
-    hubert: str,
+    ssl_model: str,
     expdir: Path,
     model_config: ConsistencyConfig,
     crop_config: CropConfig,
@@ -60,7 +60,7 @@ def train_consistency(
     Args:
         train_data: Data directory.
         valid_data: Another, to watch the training.
-        hubert: Local transformers directory or hub name.
+        ssl_model: Local transformers directory or hub name.
         expdir: Experiment directory.
         model_config: Of the network.
         crop_config: Of the crops.
@@ -68,10 +68,10 @@ def train_consistency(
         command: For the record.
     """
     sections = {"model": model_config, "crops": crop_config, "training": trainer_config}
-    data = DataSources(str(train_data), str(valid_data), str(hubert))
+    data = DataSources(str(train_data), str(valid_data), str(ssl_model))
     start_experiment(expdir, {**sections, "data": data}, command)
     torch.manual_seed(trainer_config.seed)
-    network, features, do_normalize, sample_rate = _build(model_config, hubert)
+    network, features, do_normalize, sample_rate = _build(model_config, ssl_model)
 
     def dataset(data_dir: str) -> CropDataset:
         return CropDataset(Utterances(data_dir, sample_rate, lower=True), crop_config, do_normalize=do_normalize)
@@ -83,11 +83,11 @@ def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np
     """A trained network as a function from samples (S,) to an embedding (D,)."""
     expdir = part_of(expdir, "consistency")
     model_config = config_section(expdir, "model", ConsistencyConfig)
-    source = own_hubert(expdir, config_section(expdir, "data", DataSources).hubert)
+    source = own_ssl_model(expdir, config_section(expdir, "data", DataSources).ssl_model)
     try:
         network, features, do_normalize, _ = _build(model_config, source, local_only=True)
     except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"{expdir}/config.yaml names its HuBERT: {error}") from error
+        raise type(error)(f"{expdir}/config.yaml names its self-supervised model: {error}") from error
     load_weights(expdir, network)
     network.to(device).eval()
     features.to(device)

@@ -139,9 +139,9 @@ def _semantic(work: Work) -> Built:
     """HuBERT of the shape of egs/mini's and k-means, one recording after the other as stage 1 does on a CPU."""
     from transformers import HubertConfig, HubertModel
 
-    from soundstorm.tokens.hubert import HubertFeatures
     from soundstorm.tokens.kmeans import KMeans, KMeansInfo
     from soundstorm.tokens.semantic import SemanticTokenizer
+    from soundstorm.tokens.ssl_features import SslFeatures
 
     width = work.sizes.hubert_width
     shape = HubertConfig(
@@ -151,7 +151,7 @@ def _semantic(work: Work) -> Built:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         HubertModel(shape).save_pretrained(folder)
-        features = HubertFeatures(folder, 4)
+        features = SslFeatures(folder, 4)
     info = KMeansInfo(
         features=features.source, layer=4, features_fingerprint=features.fingerprint, frame_rate=features.frame_rate,
         sample_rate=features.sample_rate, num_clusters=work.sizes.semantic, normalization="none", library="sklearn",

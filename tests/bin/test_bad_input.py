@@ -245,7 +245,7 @@ def test_weights_that_are_not_numbers_are_refused(recipe, ends):
 def test_an_unknown_configuration_key_is_refused_by_every_training(recipe, ends, front):
     path = Path(f"conf/{front}.yaml")
     path.write_text(path.read_text().replace("max_steps:", "max_step:"))
-    more = {"consistency": "--hubert hubert", "hubert": "--labels-kmeans kmeans"}.get(front, "")
+    more = {"consistency": "--ssl-model hubert", "hubert": "--labels-kmeans kmeans"}.get(front, "")
     name = "pretrain_hubert" if front == "hubert" else f"train_{front}"
     outcome = ends(f"{name} --train-data data --valid-data data --config {path} {more} --expdir new")
     refused(outcome, "unknown option or configuration key 'training.max_step'; did you mean 'training.max_steps'", 2)

@@ -13,6 +13,7 @@ from soundstorm.data.pack import open_pack, part_of
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo
 from soundstorm.tokens.semantic import SemanticTokenizer
+from soundstorm.training.train_consistency import load_consistency
 
 EXPERIMENTS = ("soundstorm", "text_to_semantic", "codec", "kmeans", "audiolm_coarse", "audiolm_fine")
 SCORING = ("recognizer", "consistency")
@@ -75,7 +76,6 @@ def test_a_pack_that_was_moved_gives_the_tokens_of_the_experiments_that_are_gone
     audiolm = ["--audiolm", "elsewhere/shared", "elsewhere/shared", "--audiolm.overlap-seconds", "0.1"]
     synthesize.main(["--data-dir", "data", "--codec", "elsewhere/shared", *audiolm, "--output", "audiolm"])
 
-    from soundstorm.training.train_consistency import load_consistency
     from soundstorm.training.train_recognizer import load_recognizer
 
     wav = np.random.default_rng(0).normal(size=16000).astype(np.float32)
@@ -83,14 +83,19 @@ def test_a_pack_that_was_moved_gives_the_tokens_of_the_experiments_that_are_gone
     assert load_recognizer("elsewhere/shared").log_probabilities(wav).ndim == 2
 
 
-def test_a_hubert_comes_along_and_no_path_of_the_machine_does(recipe):
+def save_kmeans(recipe, directory):
+    """Writes a k-means on features of the recipe's HuBERT; a recording and its tokens."""
     features = open_features(str(recipe / "hubert"), 1)
     identity = (str(recipe / "hubert"), 1, features.fingerprint, features.frame_rate, 16000)
     info = KMeansInfo(*identity, 8, "none", "sklearn", 0, 1.0, 9, 1.0)
     centroids = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
-    KMeans(info, centroids, np.zeros(8, np.float32), np.ones(8, np.float32)).save("listening")
-    wav = np.random.default_rng(1).normal(size=8000).astype(np.float32)
-    tokens = SemanticTokenizer.load("listening").encode([wav])[0]
+    KMeans(info, centroids, np.zeros(8, np.float32), np.ones(8, np.float32)).save(directory)
+    wav = np.random.default_rng(1).normal(size=16000).astype(np.float32)
+    return wav, SemanticTokenizer.load(directory).encode([wav])[0]
+
+
+def test_a_self_supervised_model_comes_along_and_no_path_of_the_machine_does(recipe):
+    wav, tokens = save_kmeans(recipe, "listening")
     pack("kmeans", kmeans=str(recipe / "listening"))
     shutil.rmtree("hubert")
     np.testing.assert_array_equal(SemanticTokenizer.load("pack").encode([wav])[0], tokens)
@@ -98,6 +103,30 @@ def test_a_hubert_comes_along_and_no_path_of_the_machine_does(recipe):
     np.testing.assert_array_equal(SemanticTokenizer.load("again").encode([wav])[0], tokens)
     texts = [path.read_text() for path in (recipe / "pack").rglob("*") if path.suffix in (".json", ".md", ".yaml")]
     assert len(texts) >= 4 and not [text for text in texts if str(recipe) in text]
+
+
+def test_packs_and_experiments_of_before_still_load(recipe):
+    """When only a HuBERT could be there, its folder was called so, and so was the setting of a consistency network."""
+    wav, tokens = save_kmeans(recipe, "listening")
+    pack("kmeans", "consistency", kmeans="listening")
+    embedding = load_consistency("consistency")(wav)
+    assert not (recipe / "pack/kmeans/hubert").exists()
+    for file, new, old in (
+        ("pack/kmeans/kmeans.json", '"features": "ssl_model"', '"features": "hubert"'),
+        ("pack/consistency/config.yaml", "  ssl_model: ", "  hubert: "),
+        ("consistency/config.yaml", "  ssl_model: ", "  hubert: "),
+    ):
+        text = (recipe / file).read_text()
+        assert new in text
+        (recipe / file).write_text(text.replace(new, old))
+    for part in ("kmeans", "consistency"):
+        (recipe / f"pack/{part}/ssl_model").rename(recipe / f"pack/{part}/hubert")
+    np.testing.assert_array_equal(load_consistency("consistency")(wav), embedding)
+    pack("consistency", output="again")  # of an experiment of before
+    shutil.rmtree("hubert")
+    np.testing.assert_array_equal(SemanticTokenizer.load("pack").encode([wav])[0], tokens)
+    for place in ("pack", "again"):
+        np.testing.assert_array_equal(load_consistency(place)(wav), embedding)
 
 
 def test_a_name_on_the_hub_means_what_was_downloaded(recipe, tmp_path, monkeypatch):

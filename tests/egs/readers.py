@@ -49,7 +49,7 @@ CONFIGS = {
     },
 }
 OPTIONS = (
-    "--hubert pretrain --semantic-layer 1 --semantic-clusters 16 --mfcc-clusters 10 --recognizer train "
+    "--ssl-model pretrain --semantic-layer 1 --semantic-clusters 16 --mfcc-clusters 10 --recognizer train "
     "--train-threads 1 --nj 2"
 ).split()
 CONFIGS["pretrain_text_to_semantic"] = CONFIGS["train_text_to_semantic"]

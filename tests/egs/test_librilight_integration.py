@@ -54,7 +54,7 @@ def test_w2v_bert_s_tokens_go_through_the_stages_at_half_the_codec_s_rate(checko
     sizes = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
     Wav2Vec2BertModel(Wav2Vec2BertConfig(feature_projection_input_dim=160, **sizes)).save_pretrained(model)
     command = [
-        "./run_w2v_bert.sh", *tiny_configs(tmp_path / "tiny", CONFIGS, **TRAINING), "--hubert", f"w2v-bert:{model}",
+        "./run_w2v_bert.sh", *tiny_configs(tmp_path / "tiny", CONFIGS, **TRAINING), "--ssl-model", f"w2v-bert:{model}",
         "--semantic-layer", "1", "--semantic-clusters", "16", "--portion", "1", "--train-threads", "1", "--nj", "2",
         "--local-data-opts", f"--librilight {light} --librispeech {speech} --dev-speakers 1",
         "--systems", "semantic_prompted", "--baselines", "", "--stop-stage", "6",

@@ -46,7 +46,7 @@ def start(recipe, *options):
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, "cmd_backend": "slurm"}
     with open(recipe / "run.log", "a") as log:
-        command = ["./run.sh", "--hubert", "hubert", *OPTIONS, *options]
+        command = ["./run.sh", "--ssl-model", "hubert", *OPTIONS, *options]
         return subprocess.Popen(command, cwd=recipe, env=environment, stdout=log, stderr=log)
 
 

@@ -97,7 +97,7 @@ COMMANDS = (
         f"transcribed/* data/semantic.* data/utt2spk {_trained('semantic_to_text')}",
     ),
     *_train("recognizer", f"data/text {TABLES}"),
-    *_train("consistency", f"{HUBERT} {TABLES}", "--hubert hubert"),
+    *_train("consistency", f"{HUBERT} {TABLES}", "--ssl-model hubert"),
     Command(
         "pretrain_hubert",
         f"{SETS} --config conf/hubert.yaml --labels-kmeans kmeans --expdir new",

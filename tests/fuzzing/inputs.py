@@ -160,7 +160,7 @@ def _train() -> None:
     train_text_to_semantic.main([*both, *reading, "--expdir", "text_to_semantic"])
     train_semantic_to_text.main([*both, "--config", "conf/semantic_to_text.yaml", "--expdir", "semantic_to_text"])
     train_recognizer.main([*both, "--config", "conf/recognizer.yaml", "--expdir", "recognizer"])
-    hubert = ["--hubert", "hubert", "--config", "conf/consistency.yaml"]
+    hubert = ["--ssl-model", "hubert", "--config", "conf/consistency.yaml"]
     train_consistency.main([*both, *hubert, "--expdir", "consistency"])
     pack_model.main(["--recognizer", "recognizer", "--output", "carried"])
 

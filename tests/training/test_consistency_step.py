@@ -73,7 +73,7 @@ def test_the_trained_network_knows_crops_of_one_recording(tmp_path):
     train_consistency(
         str(make_data(tmp_path / "train", 24, 0)),
         str(make_data(tmp_path / "valid", 8, 1)),
-        hubert=str(tmp_path / "hubert"),
+        ssl_model=str(tmp_path / "hubert"),
         expdir=tmp_path / "exp",
         model_config=ConsistencyConfig(layer=1, width=32, heads=2, embedding_dim=16, dropout=0.0),
         crop_config=CropConfig(0.2, 0.4),

@@ -15,7 +15,7 @@ measure_abx() {  # Errors of MFCC, HuBERT, semantic and acoustic tokens on the f
     fi
     to_do "$(abx_file)" "ABX errors of all tokens on ${data}: $(abx_file)" || return 0
     need "${semantic_exp}/centroids.safetensors" 1
-    options=(--features mfcc --features "${hubert_model}@${semantic_layer}" --kmeans "${semantic_exp}")
+    options=(--features mfcc --features "${ssl_source}@${semantic_layer}" --kmeans "${semantic_exp}")
     [ ! -e "${mfcc_exp}/centroids.safetensors" ] || options+=(--kmeans "${mfcc_exp}")
     [ "${codec}" != train ] || options+=(--codec "${codec_exp}")
     split_arguments "${abx_args}"

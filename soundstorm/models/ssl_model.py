@@ -16,7 +16,7 @@ def normalize(wav: np.ndarray) -> np.ndarray:
     return ((wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)).astype(np.float32)
 
 
-def load_hubert(source: str, *, local_only: bool = False) -> tuple[HubertModel, bool, int]:
+def load_ssl_model(source: str, *, local_only: bool = False) -> tuple[HubertModel, bool, int]:
     """A HuBERT, whether it wants recordings of zero mean and unit variance, and its sample rate in Hz.
 
     Args:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, HubertModel
 
-from soundstorm.models.hubert import load_hubert, normalize
 from soundstorm.models.hubert_pretraining import frame_padding
+from soundstorm.models.ssl_model import load_ssl_model, normalize
 from soundstorm.tokens.features import open_features
-from soundstorm.tokens.hubert import HubertFeatures
+from soundstorm.tokens.ssl_features import SslFeatures
 from tests.tokens.conftest import make_hubert
 
 HOP = 320
@@ -23,7 +23,7 @@ def noises(*lengths, seed=0):
 
 @pytest.mark.parametrize("length", [320, 321, 639, 640, 3199, 3200, 5000])
 def test_a_recording_has_a_frame_for_each_whole_hop(hubert_dir, length):
-    (features,) = HubertFeatures(str(hubert_dir), 2).extract(noises(length))
+    (features,) = SslFeatures(str(hubert_dir), 2).extract(noises(length))
     assert features.shape == (length // HOP, 16) and features.dtype == np.float32
 
 
@@ -31,7 +31,7 @@ def test_a_recording_has_a_frame_for_each_whole_hop(hubert_dir, length):
 def test_padding_makes_the_convolutions_of_other_models_give_a_frame_per_hop(tmp_path, kernels, strides):
     widths = (8,) * len(kernels)
     make_hubert(tmp_path / "h", conv_widths=widths, conv_kernels=kernels, conv_strides=strides)
-    features = HubertFeatures(str(tmp_path / "h"), 1)
+    features = SslFeatures(str(tmp_path / "h"), 1)
     assert [len(f) for f in features.extract(noises(6400, 6719))] == [20, 20]
 
 
@@ -55,7 +55,7 @@ def test_a_frame_is_centred_on_its_hop(tmp_path):
 @pytest.mark.parametrize("kind", ["hubert_dir", "group_hubert_dir"])
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_padded_equals_unpadded(kind, layer, request):
-    features = HubertFeatures(str(request.getfixturevalue(kind)), layer)
+    features = SslFeatures(str(request.getfixturevalue(kind)), layer)
     wavs = noises(3200, 9000, 6500)
     together = features.extract(wavs)
     for wav, batched in zip(wavs, together, strict=True):
@@ -68,7 +68,7 @@ def test_padded_equals_unpadded(kind, layer, request):
 def test_a_layer_equals_that_of_the_whole_model(tmp_path, layer, pre_norm):
     make_hubert(tmp_path / "h", pre_norm=pre_norm, normalize=True)
     (wav,) = noises(3200)
-    (features,) = HubertFeatures(str(tmp_path / "h"), layer).extract([wav])
+    (features,) = SslFeatures(str(tmp_path / "h"), layer).extract([wav])
     model = HubertModel.from_pretrained(tmp_path / "h").eval()
     padded = np.pad(normalize(wav), frame_padding(model.config)[1])
     with torch.no_grad():
@@ -86,7 +86,7 @@ def test_features_equal_those_of_transformers_own_chain(kind, request):
     chirp = 0.4 * np.sin(2 * np.pi * (200 + 3000 * time) * time)
     wavs = [chirp[:length].astype(np.float32) for length in (9600, 6400, 3200)]
     _, (left, right) = frame_padding(model.config)
-    for wav, features in zip(wavs, HubertFeatures(str(directory), 2).extract(wavs), strict=True):
+    for wav, features in zip(wavs, SslFeatures(str(directory), 2).extract(wavs), strict=True):
         samples = extractor(wav, sampling_rate=16000, return_tensors="pt").input_values
         # The zeros around a recording, which give it a frame to each hop, come after the normalisation.
         with torch.no_grad():
@@ -99,26 +99,26 @@ def test_loudness_does_not_matter_to_a_model_that_wants_normalised_recordings(tm
     (wav,) = noises(3200)
     for wanted in (True, False):
         make_hubert(tmp_path / str(wanted), normalize=wanted)
-        features = HubertFeatures(str(tmp_path / str(wanted)), 1)
+        features = SslFeatures(str(tmp_path / str(wanted)), 1)
         assert np.allclose(*features.extract([wav, 10 * wav]), atol=1e-4) == wanted
 
 
 def test_the_fingerprint_tells_models_and_layers_apart(tmp_path, hubert_dir):
     make_hubert(tmp_path / "other", seed=1)
     make_hubert(tmp_path / "same")
-    prints = [HubertFeatures(str(hubert_dir), layer).fingerprint for layer in (1, 2)]
-    prints += [HubertFeatures(str(tmp_path / name), 2).fingerprint for name in ("other", "same")]
+    prints = [SslFeatures(str(hubert_dir), layer).fingerprint for layer in (1, 2)]
+    prints += [SslFeatures(str(tmp_path / name), 2).fingerprint for name in ("other", "same")]
     assert len(set(prints)) == 3 and prints[1] == prints[3]
 
 
 def test_a_layer_that_is_not_there_is_refused(hubert_dir):
     with pytest.raises(ValueError, match="layer 3 of .* it has layers 0 to 2"):
-        HubertFeatures(str(hubert_dir), 3)
+        SslFeatures(str(hubert_dir), 3)
 
 
 def test_a_recording_without_a_frame_is_refused(hubert_dir):
     with pytest.raises(ValueError, match="319 samples is shorter than one frame of 320 samples"):
-        HubertFeatures(str(hubert_dir), 1).extract(noises(319))
+        SslFeatures(str(hubert_dir), 1).extract(noises(319))
 
 
 def test_a_missing_directory_is_not_taken_for_a_hub_name(tmp_path):
@@ -149,7 +149,7 @@ def test_a_hubert_needs_a_layer_and_mfcc_has_none(hubert_dir):
 def test_a_name_that_a_file_gave_is_looked_for_in_the_cache_only():
     for name in ("somebody/hubert", "a/b/c", "../../x"):
         with pytest.raises(FileNotFoundError, match="neither a directory nor one that has been downloaded"):
-            load_hubert(name, local_only=True)
+            load_ssl_model(name, local_only=True)
 
 
 def test_damaged_hubert_directories_are_refused(tmp_path, hubert_dir):
@@ -166,4 +166,4 @@ def test_damaged_hubert_directories_are_refused(tmp_path, hubert_dir):
         assert old in data
         (folder / name).write_bytes(data.replace(old, new, 1))
         with pytest.raises(ValueError, match=message):
-            load_hubert(str(folder))
+            load_ssl_model(str(folder))

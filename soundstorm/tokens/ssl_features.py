@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundstorm.models.hubert import load_hubert, normalize
 from soundstorm.models.hubert_pretraining import frame_padding
+from soundstorm.models.ssl_model import load_ssl_model, normalize
 from soundstorm.tokens.features import check_long_enough
 
 
-class HubertFeatures:
+class SslFeatures:
     """The output of one layer of a HuBERT.
 
     HuBERT's convolutions need ``receptive field - hop`` samples more than the hops they cover, so that a recording
@@ -32,9 +32,9 @@ class HubertFeatures:
             source: directory or hub name.
             layer: 0 for what enters the first layer, up to the number of layers.
             device: where the model runs.
-            local_only: see ``load_hubert``.
+            local_only: see ``load_ssl_model``.
         """
-        model, self.do_normalize, self.sample_rate = load_hubert(source, local_only=local_only)
+        model, self.do_normalize, self.sample_rate = load_ssl_model(source, local_only=local_only)
         layers = len(model.encoder.layers)
         if not 0 <= layer <= layers:
             raise ValueError(f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer")
