@@ -133,7 +133,7 @@ class _Filling:
                 entropies = self._laid_out(entropy(logits), rows)
                 within = count_within_bound(confidence, entropies, masked, config.entropy_bound).cpu()
                 stay = torch.minimum(stay, left - within)
-                # An example that ends here ends as it would in its last iteration.
+            if (stay == 0).any():  # of fewer frames than iterations; it ends as it would in its last iteration
                 tokens = torch.where((stay == 0).to(device)[example], logits.argmax(-1), tokens)
             committed = keep_most_confident(confidence, masked, stay.to(device))
             flat[rows, level] = torch.where(committed.flatten()[rows], tokens, flat[rows, level])

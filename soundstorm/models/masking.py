@@ -77,7 +77,8 @@ def masked_after(num_frames: Tensor | int, iteration: int, iterations: int) -> T
     """How many frames stay masked after ``iteration`` (1-based) of ``iterations``: the cosine schedule of MaskGIT.
 
     ``floor(n cos(pi/2 i/N))``, kept strictly falling and none left at the end, so that every iteration commits at
-    least one token as long as any is masked.
+    least one token as long as any is masked. With n < N none are left after n iterations, the last of which is then
+    the greedy one.
 
     Args:
         num_frames: n, frames to fill; an int or an int64 tensor.

@@ -147,10 +147,12 @@ def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
                 hidden[0, masked, level] = True
                 with torch.inference_mode():
                     logits = model.level_logits(model.encode(semantic[b : b + 1, :length], codes[None], hidden), level)
-                if iteration == iterations:
+                left = masked_after(length - first, iteration, iterations)
+                if iteration < iterations:
+                    uniform = torch.rand(length, 1 + model.codebook_size, generator=generator)
+                if left == 0:
                     codes[masked, level] = logits[0, masked].argmax(-1)
                     break
-                uniform = torch.rand(length, 1 + model.codebook_size, generator=generator)
                 noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
                 ranked = []
                 for t in masked:
@@ -158,7 +160,6 @@ def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
                     token = int((log_probability / config.temperature + noise[t, 1:]).argmax())
                     shake = config.choice_temperature * (1 - iteration / iterations) * noise[t, 0]
                     ranked.append((-float(log_probability[token] + shake), t, token))
-                left = masked_after(length - first, iteration, iterations)
                 for _, t, token in sorted(ranked)[: len(masked) - left]:
                     codes[t, level] = token
                     masked.remove(t)
@@ -173,6 +174,19 @@ def test_decoding_equals_its_slow_twin(prompts):
     expected = slow_decode(model, semantic, lengths, config, prompts, prompt, [4, 5, 6])
     for b, length in enumerate(lengths):
         assert torch.equal(codes[b, :length], expected[b])
+
+
+@pytest.mark.parametrize("frames", [3, 8, 16, 40])
+@pytest.mark.parametrize("options", [{}, {"entropy_bound": 4.0}], ids=str)
+def test_the_last_pass_over_a_level_is_greedy_however_few_the_frames(frames, options):
+    model, config = small_model(), ParallelConfig(iterations=(16, 1, 1), temperature=3.0, **options)
+    codes, film, semantic, _ = run(model, [frames], config, seeds=[0])
+    _, iteration, before, hidden = [frame for frame in film.frames if frame[0] == 0][-1]
+    assert iteration <= min(frames, 16)
+    with torch.inference_mode():
+        logits = model.level_logits(model.encode(semantic, before, hidden), 0)
+    last = hidden[0, :, 0]
+    assert last.any() and torch.equal(codes[0, last, 0], logits[0, last].argmax(-1))
 
 
 def test_one_iteration_per_level_is_greedy_whatever_the_seed():
