@@ -248,7 +248,7 @@ def _t5_network(name: str, encoder_dir: str | Path | None) -> nn.Module:
     if encoder_dir is not None:
         return T5EncoderModel(T5Config.from_pretrained(str(encoder_dir)))
     try:
-        return T5EncoderModel.from_pretrained(name)
+        return T5EncoderModel.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"cannot load the text encoder {name!r}: expected a T5 or ByT5 on the hub or in a local directory "

@@ -193,7 +193,7 @@ def _load_pretrained(family: str, name: str, choice: str, device: str | torch.de
 
     class_name, adapter = _ADAPTERS[family]
     try:
-        network = getattr(transformers, class_name).from_pretrained(name)
+        network = getattr(transformers, class_name).from_pretrained(name, use_safetensors=True)
     except OSError as error:
         raise FileNotFoundError(
             f"{family}:{name}: neither a directory with a {class_name} nor a hub name that can be fetched "

@@ -1,5 +1,6 @@
 """The encoder-decoder as a whole: shapes, causality, padding, caching, published encoders, the paper's size."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,14 @@ def test_a_published_encoder_is_loaded_by_directory(published):
         wanted = T5EncoderModel.from_pretrained(published).eval()(input_ids=text).last_hidden_state
         assert torch.allclose(model.encoder(text, exists), wanted, atol=1e-6)
         assert run(model, text, torch.tensor([7]), *random_batch(batch=1)[2:]).logits.shape == (1, 12, 10)
+
+
+def test_a_published_encoder_with_pickled_weights_is_not_read(published, tmp_path):
+    pickled = shutil.copytree(published, tmp_path / "pickled")
+    (pickled / "model.safetensors").unlink()
+    torch.save({}, pickled / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="cannot load the text encoder .*model.safetensors"):
+        build_text_to_semantic(replace(TINY, encoder=str(pickled)), text_vocab_size=384, num_tokens=9)
 
 
 def test_padding_changes_nothing_with_a_published_encoder(published):

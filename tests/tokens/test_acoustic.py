@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -145,6 +147,15 @@ def test_what_is_no_codec_is_refused_with_what_would_be(tmp_path, expdir):
     (tmp_path / "codec" / "config.yaml").write_text("model: {width: 8}\n")
     with pytest.raises(ValueError, match="section model is not that of a codec"):
         load_acoustic_tokenizer(expdir)
+
+
+def test_weights_that_are_pickled_are_not_read(pretrained, tmp_path):
+    family, folder, _ = pretrained
+    pickled = shutil.copytree(folder, tmp_path / "pickled")
+    (pickled / "model.safetensors").unlink()
+    torch.save({}, pickled / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+        load_acoustic_tokenizer(f"{family}:{pickled}")
 
 
 def test_a_directory_without_a_model_is_named(tmp_path):
