@@ -179,6 +179,7 @@ class TextToSemanticGenerator:
         generator: torch.Generator | None = None,
         seeds: Sequence[int] | None = None,
         prompt_semantic: Sequence[np.ndarray] | None = None,
+        new_texts: Sequence[str] | None = None,
         max_seconds: float = 30.0,
         attempts: int = 3,
     ) -> list[np.ndarray]:
@@ -191,6 +192,8 @@ class TextToSemanticGenerator:
             generator: of the random numbers; the n-th text's sample depends on it and n only, not on the other texts.
             seeds: instead of a generator: one for each text, on which alone its sample then depends.
             prompt_semantic: tokens of the prompts ``(T,)``, one for each text; an empty one is no prompt.
+            new_texts: what each text has after the words of its prompt, where that is known. With it the least and the
+                greatest length are the prompt's and that of the new words, however many pauses the prompt has.
             max_seconds: longest result, the prompt not counted.
             attempts: a sample that does not end by itself is drawn again, up to so many times in all.
 
@@ -204,13 +207,14 @@ class TextToSemanticGenerator:
             seeds = torch.randint(2**62, (len(texts),), generator=generator).tolist()
         streams = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         ids = [self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)]
+        new = [None] * len(texts) if new_texts is None else [len(self.tokenizer.encode(text)) for text in new_texts]
         prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
         results: list[Drawn | None] = [None] * len(texts)
         for _ in range(1 if temperature == 0 else attempts):
             left = [row for row, drawn in enumerate(results) if drawn is None or not drawn.ended]
             if not left:
                 break
-            bounds = [self._limits(len(ids[row]), len(prompts[row]), max_seconds) for row in left]
+            bounds = [self._limits(len(ids[row]), new[row], len(prompts[row]), max_seconds) for row in left]
             uniforms = [torch.rand(2, most, generator=streams[row]) for row, (_, most) in zip(left, bounds)]
             drawn = sample_tokens(
                 self.model, [ids[row] for row in left], uniforms=uniforms, min_frames=[least for least, _ in bounds],
@@ -226,8 +230,13 @@ class TextToSemanticGenerator:
             )  # fmt: skip
         return [result.tokens for result in results]
 
-    def _limits(self, num_ids: int, prompt_frames: int, max_seconds: float) -> tuple[int, int]:
-        least, most = self.pace.limits(num_ids)
+    def _limits(self, ids: int, new: int | None, prompt_frames: int, max_seconds: float) -> tuple[int, int]:
+        """Fewest and most frames of a text of so many ids, of which ``new`` are not the prompt's, prompt counted."""
+        least, most = self.pace.limits(ids)
+        if prompt_frames:  # with pauses it is longer than its words tell, which must not cost the new ones their time
+            fewest, longest = self.pace.limits(new or ids)
+            least = max(least, prompt_frames + fewest if new else 0)
+            most = max(most, prompt_frames + (longest if new else longest // 2))  # not all of them are new
         most = max(prompt_frames + 1, min(most, prompt_frames + int(max_seconds * self.info.frame_rate)))
         return min(max(least, prompt_frames + 1), most), most
 

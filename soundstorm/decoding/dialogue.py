@@ -221,15 +221,16 @@ class DialogueSynthesizer:
         stopwatch: Stopwatch,
     ) -> Passage:
         # Without its words a prompt's tokens would be words out of nowhere to the text-to-semantic model.
-        known = [passage for passage in context if passage.text]
+        known, new = [passage for passage in context if passage.text], joined_text(turns)
         with stopwatch.part("text_to_semantic", 0.0):
             (tokens,) = self.reader.generate(
-                [lead_text(known, turns[0]) + joined_text(turns)],
+                [lead_text(known, turns[0]) + new],
                 temperature=text.temperature,
                 top_k=text.top_k,
                 max_seconds=text.max_seconds,
                 generator=torch.Generator().manual_seed(seed),
                 prompt_semantic=[np.concatenate([passage.semantic for passage in known])] if known else None,
+                new_texts=[new],
             )
         stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
         before = _frames(context)
@@ -240,7 +241,7 @@ class DialogueSynthesizer:
             prompts=[np.concatenate([passage.codes for passage in context])] if before else None,
             stopwatch=stopwatch,
         )
-        return Passage(tuple(turns), joined_text(turns), tokens, codes[before:])
+        return Passage(tuple(turns), new, tokens, codes[before:])
 
     def _read_prompts(self, prompts: list[Prompt]) -> Passage | None:
         """All prompts one after the other."""

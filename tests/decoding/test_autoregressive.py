@@ -163,15 +163,40 @@ def test_a_reader_that_wants_to_end_at_once_reads_on(reader):
     assert all(len(tokens) >= PACE.limits(len(t) + 1)[0] for t, tokens in zip(TEXTS, reader.generate(TEXTS)))
 
 
-def test_a_reader_that_never_ends_is_cut_and_says_so(reader, caplog):
+def never_ends(reader):
     with torch.no_grad():
         reader.model.norm.weight.zero_()  # all classes equally likely; the likeliest is then token 0
         if reader.model.pointer is not None:
             reader.model.pointer.norm.weight.zero_()
             reader.model.pointer.move.bias.fill_(-50)  # stays at the first letter
-    tokens = reader.generate(TEXTS, temperature=0, max_seconds=0.5)
+    return reader
+
+
+def test_a_reader_that_never_ends_is_cut_and_says_so(reader, caplog):
+    tokens = never_ends(reader).generate(TEXTS, temperature=0, max_seconds=0.5)
     assert [len(t) for t in tokens] == [min(PACE.limits(len(t) + 1)[1], 25) for t in TEXTS]
     assert "3 of 3 texts did not end by themselves and were cut, the first after 0.5 s: 'abc def'" in caplog.text
+
+
+@pytest.mark.parametrize("frames", [1, 40, 700])
+def test_a_prompt_with_pauses_takes_no_time_from_what_is_new(reader, frames):
+    arguments = {"temperature": 0, "prompt_semantic": [np.zeros(frames, np.int64)], "max_seconds": 1000}
+    (tokens,) = never_ends(reader).generate(["ha abc def"], new_texts=["abc def"], **arguments)
+    whole, new = PACE.limits(len("ha abc def") + 1)[1], PACE.limits(len("abc def") + 1)[1]
+    assert len(tokens) == max(whole - frames, new)
+    # Where nobody knows which words are the prompt's, the text has time at least for the pace of slow speech.
+    (tokens,) = reader.generate(["ha abc def"], **arguments)
+    assert len(tokens) == max(whole - frames, whole // 2)
+    (tokens,) = reader.generate(["ha abc def"], **{**arguments, "max_seconds": 0.1})
+    assert len(tokens) == 5
+
+
+def test_a_long_prompt_does_not_let_the_new_words_be_swallowed(reader):
+    with torch.no_grad():
+        reader.model.head.weight[reader.model.end_id] = 0
+        reader.model.head.weight[: reader.model.end_id] *= 1e-3
+    (tokens,) = reader.generate(["ha abc def"], new_texts=["abc def"], prompt_semantic=[np.zeros(500, np.int64)])
+    assert len(tokens) >= PACE.limits(len("abc def") + 1)[0]
 
 
 def test_no_texts_give_no_results(reader):
