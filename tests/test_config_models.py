@@ -28,10 +28,10 @@ from soundstorm.bin import (
 )
 from soundstorm.bin.common import section
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
-from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.audiolm_layout import stage_layout
-from soundstorm.data.dataset import AlignedTokens
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.discriminators import build_discriminators
@@ -123,7 +123,7 @@ def tokens(tmp_path_factory):
 
 
 def batch_of(dataset):
-    return dataset.collate([dataset[Draw(index, (0, 0, index))] for index in range(len(dataset))])
+    return dataset.collate([dataset[SeededIndex(index, (0, 0, index))] for index in range(len(dataset))])
 
 
 def text_batch():

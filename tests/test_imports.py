@@ -41,7 +41,7 @@ def test_a_module_keeps_the_import_rule(path):
 @pytest.mark.parametrize(
     "source, module",
     [
-        ("from soundstorm.models import masking", "soundstorm.data.dataset"),
+        ("from soundstorm.models import masking", "soundstorm.data.datasets.aligned_tokens_dataset"),
         ("def f():\n    import soundstorm.training.trainer", "soundstorm.models.soundstorm"),
         ("from soundstorm import scoring", "soundstorm.data.audio"),
         ("from ..decoding import sampling", "soundstorm.training.trainer"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.models.hubert_config import HubertDataConfig, HubertPretrainingConfig
+from soundstorm.data.datasets.dataset_configs import HubertDataConfig
+from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {"model": HubertPretrainingConfig, "data": HubertDataConfig, "training": TrainerConfig}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.models.text_to_semantic_config import DenoisingDataConfig, TextLossConfig, TextToSemanticConfig
+from soundstorm.data.datasets.dataset_configs import DenoisingDataConfig
+from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {

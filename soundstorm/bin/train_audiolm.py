@@ -1,7 +1,8 @@
 """Train one of AudioLM's stages on stored tokens: a baseline for SoundStorm (stage 4)."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section, starting_codebooks
-from soundstorm.data.audiolm_config import STAGES, AudioLMDataConfig
+from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.soundstorm_config import InitConfig
 from soundstorm.training.config import TrainerConfig

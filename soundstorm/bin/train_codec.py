@@ -1,7 +1,8 @@
 """Train a codec: encoder, residual quantizer and decoder, with or without discriminators."""
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.models.codec.config import CodecConfig, CodecDataConfig, CodecLossConfig
+from soundstorm.data.datasets.dataset_configs import CodecDataConfig
+from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {"model": CodecConfig, "loss": CodecLossConfig, "data": CodecDataConfig, "training": TrainerConfig}

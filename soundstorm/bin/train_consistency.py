@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+from soundstorm.data.datasets.dataset_configs import CropConfig
+from soundstorm.models.consistency_config import ConsistencyConfig
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {"model": ConsistencyConfig, "crops": CropConfig, "training": TrainerConfig}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
+from soundstorm.data.datasets.dataset_configs import AugmentConfig
+from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {"model": RecognizerConfig, "augment": AugmentConfig, "training": TrainerConfig}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.models.semantic_to_text_config import SemanticToTextConfig, TranscriptionDataConfig
+from soundstorm.data.datasets.dataset_configs import TranscriptionDataConfig
+from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {"model": SemanticToTextConfig, "data": TranscriptionDataConfig, "training": TrainerConfig}

@@ -1,8 +1,8 @@
 """Train SoundStorm on stored semantic and acoustic tokens (stage 4)."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section, starting_codebooks
-from soundstorm.data.window_config import WindowConfig
-from soundstorm.models.soundstorm_config import InitConfig, MaskingConfig, SoundStormConfig
+from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
+from soundstorm.models.soundstorm_config import InitConfig, SoundStormConfig
 from soundstorm.training.config import TrainerConfig
 
 SECTIONS = {

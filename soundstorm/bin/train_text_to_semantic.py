@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.models.text_to_semantic_config import (
     PretrainedConfig,
     TextConfig,
-    TextDataConfig,
     TextLossConfig,
     TextToSemanticConfig,
 )

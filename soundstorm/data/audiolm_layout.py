@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC
+from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 
 NONE = -1  # in ``levels``: nothing is predicted here
 

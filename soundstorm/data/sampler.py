@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Draw(NamedTuple):
+class SeededIndex(NamedTuple):
     """One visit to one utterance."""
 
     index: int  # in the dataset
@@ -92,10 +92,10 @@ class BatchSampler:
             starts.pop()  # too few for a batch of their own
         return np.frombuffer(starts, dtype=np.int64)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SeededIndex]]:
         epoch = self.epoch if self.shuffle else 0
         for batch in self._batches(self.first_batch):
-            yield [Draw(i, (self.seed, epoch, i)) for i in batch[self.rank :: self.world_size].tolist()]
+            yield [SeededIndex(i, (self.seed, epoch, i)) for i in batch[self.rank :: self.world_size].tolist()]
 
     def __len__(self) -> int:
         return sum(1 for _ in self._batches(self.first_batch))

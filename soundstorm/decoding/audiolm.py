@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC, AudioLMDataConfig, AudioLMRecord
 from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
+from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.batching import batch_by_length
-from soundstorm.data.dataset import repeats
+from soundstorm.data.datasets.aligned_tokens_dataset import repeats
+from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.decoding.audiolm_sampling import Drawn, Task, sample_rows

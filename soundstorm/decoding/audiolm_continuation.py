@@ -11,10 +11,10 @@ import torch
 
 from soundstorm.data.archive import TokenArchive, write_tokens
 from soundstorm.data.audio import write_audio
-from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC
 from soundstorm.data.audiolm_layout import untimed_condition, without_repeats
+from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
-from soundstorm.data.dataset import align, repeats
+from soundstorm.data.datasets.aligned_tokens_dataset import align, repeats
 from soundstorm.decoding.audiolm import Stage, add_fine_levels, check_pair, uniforms
 from soundstorm.decoding.audiolm_sampling import Task
 from soundstorm.decoding.config import AudioLMSamplingConfig

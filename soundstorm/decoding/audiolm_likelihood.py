@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from soundstorm.data.audiolm_config import SEMANTIC
-from soundstorm.data.audiolm_dataset import collate_rows
 from soundstorm.data.audiolm_layout import without_repeats
+from soundstorm.data.audiolm_stages import SEMANTIC
 from soundstorm.data.batching import batch_by_length
+from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.decoding.audiolm import BATCH_COLUMNS, Stage
 from soundstorm.models.audiolm import Columns
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from soundstorm.data.archive import TokenArchive, write_tokens
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
-from soundstorm.data.dataset import align
+from soundstorm.data.datasets.aligned_tokens_dataset import align
 from soundstorm.decoding.audiolm import AcousticGenerator
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.best_of import Judge, best_of

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenArchive
-from soundstorm.data.audiolm_config import SEMANTIC
 from soundstorm.data.audiolm_layout import without_repeats
+from soundstorm.data.audiolm_stages import SEMANTIC
 from soundstorm.data.data_dir import read_table
 from soundstorm.decoding import autoregressive
 from soundstorm.decoding.audiolm import AcousticGenerator, Stage, uniforms

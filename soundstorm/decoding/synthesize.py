@@ -14,7 +14,7 @@ import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.batching import batch_by_length
-from soundstorm.data.dataset import repeats
+from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.decoding.config import ParallelConfig

@@ -29,18 +29,3 @@ class ConsistencyConfig:
             raise ValueError(
                 f"model.width is {self.width}, expected {self.heads} heads (model.heads) times an even number"
             )
-
-
-@dataclass(frozen=True)
-class CropConfig:
-    """The two pieces of one recording that the network learns to recognise as one."""
-
-    min_seconds: float = option(2.0, "shortest crop")
-    max_seconds: float = option(5.0, "longest crop; half of a recording where that is less")
-
-    def __post_init__(self):
-        if not 0 < self.min_seconds <= self.max_seconds:
-            raise ValueError(
-                f"crops.min_seconds is {self.min_seconds} and crops.max_seconds {self.max_seconds}, "
-                f"expected 0 < min_seconds <= max_seconds"
-            )

@@ -75,16 +75,3 @@ class HubertPretrainingConfig:
                 f"model.mask_probability is {self.mask_probability} and model.mask_span {self.mask_span}; expected "
                 "a probability between 0 and 1 and a span of at least 1"
             )
-
-
-@dataclass(frozen=True)
-class HubertDataConfig:
-    """What an example is."""
-
-    crop_seconds: float = option(
-        15.6, "longest example; longer recordings are cut at random, in whole frames"
-    )
-
-    def __post_init__(self):
-        if self.crop_seconds <= 0:
-            raise ValueError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")

@@ -32,20 +32,6 @@ class SemanticToTextConfig:
 
 
 @dataclass(frozen=True)
-class TranscriptionDataConfig:
-    """What a training example of that model is."""
-
-    min_seconds: float = option(0.2, "shorter utterances are left out")
-    max_seconds: float = option(30.0, "longer utterances are left out")
-
-    def __post_init__(self):
-        if not 0 <= self.min_seconds < self.max_seconds:
-            raise ValueError(
-                f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})"
-            )
-
-
-@dataclass(frozen=True)
 class TranscriptionConfig:
     """How texts are written for utterances that have none."""
 

@@ -36,16 +36,3 @@ class InitConfig:
     codebooks: bool = option(
         False, "start embeddings and heads from the codec's codebooks instead of at random; learns from less data"
     )
-
-
-@dataclass(frozen=True)
-class MaskingConfig:
-    """What the paper's masking leaves open or fixes tacitly."""
-
-    unprompted: float = option(
-        0.0, "probability of an example without a prompt; the paper has only the chance 1/T"
-    )
-
-    def __post_init__(self):
-        if not 0 <= self.unprompted <= 1:
-            raise ValueError(f"masking.unprompted is {self.unprompted}, expected a probability")

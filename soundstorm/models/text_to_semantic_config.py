@@ -87,52 +87,6 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
-class TextDataConfig:
-    """What a training example is."""
-
-    min_seconds: float = option(0.2, "shorter utterances are left out")
-    max_seconds: float = option(30.0, "longer utterances are left out (paper: 30 s chunks)")
-    join_probability: float = option(
-        0.0, "share of examples with a second utterance of the same speaker appended"
-    )
-    token_dropout: float = option(
-        0.0, "largest share of previous tokens hidden from the decoder; each example draws its own"
-    )
-    token_noise: float = option(
-        0.0, "largest share of previous tokens replaced by other tokens of the utterance"
-    )
-    noise_span: float = option(1.0, "mean length of hidden or replaced stretches, in frames")
-
-    def __post_init__(self):
-        if not 0 <= self.join_probability <= 1:
-            raise ValueError(f"data.join_probability is {self.join_probability}, expected a number in [0, 1]")
-        _check_examples(self)
-
-
-@dataclass(frozen=True)
-class DenoisingDataConfig:
-    """What a pre-training example is: semantic tokens with gaps in, all of them out (SPEAR-TTS)."""
-
-    deletion: float = option(0.6, "probability of each token of the input to be deleted (SPEAR-TTS: 0.6)")
-    deduplicate: bool = option(
-        True, "first remove repeats from the input, as a text has none and SPEAR-TTS's tokens have none; "
-              "otherwise most of what is deleted still stands beside"
-    )  # fmt: skip
-    min_seconds: float = option(0.2, "shorter utterances are left out")
-    max_seconds: float = option(30.0, "longer utterances are left out")
-    token_dropout: float = option(
-        0.0, "as in the training that follows: previous tokens hidden from the decoder"
-    )
-    token_noise: float = option(0.0, "previous tokens replaced")
-    noise_span: float = option(1.0, "mean length of such stretches, in frames")
-
-    def __post_init__(self):
-        if not 0 <= self.deletion < 1:
-            raise ValueError(f"data.deletion is {self.deletion}, expected a number in [0, 1)")
-        _check_examples(self)
-
-
-@dataclass(frozen=True)
 class PretrainedConfig:
     """What is taken over from a pre-training, and what of it stays as it is."""
 
@@ -175,15 +129,3 @@ class TextLossConfig:
         for name in ("alignment_weight", "alignment_prior", "move_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")
-
-
-def _check_examples(config: TextDataConfig | DenoisingDataConfig) -> None:
-    for name in ("token_dropout", "token_noise"):
-        if not 0 <= getattr(config, name) <= 1:
-            raise ValueError(f"data.{name} is {getattr(config, name)}, expected a number in [0, 1]")
-    if config.noise_span < 1:
-        raise ValueError(f"data.noise_span is {config.noise_span}, expected at least 1 frame")
-    if not 0 <= config.min_seconds < config.max_seconds:
-        raise ValueError(
-            f"data.min_seconds ({config.min_seconds}) must be below data.max_seconds ({config.max_seconds})"
-        )

@@ -22,7 +22,7 @@ class AudioLMStep:
         self.networks: dict[str, nn.Module] = {"model": model}
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
-        """Summed over predicted tokens; ``batch`` as :func:`soundstorm.data.audiolm_dataset.collate_rows` makes it."""
+        """Summed over predicted tokens; ``batch`` as ``collate_rows`` of ``audiolm_dataset.py`` makes it."""
         columns = Columns(batch["ids"], batch["times"], batch["due"], batch["condition"])
         total, count, metrics = 0.0, 0, {}
         for level, logits in enumerate(networks[phase](columns, batch["levels"])):

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, num_samples
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.dataset_configs import CropConfig
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers, contrastive_loss
-from soundstorm.models.consistency_config import CropConfig
 from soundstorm.models.ssl_model import normalize
 from soundstorm.training.trainer import Loss
 
@@ -54,9 +54,9 @@ class CropDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
-        wav = self._utterances.read(self.ids[draw.index])
-        crops = draw_crops(len(wav), self._shortest, self._longest, np.random.default_rng(draw.seed))
+    def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
+        wav = self._utterances.read(self.ids[item.index])
+        crops = draw_crops(len(wav), self._shortest, self._longest, np.random.default_rng(item.seed))
         pieces = [wav[start:end] for start, end in crops]
         first, second = [normalize(piece) for piece in pieces] if self._do_normalize else pieces
         return {"first": first, "second": second}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soundstorm.data.sampler import Draw
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.detector import Detector
 from soundstorm.training.trainer import Loss
 
@@ -43,8 +43,8 @@ class DetectorDataset:
     def __len__(self) -> int:
         return len(self.durations)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        generator, label = np.random.default_rng(draw.seed), draw.index % 2
+    def __getitem__(self, item: SeededIndex) -> dict[str, Any]:
+        generator, label = np.random.default_rng(item.seed), item.index % 2
         spectra = self._kinds[label][generator.choice(len(self._kinds[label]), p=self._chances[label])]
         start = int(generator.integers(len(spectra) - self._crop, endpoint=True))
         return {"spectra": spectra[start : start + self._crop], "label": float(label)}

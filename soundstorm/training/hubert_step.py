@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import HubertModel
 
 from soundstorm.data.audio import Utterances, num_samples
-from soundstorm.data.sampler import Draw
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.hubert_pretraining import HubertPrediction, HubertPretraining, draw_mask, frame_padding
 from soundstorm.training.trainer import Loss
 
@@ -62,9 +62,9 @@ class HubertDataset:
     def __len__(self) -> int:
         return len(self.utterances.ids)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
+    def __getitem__(self, item: SeededIndex) -> dict[str, Tensor]:
         """``wav (S,)`` with its zeros, ``labels (T,)`` int64 and ``mask (T,)`` bool; all chance is the draw's."""
-        utt = self.utterances.ids[draw.index]
+        utt = self.utterances.ids[item.index]
         wav, labels = self.utterances.read(utt), self.labels[utt]
         frames = len(wav) // self.hop
         if abs(frames - len(labels)) > LENGTH_TOLERANCE or not min(frames, len(labels)):
@@ -74,7 +74,7 @@ class HubertDataset:
             )
         if self.normalize:
             wav = (wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)
-        rng = np.random.default_rng(draw.seed)
+        rng = np.random.default_rng(item.seed)
         frames = min(frames, len(labels))
         length = min(frames, self.crop_frames)
         start = int(rng.integers(frames - length + 1))

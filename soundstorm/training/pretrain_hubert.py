@@ -13,8 +13,9 @@ import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
+from soundstorm.data.datasets.dataset_configs import HubertDataConfig
 from soundstorm.data.experiment import load_weights, start_experiment
-from soundstorm.models.hubert_config import HubertDataConfig, HubertPretrainingConfig
+from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.hubert_step import HubertStep, export_hubert, make_dataset

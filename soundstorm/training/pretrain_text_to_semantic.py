@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.denoising_dataset import DenoisingDataset, token_text_size
+from soundstorm.data.datasets.dataset_configs import DenoisingDataConfig
+from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
 from soundstorm.data.experiment import config_section, is_finished, load_weights, start_experiment
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     SCRATCH,
-    DenoisingDataConfig,
     PretrainedConfig,
     TextLossConfig,
     TextToSemanticConfig,

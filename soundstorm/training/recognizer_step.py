@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundstorm.data.audio import Utterances
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.dataset_configs import AugmentConfig
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.recognizer import BLANK, FLOOR, LogMel, Recognizer, encode_text, stack_frames
-from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
+from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.trainer import Loss
 
 LONGEST_TIME_MASK = 20  # spectra: 200 ms
@@ -106,13 +107,13 @@ class RecognizerDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        utt_id = self.ids[draw.index]
+    def __getitem__(self, item: SeededIndex) -> dict[str, Any]:
+        utt_id = self.ids[item.index]
         spectra = self._log_mel(torch.from_numpy(self._utterances.read(utt_id)))
         if self._augmentation is None:
             frames = stack_frames(spectra, self._config.stack)
         else:
-            generator = np.random.default_rng(draw.seed)
+            generator = np.random.default_rng(item.seed)
             frames = stack_frames(augment(spectra, self._augmentation, generator), self._config.stack)
             frames = hide(frames, self._config.num_mels, self._augmentation, generator)
         return {"frames": frames, "target": self._targets[utt_id]}

@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from soundstorm.data.dataset import AlignedTokens
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.dataset_configs import MaskingConfig
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.masking import coarse_to_fine_mask, draw_mask
 from soundstorm.models.soundstorm import SoundStorm
-from soundstorm.models.soundstorm_config import MaskingConfig
 from soundstorm.training.trainer import Loss
 
 
@@ -24,9 +24,9 @@ class MaskedTokens:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def __getitem__(self, draw: Draw) -> dict:
-        rng = np.random.default_rng(draw.seed)
-        semantic, codes = self.tokens.window(draw.index, rng)
+    def __getitem__(self, item: SeededIndex) -> dict:
+        rng = np.random.default_rng(item.seed)
+        semantic, codes = self.tokens.window(item.index, rng)
         mask = draw_mask(*codes.shape, rng, unprompted=self.config.unprompted)
         return {"semantic": semantic, "codes": codes, "mask": mask}
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import read_info
-from soundstorm.data.audiolm_config import COARSE, FINE, SEMANTIC, AudioLMRecord
-from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.audiolm_layout import stage_layout
-from soundstorm.data.dataset import AlignedTokens
+from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.training.audiolm_step import AudioLMStep

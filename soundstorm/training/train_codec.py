@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from soundstorm.data.audio import Utterances
-from soundstorm.data.audio_dataset import AudioCropDataset
+from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
+from soundstorm.data.datasets.dataset_configs import CodecDataConfig
 from soundstorm.data.experiment import start_experiment
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecConfig, CodecDataConfig, CodecLossConfig
+from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.config import TrainerConfig

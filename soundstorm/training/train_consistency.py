@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.data.experiment import config_section, load_weights, start_experiment
 from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
-from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+from soundstorm.models.consistency_config import ConsistencyConfig
 from soundstorm.models.ssl_model import load_ssl_model, normalize
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import ConsistencyStep, CropDataset

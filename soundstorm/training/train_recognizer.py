@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.datasets.dataset_configs import AugmentConfig
 from soundstorm.data.experiment import config_section, load_weights, read_config, start_experiment
 from soundstorm.data.pack import part_of
 from soundstorm.models.recognizer import HOP, SAMPLE_RATE, LogMel, Recognizer, build_vocabulary, stack_frames
-from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
+from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep
 from soundstorm.training.trainer import train

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from soundstorm.data.datasets.dataset_configs import TranscriptionDataConfig
+from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.semantic_to_text import BLANK, SemanticToText
-from soundstorm.models.semantic_to_text_config import SemanticToTextConfig, TranscriptionDataConfig
+from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.trainer import Loss, train
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from soundstorm.data.dataset import AlignedTokens
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from soundstorm.data.data_dir import read_table, write_bytes
+from soundstorm.data.datasets.dataset_configs import TextDataConfig
+from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer, train_sentencepiece
-from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     ENCODER_DIR,
     SENTENCEPIECE_FILE,
     PretrainedConfig,
     TextConfig,
-    TextDataConfig,
     TextLossConfig,
     TextToSemanticConfig,
 )

@@ -68,7 +68,8 @@ def train(
 
     Args:
         step: the model and its loss.
-        train_dataset: ``durations``, ``__len__``, ``__getitem__(Draw) -> dict``, ``collate(list) -> dict of tensors``.
+        train_dataset: ``durations``, ``__len__``, ``__getitem__(SeededIndex) -> dict``,
+            ``collate(list) -> dict of tensors``.
         valid_dataset: the same, or None.
         config: the settings.
         expdir: an experiment directory (see ``data/experiment.py``).

@@ -81,9 +81,8 @@ def name_of(number: int) -> str:
 
 def open_tokens(folder: Path):
     """SoundStorm's training: the dataset and its seconds."""
-    from soundstorm.data.dataset import AlignedTokens
-    from soundstorm.data.window_config import WindowConfig
-    from soundstorm.models.soundstorm_config import MaskingConfig
+    from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+    from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
     from soundstorm.training.soundstorm_step import MaskedTokens
 
     return MaskedTokens(AlignedTokens.from_data_dir(folder, WindowConfig()), MaskingConfig())
@@ -92,15 +91,15 @@ def open_tokens(folder: Path):
 def open_recordings(folder: Path):
     """The codec's."""
     from soundstorm.data.audio import Utterances
-    from soundstorm.data.audio_dataset import AudioCropDataset
+    from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
 
     return AudioCropDataset(Utterances(folder, 16000), 3.0)
 
 
 def open_texts(folder: Path):
     """Text to semantic's."""
+    from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
     from soundstorm.data.text import ByteTokenizer
-    from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 
     return TextSemanticDataset(folder, ByteTokenizer())
 

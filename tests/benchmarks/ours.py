@@ -11,8 +11,9 @@ from sizes import Work
 from torch import nn
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_config import COARSE, FINE, AudioLMDataConfig
 from soundstorm.data.audiolm_layout import stage_layout
+from soundstorm.data.audiolm_stages import COARSE, FINE
+from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.audiolm import AcousticGenerator, Stage
 from soundstorm.decoding.autoregressive import sample_tokens

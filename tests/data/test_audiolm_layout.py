@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from soundstorm.data.audiolm_config import AudioLMDataConfig
 from soundstorm.data.audiolm_layout import (
     NONE,
     Layout,
@@ -12,6 +11,7 @@ from soundstorm.data.audiolm_layout import (
     stage_layout,
     without_repeats,
 )
+from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 
 SIZES = {"semantic_size": 10, "num_levels": 5, "coarse_levels": 2, "codebook_size": 4}
 

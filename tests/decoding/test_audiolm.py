@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_dataset import collate_rows
 from soundstorm.data.audiolm_layout import coarse_condition, stage_layout
+from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.decoding.audiolm import AcousticGenerator, Stage
 from soundstorm.decoding.audiolm_sampling import Task, sample_rows
 from soundstorm.decoding.autoregressive import choose

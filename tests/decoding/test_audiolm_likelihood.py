@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from soundstorm.bin import measure_pairs
-from soundstorm.data.audiolm_dataset import collate_rows
+from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.decoding import audiolm
 from soundstorm.decoding.audiolm_likelihood import log_likelihoods
 from soundstorm.models.audiolm import Columns

@@ -6,19 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.dataset_configs import TextDataConfig
+from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.decoding.autoregressive import Pace, TextToSemanticGenerator, choose, load_text_to_semantic
 from soundstorm.decoding.free_running import deduplicate, edit_distance, report_free_running
 from soundstorm.models.pointer import dwell_times
 from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import (
-    TextConfig,
-    TextDataConfig,
-    TextLossConfig,
-    TextToSemanticConfig,
-)
+from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.train_text_to_semantic import train_text_to_semantic
@@ -237,7 +233,8 @@ def trained(tmp_path_factory):
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.98))
     rng = np.random.default_rng(0)
     for number in range(150):
-        batch = dataset.collate([dataset[Draw(int(i), (number, int(i)))] for i in rng.choice(120, 12, replace=False)])
+        chosen = rng.choice(120, 12, replace=False)
+        batch = dataset.collate([dataset[SeededIndex(int(i), (number, int(i)))] for i in chosen])
         loss = step.loss("model", step.networks, batch)
         optimizer.zero_grad()
         (loss.total / loss.weight).backward()

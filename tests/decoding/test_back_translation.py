@@ -8,9 +8,9 @@ import torch
 from soundstorm.bin import back_translate, train_semantic_to_text, train_text_to_semantic
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir import read_table
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.decoding.back_translation import Transcriber
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig, TranscriptionConfig
@@ -113,7 +113,7 @@ def test_a_batch_is_learned_by_heart_and_padding_changes_nothing(corpora):
     torch.manual_seed(0)
     model = SemanticToText(TINY, num_tokens=INFO.codebook_size, text_vocab_size=ByteTokenizer.vocab_size)
     dataset = TextSemanticDataset(corpora[1], ByteTokenizer())
-    items = [dataset[Draw(i, (0, 0, i))] for i in range(4)]
+    items = [dataset[SeededIndex(i, (0, 0, i))] for i in range(4)]
     step = SemanticToTextStep(model)
     model.eval()
     with torch.no_grad():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.data.audiolm_dataset import collate_rows
 from soundstorm.data.audiolm_layout import coarse_condition, stage_layout
+from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.models.audiolm import AudioLM, Columns
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.training.audiolm_step import AudioLMStep

@@ -4,8 +4,9 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
+from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.models.consistency import MAX_SCALE, ConsistencyNetwork, EarlyLayers, contrastive_loss
-from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+from soundstorm.models.consistency_config import ConsistencyConfig
 
 torch.set_num_threads(1)
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
-from soundstorm.models.hubert_config import HubertDataConfig, HubertPretrainingConfig
+from soundstorm.data.datasets.dataset_configs import HubertDataConfig
+from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import (
     CosineHead,
     WaveformConvolution,

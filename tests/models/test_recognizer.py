@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from soundstorm.data.datasets.dataset_configs import AugmentConfig
 from soundstorm.models.recognizer import LogMel, Recognizer, build_vocabulary, encode_text, stack_frames
-from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
+from soundstorm.models.recognizer_config import RecognizerConfig
 
 torch.set_num_threads(1)
 TINY = RecognizerConfig(num_mels=8, stack=2, width=16, expansion=2, blocks=2, kernel=5)

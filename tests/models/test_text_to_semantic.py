@@ -6,13 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import (
-    TextConfig,
-    TextDataConfig,
-    TextLossConfig,
-    TextToSemanticConfig,
-)
+from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
 
 TINY = TextToSemanticConfig(
     encoder_layers=1, encoder_dim=12, encoder_heads=2, encoder_ffn_dim=16, encoder_convolutions=1, decoder_layers=2,

@@ -6,7 +6,7 @@ import torch
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.dataset import repeats
+from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo
 from soundstorm.tokens.semantic import SemanticTokenizer

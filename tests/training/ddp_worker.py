@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
-from soundstorm.data.dataset import AlignedTokens
-from soundstorm.data.window_config import WindowConfig
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
 from soundstorm.models.soundstorm import SoundStorm
-from soundstorm.models.soundstorm_config import MaskingConfig, SoundStormConfig
+from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep
 from soundstorm.training.trainer import train

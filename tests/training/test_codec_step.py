@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from soundstorm.data.audio import write_audio
+from soundstorm.data.datasets.dataset_configs import CodecDataConfig
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecConfig, CodecDataConfig, CodecLossConfig
+from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.training.codec_step import CodebookHealth, CodecStep

@@ -4,8 +4,9 @@ import torch
 from transformers import HubertConfig, HubertModel
 
 from soundstorm.data.audio import Utterances, write_audio
-from soundstorm.data.sampler import Draw
-from soundstorm.models.consistency_config import ConsistencyConfig, CropConfig
+from soundstorm.data.datasets.dataset_configs import CropConfig
+from soundstorm.data.sampler import SeededIndex
+from soundstorm.models.consistency_config import ConsistencyConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import CropDataset, draw_crops
 from soundstorm.training.train_consistency import load_consistency, train_consistency
@@ -50,9 +51,9 @@ def test_a_recording_too_short_for_two_crops_is_refused():
 def test_crops_are_a_function_of_the_draw(tmp_path):
     utterances = Utterances(make_data(tmp_path / "data", 3, 0), 16000)
     dataset = CropDataset(utterances, CropConfig(0.2, 0.4), do_normalize=True)
-    first, second = dataset[Draw(1, (7, 0, 1))], dataset[Draw(1, (7, 0, 1))]
+    first, second = dataset[SeededIndex(1, (7, 0, 1))], dataset[SeededIndex(1, (7, 0, 1))]
     assert np.array_equal(first["first"], second["first"]) and abs(first["first"].mean()) < 1e-4
-    batch = dataset.collate([first, dataset[Draw(0, (7, 0, 0))]])
+    batch = dataset.collate([first, dataset[SeededIndex(0, (7, 0, 0))]])
     assert batch["wavs"].shape == (4, max(batch["lengths"]))
     assert batch["lengths"][0] == len(first["first"]) and batch["lengths"][2] == len(first["second"])
 

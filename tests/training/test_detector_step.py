@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.data.sampler import Draw
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig, SplitConfig
 from soundstorm.training.config import TrainerConfig
@@ -16,7 +16,7 @@ def test_crops_are_balanced_and_every_place_of_one_kind_is_as_likely():
     real = [torch.arange(n, dtype=torch.float32)[:, None] + 100 * i for i, n in enumerate((10, 40))]
     generated = [torch.full((12, 1), -1.0), torch.full((5, 1), -2.0)]  # the second is too short
     dataset = DetectorDataset(real, generated, 10)
-    items = [dataset[Draw(i % len(dataset), (0, i))] for i in range(2000)]
+    items = [dataset[SeededIndex(i % len(dataset), (0, i))] for i in range(2000)]
     assert all(item["spectra"].shape == (10, 1) for item in items)
     assert sum(item["label"] for item in items) == 1000
     assert all((item["spectra"] == -1).all() for item in items if item["label"])

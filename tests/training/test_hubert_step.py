@@ -10,8 +10,9 @@ from transformers import AutoFeatureExtractor, HubertModel
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances, write_audio
-from soundstorm.data.sampler import Draw
-from soundstorm.models.hubert_config import HubertDataConfig, HubertPretrainingConfig
+from soundstorm.data.datasets.dataset_configs import HubertDataConfig
+from soundstorm.data.sampler import SeededIndex
+from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.hubert_step import HubertStep, make_dataset
@@ -67,7 +68,7 @@ def dataset(tones, model=None, crop_seconds=0.5):
 
 def test_an_example_is_a_crop_in_whole_frames_with_its_labels(tones):
     data = dataset(tones)
-    item = data[Draw(7, (0, 0, 7))]
+    item = data[SeededIndex(7, (0, 0, 7))]
     left, right = frame_padding(build().hubert.config)[1]
     assert len(item["labels"]) == len(item["mask"]) == 25 and len(item["wav"]) == 25 * 320 + left + right
     wav = data.utterances.read("u7")
@@ -80,7 +81,7 @@ def test_an_example_is_a_crop_in_whole_frames_with_its_labels(tones):
 
 def test_all_chance_is_the_draws(tones):
     data = dataset(tones)
-    once, again, other = (data[Draw(7, seed)] for seed in ((0, 1, 7), (0, 1, 7), (0, 2, 7)))
+    once, again, other = (data[SeededIndex(7, seed)] for seed in ((0, 1, 7), (0, 1, 7), (0, 2, 7)))
     assert all(torch.equal(once[name], again[name]) for name in once)
     assert not torch.equal(once["wav"], other["wav"])
 
@@ -91,9 +92,9 @@ def test_durations_are_those_of_the_examples(tones):
 
 def test_a_batch_of_equal_lengths_needs_no_lengths(tones):
     data = dataset(tones)
-    assert data.collate([data[Draw(i, (0, 0, i))] for i in (0, 1)])["lengths"] is None
+    assert data.collate([data[SeededIndex(i, (0, 0, i))] for i in (0, 1)])["lengths"] is None
     data = dataset(tones, crop_seconds=5.0)
-    batch = data.collate([data[Draw(i, (0, 0, i))] for i in (0, 1)])
+    batch = data.collate([data[SeededIndex(i, (0, 0, i))] for i in (0, 1)])
     assert batch["lengths"].tolist() == [30 * 320 + 32, 35 * 320 + 32]
     assert batch["labels"][0, 30:].tolist() == [-1] * 5 and not batch["mask"][0, 30:].any()
 
@@ -102,7 +103,7 @@ def test_a_batch_of_equal_lengths_needs_no_lengths(tones):
 def test_the_loss_equals_a_slow_twin(tones, weight):
     model = build().eval()
     data = dataset(tones, model, crop_seconds=5.0)
-    batch = data.collate([data[Draw(i, (0, 0, i))] for i in range(3)])
+    batch = data.collate([data[SeededIndex(i, (0, 0, i))] for i in range(3)])
     loss = HubertStep(model, unmasked_weight=weight).loss("model", {"model": model}, batch)
     masked, seen = [], []
     for row in range(3):
@@ -164,7 +165,7 @@ def test_labels_of_other_recordings_are_refused(tones):
     short = {**labels, "u3": labels["u3"][:-2]}
     data = make_dataset(Utterances(root, 16000), short, build(), crop_seconds=1.0, normalize=True)
     with pytest.raises(ValueError, match="u3: 43 labels, but the recording has 45 frames of 320 samples"):
-        data[Draw(3, (0,))]
+        data[SeededIndex(3, (0,))]
     with pytest.raises(ValueError, match="u3 \\(and 0 more\\) have no labels"):
         missing = {utt: tone for utt, tone in labels.items() if utt != "u3"}
         make_dataset(Utterances(root, 16000), missing, build(), crop_seconds=1.0, normalize=True)

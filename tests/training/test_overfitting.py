@@ -12,13 +12,13 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
-from soundstorm.data.audiolm_config import STAGES
-from soundstorm.data.audiolm_dataset import collate_rows
 from soundstorm.data.audiolm_layout import coarse_condition, fine_condition, stage_layout
-from soundstorm.data.denoising_dataset import DenoisingDataset, token_text_size
-from soundstorm.data.sampler import Draw
+from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.datasets.audiolm_dataset import collate_rows
+from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
+from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
@@ -69,7 +69,7 @@ def test_a_text_to_semantic_model_learns_a_batch_by_heart(kind, tmp_path):
     )  # fmt: skip
     model = build_text_to_semantic(replace(config, **changes), text_vocab_size=384, num_tokens=INFO.codebook_size)
     dataset = TextSemanticDataset(write_corpus(tmp_path / "data", utterances=3), ByteTokenizer())
-    batch = dataset.collate([dataset[Draw(i, (0, 0, i))] for i in range(3)])
+    batch = dataset.collate([dataset[SeededIndex(i, (0, 0, i))] for i in range(3)])
     loss = TextLossConfig(alignment_weight=0.0 if kind == "attention" else 0.1)
     figures = learn(TextToSemanticStep(model, loss), batch, steps=120, rate=5e-3)
     assert figures[0]["cross_entropy"] > 2 and figures[-1]["cross_entropy"] < 0.05
@@ -111,7 +111,7 @@ def test_what_was_deleted_from_a_batch_is_learned_by_heart(pointer, tmp_path):
     size = INFO.codebook_size
     model = build_text_to_semantic(config, text_vocab_size=token_text_size(size), num_tokens=size)
     dataset = DenoisingDataset(write_corpus(tmp_path / "data", utterances=3))
-    batch = dataset.collate([dataset[Draw(i, (0, 0, i))] for i in range(3)])
+    batch = dataset.collate([dataset[SeededIndex(i, (0, 0, i))] for i in range(3)])
     step = TextToSemanticStep(model, TextLossConfig(alignment_weight=0.1 if pointer else 0.0))
     figures = learn(step, batch, steps=120, rate=5e-3)
     assert figures[0]["cross_entropy"] > 2 and figures[-1]["cross_entropy"] < 0.05

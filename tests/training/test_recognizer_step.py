@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from soundstorm.data.audio import Utterances, write_audio
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.dataset_configs import AugmentConfig
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.recognizer import Recognizer, build_vocabulary, encode_text
-from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
+from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.scoring.recognizers import TrainedCtc
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep, augment, hide
@@ -98,7 +99,7 @@ def test_dataset_keeps_only_utterances_with_text_and_collates_them(tmp_path):
     vocabulary = build_vocabulary(texts.values())
     dataset = RecognizerDataset(Utterances(tmp_path / "data", 16000), texts, vocabulary, TINY, AugmentConfig())
     assert dataset.ids == ["s-000", "s-002"] and len(dataset.durations) == 2
-    batch = dataset.collate([dataset[Draw(i, (0, i))] for i in range(2)])
+    batch = dataset.collate([dataset[SeededIndex(i, (0, i))] for i in range(2)])
     assert batch["frames"].shape == (2, max(batch["lengths"]), 80)
     expected = [n for utt_id in dataset.ids for n in encode_text(texts[utt_id], vocabulary)]
     assert batch["targets"].tolist() == expected
@@ -116,7 +117,7 @@ def test_the_loss_of_a_batch_is_the_sum_over_its_utterances(tmp_path):
     model = Recognizer(TINY, len(vocabulary)).eval()
     dataset = RecognizerDataset(Utterances(tmp_path / "data", 16000), texts, vocabulary, TINY)
     step = RecognizerStep(model, vocabulary)
-    items = [dataset[Draw(i, (0,))] for i in range(2)]
+    items = [dataset[SeededIndex(i, (0,))] for i in range(2)]
     together = step.loss("model", step.networks, dataset.collate(items))
     alone = [step.loss("model", step.networks, dataset.collate([item])) for item in items]
     assert together.total.item() == pytest.approx(sum(loss.total.item() for loss in alone), rel=1e-4)

@@ -14,27 +14,27 @@ import torch
 from transformers import HubertConfig, HubertModel
 
 from soundstorm.data.audio import Utterances, write_audio
-from soundstorm.data.audio_dataset import AudioCropDataset
-from soundstorm.data.audiolm_config import STAGES, AudioLMDataConfig
-from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.audiolm_layout import stage_layout
-from soundstorm.data.dataset import AlignedTokens
-from soundstorm.data.denoising_dataset import DenoisingDataset, token_text_size
+from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
+from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig, AugmentConfig, CropConfig
+from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
+from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
-from soundstorm.models.consistency_config import CropConfig
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
 from soundstorm.models.recognizer import LogMel, Recognizer, build_vocabulary
-from soundstorm.models.recognizer_config import AugmentConfig, RecognizerConfig
+from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
 from soundstorm.models.soundstorm import SoundStorm

@@ -9,17 +9,13 @@ import torch
 import torch.nn.functional as F
 import yaml
 
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.dataset_configs import TextDataConfig
+from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.data.text_semantic_dataset import TextSemanticDataset
 from soundstorm.models.alignment import emission_loss
 from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import (
-    TextConfig,
-    TextDataConfig,
-    TextLossConfig,
-    TextToSemanticConfig,
-)
+from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.train_text_to_semantic import train_text_to_semantic
@@ -41,7 +37,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def batch(corpus):
     dataset = TextSemanticDataset(corpus[0], ByteTokenizer(), token_dropout=0.5)
-    return dataset.collate([dataset[Draw(i, (0, 0, i))] for i in range(5)])
+    return dataset.collate([dataset[SeededIndex(i, (0, 0, i))] for i in range(5)])
 
 
 def make(config, loss):
@@ -95,7 +91,7 @@ def test_a_pointer_adds_its_path_and_its_decisions(batch):
 @pytest.mark.parametrize("config", [replace(TINY, aligned_layers=(1,)), replace(TINY, pointer=True)])
 def test_the_loss_of_a_batch_is_the_sum_of_its_items(corpus, config):
     dataset = TextSemanticDataset(corpus[0], ByteTokenizer())
-    items = [dataset[Draw(i, (0, 0, i))] for i in range(4)]
+    items = [dataset[SeededIndex(i, (0, 0, i))] for i in range(4)]
     step = make(config, ALIGNED)
     with torch.no_grad():
         whole = step.loss("model", step.networks, dataset.collate(items))

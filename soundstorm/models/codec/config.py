@@ -140,16 +140,3 @@ class CodecLossConfig:
     def adversarial(self) -> bool:
         """Whether there is any discriminator."""
         return self.wave_discriminators > 0 or self.stft_discriminator
-
-
-@dataclass(frozen=True)
-class CodecDataConfig:
-    """What training sees of the corpus."""
-
-    crop_seconds: float = option(
-        1.0, "length of the random part of each utterance in a training batch, in seconds"
-    )
-
-    def __post_init__(self):
-        if self.crop_seconds <= 0:
-            raise ValueError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.text_semantic_dataset import HIDDEN, TextSemanticDataset, _stretches
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.data.text_semantic_dataset import HIDDEN, TextSemanticDataset, _stretches
 from tests.text_to_semantic_toy import write_corpus
 
 
@@ -22,7 +22,7 @@ def make(corpus, **settings):
 
 def test_an_example_is_a_transcript_and_all_its_frames(corpus):
     dataset = make(corpus)
-    item = dataset[Draw(3, (0, 0, 3))]
+    item = dataset[SeededIndex(3, (0, 0, 3))]
     assert ByteTokenizer().decode(item["text"]) == (corpus / "text").read_text().splitlines()[3].split(" ", 1)[1]
     assert np.array_equal(item["tokens"], dataset.archive[dataset.ids[3]])
     assert np.array_equal(item["inputs"], item["tokens"])
@@ -31,7 +31,7 @@ def test_an_example_is_a_transcript_and_all_its_frames(corpus):
 
 def test_an_example_is_a_function_of_its_draw(corpus):
     dataset = make(corpus, token_dropout=0.5, token_noise=0.5, join_probability=0.5)
-    first, again, other = (dataset[Draw(1, (0, epoch, 1))] for epoch in (0, 0, 1))
+    first, again, other = (dataset[SeededIndex(1, (0, epoch, 1))] for epoch in (0, 0, 1))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["inputs"], other["inputs"])
 
@@ -40,8 +40,8 @@ def test_disturbing_inputs_leaves_targets_alone(corpus):
     dataset, clean = make(corpus, token_dropout=1.0, token_noise=0.5), make(corpus)
     hidden = 0
     for index in range(len(dataset)):
-        item = dataset[Draw(index, (0, 0, index))]
-        assert np.array_equal(item["tokens"], clean[Draw(index, (0, 0, index))]["tokens"])
+        item = dataset[SeededIndex(index, (0, 0, index))]
+        assert np.array_equal(item["tokens"], clean[SeededIndex(index, (0, 0, index))]["tokens"])
         hidden += (item["inputs"] == HIDDEN).mean() / len(dataset)
     assert 0.3 < hidden < 0.7  # every example draws its share from 0 to 1
 
@@ -57,9 +57,9 @@ def test_stretches_have_the_share_and_length_asked_for(share, span):
 def test_joined_examples_are_two_utterances_of_one_speaker(corpus):
     dataset = make(corpus, join_probability=1.0)
     clean = make(corpus)
-    parts = {utt: clean[Draw(i, (0,))] for i, utt in enumerate(clean.ids)}
+    parts = {utt: clean[SeededIndex(i, (0,))] for i, utt in enumerate(clean.ids)}
     for index in range(10):
-        item = dataset[Draw(index, (0, 0, index))]
+        item = dataset[SeededIndex(index, (0, 0, index))]
         first = parts[dataset.ids[index]]["tokens"]
         assert np.array_equal(item["tokens"][: len(first)], first)
         rest = item["tokens"][len(first) :]
@@ -73,13 +73,13 @@ def test_joined_examples_are_two_utterances_of_one_speaker(corpus):
 def test_joining_stays_within_the_longest_duration(corpus):
     longest = make(corpus).durations.max()
     dataset = make(corpus, join_probability=1.0, max_seconds=float(longest))
-    lengths = [len(dataset[Draw(i, (0, 0, i))]["tokens"]) / 50 for i in range(len(dataset))]
+    lengths = [len(dataset[SeededIndex(i, (0, 0, i))]["tokens"]) / 50 for i in range(len(dataset))]
     assert max(lengths) <= longest
 
 
 def test_collate_pads_with_zeros(corpus):
     dataset = make(corpus)
-    items = [dataset[Draw(i, (0, 0, i))] for i in range(5)]
+    items = [dataset[SeededIndex(i, (0, 0, i))] for i in range(5)]
     batch = dataset.collate(items)
     for row, item in enumerate(items):
         assert batch["lengths"][row] == len(item["tokens"]) and batch["text_lengths"][row] == len(item["text"])

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
-from soundstorm.data.audiolm_config import COARSE
 from soundstorm.data.audiolm_layout import (
     NONE,
     Layout,
@@ -18,9 +17,10 @@ from soundstorm.data.audiolm_layout import (
     untimed_condition,
     without_repeats,
 )
-from soundstorm.data.dataset import AlignedTokens
-from soundstorm.data.sampler import Draw
-from soundstorm.data.window_config import WindowConfig
+from soundstorm.data.audiolm_stages import COARSE
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.dataset_configs import WindowConfig
+from soundstorm.data.sampler import SeededIndex
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +46,16 @@ class AcousticRows:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def __getitem__(self, draw: Draw) -> Row:
-        chosen = self.tokens.bounds(draw.index, np.random.default_rng(draw.seed))
-        semantic, codes = (stream[chosen] for stream in self.tokens.streams(draw.index))
+    def __getitem__(self, item: SeededIndex) -> Row:
+        chosen = self.tokens.bounds(item.index, np.random.default_rng(item.seed))
+        semantic, codes = (stream[chosen] for stream in self.tokens.streams(item.index))
         coarse = codes[:, : self.coarse_levels]
         if self.stage != COARSE:
             condition = fine_condition(coarse, self.tokens.acoustic_info.codebook_size)
             return self.layout.row(*condition, codes[:, self.coarse_levels :])
         repeat, semantic = self.tokens.repeat, semantic[:: self.tokens.repeat]
         condition = untimed_condition(semantic) if self.deduplicate else coarse_condition(semantic, repeat)
-        return self.layout.row(*condition, coarse, complete=chosen.stop == self.tokens.frames[draw.index])
+        return self.layout.row(*condition, coarse, complete=chosen.stop == self.tokens.frames[item.index])
 
     def collate(self, rows: list[Row]) -> dict[str, Tensor]:
         """See :func:`collate_rows`."""
@@ -88,8 +88,8 @@ class SemanticRows:
     def __len__(self) -> int:
         return len(self.archive)
 
-    def __getitem__(self, draw: Draw) -> Row:
-        rng, tokens = np.random.default_rng(draw.seed), self.archive.at(draw.index)
+    def __getitem__(self, item: SeededIndex) -> Row:
+        rng, tokens = np.random.default_rng(item.seed), self.archive.at(item.index)
         frames, start = min(len(tokens), self.longest), 0
         if self.random_windows:
             frames = int(rng.integers(min(frames, self.shortest), frames + 1))

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from soundstorm.data.audio import Utterances, write_audio
-from soundstorm.data.audio_dataset import AudioCropDataset
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
+from soundstorm.data.sampler import SeededIndex
 
 RATE = 16000
 
@@ -21,7 +21,7 @@ def utterances(tmp_path):
 
 
 def test_a_part_is_a_piece_of_the_utterance_of_the_length_asked_for(utterances):
-    item = AudioCropDataset(utterances, 0.5)[Draw(0, (1, 2))]
+    item = AudioCropDataset(utterances, 0.5)[SeededIndex(0, (1, 2))]
     whole = utterances.read("long")
     assert item["length"] == len(item["wav"]) == 8000 and item["utt_id"] == "long"
     assert any(np.array_equal(item["wav"], whole[start : start + 8000]) for start in range(len(whole) - 7999))
@@ -29,14 +29,14 @@ def test_a_part_is_a_piece_of_the_utterance_of_the_length_asked_for(utterances):
 
 def test_the_same_draw_gives_the_same_part_and_another_draw_another(utterances):
     dataset = AudioCropDataset(utterances, 0.5)
-    first, again, other = (dataset[Draw(0, (1, seed))] for seed in (2, 2, 3))
+    first, again, other = (dataset[SeededIndex(0, (1, seed))] for seed in (2, 2, 3))
     assert np.array_equal(first["wav"], again["wav"]) and first["chance"] == again["chance"]
     assert not np.array_equal(first["wav"], other["wav"])
 
 
 def test_short_utterances_and_no_limit_give_whole_utterances(utterances):
-    assert AudioCropDataset(utterances, 0.5)[Draw(1, (0,))]["length"] == 3000
-    assert AudioCropDataset(utterances, None)[Draw(0, (0,))]["length"] == 20000
+    assert AudioCropDataset(utterances, 0.5)[SeededIndex(1, (0,))]["length"] == 3000
+    assert AudioCropDataset(utterances, None)[SeededIndex(0, (0,))]["length"] == 20000
 
 
 def test_durations_are_those_of_the_parts(utterances):
@@ -46,22 +46,22 @@ def test_durations_are_those_of_the_parts(utterances):
 
 def test_a_batch_is_padded_with_zeros(utterances):
     dataset = AudioCropDataset(utterances, 0.5)
-    batch = dataset.collate([dataset[Draw(0, (0,))], dataset[Draw(1, (0,))]])
+    batch = dataset.collate([dataset[SeededIndex(0, (0,))], dataset[SeededIndex(1, (0,))]])
     assert batch["wav"].shape == (2, 8000) and batch["length"].tolist() == [8000, 3000]
     assert (batch["wav"][1, 3000:] == 0).all() and batch["chance"].dtype == torch.float64
 
 
 def test_cached_audio_is_not_read_again(utterances, monkeypatch):
     dataset = AudioCropDataset(utterances, 0.5)
-    dataset[Draw(0, (0,))]
+    dataset[SeededIndex(0, (0,))]
     monkeypatch.setattr(utterances, "read", lambda utt: pytest.fail("read again"))
-    dataset[Draw(0, (1,))]
+    dataset[SeededIndex(0, (1,))]
 
 
 def test_without_cache_audio_is_read_each_time(utterances, monkeypatch):
     dataset, reads, read = AudioCropDataset(utterances, 0.5, cache=False), [], utterances.read
     monkeypatch.setattr(utterances, "read", lambda utt: reads.append(utt) or read(utt))
-    dataset[Draw(0, (0,))], dataset[Draw(0, (1,))]
+    dataset[SeededIndex(0, (0,))], dataset[SeededIndex(0, (1,))]
     assert reads == ["long", "long"]
 
 

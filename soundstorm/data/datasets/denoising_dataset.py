@@ -8,9 +8,9 @@ from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audiolm_layout import without_repeats
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.text_semantic_dataset import collate_examples, disturb
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import EOS_ID, UNK_ID
-from soundstorm.data.text_semantic_dataset import collate_examples, disturb
 
 logger = logging.getLogger(__name__)
 FIRST_ID = UNK_ID + 1  # semantic tokens come after the special ids, as bytes do in texts
@@ -69,10 +69,10 @@ class DenoisingDataset:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
+    def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
         """``text`` ``(L,)``: what is left, as ids; ``tokens`` ``(T,)``: all; ``inputs``: as the decoder sees them."""
-        rng = np.random.default_rng(draw.seed)
-        tokens = self.archive.at(int(self.rows[draw.index])).astype(np.int64)
+        rng = np.random.default_rng(item.seed)
+        tokens = self.archive.at(int(self.rows[item.index])).astype(np.int64)
         source = without_repeats(tokens) if self.deduplicate else tokens
         kept = rng.random(len(source)) >= self.deletion
         kept[rng.integers(len(source))] |= not kept.any()  # something is always left

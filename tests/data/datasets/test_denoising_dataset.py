@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from soundstorm.data.archive import TokenArchive, write_tokens
-from soundstorm.data.denoising_dataset import DenoisingDataset, token_text_size, tokens_as_text
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size, tokens_as_text
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import EOS_ID
 from tests.text_to_semantic_toy import INFO, write_corpus
 
@@ -31,7 +31,7 @@ def test_tokens_become_ids_that_end_and_share_none_with_the_special_ones():
 def test_what_is_left_keeps_its_order_and_everything_is_to_be_written(corpus, deduplicate):
     dataset = DenoisingDataset(corpus, deduplicate=deduplicate)
     for index in range(len(dataset)):
-        item = dataset[Draw(index, (0, 0, index))]
+        item = dataset[SeededIndex(index, (0, 0, index))]
         archive = TokenArchive(corpus / "semantic.scp")
         tokens = archive[archive.ids[dataset.rows[index]]].astype(int)
         source = [t for i, t in enumerate(tokens) if not deduplicate or i == 0 or t != tokens[i - 1]]
@@ -45,19 +45,19 @@ def test_the_share_that_is_deleted_is_the_one_asked_for(tmp_path, deletion):
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 9, 20000)
     write_tokens(tmp_path / "semantic", [("a", tokens)], INFO)
-    item = DenoisingDataset(tmp_path, deletion=deletion, deduplicate=False)[Draw(0, (0,))]
+    item = DenoisingDataset(tmp_path, deletion=deletion, deduplicate=False)[SeededIndex(0, (0,))]
     assert (len(item["text"]) - 1) / 20000 == pytest.approx(1 - deletion, abs=0.015)
 
 
 def test_something_is_always_left(tmp_path):
     write_tokens(tmp_path / "semantic", [("a", np.array([4, 4, 4]))], INFO)
     dataset = DenoisingDataset(tmp_path, deletion=0.99)
-    assert all(dataset[Draw(0, (seed,))]["text"].tolist() == [7, EOS_ID] for seed in range(50))
+    assert all(dataset[SeededIndex(0, (seed,))]["text"].tolist() == [7, EOS_ID] for seed in range(50))
 
 
 def test_a_visit_repeats_and_another_one_differs(corpus):
     dataset = DenoisingDataset(corpus, token_dropout=0.5, token_noise=0.5)
-    one, same, other = (dataset[Draw(3, seed)] for seed in ((0, 1), (0, 1), (0, 2)))
+    one, same, other = (dataset[SeededIndex(3, seed)] for seed in ((0, 1), (0, 1), (0, 2)))
     assert all(np.array_equal(one[name], same[name]) for name in one)
     assert not np.array_equal(one["text"], other["text"])
     assert (one["inputs"] != one["tokens"]).any()
@@ -65,7 +65,7 @@ def test_a_visit_repeats_and_another_one_differs(corpus):
 
 def test_a_batch_is_padded_like_one_with_texts(corpus):
     dataset = DenoisingDataset(corpus)
-    items = [dataset[Draw(index, (0, index))] for index in range(4)]
+    items = [dataset[SeededIndex(index, (0, index))] for index in range(4)]
     batch = dataset.collate(items)
     assert batch["text_lengths"].tolist() == [len(item["text"]) for item in items]
     assert batch["lengths"].tolist() == [len(item["tokens"]) for item in items]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
-from soundstorm.data.audiolm_config import AudioLMDataConfig
-from soundstorm.data.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.audiolm_layout import stage_layout
-from soundstorm.data.dataset import AlignedTokens
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
+from soundstorm.data.sampler import SeededIndex
 
 SEMANTIC = TokenizerInfo("semantic", "s", "f" * 64, 25.0, 1, 60, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "a", "e" * 64, 50.0, 3, 60, 16000)
@@ -32,7 +32,7 @@ def acoustic_rows(archives, stage, config=CONFIG):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_coarse_crop_has_the_semantic_tokens_of_its_own_frames(archives, seed):
-    row = acoustic_rows(archives, "coarse")[Draw(1, (seed,))]
+    row = acoustic_rows(archives, "coarse")[SeededIndex(1, (seed,))]
     assert row.condition.sum() == 15 and len(row.ids) == 15 + 1 + 30 * 2  # 0.6 s at 25 and at 50 frames/s
     first = row.ids[16::2] - 60
     np.testing.assert_array_equal(np.repeat(row.ids[:15], 2), first)
@@ -40,21 +40,21 @@ def test_a_coarse_crop_has_the_semantic_tokens_of_its_own_frames(archives, seed)
 
 
 def test_a_fine_crop_has_coarse_codes_before_fine_ones(archives):
-    row = acoustic_rows(archives, "fine")[Draw(0, (3,))]
+    row = acoustic_rows(archives, "fine")[SeededIndex(0, (3,))]
     assert row.condition.sum() == 20 * 2 and len(row.ids) == 20 * 2 + 1 + 20
     np.testing.assert_array_equal(row.ids[0:40:2], row.classes[40:-1] - 2)
 
 
 def test_an_utterance_shorter_than_the_crop_is_taken_whole(archives):
-    row = acoustic_rows(archives, "coarse")[Draw(2, (0,))]
+    row = acoustic_rows(archives, "coarse")[SeededIndex(2, (0,))]
     assert row.condition.sum() == 10 and len(row.ids) == 10 + 1 + 20 * 2
 
 
 def test_crops_have_one_length_unless_a_shortest_is_given(archives):
     whole = acoustic_rows(archives, "coarse")
-    assert {len(whole[Draw(1, (seed,))].ids) for seed in range(20)} == {76}
+    assert {len(whole[SeededIndex(1, (seed,))].ids) for seed in range(20)} == {76}
     varied = acoustic_rows(archives, "coarse", AudioLMDataConfig(coarse_levels=2, coarse_seconds=0.6, min_seconds=0.2))
-    lengths = {len(varied[Draw(1, (seed,))].ids) for seed in range(20)}
+    lengths = {len(varied[SeededIndex(1, (seed,))].ids) for seed in range(20)}
     assert len(lengths) > 5 and max(lengths) <= 76
 
 
@@ -63,7 +63,7 @@ def test_without_repeats_a_coarse_row_ends_with_its_utterance_only(archives):
     layout = stage_layout("coarse", **LAYOUT, deduplicate=True)
     rows, ends = AcousticRows(tokens, "coarse", layout, 2, deduplicate=True), set()
     for seed in range(150):
-        row = rows[Draw(1, (seed,))]
+        row = rows[SeededIndex(1, (seed,))]
         condition = row.ids[row.condition]
         assert len(condition) == 8 and (np.diff(condition) == 1).all()  # of 15 tokens, each twice
         complete = tokens.bounds(1, np.random.default_rng((seed,))).stop == 100
@@ -80,25 +80,25 @@ def test_a_semantic_crop_has_no_repeats_and_ends_with_its_utterance_only(archive
     rows = semantic_rows(archives)
     ends = set()
     for seed in range(60):
-        row = rows[Draw(1, (seed,))]
+        row = rows[SeededIndex(1, (seed,))]
         assert row.ids[0] == 60 and (np.diff(row.ids[1:]) == 1).all()
         complete = row.levels[-1] == 0
         assert row.classes[-1] == (60 if complete else -1)
         assert row.ids[-1] == 24 or not complete  # the last token of 50 frames, each token lasting two
         ends.add(complete)
     assert ends == {True, False}
-    short = rows[Draw(2, (0,))]
+    short = rows[SeededIndex(2, (0,))]
     assert short.ids.tolist() == [60, 0, 1, 2, 3, 4] and short.classes[-1] == 60
 
 
 def test_validation_sees_beginnings(archives):
     rows = semantic_rows(archives, random_windows=False)
-    assert rows[Draw(1, (0,))].ids.tolist() == rows[Draw(1, (5,))].ids.tolist() == [60, *range(10)]
+    assert rows[SeededIndex(1, (0,))].ids.tolist() == rows[SeededIndex(1, (5,))].ids.tolist() == [60, *range(10)]
 
 
 def test_a_batch_is_padded_with_what_nobody_predicts(archives):
     rows = acoustic_rows(archives, "coarse")
-    items = [rows[Draw(1, (0,))], rows[Draw(2, (0,))]]
+    items = [rows[SeededIndex(1, (0,))], rows[SeededIndex(2, (0,))]]
     batch = rows.collate(items)
     assert {tuple(tensor.shape) for tensor in batch.values()} == {(2, 76)}
     for b, item in enumerate(items):

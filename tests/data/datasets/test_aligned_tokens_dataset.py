@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
-from soundstorm.data.dataset import AlignedTokens, align, repeats
-from soundstorm.data.sampler import Draw
-from soundstorm.data.window_config import WindowConfig
-from soundstorm.models.soundstorm_config import MaskingConfig
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens, align, repeats
+from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.training.soundstorm_step import MaskedTokens
 
 SEMANTIC = TokenizerInfo("semantic", "s", "f" * 64, 25.0, 1, 50, 16000)
@@ -29,21 +28,21 @@ def tokens(tmp_path):
 def test_25_hz_tokens_are_repeated_and_stay_in_phase_in_every_window(tokens):
     for index in range(3):
         for seed in range(30):
-            item = tokens[Draw(index, (seed,))]
+            item = tokens[SeededIndex(index, (seed,))]
             # codes were made to equal the repeated semantic tokens
             np.testing.assert_array_equal(item["semantic"], item["codes"][:, 0])
             assert 10 <= len(item["codes"]) <= 75
 
 
 def test_a_window_depends_on_its_seed_only(tokens):
-    first, again, other = (tokens[Draw(1, seed)] for seed in ((0, 1), (0, 1), (0, 2)))
+    first, again, other = (tokens[SeededIndex(1, seed)] for seed in ((0, 1), (0, 1), (0, 2)))
     np.testing.assert_array_equal(first["codes"], again["codes"])
     assert len(first["codes"]) != len(other["codes"]) or (first["codes"] != other["codes"]).any()
 
 
 def test_a_batch_is_padded_and_says_its_lengths(tokens):
     masked = MaskedTokens(tokens, MaskingConfig())
-    items = [masked[Draw(i, (7, i))] for i in range(3)]
+    items = [masked[SeededIndex(i, (7, i))] for i in range(3)]
     batch = masked.collate(items)
     lengths = [len(item["codes"]) for item in items]
     assert batch["lengths"].tolist() == lengths
@@ -73,7 +72,7 @@ def test_a_table_of_other_numbers_of_frames_is_found_when_tokens_are_read(tokens
     (tmp_path / "utt2num_acoustic_frames").write_text("a 60\nb 99\nc 31\n")
     again = AlignedTokens.from_data_dir(tmp_path, tokens.config)
     with pytest.raises(ValueError, match="b has 100 frames of tokens, 98 according to .*_acoustic_frames; rem"):
-        again[Draw(1, (0,))]
+        again[SeededIndex(1, (0,))]
 
 
 def test_tables_of_frames_change_no_window_and_nothing_is_read_before_it_is_asked_for(tokens, tmp_path):
@@ -82,13 +81,13 @@ def test_tables_of_frames_change_no_window_and_nothing_is_read_before_it_is_aske
     again = AlignedTokens.from_data_dir(tmp_path, tokens.config)
     np.testing.assert_array_equal(again.durations, tokens.durations)
     for index in range(3):
-        one, two = tokens[Draw(index, (3,))], again[Draw(index, (3,))]
+        one, two = tokens[SeededIndex(index, (3,))], again[SeededIndex(index, (3,))]
         np.testing.assert_array_equal(one["codes"], two["codes"])
     content = (tmp_path / "acoustic.ark").read_bytes()
     (tmp_path / "acoustic.ark").write_bytes(content[:2] + b"\0" * (len(content) - 2))
     AlignedTokens.from_data_dir(tmp_path, tokens.config)  # the index alone
     with pytest.raises(ValueError, match="no token record there"):
-        AlignedTokens.from_data_dir(tmp_path, tokens.config)[Draw(0, (0,))]
+        AlignedTokens.from_data_dir(tmp_path, tokens.config)[SeededIndex(0, (0,))]
 
 
 def test_utterances_of_one_stream_only_are_left_out_with_a_warning(tmp_path, caplog):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
-from soundstorm.data.sampler import Draw
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
 from soundstorm.data.text import TURN_MARKER, TextTokenizer
 
@@ -117,17 +117,17 @@ class TextSemanticDataset:
         slow, fast = np.percentile(rates, [99, 1])
         return round(float(slow), 3), round(float(fast), 3)
 
-    def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
+    def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
         """``text`` ids ``(L,)``, ``tokens`` ``(T,)`` and ``inputs`` ``(T,)``: the tokens as the decoder sees them."""
-        rng = np.random.default_rng(draw.seed)
-        text = self._text_ids(draw.index)
-        tokens = self.archive[self.ids[draw.index]].astype(np.int64)
+        rng = np.random.default_rng(item.seed)
+        text = self._text_ids(item.index)
+        tokens = self.archive[self.ids[item.index]].astype(np.int64)
         if self.join_probability and rng.random() < self.join_probability:
-            second = int(rng.choice(self._partners(draw.index)))
+            second = int(rng.choice(self._partners(item.index)))
             # Turns stay turns: a dialogue is not continued by a sentence of one of its speakers.
-            first_text, second_text = self._text(draw.index), self._text(second)
+            first_text, second_text = self._text(item.index), self._text(second)
             dialogue = TURN_MARKER in first_text or TURN_MARKER in second_text
-            if not dialogue and self.durations[[draw.index, second]].sum() <= self.max_seconds:
+            if not dialogue and self.durations[[item.index, second]].sum() <= self.max_seconds:
                 text = self._tokenizer.encode(f"{first_text} {second_text}")
                 tokens = np.concatenate([tokens, self.archive[self.ids[second]].astype(np.int64)])
         noise = {"dropout": self.token_dropout, "noise": self.token_noise, "span": self.noise_span}

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, num_samples
-from soundstorm.data.sampler import Draw
+from soundstorm.data.sampler import SeededIndex
 
 CACHED_SECONDS = 4 * 3600.0  # about 0.9 GB at 16 kHz
 
@@ -40,14 +40,14 @@ class AudioCropDataset:
     def __len__(self) -> int:
         return len(self.utterances)
 
-    def __getitem__(self, draw: Draw) -> dict:
+    def __getitem__(self, item: SeededIndex) -> dict:
         """``wav`` float32 (S,), ``length`` S, ``utt_id``, and ``chance``: a number in [0, 1) of this visit.
 
         The chance is for a choice the training step makes per example; taken here it depends on the draw
         alone, not on how many processes share the batch.
         """
-        rng = np.random.default_rng(draw.seed)
-        utt = self.utterances.ids[draw.index]
+        rng = np.random.default_rng(item.seed)
+        utt = self.utterances.ids[item.index]
         wav = self._read(utt)
         if self.crop is not None and len(wav) > self.crop:
             start = int(rng.integers(len(wav) - self.crop + 1))

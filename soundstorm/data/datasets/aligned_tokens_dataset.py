@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.archive import FRAME_TABLES, TokenArchive, TokenizerInfo
-from soundstorm.data.sampler import Draw
+from soundstorm.data.datasets.dataset_configs import WindowConfig
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING
-from soundstorm.data.window_config import WindowConfig
 
 logger = logging.getLogger(__name__)
 
@@ -159,8 +159,8 @@ class AlignedTokens:
             start = int(rng.integers(0, (total - frames) // self.repeat + 1)) * self.repeat
         return slice(start, start + frames)
 
-    def __getitem__(self, draw: Draw) -> dict[str, np.ndarray]:
-        semantic, codes = self.window(draw.index, np.random.default_rng(draw.seed))
+    def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
+        semantic, codes = self.window(item.index, np.random.default_rng(item.seed))
         return {"semantic": semantic, "codes": codes}
 
     def collate(self, items: list[dict]) -> dict[str, Tensor]:

@@ -1,0 +1,20 @@
+"""AudioLM's three stages. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass
+
+SEMANTIC, COARSE, FINE = STAGES = ("semantic", "coarse", "fine")
+
+
+@dataclass(frozen=True)
+class AudioLMRecord:
+    """What an experiment directory says of its stage."""
+
+    stage: str
+    coarse_levels: int  # Q'; 0 of the semantic stage
+
+    def __post_init__(self):
+        if self.stage not in STAGES or self.coarse_levels < 0:
+            raise ValueError(
+                f"stage is {self.stage!r:.80} and coarse_levels {self.coarse_levels}, expected one of "
+                f"{', '.join(STAGES)} and 0 or more"
+            )

@@ -1,0 +1,225 @@
+"""Settings of the datasets: what a training example is. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass
+
+from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.options import option
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Windows of training tokens (SoundStorm, section 4.1: random windows of 0 to 30 s)."""
+
+    min_seconds: float = option(1.0, "shortest random window")
+    max_seconds: float = option(30.0, "longest random window")
+    tolerance_frames: int = option(
+        2, "largest difference of the two lengths that is trimmed without complaint"
+    )
+
+    def __post_init__(self):
+        if not 0 < self.min_seconds <= self.max_seconds:
+            raise ValueError(
+                f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and {self.max_seconds}"
+            )
+        if self.tolerance_frames < 0:
+            raise ValueError(f"data.tolerance_frames is {self.tolerance_frames}, expected at least 0")
+
+
+@dataclass(frozen=True)
+class MaskingConfig:
+    """What the paper's masking leaves open or fixes tacitly."""
+
+    unprompted: float = option(
+        0.0, "probability of an example without a prompt; the paper has only the chance 1/T"
+    )
+
+    def __post_init__(self):
+        if not 0 <= self.unprompted <= 1:
+            raise ValueError(f"masking.unprompted is {self.unprompted}, expected a probability")
+
+
+@dataclass(frozen=True)
+class AudioLMDataConfig:
+    """What a training example of each stage is (AudioLM, section IV-B)."""
+
+    coarse_levels: int = option(
+        0, "RVQ levels of the coarse stage, the others being the fine stage's; 0: a third of them, as the "
+           "paper's 4 of 12"
+    )  # fmt: skip
+    semantic_seconds: float = option(30.0, "longest crop of the semantic stage")
+    coarse_seconds: float = option(10.0, "longest crop of the coarse stage")
+    fine_seconds: float = option(3.0, "longest crop of the fine stage")
+    min_seconds: float | None = option(
+        None, "shortest crop; lengths are then drawn in between. None: always the longest"
+    )
+    deduplicate: bool = option(
+        False, "remove repeats of semantic tokens for the coarse stage too, as in AudioLM's own chain; its "
+               "comparison with SoundStorm keeps them"
+    )  # fmt: skip
+    tolerance_frames: int = option(
+        2, "largest difference of the two streams' lengths that is trimmed without complaint"
+    )
+
+    def __post_init__(self):
+        if self.coarse_levels < 0:
+            raise ValueError(f"data.coarse_levels is {self.coarse_levels}, expected 0 (a third) or more")
+        for name in STAGES:
+            if self.seconds(name) <= 0:
+                raise ValueError(f"data.{name}_seconds is {self.seconds(name)}, expected more than 0")
+
+    def seconds(self, stage: str) -> float:
+        """Longest crop of a stage."""
+        return getattr(self, f"{stage}_seconds")
+
+    def window(self, stage: str) -> WindowConfig:
+        """How a stage cuts its crops."""
+        longest = self.seconds(stage)
+        shortest = longest if self.min_seconds is None else min(self.min_seconds, longest)
+        return WindowConfig(min_seconds=shortest, max_seconds=longest, tolerance_frames=self.tolerance_frames)
+
+    def coarse_levels_of(self, num_levels: int) -> int:
+        """Q' of a codec with Q levels; at least one level is left to the fine stage."""
+        if num_levels < 2:
+            raise ValueError(f"the codec has {num_levels} RVQ level, AudioLM's coarse and fine stages need 2 or more")
+        coarse = self.coarse_levels or max(1, num_levels // 3)
+        if coarse >= num_levels:
+            raise ValueError(f"data.coarse_levels is {coarse}, expected fewer than the codec's {num_levels} levels")
+        return coarse
+
+
+@dataclass(frozen=True)
+class CodecDataConfig:
+    """What training sees of the corpus."""
+
+    crop_seconds: float = option(
+        1.0, "length of the random part of each utterance in a training batch, in seconds"
+    )
+
+    def __post_init__(self):
+        if self.crop_seconds <= 0:
+            raise ValueError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")
+
+
+@dataclass(frozen=True)
+class HubertDataConfig:
+    """What an example is."""
+
+    crop_seconds: float = option(
+        15.6, "longest example; longer recordings are cut at random, in whole frames"
+    )
+
+    def __post_init__(self):
+        if self.crop_seconds <= 0:
+            raise ValueError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")
+
+
+@dataclass(frozen=True)
+class TextDataConfig:
+    """What a training example is."""
+
+    min_seconds: float = option(0.2, "shorter utterances are left out")
+    max_seconds: float = option(30.0, "longer utterances are left out (paper: 30 s chunks)")
+    join_probability: float = option(
+        0.0, "share of examples with a second utterance of the same speaker appended"
+    )
+    token_dropout: float = option(
+        0.0, "largest share of previous tokens hidden from the decoder; each example draws its own"
+    )
+    token_noise: float = option(
+        0.0, "largest share of previous tokens replaced by other tokens of the utterance"
+    )
+    noise_span: float = option(1.0, "mean length of hidden or replaced stretches, in frames")
+
+    def __post_init__(self):
+        if not 0 <= self.join_probability <= 1:
+            raise ValueError(f"data.join_probability is {self.join_probability}, expected a number in [0, 1]")
+        _check_examples(self)
+
+
+@dataclass(frozen=True)
+class DenoisingDataConfig:
+    """What a pre-training example is: semantic tokens with gaps in, all of them out (SPEAR-TTS)."""
+
+    deletion: float = option(0.6, "probability of each token of the input to be deleted (SPEAR-TTS: 0.6)")
+    deduplicate: bool = option(
+        True, "first remove repeats from the input, as a text has none and SPEAR-TTS's tokens have none; "
+              "otherwise most of what is deleted still stands beside"
+    )  # fmt: skip
+    min_seconds: float = option(0.2, "shorter utterances are left out")
+    max_seconds: float = option(30.0, "longer utterances are left out")
+    token_dropout: float = option(
+        0.0, "as in the training that follows: previous tokens hidden from the decoder"
+    )
+    token_noise: float = option(0.0, "previous tokens replaced")
+    noise_span: float = option(1.0, "mean length of such stretches, in frames")
+
+    def __post_init__(self):
+        if not 0 <= self.deletion < 1:
+            raise ValueError(f"data.deletion is {self.deletion}, expected a number in [0, 1)")
+        _check_examples(self)
+
+
+@dataclass(frozen=True)
+class TranscriptionDataConfig:
+    """What a training example of that model is."""
+
+    min_seconds: float = option(0.2, "shorter utterances are left out")
+    max_seconds: float = option(30.0, "longer utterances are left out")
+
+    def __post_init__(self):
+        if not 0 <= self.min_seconds < self.max_seconds:
+            raise ValueError(
+                f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})"
+            )
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """The two pieces of one recording that the network learns to recognise as one."""
+
+    min_seconds: float = option(2.0, "shortest crop")
+    max_seconds: float = option(5.0, "longest crop; half of a recording where that is less")
+
+    def __post_init__(self):
+        if not 0 < self.min_seconds <= self.max_seconds:
+            raise ValueError(
+                f"crops.min_seconds is {self.min_seconds} and crops.max_seconds {self.max_seconds}, "
+                f"expected 0 < min_seconds <= max_seconds"
+            )
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes of the spectra of original recordings in training. Nothing generated is ever used."""
+
+    tempo: float = option(0.12, "duration is multiplied by a number from 1 +- this")
+    warp: float = option(0.1, "the mel axis is stretched by a number from 1 +- this: another vocal tract")
+    blur: int = option(
+        1, "log spectra are averaged over up to this many neighbours on each side, in time and in frequency"
+    )
+    jitter: float = option(0.2, "standard deviation of noise on log spectra, from 0 to this")
+    floor_probability: float = option(
+        0.5, "share of utterances to which a background noise of random level is added"
+    )
+    time_masks: int = option(3, "spans of up to 200 ms that are hidden")
+    mel_masks: int = option(2, "groups of up to a fifth of the bands that are hidden")
+
+    def __post_init__(self):
+        for name, below in (("tempo", 0.5), ("warp", 0.5), ("jitter", 10.0), ("floor_probability", 1.0001)):
+            if not 0 <= getattr(self, name) < below:
+                raise ValueError(f"augment.{name} is {getattr(self, name)}, expected 0 or more and less than {below:g}")
+        for name in ("blur", "time_masks", "mel_masks"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"augment.{name} is {getattr(self, name)}, expected at least 0")
+
+
+def _check_examples(config: TextDataConfig | DenoisingDataConfig) -> None:
+    for name in ("token_dropout", "token_noise"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"data.{name} is {getattr(config, name)}, expected a number in [0, 1]")
+    if config.noise_span < 1:
+        raise ValueError(f"data.noise_span is {config.noise_span}, expected at least 1 frame")
+    if not 0 <= config.min_seconds < config.max_seconds:
+        raise ValueError(
+            f"data.min_seconds ({config.min_seconds}) must be below data.max_seconds ({config.max_seconds})"
+        )
