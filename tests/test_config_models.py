@@ -38,7 +38,7 @@ from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.detector import Detector
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
-from soundstorm.models.recognizer import Recognizer
+from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.text_to_semantic import build_text_to_semantic
@@ -189,7 +189,7 @@ def make(name, config, stage, tokens, encoder_layers=36):
     if name == "train_recognizer":
         vocabulary = {"<blank>": 0, "|": 1, "a": 2}
         frames = torch.randn(2, 20, model.num_mels * model.stack)
-        return RecognizerStep(Recognizer(model, 3), vocabulary), lambda: {
+        return RecognizerStep(CtcNetwork(model, 3), vocabulary), lambda: {
             "frames": frames,
             "lengths": torch.tensor([20, 12]),
             "targets": torch.tensor([[2, 1, 2], [2, 0, 0]]),

@@ -44,7 +44,6 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.scoring.config import ScoreConfig
     from soundstorm.scoring.extras import extra, iterations_section, write_extra
     from soundstorm.scoring.iterations import measure_iterations
-    from soundstorm.training.train_recognizer import load_recognizer
 
     device, folder = choose_device(args.device), Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,8 +68,6 @@ def main(argv: list[str] | None = None) -> None:
             bigram_text=args.bigram_text,
             speaker=None,
             consistency=None,
-            load_consistency=None,
-            load_trained=lambda expdir, where: load_recognizer(expdir, device=where),
             sample_rate=args.sample_rate,
             device=device,
             config=ScoreConfig(max_utterances=args.utterances, quality_utterances=args.quality_utterances),

@@ -45,13 +45,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def _load_recognizer(part: str, place: str) -> object:
     """decoding knows no recognisers, so the front brings them."""
-    from soundstorm.training.train_recognizer import load_recognizer
+    from soundstorm.models.recognizer import load_trained_recognizer
 
-    return load_recognizer(place)
+    return load_trained_recognizer(place)
 
 
 def _load_consistency(part: str, place: str) -> object:
-    from soundstorm.training.train_consistency import load_consistency
+    from soundstorm.models.consistency import load_consistency
 
     return load_consistency(place)
 

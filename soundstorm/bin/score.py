@@ -74,26 +74,10 @@ def main(argv: list[str] | None = None) -> None:
         bigram_text=args.bigram_text,
         speaker=None if args.speaker == "none" else args.speaker,
         consistency=args.consistency,
-        load_consistency=_load_consistency,
-        load_trained=_load_trained,
         sample_rate=args.sample_rate,
         device=args.device,
         config=config,
     )
-
-
-def _load_consistency(expdir: str, device: str):
-    """scoring knows no models of ours, so the front brings this one."""
-    from soundstorm.training.train_consistency import load_consistency
-
-    return load_consistency(expdir, device=device)
-
-
-def _load_trained(expdir: str, device: str):
-    """The recipe's own recogniser, brought likewise."""
-    from soundstorm.training.train_recognizer import load_recognizer
-
-    return load_recognizer(expdir, device=device)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import HubertModel
 
+from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.models.conformer import Conformer
+from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
+from soundstorm.models.ssl_model import load_ssl_model, normalize
 
 MAX_SCALE = 100.0  # CLIP's limit on the inverse temperature
 
@@ -100,3 +108,50 @@ def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tens
     total = sum(F.cross_entropy(part, partner, reduction="sum") for part in (logits, logits.T)) / 2
     found = sum((part.argmax(dim=-1) == partner).sum() for part in (logits, logits.T))
     return total, found
+
+
+def build_consistency(
+    config: ConsistencyConfig, ssl_model: str, *, local_only: bool = False
+) -> tuple[ConsistencyNetwork, EarlyLayers, bool, int]:
+    """A network with random weights and the self-supervised model that it listens through.
+
+    Args:
+        config: of the network.
+        ssl_model: local transformers directory or hub name.
+        local_only: as of :func:`soundstorm.models.ssl_model.load_ssl_model`.
+
+    Returns:
+        The network, the early layers, whether they want zero mean and unit variance, and their sample rate in Hz.
+    """
+    model, do_normalize, sample_rate = load_ssl_model(ssl_model, local_only=local_only)
+    features = EarlyLayers(model, config.layer)
+    network = ConsistencyNetwork(
+        features.width,
+        width=config.width,
+        heads=config.heads,
+        embedding_dim=config.embedding_dim,
+        dropout=config.dropout,
+    )
+    return network, features, do_normalize, sample_rate
+
+
+def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
+    """A trained network as a function from samples (S,) to an embedding (D,)."""
+    expdir = part_of(expdir, "consistency")
+    model_config = config_section(expdir, "model", ConsistencyConfig)
+    source = own_ssl_model(expdir, config_section(expdir, "data", DataSources).ssl_model)
+    try:
+        network, features, do_normalize, _ = build_consistency(model_config, source, local_only=True)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{expdir}/config.yaml names its self-supervised model: {error}") from error
+    load_weights(expdir, network)
+    network.to(device).eval()
+    features.to(device)
+
+    @torch.inference_mode()
+    def embed(wav: np.ndarray) -> np.ndarray:
+        samples = torch.from_numpy(normalize(wav) if do_normalize else wav).to(device)[None]
+        length = torch.tensor([samples.shape[1]], device=device)
+        return network(features(samples, length), features.num_frames(length))[0].cpu().numpy()
+
+    return embed

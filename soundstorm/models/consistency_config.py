@@ -29,3 +29,12 @@ class ConsistencyConfig:
             raise ValueError(
                 f"model.width is {self.width}, expected {self.heads} heads (model.heads) times an even number"
             )
+
+
+@dataclass(frozen=True)
+class DataSources:
+    """What an experiment was trained on."""
+
+    train_data: str
+    valid_data: str
+    ssl_model: str

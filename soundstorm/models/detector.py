@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.data.records import make_record
 from soundstorm.models.convnext import ConvNeXtStack
 from soundstorm.models.detector_config import DetectorConfig
-from soundstorm.models.recognizer import HOP, SAMPLE_RATE
+from soundstorm.models.recognizer import HOP, SAMPLE_RATE, LogMel
 
 
 class Detector(nn.Module):
@@ -27,3 +33,23 @@ class Detector(nn.Module):
         inside = torch.ones(spectra.shape[:2], dtype=torch.bool, device=spectra.device)
         hidden = self.stack((spectra - self.mean) / self.deviation, inside)
         return self.output(hidden.mean(1))[:, 0]
+
+
+def load_detector(expdir: str | Path, *, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
+    """A trained detector as a function from samples (S,) to logits of whole crops, one after the other."""
+    config = make_record(DetectorConfig, read_config(expdir).get("model"), f"{expdir}/config.yaml, model")
+    model = Detector(config)
+    load_weights(expdir, model)
+    model.to(device).eval()
+    log_mel = LogMel(config.num_mels)
+
+    @torch.inference_mode()
+    def detect(wav: np.ndarray) -> np.ndarray:
+        spectra = log_mel(torch.from_numpy(np.asarray(wav, dtype=np.float32)))
+        number = len(spectra) // model.crop
+        if number == 0:
+            return np.zeros(0, np.float32)
+        crops = spectra[: number * model.crop].view(number, model.crop, -1)
+        return model(crops.to(device)).float().cpu().numpy()
+
+    return detect

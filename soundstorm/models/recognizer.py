@@ -6,11 +6,16 @@ that is right in those features only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.experiment import config_section, load_weights, read_config
+from soundstorm.data.pack import part_of
 from soundstorm.models.codec.losses import mel_filters
 from soundstorm.models.convnext import ConvNeXtStack
 from soundstorm.models.recognizer_config import RecognizerConfig
@@ -72,7 +77,7 @@ def stack_frames(spectra: Tensor, stack: int) -> Tensor:
     return normalized[: frames * stack].reshape(frames, -1)
 
 
-class Recognizer(nn.Module):
+class CtcNetwork(nn.Module):
     """ConvNeXt blocks and a linear layer over characters."""
 
     def __init__(self, config: RecognizerConfig, vocabulary_size: int):
@@ -94,3 +99,50 @@ class Recognizer(nn.Module):
         """
         inside = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
         return self.output(self.stack(frames, inside)) * OUTPUT_SCALE
+
+
+@dataclass(frozen=True)
+class TrainedRecognizer:
+    """What scoring needs of a trained recogniser.
+
+    Attributes:
+        sample_rate: Hz.
+        vocabulary: character to column.
+        log_probabilities: samples (S,) to float32 (T, V).
+    """
+
+    sample_rate: int
+    vocabulary: dict[str, int]
+    log_probabilities: Callable[[np.ndarray], np.ndarray]
+
+
+def load_trained_recognizer(expdir: str | Path, *, device: str = "cpu") -> TrainedRecognizer:
+    """The recogniser of an experiment directory.
+
+    Raises:
+        FileNotFoundError: not an experiment directory, or training has not finished.
+        ValueError: an experiment of another kind.
+    """
+    expdir = part_of(expdir, "recognizer")
+    config = read_config(expdir)
+    if "vocabulary" not in config:
+        raise ValueError(f"{expdir}: not a recogniser, its config.yaml has sections {sorted(config)}")
+    model_config, vocabulary = config_section(expdir, "model", RecognizerConfig), config["vocabulary"]
+    columns = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    numbered = sorted(map(str, columns)) == sorted(map(str, range(len(columns))))
+    if not numbered or not {BLANK, WORD_BOUNDARY} <= set(vocabulary):
+        raise ValueError(f"{expdir}/config.yaml: vocabulary does not number characters with <blank> and | from 0")
+    model = CtcNetwork(model_config, len(vocabulary))
+    load_weights(expdir, model)
+    model.to(device).eval()
+    log_mel = LogMel(model_config.num_mels)
+
+    @torch.inference_mode()
+    def log_probabilities(wav: np.ndarray) -> np.ndarray:
+        # A recording too short for a frame is silence to the recogniser, not an error.
+        wav = np.pad(wav, (0, max(0, model_config.stack * HOP - len(wav)))).astype(np.float32)
+        frames = stack_frames(log_mel(torch.from_numpy(wav)), model_config.stack)[None].to(device)
+        logits = model(frames, torch.tensor([frames.shape[1]], device=device))
+        return logits[0].float().log_softmax(-1).cpu().numpy()
+
+    return TrainedRecognizer(SAMPLE_RATE, vocabulary, log_probabilities)

@@ -11,15 +11,19 @@ from soundstorm.data.audio import num_samples
 from soundstorm.scoring.measures import Measured, Pair, cosine
 from soundstorm.scoring.statistics import bootstrap
 
-Embed = Callable[[np.ndarray], np.ndarray]  # float32 (S,) -> float32 (D,)
 DRIFT = "consistency_drift"  # in an utterance's details: [[start of crop in seconds, cosine], ...]
 
 
 class AcousticConsistency:
     """Cosine between the prompt and every later crop, averaged over crops that do not overlap."""
 
-    def __init__(self, embed: Embed, *, prompt_seconds: float, crop_seconds: float):
-        """Args: the contrastive network, the prompt's length (the first crop), the later crops' length."""
+    def __init__(self, embed: Callable[[np.ndarray], np.ndarray], *, prompt_seconds: float, crop_seconds: float):
+        """
+        Args:
+            embed: the contrastive network: float32 (S,) to float32 (D,).
+            prompt_seconds: length of the first crop, the prompt.
+            crop_seconds: length of later crops.
+        """
         if prompt_seconds <= 0 or crop_seconds <= 0:
             raise ValueError(
                 f"score.prompt_seconds ({prompt_seconds}) and score.crop_seconds ({crop_seconds}) must be positive"

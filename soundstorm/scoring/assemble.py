@@ -14,12 +14,12 @@ from typing import Any
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
-from soundstorm.scoring.acoustic_consistency import AcousticConsistency, Embed
+from soundstorm.scoring.acoustic_consistency import AcousticConsistency
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos, spread
 from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.intelligibility import Intelligibility, Recognizer, read_references
 from soundstorm.scoring.measures import Measure, Measured, Pair
-from soundstorm.scoring.recognizers import LoadTrained, load_recognizer
+from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
 from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
 
@@ -54,8 +54,6 @@ def score_files(
     bigram_text: str | None,
     speaker: str | None,
     consistency: str | None,
-    load_consistency: Callable[[str, str], Embed],
-    load_trained: LoadTrained,
     sample_rate: int,
     device: str,
     config: ScoreConfig,
@@ -68,8 +66,6 @@ def score_files(
         bigram_text: For pocketsphinx and closed vocabularies.
         speaker: Speaker model's name, None for no voice preservation.
         consistency: Experiment directory, None for no acoustic consistency.
-        load_consistency: Directory and device to embedding function.
-        load_trained: Directory and device to a recogniser that train_recognizer made.
         sample_rate: Hz.
         device: cpu or cuda.
         config: The rest.
@@ -82,13 +78,17 @@ def score_files(
         "sample_rate": sample_rate,
         **asdict(config),
     }
-    # Loaded for the first row that needs them.
+
+    def load_embed() -> Callable:
+        from soundstorm.models.consistency import load_consistency
+
+        return load_consistency(consistency, device=device)
+
+    # Loaded, with the libraries behind them, for the first row that needs them.
     loaders = _Loaders(
-        recognizer=cache(
-            lambda name: load_recognizer(name, device=device, bigram_text=bigram_text, load_trained=load_trained)
-        ),
+        recognizer=cache(lambda name: load_recognizer(name, device=device, bigram_text=bigram_text)),
         speaker=None if speaker is None else cache(lambda: load_speaker_model(speaker, device=device)),
-        embed=None if consistency is None else cache(lambda: load_consistency(consistency, device)),
+        embed=None if consistency is None else cache(load_embed),
     )
     for row in rows:
         inputs = fingerprint(
@@ -129,7 +129,7 @@ def score_files(
 class _Loaders:
     recognizer: Callable[[str], Recognizer]
     speaker: Callable[[], SpeakerModel] | None
-    embed: Callable[[], Embed] | None
+    embed: Callable[[], Callable] | None
 
 
 def _measures(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,23 +16,13 @@ from soundstorm.data.pack import part_of
 from soundstorm.scoring.intelligibility import Recognizer, Transcript, scored_text
 from soundstorm.scoring.lexicon import Lexicon
 
+if TYPE_CHECKING:  # torch is loaded where a model needs it
+    from soundstorm.models.recognizer import TrainedRecognizer
+
 logger = logging.getLogger(__name__)
 
 
-class Trained(Protocol):
-    """A recogniser that a recipe trained; columns `<blank>` and `|` are the CTC blank and the boundary of words."""
-
-    sample_rate: int  # Hz
-    vocabulary: dict[str, int]  # character -> column
-    log_probabilities: Callable[[np.ndarray], np.ndarray]  # samples (S,) -> (T, V)
-
-
-LoadTrained = Callable[[str, str], Trained]  # experiment directory, device
-
-
-def load_recognizer(
-    name: str, *, device: str = "cpu", bigram_text: str | None = None, load_trained: LoadTrained | None = None
-) -> Recognizer:
+def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None = None) -> Recognizer:
     """Load what `name` says.
 
     Args:
@@ -43,15 +33,16 @@ def load_recognizer(
         device: For torch models.
         bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
             general English one it brings, and whose words are the closed vocabulary.
-        load_trained: Loader of the recipe's own; scoring knows no models of ours, so the caller brings it.
     """
     if name == "pocketsphinx":
         return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
     plain = part_of(name.removeprefix("closed:"), "recognizer")
-    if load_trained is not None and is_finished(plain) and (Path(plain) / "config.yaml").is_file():
-        model: Recognizer = TrainedCtc(plain, load_trained(plain, device))
+    if is_finished(plain) and (Path(plain) / "config.yaml").is_file():
+        from soundstorm.models.recognizer import load_trained_recognizer
+
+        model: Recognizer = TrainedCtc(plain, load_trained_recognizer(plain, device=device))
     else:
         model = _load_transformers(plain, device)
     if not name.startswith("closed:"):
@@ -78,7 +69,7 @@ def _load_transformers(name: str, device: str) -> Recognizer:
 class TrainedCtc:
     """Greedy reading of a recogniser that the recipe trained. No lexicon and no language model helps it."""
 
-    def __init__(self, name: str, trained: Trained):
+    def __init__(self, name: str, trained: TrainedRecognizer):
         self.name, self.sample_rate = name, trained.sample_rate
         self.log_probabilities, self.vocabulary = trained.log_probabilities, trained.vocabulary
         self.blank, self.boundary = trained.vocabulary["<blank>"], trained.vocabulary["|"]

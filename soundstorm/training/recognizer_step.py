@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
 from soundstorm.data.sampler import SeededIndex
-from soundstorm.models.recognizer import BLANK, FLOOR, LogMel, Recognizer, encode_text, stack_frames
+from soundstorm.models.recognizer import BLANK, FLOOR, CtcNetwork, LogMel, encode_text, stack_frames
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.trainer import Loss
 
@@ -134,7 +134,7 @@ class RecognizerStep:
 
     phases = ("model",)
 
-    def __init__(self, model: Recognizer, vocabulary: dict[str, int]):
+    def __init__(self, model: CtcNetwork, vocabulary: dict[str, int]):
         self.networks: dict[str, nn.Module] = {"model": model}
         self._blank = vocabulary[BLANK]
 

@@ -10,10 +10,10 @@ import pytest
 from soundstorm.bin import extract_acoustic_tokens, extract_semantic_tokens, link_pack, pack_model, synthesize
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.pack import open_pack, part_of
+from soundstorm.models.consistency import load_consistency
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo
 from soundstorm.tokens.semantic import SemanticTokenizer
-from soundstorm.training.train_consistency import load_consistency
 
 EXPERIMENTS = ("soundstorm", "text_to_semantic", "codec", "kmeans", "audiolm_coarse", "audiolm_fine")
 SCORING = ("recognizer", "consistency")
@@ -76,11 +76,11 @@ def test_a_pack_that_was_moved_gives_the_tokens_of_the_experiments_that_are_gone
     audiolm = ["--audiolm", "elsewhere/shared", "elsewhere/shared", "--audiolm.overlap-seconds", "0.1"]
     synthesize.main(["--data-dir", "data", "--codec", "elsewhere/shared", *audiolm, "--output", "audiolm"])
 
-    from soundstorm.training.train_recognizer import load_recognizer
+    from soundstorm.models.recognizer import load_trained_recognizer
 
     wav = np.random.default_rng(0).normal(size=16000).astype(np.float32)
     assert np.isfinite(load_consistency("elsewhere/shared")(wav)).all()
-    assert load_recognizer("elsewhere/shared").log_probabilities(wav).ndim == 2
+    assert load_trained_recognizer("elsewhere/shared").log_probabilities(wav).ndim == 2
 
 
 def save_kmeans(recipe, directory):

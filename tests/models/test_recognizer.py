@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
-from soundstorm.models.recognizer import LogMel, Recognizer, build_vocabulary, encode_text, stack_frames
+from soundstorm.models.recognizer import CtcNetwork, LogMel, build_vocabulary, encode_text, stack_frames
 from soundstorm.models.recognizer_config import RecognizerConfig
 
 torch.set_num_threads(1)
@@ -58,7 +58,7 @@ def test_silence_gives_numbers():
 
 def test_padding_does_not_change_an_utterance():
     torch.manual_seed(0)
-    model = Recognizer(TINY, 5).eval()
+    model = CtcNetwork(TINY, 5).eval()
     frames = torch.randn(2, 20, 16)
     together = model(frames, torch.tensor([20, 9]))
     frames[1, 9:] = 7.0

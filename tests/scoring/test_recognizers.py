@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.scoring.recognizers import CtcModel, TrainedCtc, bigram_arpa, load_recognizer
+from soundstorm.models.recognizer import TrainedRecognizer
+from soundstorm.scoring.recognizers import ClosedVocabulary, CtcModel, TrainedCtc, bigram_arpa, load_recognizer
 
 
 class Processor:
@@ -88,14 +89,10 @@ def test_a_local_model_that_is_not_there_is_named():
         load_recognizer("exp/recognizer/x")
 
 
-class Trained:
+def trained(columns):
     """A recogniser whose columns are given frame by frame, 100 samples to a frame."""
-
-    sample_rate = 1000
     vocabulary = {"<blank>": 0, "|": 1, "a": 2, "b": 3, "<unk>": 4}
-
-    def __init__(self, columns):
-        self.log_probabilities = lambda wav: np.log(np.eye(5)[columns] * 0.9 + 0.02)
+    return TrainedRecognizer(1000, vocabulary, lambda wav: np.log(np.eye(5)[columns] * 0.9 + 0.02))
 
 
 @pytest.mark.parametrize(
@@ -110,24 +107,13 @@ class Trained:
 )
 def test_greedy_reading_of_the_recipe_s_own(columns, text, starts):
     wav = np.zeros(100 * len(columns), dtype=np.float32)
-    (transcript,) = TrainedCtc("x", Trained(columns))([wav])
+    (transcript,) = TrainedCtc("x", trained(columns))([wav])
     assert transcript.text == text and transcript.word_starts == pytest.approx(starts)
 
 
-def test_the_recipe_s_own_is_loaded_by_its_directory_and_read_with_a_closed_vocabulary(tmp_path):
-    for name in ("config.yaml", "model.safetensors"):
-        (tmp_path / name).write_text("")
+def test_the_recipe_s_own_is_read_with_a_closed_vocabulary(tmp_path):
     (tmp_path / "text").write_text("u-1 ab\nu-2 bb\n")
-    asked = []
-
-    def load_trained(directory, device):
-        asked.append((directory, device))
-        return Trained([0, 2, 2, 0, 2, 0])
-
-    plain = load_recognizer(str(tmp_path), load_trained=load_trained)
-    closed = load_recognizer(f"closed:{tmp_path}", bigram_text=str(tmp_path / "text"), load_trained=load_trained)
+    plain = TrainedCtc("x", trained([0, 2, 2, 0, 2, 0]))
+    closed = ClosedVocabulary("closed:x", plain, str(tmp_path / "text"))
     wav = np.zeros(600, dtype=np.float32)
     assert plain([wav])[0].text == "aa" and closed([wav])[0].text == "ab"
-    assert asked == [(str(tmp_path), "cpu")] * 2
-    with pytest.raises(ValueError, match="--bigram-text"):
-        load_recognizer(f"closed:{tmp_path}", load_trained=load_trained)

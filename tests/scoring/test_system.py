@@ -2,8 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from soundstorm.data.audio import Utterances, write_audio
+from soundstorm.data.experiment import start_experiment
+from soundstorm.models.consistency import build_consistency, load_consistency
+from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.scoring.assemble import Row, score_files
 from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.measures import Measured
@@ -61,6 +65,18 @@ def test_something_that_is_no_decode_directory_is_named(tmp_path):
         read_decode_info(tmp_path)
 
 
+@pytest.fixture
+def consistency(tmp_path, hubert_dir):
+    """An experiment with a consistency network of random weights."""
+    config = ConsistencyConfig(layer=1, width=16, heads=2, embedding_dim=8)
+    network, *_ = build_consistency(config, str(hubert_dir))
+    expdir = tmp_path / "consistency"
+    data = DataSources("train", "valid", str(hubert_dir))
+    start_experiment(expdir, {"model": config, "data": data}, ["test"])
+    save_file(network.state_dict(), expdir / "model.safetensors")
+    return str(expdir)
+
+
 def score(tmp_path, decoded, **options):
     original = Utterances(make_dir(tmp_path / "data", {"a": 4.0, "b": 5.0, "c": 3.0}), 16000)
     return score_system(
@@ -98,15 +114,17 @@ def test_output_of_another_set_is_refused(tmp_path):
         score(tmp_path, decoded)
 
 
-def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path):
+def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path, consistency, monkeypatch):
     data = make_dir(tmp_path / "data", {"a": 4.0, "b": 6.0})
     decoded = make_dir(tmp_path / "decode", {"a": 4.0, "b": 6.0}, {"from": "semantic", "prompt_seconds": 0})
     output = tmp_path / "score" / "x.json"
     loaded = []
 
-    def load_consistency(expdir, device):
+    def count_and_load(expdir, **options):
         loaded.append(expdir)
-        return lambda wav: np.array([1.0, wav[0]])
+        return load_consistency(expdir, **options)
+
+    monkeypatch.setattr("soundstorm.models.consistency.load_consistency", count_and_load)
 
     def run():
         score_files(
@@ -117,16 +135,14 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path):
             recognizers=[],
             bigram_text=None,
             speaker=None,
-            consistency="exp/consistency",
-            load_consistency=load_consistency,
-            load_trained=None,
+            consistency=consistency,
             sample_rate=16000,
             device="cpu",
             config=ScoreConfig(quality_utterances=0, crop_seconds=1.0),
         )
 
     run()
-    assert loaded == ["exp/consistency"]  # once for both rows
+    assert loaded == [consistency]  # once for both rows
     assert read_score(output.with_name("original.json"))["group"] == "reference"
     written = output.stat().st_mtime_ns
     assert read_score(output)["metrics"]["acoustic_consistency"]["all"]["count"] == 2

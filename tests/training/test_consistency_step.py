@@ -6,10 +6,11 @@ from transformers import HubertConfig, HubertModel
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.data.sampler import SeededIndex
+from soundstorm.models.consistency import load_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import CropDataset, draw_crops
-from soundstorm.training.train_consistency import load_consistency, train_consistency
+from soundstorm.training.train_consistency import train_consistency
 
 torch.set_num_threads(1)
 

@@ -28,7 +28,7 @@ from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, draw_mask, frame_padding
-from soundstorm.models.recognizer import Recognizer, build_vocabulary, encode_text
+from soundstorm.models.recognizer import CtcNetwork, build_vocabulary, encode_text
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
@@ -186,7 +186,7 @@ def test_the_recogniser_learns_texts_by_heart():
         "frames": torch.randn(2, 24, 16) * (torch.arange(24) < lengths[:, None])[..., None],
         "lengths": lengths, "targets": torch.cat(targets), "target_lengths": torch.tensor([len(t) for t in targets]),
     }  # fmt: skip
-    model = Recognizer(config, len(vocabulary))
+    model = CtcNetwork(config, len(vocabulary))
     figures = learn(RecognizerStep(model, vocabulary), batch, steps=80, rate=5e-3)
     assert figures[0]["ctc"] > 3 and figures[-1]["ctc"] < 0.02
     columns = model.eval()(batch["frames"], lengths).argmax(-1)

@@ -6,12 +6,12 @@ import torch
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
 from soundstorm.data.sampler import SeededIndex
-from soundstorm.models.recognizer import Recognizer, build_vocabulary, encode_text
+from soundstorm.models.recognizer import CtcNetwork, build_vocabulary, encode_text, load_trained_recognizer
 from soundstorm.models.recognizer_config import RecognizerConfig
-from soundstorm.scoring.recognizers import TrainedCtc
+from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep, augment, hide
-from soundstorm.training.train_recognizer import load_recognizer, train_recognizer
+from soundstorm.training.train_recognizer import train_recognizer
 
 torch.set_num_threads(1)
 TONES = {"a": 300.0, "b": 1100.0, "c": 2500.0}
@@ -114,7 +114,7 @@ def test_data_without_any_text_is_refused(tmp_path):
 def test_the_loss_of_a_batch_is_the_sum_over_its_utterances(tmp_path):
     texts = make_data(tmp_path / "data", 2, seed=0)
     vocabulary = build_vocabulary(texts.values())
-    model = Recognizer(TINY, len(vocabulary)).eval()
+    model = CtcNetwork(TINY, len(vocabulary)).eval()
     dataset = RecognizerDataset(Utterances(tmp_path / "data", 16000), texts, vocabulary, TINY)
     step = RecognizerStep(model, vocabulary)
     items = [dataset[SeededIndex(i, (0,))] for i in range(2)]
@@ -151,7 +151,7 @@ def trained(tmp_path_factory):
 
 def test_a_trained_recogniser_reads_utterances_that_it_has_not_heard(trained):
     folder, texts, _ = trained
-    recognizer = TrainedCtc("r", load_recognizer(folder / "exp"))
+    recognizer = load_recognizer(str(folder / "exp"))
     utterances = Utterances(folder / "valid", 16000)
     read = recognizer([utterances.read(utt_id) for utt_id in utterances.ids])
     assert jiwer.cer([texts[utt_id] for utt_id in utterances.ids], [t.text for t in read]) < 0.1
@@ -160,9 +160,20 @@ def test_a_trained_recogniser_reads_utterances_that_it_has_not_heard(trained):
     assert first.word_starts[0] < 0.2 < first.word_starts[1] < first.word_starts[2]
 
 
+def test_a_trained_recogniser_is_loaded_by_its_directory_and_reads_with_a_closed_vocabulary(trained, tmp_path):
+    folder, texts, _ = trained
+    (tmp_path / "text").write_text("u-1 abc\nu-2 bb\n")
+    closed = load_recognizer(f"closed:{folder / 'exp'}", bigram_text=str(tmp_path / "text"))
+    utterances = Utterances(folder / "valid", 16000)
+    words = {word for utt_id in texts for word in closed([utterances.read(utt_id)])[0].text.split()}
+    assert words and words <= {"abc", "bb"}
+    with pytest.raises(ValueError, match="--bigram-text"):
+        load_recognizer(f"closed:{folder / 'exp'}")
+
+
 @pytest.mark.parametrize("samples", [0, 1, 100, 639, 700])
 def test_a_recording_of_less_than_a_frame_is_silence_and_no_error(trained, samples):
-    recognizer = TrainedCtc("r", load_recognizer(trained[0] / "exp"))
+    recognizer = load_recognizer(str(trained[0] / "exp"))
     assert recognizer([np.zeros(samples, dtype=np.float32)])[0].text == ""
 
 
@@ -176,4 +187,4 @@ def test_training_again_changes_no_file(trained):
 def test_another_experiment_is_no_recogniser(tmp_path):
     (tmp_path / "config.yaml").write_text("model: {}\n")
     with pytest.raises(ValueError, match="not a recogniser"):
-        load_recognizer(tmp_path)
+        load_trained_recognizer(tmp_path)

@@ -33,7 +33,7 @@ from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
-from soundstorm.models.recognizer import LogMel, Recognizer, build_vocabulary
+from soundstorm.models.recognizer import CtcNetwork, LogMel, build_vocabulary
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
@@ -168,7 +168,7 @@ def recognizer(data):
     texts = {utt: f"a {utt[1]}" for utt in utterances.ids}
     vocabulary = build_vocabulary(texts.values())
     dataset = RecognizerDataset(utterances, texts, vocabulary, config, AugmentConfig())
-    return RecognizerStep(Recognizer(config, len(vocabulary)), vocabulary), dataset
+    return RecognizerStep(CtcNetwork(config, len(vocabulary)), vocabulary), dataset
 
 
 def detector(data):
