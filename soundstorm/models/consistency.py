@@ -13,8 +13,8 @@ from transformers import HubertModel
 
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import own_ssl_model, part_of
-from soundstorm.models.conformer import Conformer
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
+from soundstorm.models.fast_path import build_conformer
 from soundstorm.models.ssl_model import load_ssl_model, normalize
 
 MAX_SCALE = 100.0  # CLIP's limit on the inverse temperature
@@ -74,7 +74,7 @@ class ConsistencyNetwork(nn.Module):
         """
         super().__init__()
         self.input = nn.Sequential(nn.LayerNorm(feature_dim), nn.Linear(feature_dim, width))
-        self.layer = Conformer(
+        self.layer = build_conformer(
             layers=1, width=width, heads=heads, inner=4 * width, kernel=5, expansion=2, dropout=dropout
         )
         self.output = nn.Linear(width, embedding_dim)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import HubertConfig, HubertModel
 
-from soundstorm.models.attention import products_are_faster
+from soundstorm.models.fast_path import speed_up_hubert
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 
 
@@ -100,23 +100,6 @@ class CosineHead(nn.Module):
         return projected @ F.normalize(self.labels.float(), dim=-1).T / self.temperature
 
 
-class WaveformConvolution(nn.Conv1d):
-    """The convolution of one channel, without padding, as a product of frames and filters.
-
-    On CPUs the gradient of a convolution with a filter as long as a frame takes longer than all the rest of it.
-    """
-
-    def __init__(self, conv: nn.Conv1d):
-        """Take over sizes and weights of ``conv``."""
-        super().__init__(1, conv.out_channels, conv.kernel_size[0], conv.stride[0], bias=conv.bias is not None)
-        self.load_state_dict(conv.state_dict())
-
-    def forward(self, wav: Tensor) -> Tensor:
-        """``(B, 1, S)`` to ``(B, channels, frames)``."""
-        frames = wav[:, 0].unfold(-1, self.kernel_size[0], self.stride[0])
-        return F.linear(frames, self.weight[:, 0], self.bias).transpose(1, 2)
-
-
 class LinearHead(nn.Linear):
     """The usual classifier, instead of the paper's cosine."""
 
@@ -163,12 +146,9 @@ def build_hubert_pretraining(
             mask_feature_prob=0.0,
         )
     )
-    first = hubert.feature_extractor.conv_layers[0]
-    first.conv = WaveformConvolution(first.conv)
-    if products_are_faster():
-        hubert.config._attn_implementation = "eager"  # see attention.py; saved models do not carry it
+    speed_up_hubert(hubert)
     if config.filterbank_start:
-        _start_as_filterbank(first.conv, sample_rate)
+        _start_as_filterbank(hubert.feature_extractor.conv_layers[0].conv, sample_rate)
     if config.head == "cosine":
         head: nn.Module = CosineHead(
             config.width, num_labels, label_width=config.label_width, temperature=config.temperature

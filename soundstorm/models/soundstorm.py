@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from soundstorm.models.codebook_start import unit_rows
-from soundstorm.models.conformer import Conformer
+from soundstorm.models.fast_path import build_conformer
 from soundstorm.models.soundstorm_config import SoundStormConfig
 
 ACOUSTIC_SCALE = 0.6  # of the sum of a frame's acoustic embeddings at the start; the semantic embedding has 1
@@ -33,7 +33,7 @@ class SoundStorm(nn.Module):
         # The conditioning is to be heard above the sum of Q acoustic tokens, most of them masked or unpredictable.
         nn.init.normal_(self.semantic.weight, std=1.0)
         nn.init.normal_(self.acoustic.weight, std=ACOUSTIC_SCALE / num_levels**0.5)
-        self.conformer = Conformer(
+        self.conformer = build_conformer(
             layers=config.layers,
             width=config.width,
             heads=config.heads,

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundstorm.models.attention import attention
 from soundstorm.models.conformer import apply_rotary
+from soundstorm.models.fast_path import attention
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:

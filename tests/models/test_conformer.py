@@ -3,9 +3,12 @@
 Where ESPnet's encoder layer differs from ours, and what is done about it here:
 
 - It has no rotary positions: ours are turned off. With them, attention has a slow twin below.
-- Its convolution module has BatchNorm, which mixes examples and padding. It gets ESPnet's own LayerNorm over channels.
-- Its convolution module has expansion 1. Expansion 2 is compared by giving it twice the channels, half of them zero.
-- It does not keep padding out of the convolution: whole blocks are compared without padding, attention with it.
+- Its convolution module has BatchNorm, which mixes examples and padding. It gets ESPnet's own LayerNorm over
+  channels.
+- Its convolution module has expansion 1. Expansion 2 is compared by giving it twice the channels, half of
+  them zero.
+- It does not keep padding out of the convolution: whole blocks are compared without padding, attention with
+  it.
 - Its LayerNorm adds 1e-12 to the variance, torch's 1e-5: set to torch's.
 """
 
@@ -22,6 +25,7 @@ from soundstorm.models.conformer import (
     apply_rotary,
     rotary_tables,
 )
+from soundstorm.models.fast_path import FastConformer
 
 WIDTH, HEADS, INNER, KERNEL = 12, 3, 20, 5
 
@@ -49,7 +53,9 @@ def copy(source: nn.Module, target: nn.Module) -> None:
 
 
 def espnet_attention(ours: SelfAttention) -> nn.Module:
-    attention = pytest.importorskip("espnet.nets.pytorch_backend.transformer.attention", reason="needs espnet")
+    attention = pytest.importorskip(
+        "espnet.nets.pytorch_backend.transformer.attention", reason="needs espnet"
+    )
     theirs = attention.MultiHeadedAttention(HEADS, WIDTH, 0.0)
     names = ("linear_q", "linear_k", "linear_v")
     weights, biases = ours.query_key_value.weight.chunk(3), ours.query_key_value.bias.chunk(3)
@@ -74,7 +80,9 @@ def espnet_feed_forward(ours: FeedForward) -> nn.Module:
 
 def espnet_convolution(ours: ConvolutionModule) -> nn.Module:
     """Without the norm in front; of as many channels as ours has inside."""
-    convolution = pytest.importorskip("espnet.nets.pytorch_backend.conformer.convolution", reason="needs espnet")
+    convolution = pytest.importorskip(
+        "espnet.nets.pytorch_backend.conformer.convolution", reason="needs espnet"
+    )
     from espnet.nets.pytorch_backend.transformer.layer_norm import LayerNorm
 
     inner, width = ours.depthwise.in_channels, ours.contract.out_features
@@ -95,7 +103,9 @@ def espnet_convolution(ours: ConvolutionModule) -> nn.Module:
 
 
 def espnet_block(ours: ConformerBlock) -> nn.Module:
-    encoder_layer = pytest.importorskip("espnet.nets.pytorch_backend.conformer.encoder_layer", reason="needs espnet")
+    encoder_layer = pytest.importorskip(
+        "espnet.nets.pytorch_backend.conformer.encoder_layer", reason="needs espnet"
+    )
     theirs = encoder_layer.EncoderLayer(
         WIDTH,
         espnet_attention(ours.attention),
@@ -112,10 +122,18 @@ def espnet_block(ours: ConformerBlock) -> nn.Module:
     return theirs.eval()
 
 
-def test_a_stack_of_blocks_equals_espnets():
+@pytest.mark.parametrize("conformer", [Conformer, FastConformer])
+def test_a_stack_of_blocks_equals_espnets(conformer):
     ours = random_weights(
-        Conformer(
-            layers=3, width=WIDTH, heads=HEADS, inner=INNER, kernel=KERNEL, expansion=1, dropout=0.0, rotary=False
+        conformer(
+            layers=3,
+            width=WIDTH,
+            heads=HEADS,
+            inner=INNER,
+            kernel=KERNEL,
+            expansion=1,
+            dropout=0.0,
+            rotary=False,
         )
     )
     x = noise(2, 17, WIDTH)
@@ -136,7 +154,10 @@ def test_gradients_of_a_block_equal_espnets():
     (theirs(inputs[1], None)[0] * weights).sum().backward()
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
-        ours.convolution.depthwise.weight.grad, theirs.conv_module.depthwise_conv.weight.grad, rtol=1e-4, atol=1e-5
+        ours.convolution.depthwise.weight.grad,
+        theirs.conv_module.depthwise_conv.weight.grad,
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
@@ -193,12 +214,20 @@ def test_rotary_positions_keep_lengths():
     assert not torch.allclose(turned[:, :, 1:], x[:, :, 1:], atol=1e-2)
 
 
+@pytest.mark.parametrize("conformer", [Conformer, FastConformer])
 @pytest.mark.parametrize("rotary", [True, False])
 @pytest.mark.parametrize("kernel", [3, 5])
-def test_an_example_alone_equals_itself_padded_in_a_batch(rotary, kernel):
+def test_an_example_alone_equals_itself_padded_in_a_batch(conformer, rotary, kernel):
     model = random_weights(
-        Conformer(
-            layers=2, width=WIDTH, heads=HEADS, inner=INNER, kernel=kernel, expansion=2, dropout=0.0, rotary=rotary
+        conformer(
+            layers=2,
+            width=WIDTH,
+            heads=HEADS,
+            inner=INNER,
+            kernel=kernel,
+            expansion=2,
+            dropout=0.0,
+            rotary=rotary,
         )
     )
     x, lengths = noise(3, 14, WIDTH), (14, 9, 1)
@@ -214,7 +243,7 @@ def test_an_example_alone_equals_itself_padded_in_a_batch(rotary, kernel):
 def test_rows_that_are_asked_for_equal_those_of_everything():
     """The slow twin computes all frames; gradients of what is left out are zero there."""
     model = random_weights(
-        Conformer(layers=2, width=WIDTH, heads=HEADS, inner=INNER, kernel=3, expansion=2, dropout=0.0)
+        FastConformer(layers=2, width=WIDTH, heads=HEADS, inner=INNER, kernel=3, expansion=2, dropout=0.0)
     )
     x, lengths, rows = noise(3, 14, WIDTH), torch.tensor([14, 9, 1]), torch.tensor([0, 3, 13, 14, 22, 28])
     some, everything = x.clone().requires_grad_(), x.clone().requires_grad_()

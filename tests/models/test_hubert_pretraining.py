@@ -9,7 +9,6 @@ from soundstorm.data.datasets.dataset_configs import HubertDataConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import (
     CosineHead,
-    WaveformConvolution,
     build_hubert_pretraining,
     draw_mask,
     frame_padding,
@@ -123,21 +122,6 @@ def test_padding_changes_no_prediction():
     alone = model(wav, mask=mask[:, :8], predict=valid[:, :8]).logits
     batched = model(padded, mask=mask, predict=valid, lengths=torch.tensor([wav.shape[1]])).logits
     torch.testing.assert_close(alone, batched, atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_the_first_convolution_is_one(bias):
-    torch.manual_seed(0)
-    wanted = torch.nn.Conv1d(1, 6, 10, stride=4, bias=bias)
-    found, wav = WaveformConvolution(wanted), torch.randn(3, 1, 55)
-    assert found.state_dict().keys() == wanted.state_dict().keys()
-    outs = [conv(wav) for conv in (found, wanted)]
-    torch.testing.assert_close(*outs)
-    gradients = [
-        torch.autograd.grad(out.square().sum(), list(conv.parameters()))
-        for out, conv in zip(outs, (found, wanted), strict=True)
-    ]
-    torch.testing.assert_close(*gradients)
 
 
 def test_the_filterbank_start_hears_a_tone_in_the_filter_of_its_pitch():
