@@ -32,34 +32,34 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.decoding.devices import choose_device
     from soundstorm.models.recognizer import SAMPLE_RATE
-    from soundstorm.scoring.detector import Pairs, detect_system
+    from soundstorm.scoring.detector import Pairs, measure_detection, split_by_text
     from soundstorm.scoring.extras import detector_section, extra, write_extra
     from soundstorm.training.train_detector import train_detector
 
-    device = choose_device(args.device)
-
+    device, model, split = choose_device(args.device), settings["model"], settings["split"]
+    pairs = Pairs(args.data_dir, args.real, args.generated, SAMPLE_RATE)
+    chosen, held_out = split_by_text(pairs.texts, split.train_share, split.seed)
+    real, generated = pairs.read_all(chosen)
     # When they were decoded: a detector of what was there before is none of what is there now.
     decoded = {name: (Path(name) / "wav.scp").stat().st_mtime_ns for name in (*args.real, *args.generated)}
-
-    def train(real, generated, data):
-        return train_detector(
-            real,
-            generated,
-            expdir=args.expdir,
-            model_config=settings["model"],
-            trainer_config=settings["training"],
-            data={**data, "decoded": decoded},
-            command=sys.argv,
-            device=device,
-        )
-
-    content = detect_system(
+    detect = train_detector(
+        real,
+        generated,
+        expdir=args.expdir,
+        model_config=model,
+        trainer_config=settings["training"],
+        data={"train_utterances": [f"{number}/{utt}" for number, utt in chosen], "decoded": decoded},
+        command=sys.argv,
+        device=device,
+    )
+    content = measure_detection(
         args.system,
-        Pairs(args.data_dir, args.real, args.generated, SAMPLE_RATE),
-        train,
-        crop_seconds=settings["model"].crop_seconds,
-        train_share=settings["split"].train_share,
-        seed=settings["split"].seed,
+        pairs,
+        detect,
+        held_out,
+        trained_on=(real, generated),
+        crop_seconds=model.crop_seconds,
+        seed=split.seed,
         num_resamples=1000,
     )
     content = extra("detector", content, command=command_line(argv), device=device)

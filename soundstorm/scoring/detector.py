@@ -18,8 +18,7 @@ from soundstorm.scoring.system import read_decode_info
 logger = logging.getLogger(__name__)
 
 Key = tuple[int, str]  # number of the set, utterance
-Detect = Callable[[np.ndarray], np.ndarray]  # samples to logits of crops, above 0: generated
-Train = Callable[[list[np.ndarray], list[np.ndarray], dict], Detect]  # recordings, generated, what they are
+Detect = Callable[[np.ndarray], np.ndarray]  # of models/detector.py: samples to logits of crops, above 0: generated
 
 
 def split_by_text(texts: Mapping[Key, str], train_share: float, seed: int) -> tuple[list[Key], list[Key]]:
@@ -76,6 +75,11 @@ class Pairs:
         real, generated, prompt = self._sources[key[0]]
         return self._after(prompt, real.read(key[1])), self._after(prompt, generated.read(key[1]))
 
+    def read_all(self, keys: Sequence[Key]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Round trips and generated speech of several utterances, as of :meth:`read`."""
+        real, generated = zip(*map(self.read, keys))
+        return list(real), list(generated)
+
     def _after(self, seconds: float, wav: np.ndarray) -> np.ndarray:
         return wav[num_samples(min(seconds, len(wav) / self.sample_rate), self.sample_rate) :]
 
@@ -88,39 +92,49 @@ def count_right(detect: Detect, real: np.ndarray, generated: np.ndarray) -> tupl
     return right, 2 * number
 
 
-def detect_system(
-    system: str, pairs: Pairs, train: Train, *, crop_seconds: float, train_share: float, seed: int, num_resamples: int
+def measure_detection(
+    system: str,
+    pairs: Pairs,
+    detect: Detect,
+    held_out: Sequence[Key],
+    *,
+    trained_on: tuple[Sequence[np.ndarray], Sequence[np.ndarray]],
+    crop_seconds: float,
+    seed: int,
+    num_resamples: int,
 ) -> dict[str, Any]:
-    """Train a detector of one system on some texts and test it on the others.
+    """Test a detector of one system on texts that it was not trained on.
 
     Args:
         system: name of the row.
         pairs: the utterances.
-        train: makes a detector.
+        detect: the detector.
+        held_out: utterances to test on.
+        trained_on: round trips and generated speech of the training, for the record.
         crop_seconds: what the detector looks at, for the record.
-        train_share, seed: of :func:`split_by_text`.
-        num_resamples: of the bootstrap over test utterances.
+        seed, num_resamples: of the bootstrap over test utterances.
 
     Returns:
         Accuracy in per cent with its interval, and counts.
+
+    Raises:
+        ValueError: no test utterance is as long as a crop.
     """
-    chosen, held_out = split_by_text(pairs.texts, train_share, seed)
-    real, generated = (list(wavs) for wavs in zip(*map(pairs.read, chosen)))
-    data = {"train_utterances": [f"{number}/{utt}" for number, utt in chosen]}
-    detect = train(real, generated, data)
     counts = [count_right(detect, *pairs.read(key)) for key in held_out]
     counts = [(right, number) for right, number in counts if number]
     if not counts:
-        raise ValueError(f"{system}: no test utterance holds a crop of {crop_seconds:g} s; lower model.crop_seconds")
+        raise ValueError(
+            f"{system}: no test utterance holds a crop of {crop_seconds:g} s; lower model.crop_seconds"
+        )
     right, numbers = zip(*counts)
     accuracy = bootstrap([100.0 * r for r in right], numbers, num_resamples=num_resamples, seed=seed)
-    seconds = min(sum(map(len, kind)) for kind in (real, generated)) / pairs.sample_rate
     logger.info("%s: %.1f %% of %d crops", system, accuracy.value, sum(numbers))
+    seconds = min(sum(map(len, wavs)) for wavs in trained_on) / pairs.sample_rate
     return {
         "system": system,
         "accuracy": accuracy.as_dict(),
         "crop_seconds": crop_seconds,
-        "train_utterances": len(chosen),
+        "train_utterances": len(trained_on[0]),
         "train_crops": 2 * int(seconds / crop_seconds),
         "test_utterances": len(counts),
         "test_crops": sum(numbers),

@@ -5,7 +5,7 @@ import pytest
 
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import write_table
-from soundstorm.scoring.detector import Pairs, count_right, detect_system, split_by_text
+from soundstorm.scoring.detector import Pairs, count_right, measure_detection, split_by_text
 
 RATE = 16000
 
@@ -61,22 +61,23 @@ def test_a_system_is_tested_on_texts_that_its_detector_has_not_seen(tmp_path):
     # u9 was not decoded, and of u0 the generated speech looks like a recording.
     made = {utt: 0.1 if utt == "u0" else 0.9 for utt in utterances[:-1]}
     generated = make_set(tmp_path, "semantic", made, prompt=0.5)
-    seen = {}
 
-    def train(real, generated, data):
-        seen.update(data, levels=[wav.mean() for wav in real + generated])
-        return lambda wav: np.array([wav.mean() - 0.5])  # one crop
+    def detect(wav):
+        return np.array([wav.mean() - 0.5])  # one crop
 
     pairs = Pairs([data], [real], [generated], RATE)
-    options = {"crop_seconds": 1.0, "train_share": 0.6, "num_resamples": 50}
     accuracies = []
     for seed in range(6):
-        result = detect_system("S", pairs, train, seed=seed, **options)
-        trained = {name.split("/")[1] for name in seen["train_utterances"]}
+        chosen, held_out = split_by_text(pairs.texts, 0.6, seed)
+        read = pairs.read_all(chosen)
+        options = {"trained_on": read, "crop_seconds": 1.0, "seed": seed, "num_resamples": 50}
+        result = measure_detection("S", pairs, detect, held_out, **options)
+        trained = {utt for _, utt in chosen}
         assert len(trained) == result["train_utterances"] and "u9" not in trained
         assert result["train_utterances"] + result["test_utterances"] == 9
         assert result["test_crops"] == 2 * result["test_utterances"]
-        assert all(min(abs(level - 0.1), abs(level - 0.9)) < 1e-3 for level in seen["levels"])  # prompts are cut off
+        levels = [wav.mean() for wav in read[0] + read[1]]
+        assert all(min(abs(level - 0.1), abs(level - 0.9)) < 1e-3 for level in levels)  # prompts are cut off
         wrong = 0 if "u0" in trained else 1
         assert result["accuracy"]["value"] == pytest.approx(100 * (1 - wrong / result["test_crops"]))
         accuracies.append(result["accuracy"]["value"])
