@@ -3,7 +3,7 @@
 # Settings by environment: PYTHON (the interpreter, default python3), TORCH_VERSION, TORCH_DEVICE (cpu or cuda; default:
 # cuda where nvidia-smi works).
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=${PYTHON:-python3}
 torch_version=${TORCH_VERSION:-2.13.0}

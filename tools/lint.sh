@@ -2,7 +2,7 @@
 # Static checks: shellcheck over every shell script, ruff over all Python (public things of the package have docstrings,
 # see pyproject.toml), and the import rule of the package.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Scripts by their name or first line, wherever they are; links are checked once, where they point.
 mapfile -t scripts < <(

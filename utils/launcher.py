@@ -26,7 +26,9 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from jobs import Runner, Signals
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
+
+from jobs import Runner, Signals  # noqa: E402
 
 LOG_END_BYTES = 1 << 16
 USAGE_STATUS = 255  # of run.pl, whose scripts tell it from failed jobs by it

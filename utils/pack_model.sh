@@ -5,7 +5,7 @@
 #   utils/pack_model.sh --soundstorm exp/soundstorm --codec exp/codec --kmeans exp/kmeans_x --output packs/mine
 #   ./run.sh --stage 6 --soundstorm-exp packs/mine --codec-exp packs/mine --semantic-exp packs/mine
 set -euo pipefail
-root=$(cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.." && pwd -P)
+root=$(CDPATH='' cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.." && pwd -P)
 if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "${root}/.venv/bin/python3" ]; then
     PATH=${root}/.venv/bin:${PATH}
 fi

@@ -25,8 +25,10 @@ import os
 import subprocess
 import sys
 
-import launcher
-from jobs import Runner, Signals
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
+
+import launcher  # noqa: E402
+from jobs import Runner, Signals  # noqa: E402
 
 KNOWN = ["config", "gpu", "max-jobs-run", "mem", "name", "num-nodes", "num-threads", "pick", "time"]
 

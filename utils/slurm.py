@@ -22,8 +22,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import launcher
-from jobs import Signals
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
+
+import launcher  # noqa: E402
+from jobs import Signals  # noqa: E402
 
 DEFAULT_CONFIG = "conf/slurm.conf"
 BUILT_IN = ["config", "max-jobs-run", "pick"]

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Environment of a recipe. Source it from the recipe's directory: `. ./path.sh`. Jobs on a cluster source it too.
 
-# The recipe's own directory, also where path.sh is a link, and two levels up from there the repository.
-SOUNDSTORM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# The repository: two levels up from this file, wherever links to it or to the recipe lie.
+SOUNDSTORM_ROOT=$(dirname "$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")")
 export SOUNDSTORM_ROOT
 
 # An environment the user has activated comes first; otherwise the one that tools/install.sh made.
@@ -10,6 +10,10 @@ if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "${SOUNDSTORM_ROOT}/.venv/
     export PATH="${SOUNDSTORM_ROOT}/.venv/bin:${PATH}"
 fi
 export PYTHONPATH="${SOUNDSTORM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
+# Scripts of local/ import their neighbours.
+unset PYTHONSAFEPATH
+# `cd` means below here, never a directory of that name elsewhere.
+unset CDPATH
 # A data directory is sorted byte by byte, whatever the user's language.
 export LC_ALL=C PYTHONIOENCODING=UTF-8 PYTHONUTF8=1
 # Libraries that would otherwise look for news on the network or print progress bars into logs.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # <What this recipe trains on, on what hardware, how long it takes, where its results are.>
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test" \

@@ -8,14 +8,14 @@ if [ $# -ne 1 ] || [[ $1 == -* ]]; then
     [[ ${1:-} == --help || ${1:-} == -h ]] && exit 0
     exit 1
 fi
-template=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+template=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 recipe=${1%/}
 fail() {
     echo "setup.sh: $*" >&2
     exit 1
 }
 mkdir -p "$(dirname "${recipe}")"
-parent=$(cd "$(dirname "${recipe}")" && pwd -P)
+parent=$(CDPATH='' cd "$(dirname "${recipe}")" && pwd -P)
 [ "${parent}" = "$(dirname "${template}")" ] ||
     fail "${recipe} is not beside TEMPLATE; recipes live in $(dirname "${template}"), where their links find the engine"
 [ ! -e "${recipe}" ] || fail "${recipe} is there already; remove it or choose another name"

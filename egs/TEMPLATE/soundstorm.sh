@@ -115,6 +115,9 @@ options_help() {  # Lists the options between the two marks above, each with its
     echo
     echo "Stages: 0 data, 1 semantic tokens, 2 codec, 3 acoustic tokens, 4 SoundStorm, 5 text to semantic,"
     echo "6 decoding, 7 scoring. A stage that is complete does nothing; one that was interrupted carries on."
+    echo
+    echo "Options of other programs (--local-data-opts, --*-args) and lists of paths are split and unquoted as a shell does;"
+    echo "nothing in them is expanded: --local-data-opts \"--corpus '/data/my corpus'\". Relative paths are relative to here."
     while IFS= read -r line; do
         case "${line}" in
             "# --- end of options") return ;;
@@ -148,9 +151,10 @@ if "${wants_help}"; then
 fi
 [ $# -eq 0 ] || die "unexpected argument '$1'; options are --<name> <value>, see --help"
 for number in stage stop_stage ngpu nj threads_per_job train_threads train_procs num_nodes; do
-    [[ ${!number} =~ ^[0-9]+$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
+    [[ ${!number} =~ ^[0-9]{1,9}$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
+    printf -v "${number}" '%d' $((10#${!number})) # 08 is 8
+    [[ ${number} == *stage || ${number} == ngpu || ${!number} -gt 0 ]] || die "--${number//_/-} is 0, expected at least 1"
 done
-[[ ${train_procs} -gt 0 && ${num_nodes} -gt 0 ]] || die "--train-procs and --num-nodes are at least 1"
 [[ ${num_nodes} -eq 1 || ${cmd_backend:-} == slurm ]] ||
     die "--num-nodes ${num_nodes}: several machines need a cluster; set cmd_backend=slurm (cmd.sh)"
 command -v "${python}" >/dev/null || die "--python ${python}: no such program"
@@ -177,7 +181,7 @@ experiment() {  # <name>: sets <name>_exp, unless the user did, from the tag, an
 }
 
 is_pack() {  # <experiment directory or what stands for it>: is it what utils/pack_model.sh makes, or its name on the hub?
-    local cache=${HF_HUB_CACHE:-${HF_HOME:-${XDG_CACHE_HOME:-${HOME}/.cache}/huggingface}/hub}
+    local cache=${HF_HUB_CACHE:-${HF_HOME:-${XDG_CACHE_HOME:-~/.cache}/huggingface}/hub}
     [ -e "$1/pack.json" ] || [[ ! -e $1 && $1 =~ ^[^/]+/[^/]+$ && -d ${cache}/models--${1/\//--} ]]
 }
 
@@ -251,7 +255,6 @@ done
 [[ ${systems} != *audiolm* || " ${baselines} " == *" audiolm "* ]] ||
     die "--systems has audiolm, which --baselines audiolm trains; add it"
 read -ra system_names <<<"${systems}"
-read -ra recognizer_names <<<"${recognizer}"
 # Every set once, in the order of first mention.
 mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
     "${test_set_names[@]}" | awk '!seen[$0]++')
@@ -268,6 +271,12 @@ mapfile -t acoustic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${test
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/text_to_semantic.sh"
 # shellcheck source=functions/extras.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/extras.sh"
+split_arguments "${recognizer}" # some of them may be directories
+recognizer_names=("${arguments[@]}")
+
+for name in $(compgen -v | grep -E '_(args|opts)$'); do
+    split_arguments "${!name}" # what cannot be split is found before anything is run
+done
 
 # -------------------------------------------------------------------------------------------------------------- stages
 if doing 0 "Data preparation: ${all_sets[*]}"; then

@@ -10,7 +10,7 @@
 #   ./run.sh --stage 6 --dialogue-script my.txt --dialogue-exchange "" --dialogue-prompts "A=<utterance> B=<utterance>"
 # Beyond 150 characters, about 10 s, it is spoken in passes, each of which goes on from up to 20 s of what went before.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets test \

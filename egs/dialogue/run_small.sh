@@ -4,7 +4,7 @@
 #   ./run_small.sh --local-data-opts "--manifest <file> --sample-rate 16000"
 # Where only a part is transcribed: --text-train-set train_text --text-valid-set dev_text
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 small=../speechocean762/conf
 exec ./run.sh \

@@ -8,7 +8,7 @@
 # k-means holds its frames in memory: --portion 0.0003 of all pieces is 18 hours, 10 GB, twice that while they are joined.
 # With --subsets small (577 hours, in --local-data-opts) take 0.03.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets test_clean \

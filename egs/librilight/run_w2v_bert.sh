@@ -4,7 +4,7 @@
 # parameters, 50 frames/s, two of which are averaged) and its layer 17, which others cluster too. Options as of run.sh.
 # Data and codec are run.sh's. Never run at this size, nor with the published weights: see RESULTS.md.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./run.sh \
     --ssl-model w2v-bert:facebook/w2v-bert-2.0 --semantic-layer 17 --semantic-clusters 1024 \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The embedded recipe: a corpus synthesised on the spot, every model trained in minutes on two CPU cores.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test test_unseen" \

@@ -4,7 +4,7 @@
 # quality and word errors against iterations; and test utterances of the paper's third length, 20 to 30 s. Three
 # quarters of an hour on two CPU cores, with the plain run in it.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 . ./path.sh
 OMP_NUM_THREADS=1 python3 local/synthesise_pairs.py --output corpus_pairs

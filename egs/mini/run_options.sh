@@ -4,7 +4,7 @@
 # CPU cores.
 #   ./run_options.sh [options of the engine]
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 . ./path.sh
 # <name> <options of synthesize>; the first is what the others are compared with

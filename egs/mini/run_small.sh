@@ -2,7 +2,7 @@
 # The same recipe at a fifth of its size, beside it in data_small, dump_small and exp_small: every stage in a few minutes,
 # to see that the chain works. Its scores say little.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 steps() {
     echo "--training.max-steps $1 --training.valid-every $1 --training.save-every $1"

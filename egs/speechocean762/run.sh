@@ -7,7 +7,7 @@
 #   ./run.sh --local-data-opts "--corpus <speechocean762>"
 #   ./run.sh --local-data-opts "--extra-data <data directory> --extra-data <another>"     (local/data.sh --help: more)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test" \

@@ -1,15 +1,20 @@
 """What every front shares: options from dataclasses and YAML, log format, errors as one line."""
 
 import argparse
+import atexit
 import dataclasses
 import difflib
 import logging
 import os
 import shlex
+import shutil
 import sys
+import tempfile
 import types
 import typing
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 import configargparse
 import yaml
@@ -33,9 +38,31 @@ def starting_codebooks(init, codec: str | None):
     return load_codebooks(codec)
 
 
+def provide_numba_cache() -> None:
+    """Give numba, by which librosa compiles, a cache of this process where it could write neither there nor at home.
+
+    Not to a lasting one under ``/tmp``: the cache holds pickles, which nobody else must be able to put there.
+    """
+    spec = find_spec("librosa")
+    if os.environ.get("NUMBA_CACHE_DIR") or spec is None or os.access(Path(spec.origin).parent, os.W_OK):
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    try:
+        os.makedirs(os.path.join(home, "numba"), exist_ok=True)
+        if os.access(os.path.join(home, "numba"), os.W_OK):
+            return
+    except OSError:
+        pass
+    directory = tempfile.mkdtemp(prefix="numba-")
+    owner = os.getpid()  # processes that are forked inherit what is done at exit
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(directory, ignore_errors=True))
+    os.environ["NUMBA_CACHE_DIR"] = directory
+
+
 def run_front(main: Callable[[list[str] | None], None]) -> None:
     """Run ``main`` from the command line: what a user can cause ends as one line on stderr and exit status 1."""
     setup_logging()
+    provide_numba_cache()
     try:
         main(None)
     except (ValueError, RuntimeError, OSError, MemoryError) as error:

@@ -482,6 +482,35 @@ def test_the_launcher_can_be_chosen(shell, audio_dir):
     assert (shell.root / "used").exists()
 
 
+@pytest.mark.parametrize("place", ["my data/JOB", "it's; (x)", "$HOME*"])
+def test_durations_are_found_in_paths_of_all_kinds(shell, audio_dir, place):
+    path = shell.root / place
+    path.parent.mkdir(exist_ok=True)
+    audio_dir.rename(path)
+    (path / "wav.scp").write_text((path / "wav.scp").read_text().rstrip("\n"))  # nor a newline at its end
+    assert shell("utils/get_utt2dur.sh", "--nj", "08", place).returncode == 0
+    assert len(read_table(path / "utt2dur")) == 10
+    expected = {"corpus", "data", "utils", place.split("/")[0]}
+    assert {path.name for path in shell.root.iterdir()} == expected
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "99999999999"])
+def test_durations_need_a_job(shell, audio_dir, number):
+    done = shell("utils/get_utt2dur.sh", "--nj", number, "data/x")
+    assert done.returncode == 1 and f"--nj takes a number of at least 1, got '{number}'" in done.stderr
+
+
+def test_an_empty_table_has_no_durations(shell, audio_dir):
+    shell.write("data/x/wav.scp", "")
+    done = shell("utils/get_utt2dur.sh", "data/x")
+    assert done.returncode == 1 and "data/x/wav.scp is empty" in done.stderr
+
+
+def test_the_tools_may_lie_in_a_path_with_blanks(shell, audio_dir):
+    (shell.root / "my tools").symlink_to(shell.root / "utils")
+    assert shell("my tools/get_utt2dur.sh", "data/x").returncode == 0
+
+
 @pytest.mark.parametrize("arguments", [[], ["data/x", "data/y"], ["data/none"]])
 def test_get_utt2dur_needs_one_directory(shell, audio_dir, arguments):
     done = shell("utils/get_utt2dur.sh", *arguments)

@@ -415,3 +415,9 @@ def test_a_job_whose_log_cannot_say_how_it_ended_has_failed(shell):
     assert done.returncode == 1
     assert "cannot write x.log: File too large; make room and run this again" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("tool", [RUN, "utils/launcher.py", "utils/slurm.py"])
+def test_the_launchers_find_each_other_where_pythonsafepath_is_set(shell, tool):
+    done = shell(tool, "--help", env={"PYTHONSAFEPATH": "1"})
+    assert "ModuleNotFoundError" not in done.stderr and "usage" in done.stdout + done.stderr

@@ -31,7 +31,7 @@ detect_one() {  # <system> <file>: can a classifier tell it from recordings, ove
         generated+=("$(decode_dir "$1" "${set_name}")")
     done
     split_arguments "${detector_args}"
-    run_jobs 1 "${2%.json}.JOB.log" detect --config "${detector_config}" --system "$(title_of "$1")" \
+    run_jobs 1 "${2%.json}.${JOB}.log" detect --config "${detector_config}" --system "$(title_of "$1")" \
         --data-dir "${sets[@]}" --real "${real[@]}" --generated "${generated[@]}" "${arguments[@]}" \
         --expdir "${2%.json}" --output "$2"
 }
@@ -79,7 +79,8 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
         done
         finish_background "detectors"
     fi
-    read -ra golds <<<"${likelihood_pairs}"
+    split_arguments "${likelihood_pairs}"
+    golds=("${arguments[@]}")
     for gold in "${golds[@]}"; do
         [[ " ${baselines} " == *" audiolm_semantic "* ]] ||
             die "--likelihood-pairs are scored by AudioLM's first stage: add audiolm_semantic to --baselines"

@@ -35,9 +35,10 @@ need() {  # <file> <stage>: the file, which that stage writes, must be there.
 
 jobs_for() {  # <table>: jobs for a set of that many lines; each job loads its models first, so small sets have few
     local lines jobs
-    lines=$(wc -l <"$1")
+    lines=$(grep -c '' "$1" || true) # counts a last line without newline too
     jobs=$(((lines + 99) / 100))
-    echo $((nj < jobs ? nj : jobs))
+    ((jobs <= nj)) || jobs=${nj}
+    echo $((jobs > 0 ? jobs : 1))
 }
 
 front() {  # <threads> <front> <options>: sets `front_command` to the command line of a front
@@ -59,13 +60,15 @@ launch() {  # <launcher with its options> <job range or nothing> <log> <command>
     interruptible $1 ${2:+"$2"} "$3" "${words[@]}"
 }
 
+JOB=_JOB_NUMBER_ # becomes each job's number wherever it stands, also in paths: hence no word that paths have
+
 run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
     local launcher=${decode_cmd}
     [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
     # A single job is run only where its output is missing, whatever the log of an earlier run says.
     [ "$1" -eq 1 ] || launcher+=" --pick failed"
     front "${threads_per_job}" "${@:3}"
-    launch "${launcher} --num-threads ${threads_per_job}" "JOB=1:$1" "$2" "${front_command[@]}"
+    launch "${launcher} --num-threads ${threads_per_job}" "${JOB}=1:$1" "$2" "${front_command[@]}"
 }
 
 watch_log() {  # <log>: shows how far it says the work is, in one line of the terminal, until it is ended
@@ -142,6 +145,12 @@ finish_background() {  # <what>: waits for everything in the background; one fai
     [ "${failures}" -eq 0 ] || die "${failures} of ${total} $1 failed; the messages above name the logs"
 }
 
-split_arguments() {  # <words>: sets `arguments` to them, split at white space; nothing in them is expanded
-    read -ra arguments <<<"$1"
+split_arguments() {  # <words>: sets `arguments` to them, split and unquoted as a shell does, nothing expanded
+    if [[ $1 != *[\'\"\\]* ]]; then
+        read -rd '' -a arguments <<<"$1" || true
+        return
+    fi
+    mapfile -d '' -t arguments < <("${python}" -c 'import shlex, sys
+for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$1" 2>/dev/null)
+    wait $! || die "cannot split into words: $1 (a quotation mark is not closed, or nothing follows a backslash)"
 }

@@ -42,8 +42,8 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
         cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -rf "${archive}/log"
         mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
     done
-    run_jobs "${jobs}" "${archive}/log/extract.JOB.log" "extract_${kind}_tokens" --data-dir "${data}" \
-        --keys "${archive}/keys.JOB.scp" "${@:3}" --output "${archive}/${kind}.JOB"
+    run_jobs "${jobs}" "${archive}/log/extract.${JOB}.log" "extract_${kind}_tokens" --data-dir "${data}" \
+        --keys "${archive}/keys.${JOB}.scp" "${@:3}" --output "${archive}/${kind}.${JOB}"
     front 1 merge_tokens --data-dir "${data}" --output "${data}/${kind}.scp" "${parts[@]}"
     "${front_command[@]}"
 }

@@ -34,7 +34,7 @@ decode_one() {  # <system> <set> <directory>: synthesises one set by one system
             ;;
     esac
     split_arguments "${decode_args}"
-    run_jobs 1 "${directory}/log/synthesize.JOB.log" synthesize --data-dir "${data}" "${options[@]}" \
+    run_jobs 1 "${directory}/log/synthesize.${JOB}.log" synthesize --data-dir "${data}" "${options[@]}" \
         --prompt-seconds "${prompt}" "${arguments[@]}" --output "${directory}"
 }
 
@@ -67,7 +67,7 @@ speak_dialogue() {  # <directory>: the script, in the voices of the prompts
         options+=(--exchange-utterance "${place}")
     fi
     split_arguments "${dialogue_args}"
-    run_jobs 1 "$1/log/synthesize.JOB.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
+    run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
         --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}" \
         --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}" \
         "${arguments[@]}" --output "$1"
@@ -146,7 +146,7 @@ score_all() {  # Sets `scores` to the score files of every system on every test 
             read -ra words <<<"${missing[index]}"
             job+=("${words[@]}")
         done
-        in_background score_some "${folder}/score.$((part + 1)).JOB.log" "${job[@]}"
+        in_background score_some "${folder}/score.$((part + 1)).${JOB}.log" "${job[@]}"
     done
     finish_background "scorings"
 }

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from soundstorm.bin.common import provide_numba_cache
 from soundstorm.data.audio import Utterances, num_samples
 from soundstorm.data.data_dir import write_text
 from soundstorm.scoring.measures import cosine
@@ -136,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--speaker-model", default="resemblyzer", help="as of score (%(default)s)")
     parser.add_argument("--output", type=Path, help="JSON file to write too")
     args = parser.parse_args(argv)
+    provide_numba_cache()
     from soundstorm.scoring.voice_preservation import load_speaker_model
 
     speech = {"Original": args.data}

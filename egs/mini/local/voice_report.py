@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from soundstorm.bin.common import provide_numba_cache
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table, write_text
 
@@ -64,6 +65,7 @@ def compare(enrolled: dict[str, np.ndarray], trials: dict[str, np.ndarray]) -> d
 def embed(data_dirs: list[Path]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Embeddings of the sentences of every voice, dialogues left out: (to enrol, for trials)."""
     import torch
+    provide_numba_cache()
     from resemblyzer import VoiceEncoder
 
     torch.set_num_threads(1)

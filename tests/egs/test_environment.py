@@ -1,0 +1,158 @@
+"""The engine in surroundings that are not the developer's: variables, links, odd words in paths, numbers."""
+
+import re
+import subprocess
+
+import pytest
+import soundfile
+
+SETS = ("train", "dev", "test")
+# Copies the directories of --corpus, and notes what else it was given.
+DATA = """#!/usr/bin/env bash
+set -euo pipefail
+corpus= word= datadir=data
+. ./path.sh
+. utils/parse_options.sh
+mkdir -p "${datadir}"
+cp -r "${corpus}"/* "${datadir}/"
+printf '%s' "${word}" >"${datadir}/word"
+"""
+
+
+def write_sets(directory):
+    """A data directory for each set, of one utterance, as a user may bring them: without utt2dur."""
+    for name in SETS:
+        (directory / name).mkdir(parents=True)
+        wav = directory / name / "a.wav"
+        soundfile.write(wav, [0.1, -0.1] * 4000, 16000)
+        for table, value in {"wav.scp": wav, "utt2spk": "a", "spk2utt": "a", "text": "one two"}.items():
+            (directory / name / table).write_text(f"a {value}\n")
+
+
+@pytest.fixture
+def recipe(checkout, tmp_path):
+    """A new recipe whose stage 0 takes `--corpus`, and a corpus in a path with a blank."""
+    checkout.run(["egs/TEMPLATE/setup.sh", "egs/foo"])
+    (checkout.root / "egs/foo/local/data.sh").write_text(DATA)
+    write_sets(tmp_path / "my corpus")
+    return checkout.root / "egs/foo"
+
+
+def stage_0(checkout, options, *more, cwd="egs/foo", **variables):
+    words = "./run.sh --stage 0 --stop-stage 0 --nj 1 --local-data-opts".split()
+    return checkout.run([*words, options, *more], cwd=cwd, **variables)
+
+
+@pytest.mark.parametrize("quoted", ["'{}'", '"{}"', "{blank}"])
+def test_options_of_others_are_unquoted_as_a_shell_does(checkout, recipe, tmp_path, quoted):
+    corpus = str(tmp_path / "my corpus")
+    words = quoted.format(corpus, blank=corpus.replace(" ", "\\ "))
+    done = stage_0(checkout, f"--corpus {words} --word '$HOME; touch x * `date`'")
+    assert done.returncode == 0, done.stderr
+    assert (recipe / "data/train/utt2dur").read_text() == "a 0.5\n"
+    assert (recipe / "data/word").read_text() == "$HOME; touch x * `date`"
+    assert not (recipe / "x").exists()
+
+
+def test_a_quotation_without_end_is_found_before_anything_runs(checkout, recipe):
+    done = checkout.run(["./run.sh", "--decode-args", "--decode.note 'it"], cwd="egs/foo")
+    assert done.returncode == 1
+    assert "cannot split into words: --decode.note 'it (a quotation mark" in done.stderr
+    assert not (recipe / "data").exists()
+
+
+def test_help_states_the_rules_of_quoting(checkout):
+    shown = checkout.run(["./run.sh", "--help"], cwd="egs/mini").stdout
+    assert "split and unquoted as a shell does" in shown and "'/data/my corpus'" in shown
+
+
+def test_the_word_job_may_stand_in_every_path(checkout, recipe, tmp_path):
+    (tmp_path / "my corpus").rename(tmp_path / "JOBS")
+    for name in SETS:
+        table = tmp_path / f"JOBS/{name}/wav.scp"
+        table.write_text(table.read_text().replace("my corpus", "JOBS"))
+    done = stage_0(checkout, f"--corpus {tmp_path}/JOBS", "--datadir", "dataJOB")
+    assert done.returncode == 0, done.stderr
+    assert (recipe / "dataJOB/train/utt2dur").exists()
+    assert sorted(path.name for path in recipe.iterdir() if "data" in path.name) == ["dataJOB"]
+
+
+def test_the_engine_writes_no_job_number_by_the_word_job(checkout):
+    template = checkout.root / "egs/TEMPLATE"
+    scripts = [*template.glob("functions/*.sh"), template / "soundstorm.sh"]
+    assert not [path.name for path in scripts if re.search(r"[./]JOB\b", path.read_text())]
+
+
+NEEDS_STAGE_0 = "data/train/utt2dur is missing, which stage 0 writes"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"CDPATH": "{root}/decoy:{root}"}, {"PYTHONSAFEPATH": "1"}, {"XDG_CACHE_HOME": ""}],
+    ids=["CDPATH", "PYTHONSAFEPATH", "no cache"],
+)
+def test_variables_of_the_user_change_nothing(checkout, variables):
+    (checkout.root / "decoy/egs/mini").mkdir(parents=True)
+    variables = {name: value.format(root=checkout.root) for name, value in variables.items()}
+    done = checkout.run(["egs/mini/run.sh", "--stage", "2"], **variables)
+    assert NEEDS_STAGE_0 in done.stderr, done.stderr
+
+
+def test_a_recipe_is_made_with_cdpath_set(checkout):
+    (checkout.root / "decoy/egs").mkdir(parents=True)
+    done = checkout.run(["egs/TEMPLATE/setup.sh", "egs/foo"], CDPATH=f"{checkout.root}/decoy")
+    assert done.returncode == 0, done.stderr
+    assert (checkout.root / "egs/foo/run.sh").exists()
+
+
+def test_home_may_be_unset(checkout):
+    environment = checkout.environment()
+    environment.pop("HOME", None)
+    recipe = checkout.root / "egs/mini"
+    done = subprocess.run(
+        ["./run.sh", "--stage", "2"], cwd=recipe, env=environment, capture_output=True, text=True
+    )
+    assert NEEDS_STAGE_0 in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("link", ["mini", "egs"])
+def test_a_recipe_may_be_reached_by_a_link(checkout, link):
+    (checkout.root / "elsewhere").mkdir()
+    target = "egs/mini" if link == "mini" else "egs"
+    (checkout.root / "elsewhere" / link).symlink_to(checkout.root / target)
+    cwd = "elsewhere/mini" if link == "mini" else "elsewhere/egs/mini"
+    program = 'cd "$1" && ./run.sh --stage 2'
+    done = checkout.run(["bash", "-c", program, "bash", str(checkout.root / cwd)])
+    assert NEEDS_STAGE_0 in done.stderr, done.stderr
+
+
+def test_scripts_of_a_recipe_import_their_neighbours_where_pythonsafepath_is_set(checkout):
+    done = checkout.run(["local/data.sh", "--help"], cwd="egs/speechocean762", PYTHONSAFEPATH="1")
+    assert done.returncode == 0 and "--extra-data" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("nj", "0", "--nj is 0, expected at least 1"),
+        ("threads-per-job", "00", "--threads-per-job is 0, expected at least 1"),
+        ("nj", "-1", "--nj takes a number, got '-1'"),
+        ("nj", "99999999999999999999", "--nj takes a number, got '99999999999999999999'"),
+        ("stage", "08", None),  # which is 8, not a bad octal number
+    ],
+)
+def test_numbers_are_numbers(checkout, option, value, message):
+    done = checkout.run(["./run.sh", "--stop-stage", "0", "--stage", "5", f"--{option}", value], cwd="egs/mini")
+    if message:
+        assert done.returncode == 1 and message in done.stderr
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_small_and_odd_tables_get_one_job(checkout, tmp_path):
+    for lines, content in ((0, ""), (1, "a b"), (250, "a b\n" * 250)):
+        (tmp_path / str(lines)).write_text(content)
+    program = '. "$1"; nj=4; for lines in 0 1 250; do jobs_for "$2/${lines}"; done'
+    jobs = checkout.root / "egs/TEMPLATE/functions/jobs.sh"
+    done = checkout.run(["bash", "-euc", program, "bash", str(jobs), str(tmp_path)])
+    assert done.stdout.split() == ["1", "1", "3"], done.stderr
