@@ -32,12 +32,12 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.decoding.devices import choose_device
     from soundstorm.models.recognizer import SAMPLE_RATE
-    from soundstorm.scoring.detector import Pairs, measure_detection, split_by_text
+    from soundstorm.scoring.detector import DetectionPairs, measure_detection, split_by_text
     from soundstorm.scoring.extras import detector_section, extra, write_extra
     from soundstorm.training.train_detector import train_detector
 
     device, model, split = choose_device(args.device), settings["model"], settings["split"]
-    pairs = Pairs(args.data_dir, args.real, args.generated, SAMPLE_RATE)
+    pairs = DetectionPairs(args.data_dir, args.real, args.generated, SAMPLE_RATE)
     chosen, held_out = split_by_text(pairs.texts, split.train_share, split.seed)
     real, generated = pairs.read_all(chosen)
     # When they were decoded: a detector of what was there before is none of what is there now.

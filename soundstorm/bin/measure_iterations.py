@@ -40,15 +40,15 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
     from soundstorm.decoding.devices import choose_device
     from soundstorm.scoring.assemble import Row, score_files
-    from soundstorm.scoring.audio_quality import spread
     from soundstorm.scoring.config import ScoreConfig
     from soundstorm.scoring.extras import extra, iterations_section, write_extra
     from soundstorm.scoring.iterations import measure_iterations
+    from soundstorm.scoring.measures import evenly_spaced
 
     device, folder = choose_device(args.device), Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)
     keys, tokens = folder / "keys", TokenArchive(Path(args.data_dir) / "acoustic.scp")
-    chosen = spread(Utterances(args.data_dir, args.sample_rate, lower=True).ids, args.utterances)
+    chosen = evenly_spaced(Utterances(args.data_dir, args.sample_rate, lower=True).ids, args.utterances)
     write_table(keys, {utt: "" for utt in chosen if utt in tokens})
 
     def decode(count: int, output: Path) -> None:

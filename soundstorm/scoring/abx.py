@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from soundstorm.scoring.abx_config import AbxConfig
-from soundstorm.scoring.dtw import warp
+from soundstorm.scoring.dtw import dtw_distance
 from soundstorm.scoring.token_quality import Interval
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Tasks:
 
 
 @dataclass(frozen=True)
-class Score:
+class TaskScore:
     """Error of one task."""
 
     error: float  # per cent
@@ -77,8 +77,8 @@ class AbxResult:
 
     distance: str
     context: str
-    within: Score | None
-    across: Score | None
+    within: TaskScore | None
+    across: TaskScore | None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -113,7 +113,7 @@ def make_tasks(
         items = find_items(phones, speakers, triphone=context == "triphone", silence=config.silence)
         groups = _groups(items, config)
         within, across = (
-            _drawn(sorted(cells), config, name)
+            _subset_of_cells(sorted(cells), config, name)
             for name, cells in (("within", _within(groups)), ("across", _across(groups, config)))
         )
         if len(within) >= config.min_cells and len(across) >= config.min_cells:
@@ -157,7 +157,7 @@ def _groups(items: Sequence[Item], config: AbxConfig) -> Groups:
     return {
         context: {
             speaker: {
-                phone: _some(members, config.max_items, config.seed, context, speaker, phone)
+                phone: _subset(members, config.max_items, config.seed, context, speaker, phone)
                 for phone, members in by_phone.items()
             }
             for speaker, by_phone in by_speaker.items()
@@ -166,7 +166,7 @@ def _groups(items: Sequence[Item], config: AbxConfig) -> Groups:
     }
 
 
-def _some(members: Sequence, most: int, seed: int, *key) -> tuple:
+def _subset(members: Sequence, most: int, seed: int, *key) -> tuple:
     """At most so many, drawn by seed and key alone, in their order."""
     if len(members) <= most:
         return tuple(members)
@@ -189,16 +189,16 @@ def _across(groups: Groups, config: AbxConfig) -> Iterator[Cell]:
             for phone, a in by_phone.items():
                 if len(by_phone) == 1:
                     continue
-                listeners = sorted(s for s, theirs in by_speaker.items() if s != speaker and phone in theirs)
-                for listener in _some(listeners, config.max_speakers, config.seed, context, speaker, phone):
-                    x = by_speaker[listener][phone]
+                others = sorted(s for s, theirs in by_speaker.items() if s != speaker and phone in theirs)
+                for other_speaker in _subset(others, config.max_speakers, config.seed, context, speaker, phone):
+                    x = by_speaker[other_speaker][phone]
                     yield from (Cell(speaker, phone, other, a, b, x) for other, b in by_phone.items() if other != phone)
 
 
-def _drawn(cells: list[Cell], config: AbxConfig, name: str) -> list[Cell]:
+def _subset_of_cells(cells: list[Cell], config: AbxConfig, name: str) -> list[Cell]:
     if len(cells) > config.max_cells:
         logger.info("%s speakers: %d of %d cells are drawn", name, config.max_cells, len(cells))
-    return list(_some(cells, config.max_cells, config.seed, name))
+    return list(_subset(cells, config.max_cells, config.seed, name))
 
 
 def measure_abx(representation: Representation, tasks: Tasks) -> AbxResult:
@@ -235,7 +235,7 @@ def _distances(representation: Representation, items: Sequence[Item], pairs: Seq
         batch = order[at : at + max(1, BATCH_NUMBERS // (frames * (2 * width + frames * width)))]
         first, second = ([cut[pairs[i][side]] for i in batch] for side in (0, 1))
         lengths = [np.array([len(frames) for frames in part]) for part in (first, second)]
-        result[batch] = warp(representation.distance(_padded(first), _padded(second)), *lengths)
+        result[batch] = dtw_distance(representation.distance(_padded(first), _padded(second)), *lengths)
         at += len(batch)
     return result
 
@@ -258,7 +258,7 @@ def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
     return padded
 
 
-def _score(cells: Sequence[Cell], distances: Mapping[tuple[int, int], float]) -> Score | None:
+def _score(cells: Sequence[Cell], distances: Mapping[tuple[int, int], float]) -> TaskScore | None:
     if not cells:
         return None
     errors: dict = defaultdict(lambda: defaultdict(list))  # ordered pair of phones -> speaker -> cells
@@ -268,7 +268,7 @@ def _score(cells: Sequence[Cell], distances: Mapping[tuple[int, int], float]) ->
         errors[cell.phone, cell.other][cell.speaker].append(error)
         triples += number
     by_pair = [np.mean([np.mean(of_speaker) for of_speaker in speakers.values()]) for speakers in errors.values()]
-    return Score(
+    return TaskScore(
         error=100.0 * float(np.mean(by_pair)),
         num_phone_pairs=len(by_pair),
         num_speakers=len({cell.speaker for cell in cells}),

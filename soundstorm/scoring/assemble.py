@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -15,26 +15,15 @@ from typing import Any
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.scoring.acoustic_consistency import AcousticConsistency
-from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos, spread
+from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos
 from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.intelligibility import Intelligibility, Recognizer, read_references
-from soundstorm.scoring.measures import Measure, Measured, Pair
+from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
 from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
 from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
 
 logger = logging.getLogger(__name__)
-
-
-class OnSome:
-    """A measure on some utterances only, for the slow ones."""
-
-    def __init__(self, measure: Measure, utterances: Collection[str]):
-        self._measure, self._utterances = measure, frozenset(utterances)
-
-    def __call__(self, pair: Pair) -> Measured:
-        """Measure a chosen pair, nothing for others."""
-        return self._measure(pair) if pair.utt_id in self._utterances else Measured()
 
 
 @dataclass(frozen=True)
@@ -106,7 +95,7 @@ def score_files(
         texts = read_references(read_table(text_file)) if text_file.is_file() else {}
         if recognizers and not texts:
             logger.warning("%s has no text: no word errors", row.data_dir)
-        ids = spread(original.ids, config.max_utterances)
+        ids = evenly_spaced(original.ids, config.max_utterances)
         timing = decode_dir / "timing.json" if decode_dir else None
         content = score_system(
             row.system,
@@ -140,7 +129,7 @@ def _measures(
         suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
         measure: Measure = Intelligibility(loaders.recognizer(name), prompt_seconds=info.prompt_seconds, suffix=suffix)
         if position and config.second_utterances is not None:
-            measure = OnSome(measure, spread(ids, config.second_utterances))
+            measure = SubsetMeasure(measure, evenly_spaced(ids, config.second_utterances))
         measures.append(measure)
     prompt_seconds = info.prompt_seconds or config.prompt_seconds
     if loaders.speaker is not None:
@@ -157,7 +146,7 @@ def _measures(
             AcousticConsistency(loaders.embed(), prompt_seconds=prompt_seconds, crop_seconds=config.crop_seconds)
         )
     if config.quality_utterances != 0:
-        measures.append(OnSome(Dnsmos(), spread(ids, config.quality_utterances)))
+        measures.append(SubsetMeasure(Dnsmos(), evenly_spaced(ids, config.quality_utterances)))
     if info.source == "codec":
         measures.append(CodecQuality())
     return measures

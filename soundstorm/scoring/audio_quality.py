@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import lru_cache
 
 import numpy as np
@@ -11,9 +10,9 @@ from soundstorm.scoring.measures import Measured, Pair
 
 
 class Dnsmos:
-    """Microsoft's DNSMOS (P.835 and P.808) from the speechmos package, on a few utterances.
+    """Microsoft's DNSMOS (P.835 and P.808) from the speechmos package.
 
-    It runs at about ten times real time, so that a recipe on two cores scores a sample. It bounds the damage a
+    It runs at about ten times real time, so that a recipe on two cores scores a subset. It bounds the damage a
     codec does; it does not tell synthetic voices from human ones, and its scale is not the paper's.
     """
 
@@ -25,8 +24,7 @@ class Dnsmos:
         "p808_mos": "dnsmos_p808",
     }
 
-    def __init__(self, utterances: Collection[str] | None = None):
-        """Args: utterances to score; all when None."""
+    def __init__(self):
         try:
             from speechmos import dnsmos
         except ImportError as error:
@@ -35,14 +33,11 @@ class Dnsmos:
                 f"or set score.quality_utterances to 0"
             ) from error
         self._run = dnsmos.run
-        self._utterances = None if utterances is None else frozenset(utterances)
 
     def __call__(self, pair: Pair) -> Measured:
         """Score the decoded recording."""
-        if self._utterances is not None and pair.utt_id not in self._utterances:
-            return Measured()
         if pair.sample_rate != self.sample_rate:
-            raise ValueError(f"DNSMOS reads {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz")
+            raise ValueError(f"DNSMOS takes {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz")
         scores = self._scores(pair.decoded)
         return Measured({name: (float(scores[theirs]), 1.0) for theirs, name in self._NAMES.items()})
 
@@ -126,11 +121,3 @@ def stoi(reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int) -> fl
     except ImportError as error:
         raise ValueError("STOI needs the pystoi package; run: pip install pystoi") from error
     return float(pystoi.stoi(reference, estimate, sample_rate))
-
-
-def spread(ids: Collection[str], number: int | None) -> list[str]:
-    """`number` of the utterances, evenly over their sorted ids, hence over speakers; all when None."""
-    ordered = sorted(ids)
-    if number is None or number >= len(ordered):
-        return ordered
-    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, number).round().astype(int)] if number else []

@@ -41,7 +41,7 @@ def split_by_text(texts: Mapping[Key, str], train_share: float, seed: int) -> tu
     return train, [key for key in sorted(texts) if texts[key] not in chosen]
 
 
-class Pairs:
+class DetectionPairs:
     """Utterances that are there as a codec round trip and as generated speech, in one or several sets."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Pairs:
         return wav[num_samples(min(seconds, len(wav) / self.sample_rate), self.sample_rate) :]
 
 
-def count_right(detect: Detect, real: np.ndarray, generated: np.ndarray) -> tuple[int, int]:
+def count_correct(detect: Detect, real: np.ndarray, generated: np.ndarray) -> tuple[int, int]:
     """Crops of one utterance that are told right, and crops: as many of the recording as of the generated speech."""
     logits = detect(real), detect(generated)
     number = min(map(len, logits))
@@ -94,7 +94,7 @@ def count_right(detect: Detect, real: np.ndarray, generated: np.ndarray) -> tupl
 
 def measure_detection(
     system: str,
-    pairs: Pairs,
+    pairs: DetectionPairs,
     detect: Detect,
     held_out: Sequence[Key],
     *,
@@ -120,7 +120,7 @@ def measure_detection(
     Raises:
         ValueError: no test utterance is as long as a crop.
     """
-    counts = [count_right(detect, *pairs.read(key)) for key in held_out]
+    counts = [count_correct(detect, *pairs.read(key)) for key in held_out]
     counts = [(right, number) for right, number in counts if number]
     if not counts:
         raise ValueError(

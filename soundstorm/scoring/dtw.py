@@ -19,7 +19,7 @@ def mismatch(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (first[:, :, None] != second[:, None]).mean(-1)
 
 
-def warp(distances: np.ndarray, first_lengths: np.ndarray, second_lengths: np.ndarray) -> np.ndarray:
+def dtw_distance(distances: np.ndarray, first_lengths: np.ndarray, second_lengths: np.ndarray) -> np.ndarray:
     """Mean distance along the best path from corner to corner; of equally good paths, the shortest.
 
     Args:

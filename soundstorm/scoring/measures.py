@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,6 +35,25 @@ class Measure(Protocol):
     def __call__(self, pair: Pair) -> Measured:
         """Measure one pair."""
         ...
+
+
+class SubsetMeasure:
+    """A measure of some utterances only, for the slow ones."""
+
+    def __init__(self, measure: Measure, utterances: Collection[str]):
+        self._measure, self._utterances = measure, frozenset(utterances)
+
+    def __call__(self, pair: Pair) -> Measured:
+        """Measure a chosen pair, nothing for others."""
+        return self._measure(pair) if pair.utt_id in self._utterances else Measured()
+
+
+def evenly_spaced(ids: Collection[str], number: int | None) -> list[str]:
+    """`number` of the utterances, evenly over their sorted ids, hence over speakers; all when None."""
+    ordered = sorted(ids)
+    if number is None or number >= len(ordered):
+        return ordered
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, number).round().astype(int)] if number else []
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:

@@ -12,11 +12,11 @@ from typing import Any
 from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.data_dir import read_table, write_text
 from soundstorm.data.records import read_json
-from soundstorm.scoring.audio_quality import spread
 from soundstorm.scoring.codebooks import codebook_usage
 from soundstorm.scoring.extras import extra_figures, extra_sections, read_extra
 from soundstorm.scoring.figures import report_figures
 from soundstorm.scoring.listening_page import Clip, Example, write_page
+from soundstorm.scoring.measures import evenly_spaced
 from soundstorm.scoring.report import build_report, inputs_digest, order_scores, read_timing_table
 from soundstorm.scoring.report_config import ReportConfig
 from soundstorm.scoring.score_file import read_score
@@ -126,7 +126,7 @@ def choose_examples(rows: Sequence[Mapping[str, Any]], number: int, sample_rate:
                 for row, source in zip(rows, sources)
             ],
         )
-        for utt_id in spread(shared, number)
+        for utt_id in evenly_spaced(shared, number)
     ]
 
 

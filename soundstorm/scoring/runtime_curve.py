@@ -15,7 +15,7 @@ LONGEST = 3600.0  # seconds of audio at a time
 logger = logging.getLogger(__name__)
 
 Run = Callable[[], float]  # makes audio once and says how many seconds of it
-Part = Callable[[float], Run]  # seconds wanted -> what makes them, everything ready
+Workload = Callable[[float], Run]  # seconds wanted -> what makes them, everything ready
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def measure_point(
 
 
 def measure_curves(
-    parts: Mapping[str, Part],
+    parts: Mapping[str, Workload],
     lengths: Sequence[float],
     *,
     repeats: int = 20,

@@ -73,13 +73,13 @@ class VoicePreservation:
 
 def load_speaker_model(name: str, *, device: str = "cpu") -> SpeakerModel:
     """Load `resemblyzer`, whose weights come with the package, or a transformers x-vector model by name."""
-    return Remembering(Resemblyzer(device) if name == "resemblyzer" else XVector(name, device))
+    return CachedSpeakerModel(Resemblyzer(device) if name == "resemblyzer" else XVector(name, device))
 
 
-class Remembering:
+class CachedSpeakerModel:
     """A speaker model that embeds a recording once: all rows of a table are compared with the same prompts."""
 
-    most = 20_000  # embeddings of 1 KB
+    capacity = 20_000  # embeddings of 1 KB
 
     def __init__(self, speaker: SpeakerModel):
         self.name, self.sample_rate, self._speaker = speaker.name, speaker.sample_rate, speaker
@@ -89,7 +89,7 @@ class Remembering:
         """Embed, or remember."""
         key = hashlib.sha256(np.ascontiguousarray(wav)).digest()
         if key not in self._known:
-            if len(self._known) >= self.most:
+            if len(self._known) >= self.capacity:
                 del self._known[next(iter(self._known))]
             self._known[key] = self._speaker(wav)
         return self._known[key]

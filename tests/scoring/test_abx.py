@@ -8,7 +8,7 @@ import pytest
 
 from soundstorm.scoring.abx import Representation, cut_frames, find_items, make_tasks, measure_abx
 from soundstorm.scoring.abx_config import AbxConfig
-from soundstorm.scoring.dtw import angular, mismatch, warp
+from soundstorm.scoring.dtw import angular, dtw_distance, mismatch
 
 RATE = 50.0
 SETTINGS = {"context": "none", "min_cells": 1}
@@ -125,10 +125,10 @@ def test_warping_equals_the_slow_twin(seed):
     sizes = rng.integers(1, 7, size=(6, 2))
     # Few distinct values, so that there are ties between paths.
     padded = rng.integers(3, size=(6, 6, 6)).astype(float)
-    found = warp(padded, sizes[:, 0], sizes[:, 1])
+    found = dtw_distance(padded, sizes[:, 0], sizes[:, 1])
     for row, (first, second) in enumerate(sizes):
         assert found[row] == pytest.approx(slow_warp(padded[row, :first, :second].tolist()))
-    np.testing.assert_allclose(warp(padded.transpose(0, 2, 1), sizes[:, 1], sizes[:, 0]), found)
+    np.testing.assert_allclose(dtw_distance(padded.transpose(0, 2, 1), sizes[:, 1], sizes[:, 0]), found)
 
 
 def test_frames_that_are_the_phones_make_no_error_and_frames_that_say_nothing_half():

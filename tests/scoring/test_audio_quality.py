@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos, mel_distance, si_sdr, spread, stoi
+from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos, mel_distance, si_sdr, stoi
 from soundstorm.scoring.measures import Pair
 
 
@@ -71,8 +71,3 @@ def test_dnsmos_rates_noise_lower_than_something_like_speech():
     clean, bad = (measure(Pair("u", wav, sound, 16000)).values for sound in (wav, noise))
     assert set(clean) == {"dnsmos", "dnsmos_signal", "dnsmos_background", "dnsmos_p808"}
     assert bad["dnsmos"][0] < clean["dnsmos"][0] <= 5.0
-
-
-@pytest.mark.parametrize("number, expected", [(None, list("abcde")), (9, list("abcde")), (3, ["a", "c", "e"]), (0, [])])
-def test_a_sample_of_utterances_is_spread_over_the_ids(number, expected):
-    assert spread({"c", "a", "b", "e", "d"}, number) == expected

@@ -5,7 +5,7 @@ import pytest
 
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import write_table
-from soundstorm.scoring.detector import Pairs, count_right, measure_detection, split_by_text
+from soundstorm.scoring.detector import DetectionPairs, count_correct, measure_detection, split_by_text
 
 RATE = 16000
 
@@ -34,9 +34,9 @@ def test_as_many_crops_of_a_recording_as_of_generated_speech_are_counted():
         return logits[len(wav)]
 
     # Recording: the first of two crops is right; generated: the first of two.
-    assert count_right(detect, np.zeros(4), np.zeros(2)) == (2, 4)
+    assert count_correct(detect, np.zeros(4), np.zeros(2)) == (2, 4)
     # The other way round: none of the first two of generated (-1 wrong, 2 right), of the recording the second.
-    assert count_right(detect, np.zeros(2), np.zeros(4)) == (2, 4)
+    assert count_correct(detect, np.zeros(2), np.zeros(4)) == (2, 4)
 
 
 def make_set(root, name, levels, *, prompt=0.0, texts=None):
@@ -65,7 +65,7 @@ def test_a_system_is_tested_on_texts_that_its_detector_has_not_seen(tmp_path):
     def detect(wav):
         return np.array([wav.mean() - 0.5])  # one crop
 
-    pairs = Pairs([data], [real], [generated], RATE)
+    pairs = DetectionPairs([data], [real], [generated], RATE)
     accuracies = []
     for seed in range(6):
         chosen, held_out = split_by_text(pairs.texts, 0.6, seed)
@@ -86,4 +86,4 @@ def test_a_system_is_tested_on_texts_that_its_detector_has_not_seen(tmp_path):
 
 def test_directories_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match="got 1 of --data-dir, 2 of --real and 1 of --generated"):
-        Pairs(["a"], ["b", "c"], ["d"], RATE)
+        DetectionPairs(["a"], ["b", "c"], ["d"], RATE)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from soundstorm.scoring.measures import Pair
-from soundstorm.scoring.voice_preservation import Remembering, VoicePreservation, load_speaker_model
+from soundstorm.scoring.voice_preservation import CachedSpeakerModel, VoicePreservation, load_speaker_model
 
 
 class MeanAndOne:
@@ -35,12 +35,12 @@ def test_the_prompt_does_not_score_itself():
 
 def test_the_same_recording_is_embedded_once(monkeypatch):
     model = MeanAndOne()
-    speaker = Remembering(model)
+    speaker = CachedSpeakerModel(model)
     wavs = [np.float32([value] * 4) for value in (1, 2, 1, 2, 1)]
     for wav in wavs:
         assert np.array_equal(speaker(wav), [wav.mean(), 1.0])
     assert len(model.heard) == 2
-    monkeypatch.setattr(Remembering, "most", 2)
+    monkeypatch.setattr(CachedSpeakerModel, "capacity", 2)
     speaker(np.float32([3] * 4))  # the first one is forgotten
     speaker(wavs[1])
     assert len(model.heard) == 3
