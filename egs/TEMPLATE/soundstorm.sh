@@ -49,17 +49,8 @@ codec_tag=                    # suffix of the experiment directory (empty: from 
 codec_exp=                    # experiment directory or pack (empty: <expdir>/codec[_<tag>])
 abx=none                      # "measure": ABX errors of all tokens, where the first test set has phone times, or none
 abx_args=                     # further options of measure_abx
-# SoundStorm (stage 4)
-soundstorm_config=conf/train_soundstorm.yaml  # configuration of the model
-soundstorm_args=              # further options of train_soundstorm
-soundstorm_tag=               # suffix of the experiment directory (empty: from the configuration's name)
-soundstorm_exp=               # experiment directory or pack (empty: <expdir>/soundstorm[_<tag>])
-# Baselines on the same tokens (stage 4), which join the systems of stages 6 and 7
-baselines=                    # "audiolm": its coarse and fine stages, with and without a voice prompt; "audiolm_semantic": its first stage, for --figures runtime and --likelihood-pairs; both or none
-audiolm_config=conf/train_audiolm.yaml  # configuration of the models
-audiolm_args=                 # further options of train_audiolm
-audiolm_tag=                  # suffix of the experiment directories (empty: from the configuration's name)
-audiolm_exp=                  # their names up to _semantic, _coarse and _fine, or a pack (empty: <expdir>/audiolm[_<tag>])
+# Acoustic models (stage 4): semantic to acoustic tokens. Each <model> has a file models/<model>.sh with its own options
+acoustic_models=soundstorm    # what is trained, e.g. "soundstorm audiolm"; the others are compared with the first
 # Text to semantic tokens (stage 5)
 text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the model
 text_to_semantic_args=        # further options of train_text_to_semantic
@@ -75,7 +66,7 @@ decode_config=conf/decode.yaml  # iterations per level, temperatures
 decode_args=                  # further options of synthesize
 decode_tag=                   # suffix of the decoding directories (empty: from the configuration's name)
 prompt_seconds=3              # length of the voice prompt of the prompted systems
-systems="codec greedy semantic semantic_prompted text text_prompted"  # what is decoded; without text stage 5 is left out
+systems=                      # what is decoded: codec, <model>[_<variant>][_text][_prompted], e.g. "codec soundstorm_greedy soundstorm_prompted soundstorm_text"; without text stage 5 is left out (empty: all of the first model, the others with and without prompt)
 dialogue_script=              # text file with lines "A: ..." and "B: ..." to be spoken too (empty: none)
 dialogue_prompts=             # an utterance of any set for each of its voices, e.g. "A=anna-chapter1 B=bert-chapter2"
 dialogue_exchange=            # or an utterance in which all of them speak, or a set: its first utterance
@@ -96,7 +87,6 @@ consistency_exp=              # experiment directory or pack (empty: <expdir>/co
 detector=none                 # "train" a classifier for every system: its speech or a recording? (needs system codec), or none
 detector_config=conf/detect.yaml  # configuration of the classifiers
 detector_args=                # further options of detect
-likelihood_pairs=             # gold.csv files in the manner of sWUGGY and sBLIMP, scored by AudioLM's first stage (needs baseline audiolm_semantic)
 figures=                      # further figures: "runtime" against length, "iterations" of the first level, both or none
 runtime_args=                 # further options of measure_runtime, e.g. "--repeats 5"
 iterations_args=              # further options of measure_iterations, e.g. "--utterances 20"
@@ -107,21 +97,29 @@ report_args=                  # further options of report
 results=                      # where a copy of the table goes, e.g. RESULTS.md (empty: nowhere)
 # --- end of options
 
+# What each acoustic model adds: options, variants of decoding, and where it has some, a function <model>_extras.
+declare -A variant_options=()
+known_models=()
+for model_file in "$(dirname "$(realpath "${BASH_SOURCE[0]}")")"/models/*.sh; do
+    # shellcheck source=/dev/null
+    . "${model_file}"
+    known_models+=("$(basename "${model_file}" .sh)")
+done
+
 printf -v invocation '%q ' "./$(basename "$0")" "$@" # for the record
 
 options_help() {  # Lists the options between the two marks above, each with its present value.
     local line name comment
     echo "Usage: $0 [--<option> <value>]..."
     echo
-    echo "Stages: 0 data, 1 semantic tokens, 2 codec, 3 acoustic tokens, 4 SoundStorm, 5 text to semantic,"
+    echo "Stages: 0 data, 1 semantic tokens, 2 codec, 3 acoustic tokens, 4 acoustic models, 5 text to semantic,"
     echo "6 decoding, 7 scoring. A stage that is complete does nothing; one that was interrupted carries on."
     echo
     echo "Options of other programs (--local-data-opts, --*-args) and lists of paths are split and unquoted as a shell does;"
     echo "nothing in them is expanded: --local-data-opts \"--corpus '/data/my corpus'\". Relative paths are relative to here."
     while IFS= read -r line; do
         case "${line}" in
-            "# --- end of options") return ;;
-            "# --- options") ;;
+            "# --- "*) ;;
             "# "*) printf '\n%s\n' "${line#\# }" ;;
             *)
                 name=${line%%=*}
@@ -129,7 +127,8 @@ options_help() {  # Lists the options between the two marks above, each with its
                 printf '  --%-26s %s (default: %s)\n' "${name//_/-}" "${comment}" "\"${!name}\""
                 ;;
         esac
-    done < <(sed -n '/^# --- options$/,/^# --- end of options$/p' "${BASH_SOURCE[0]}")
+    done < <(sed -n '/^# --- options$/,/^# --- end of options$/p' "${BASH_SOURCE[0]}" \
+        "$(dirname "$(realpath "${BASH_SOURCE[0]}")")"/models/*.sh)
 }
 
 . ./path.sh
@@ -186,16 +185,12 @@ is_pack() {  # <experiment directory or what stands for it>: is it what utils/pa
 }
 
 link_pack() {  # <experiment>: its directory becomes one of links into the pack that <experiment>_exp names
-    local exp=$1_exp directory part parts=("$1") ends=("")
+    local exp=$1_exp directory part=$1
     case "$1" in
-        hubert | semantic) parts=(kmeans) ;; # which has its self-supervised model with it
-        audiolm) ends=(_coarse _fine) parts=(audiolm_coarse audiolm_fine) ;;
+        hubert | semantic) part=kmeans ;; # which has its self-supervised model with it
     esac
     directory=${expdir}/$1_$(file_name "${!exp}")
-    for part in "${!parts[@]}"; do
-        interruptible "${python}" -m soundstorm.bin.link_pack --pack "${!exp}" --part "${parts[part]}" \
-            --expdir "${directory}${ends[part]}"
-    done
+    interruptible "${python}" -m soundstorm.bin.link_pack --pack "${!exp}" --part "${part}" --expdir "${directory}"
     printf -v "${exp}" '%s' "${directory}"
 }
 
@@ -210,8 +205,15 @@ if [ -n "${semantic_exp}" ] && is_pack "${semantic_exp}"; then
     link_pack semantic
 fi
 experiment hubert
-experiment soundstorm
-experiment audiolm
+read -ra acoustic_model_names <<<"${acoustic_models}"
+[ "${#acoustic_model_names[@]}" -gt 0 ] || die "--acoustic-models is empty, expected one or more of ${known_models[*]}"
+for name in "${acoustic_model_names[@]}"; do
+    [[ " ${known_models[*]} " == *" ${name} "* ]] ||
+        die "--acoustic-models has '${name}', expected some of ${known_models[*]}"
+    experiment "${name}"
+done
+main_exp=${acoustic_model_names[0]}_exp
+main_exp=${!main_exp}
 if [ -z "${text_to_semantic_tag}${text_to_semantic_exp}" ]; then # models trained otherwise have another name
     text_to_semantic_tag=$(tag_of text_to_semantic "${text_to_semantic_config}")
     text_to_semantic_tag+=${text_to_semantic_pretrain:+_pretrained}${back_translation:+_back_translated}
@@ -244,16 +246,16 @@ acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}") acoust
 : "${text_valid_set:=${valid_set}}"
 
 read -ra test_set_names <<<"${test_sets}"
-read -ra baseline_names <<<"${baselines}"
-for name in "${baseline_names[@]}"; do
-    case "${name}" in
-        audiolm) [[ " ${systems} " == *" audiolm"[\ _]* ]] || systems+=" audiolm audiolm_prompted" ;;
-        audiolm_semantic) ;;
-        *) die "--baselines has '${name}'; it may have audiolm and audiolm_semantic" ;;
-    esac
-done
-[[ ${systems} != *audiolm* || " ${baselines} " == *" audiolm "* ]] ||
-    die "--systems has audiolm, which --baselines audiolm trains; add it"
+if [ -z "${systems}" ]; then
+    systems=codec
+    for name in $(printf '%s\n' "${!variant_options[@]}" | sort); do
+        [[ ${name} != "${acoustic_model_names[0]}"_* ]] || systems+=" ${name}"
+    done
+    for name in "${acoustic_model_names[@]}"; do
+        systems+=" ${name} ${name}_prompted"
+        [ "${name}" != "${acoustic_model_names[0]}" ] || systems+=" ${name}_text ${name}_text_prompted"
+    done
+fi
 read -ra system_names <<<"${systems}"
 # Every set once, in the order of first mention.
 mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
@@ -354,25 +356,15 @@ if doing 3 "Acoustic tokens: ${codec_model}"; then
     done_with_stage
 fi
 
-if doing 4 "SoundStorm training: ${soundstorm_exp}${baselines:+, ${baselines}}"; then
-    if to_do "${soundstorm_exp}/model.safetensors" "training"; then
-        for set_name in "${train_set}" "${valid_set}"; do
-            need "${datadir}/${set_name}/semantic.scp" 1
-            need "${datadir}/${set_name}/acoustic.scp" 3
-        done
-        split_arguments "${soundstorm_args}"
-        run_training "${soundstorm_exp}/log/train.log" train_soundstorm --config "${soundstorm_config}" \
-            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --codec "${codec_model}" --expdir "${soundstorm_exp}" "${arguments[@]}"
-    fi
-    for name in "${baseline_names[@]}"; do
-        train_baseline "${name}"
+if doing 4 "Training of acoustic models: ${acoustic_models}"; then
+    for name in "${acoustic_model_names[@]}"; do
+        train_acoustic_model "${name}"
     done
     done_with_stage
 fi
 
 if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
-    if [[ ${systems} != *text* && -z ${dialogue_script} ]]; then
+    if [[ ${systems} != *_text* && -z ${dialogue_script} ]]; then
         log "  left out: --systems has no text, and there is no --dialogue-script"
     elif to_do "${text_to_semantic_exp}/free_running.json" "training"; then
         for set_name in "${text_train_set}" "${text_valid_set}"; do
@@ -397,9 +389,11 @@ if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
 fi
 
 if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
-    need "${soundstorm_exp}/model.safetensors" 4
-    [[ ${systems} != *text* ]] || need "${text_to_semantic_exp}/model.safetensors" 5
-    [[ ${systems} != *audiolm* ]] || need "${audiolm_exp}_fine/model.safetensors" 4
+    for system in "${system_names[@]}"; do
+        parse_system "${system}"
+        [ -z "${system_model}" ] || need_acoustic_model "${system_model}"
+        [ "${system_source}" != text ] || need "${text_to_semantic_exp}/model.safetensors" 5
+    done
     for set_name in "${test_set_names[@]}"; do
         need "${datadir}/${set_name}/semantic.scp" 1
         need "${datadir}/${set_name}/acoustic.scp" 3
@@ -411,6 +405,7 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
         done
     done
     if [ -n "${dialogue_script}" ]; then
+        need_acoustic_model "${acoustic_model_names[0]}"
         need "${text_to_semantic_exp}/model.safetensors" 5
         directory=$(dialogue_dir)
         if to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav"; then

@@ -19,7 +19,8 @@ exec ./soundstorm.sh \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \
     --audiolm-config conf/train_audiolm.yaml \
-    --systems "codec semantic semantic_prompted text text_prompted" --prompt-seconds 3 --decode-config conf/decode.yaml \
+    --systems "codec soundstorm soundstorm_prompted soundstorm_text soundstorm_text_prompted" \
+    --prompt-seconds 3 --decode-config conf/decode.yaml \
     --dialogue-script conf/dialogue.txt --dialogue-exchange prompts \
     --dialogue-args "--max-characters 150 --context-seconds 20" \
     --recognizer facebook/hubert-large-ls960-ft --speaker-model none --report-args "--sample-rate 24000" "$@"

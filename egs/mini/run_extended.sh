@@ -10,8 +10,10 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 OMP_NUM_THREADS=1 python3 local/synthesise_pairs.py --output corpus_pairs
 exec ./run.sh \
     --local-data-opts "--long true" --test-sets "test test_unseen test_long" \
-    --systems "codec greedy greedy_prompted semantic semantic_prompted text text_prompted" \
-    --baselines "audiolm audiolm_semantic" --abx measure --detector train \
+    --acoustic-models "soundstorm audiolm" --audiolm-stages "semantic coarse fine" \
+    --systems "codec soundstorm_greedy soundstorm_greedy_prompted soundstorm soundstorm_prompted \
+        soundstorm_text soundstorm_text_prompted audiolm audiolm_prompted" \
+    --abx measure --detector train \
     --likelihood-pairs "corpus_pairs/words/gold.csv corpus_pairs/sentences/gold.csv" \
     --figures "runtime iterations" --runtime-args "--most-seconds 20" \
     --iterations-args "--utterances 30 --quality-utterances 6" --report-config conf/report_extended.yaml \

@@ -27,7 +27,7 @@ for variant in "${variants[@]}"; do
     read -r name options <<<"${variant}"
     names+=("${name}")
     for seed in 0 1; do
-        ./run.sh --stage 6 --stop-stage 7 --systems "semantic semantic_prompted" --dialogue-script "" --results "" \
+        ./run.sh --stage 6 --stop-stage 7 --systems "soundstorm soundstorm_prompted" --dialogue-script "" --results "" \
             --decode-tag "options_${name}_${seed}" --decode-args "${options} --decode.seed ${seed}" \
             --recognizer "closed:train" --consistency none \
             --score-args "--score.quality-utterances 0 --score.second-utterances 0" "$@"

@@ -15,7 +15,7 @@ def get_parser():
     parser.add_argument("--data-dir", nargs="+", required=True, help="test sets, for their texts")
     parser.add_argument("--real", nargs="+", required=True, help="decode directory of each one's codec round trip")
     parser.add_argument("--generated", nargs="+", required=True, help="decode directory of each by the system")
-    parser.add_argument("--system", required=True, help="name of the row, e.g. 'SoundStorm from text'")
+    parser.add_argument("--system", help="name of the row (default: that of the system that was decoded)")
     parser.add_argument("--expdir", required=True, help="where the classifier is trained")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="JSON file to write")
@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.models.recognizer import SAMPLE_RATE
     from soundstorm.scoring.detector import DetectionPairs, measure_detection, split_by_text
     from soundstorm.scoring.extras import detector_section, extra, write_extra
+    from soundstorm.scoring.system import read_decode_info
     from soundstorm.training.train_detector import train_detector
 
     device, model, split = choose_device(args.device), settings["model"], settings["split"]
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         device=device,
     )
     content = measure_detection(
-        args.system,
+        args.system or read_decode_info(Path(args.generated[0])).require_title(),
         pairs,
         detect,
         held_out,

@@ -1,7 +1,7 @@
 """Let AudioLM's three stages speak freely: go on from the beginnings of utterances, or from nothing."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
-from soundstorm.decoding.config import AudioLMSamplingConfig
+from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 
 
 def get_parser() -> FrontParser:

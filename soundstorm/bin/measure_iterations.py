@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
-from soundstorm.bin.synthesize import SECTIONS
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.bin.synthesize import SAMPLING, SECTIONS
 
 
 def get_parser():
@@ -12,7 +11,7 @@ def get_parser():
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--data-dir", required=True, help="test set with semantic.scp, acoustic.scp and text")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
+    parser.add_argument("--acoustic-model", required=True, help="of a kind that has decode.iterations, or a pack")
     parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
     parser.add_argument("--iterations", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32], help="of the first level")
     parser.add_argument("--utterances", type=int, help="so many of them, evenly over the ids; all by default")
@@ -29,7 +28,7 @@ def get_parser():
 def main(argv: list[str] | None = None) -> None:
     """Decode and score with each number of iterations, print a table, write JSON and figure."""
     args = get_parser().parse_args(argv)
-    parallel = section(args, "decode", ParallelConfig)
+    samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
 
     from dataclasses import replace
     from pathlib import Path
@@ -55,9 +54,9 @@ def main(argv: list[str] | None = None) -> None:
         system = System(
             source="semantic",
             codec=args.codec,
-            soundstorm=args.soundstorm,
+            acoustic_model=args.acoustic_model,
             prompt_seconds=args.prompt_seconds,
-            parallel=replace(parallel, iterations=(count, 1), best_of=1),
+            samplings={**samplings, "decode": replace(samplings["decode"], iterations=(count, 1), best_of=1)},
         )
         decode_data_dir(args.data_dir, output, system, keys=str(keys), device=device)
 

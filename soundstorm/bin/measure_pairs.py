@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     if (args.kmeans is None) == (args.tokens is None):
         raise ValueError("give one of --kmeans, which makes tokens of the recordings, and --tokens, where they are")
 
-    from soundstorm.decoding.audiolm import Stage
+    from soundstorm.decoding.audiolm_generator import LanguageModel
     from soundstorm.decoding.audiolm_likelihood import log_likelihoods
     from soundstorm.decoding.devices import choose_device
     from soundstorm.scoring.extras import extra, pairs_section, write_extra
@@ -32,12 +32,12 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.tokens.semantic import tokens_of_files
 
     device = choose_device(args.device)
-    stage = Stage.load(args.semantic, "semantic", device)
+    model = LanguageModel.load(args.semantic, "semantic", device)
     pairs = read_pairs(args.pairs, args.folder)
     files = recordings(pairs)
     info, tokens = tokens_of_files(files, kmeans=args.kmeans, tokens=args.tokens, device=device)
-    stage.semantic.check_same(info, args.semantic, args.kmeans or args.tokens)
-    found = dict(zip(files, log_likelihoods(stage, tokens), strict=True))
+    model.semantic.check_same(info, args.semantic, args.kmeans or args.tokens)
+    found = dict(zip(files, log_likelihoods(model, tokens), strict=True))
     content = {
         "pairs": args.pairs,
         "semantic": args.semantic,

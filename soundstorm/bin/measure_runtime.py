@@ -1,10 +1,10 @@
-"""Run time against length of audio: codec, SoundStorm, text model, AudioLM; batch 1, warm, median (Figure 3)."""
+"""Run time against length of audio: codec, acoustic models, text model; batch 1, warm, median (Figure 3)."""
 
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
-from soundstorm.bin.synthesize import SECTIONS
-from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
+from soundstorm.bin.synthesize import SAMPLING, SECTIONS
+from soundstorm.decoding.config import TextSamplingConfig
 
 
 def get_parser():
@@ -12,12 +12,11 @@ def get_parser():
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--data-dir", required=True, help="set whose semantic tokens and texts are put in")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
-    parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument(
-        "--audiolm", nargs=2, metavar=("COARSE", "FINE"), help="experiment directories of train_audiolm"
-    )
-    parser.add_argument("--audiolm-semantic", help="that of its first stage")
+        "--acoustic-model", required=True, action="append", dest="acoustic_models",
+        help="experiment directory of stage 4, or pack; again for others, which are compared with the first",
+    )  # fmt: skip
+    parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument("--lengths", nargs="+", type=float, default=[5, 10, 15, 20, 25, 30], help="seconds of audio")
     parser.add_argument("--repeats", type=int, default=20, help="timed runs of each length, after one to warm up")
     parser.add_argument("--most-seconds", type=float, help="start no further run of a length after so long")
@@ -29,33 +28,36 @@ def get_parser():
 def main(argv: list[str] | None = None) -> None:
     """Measure, print a table, write JSON and figure."""
     args = get_parser().parse_args(argv)
-    parallel, text = section(args, "decode", ParallelConfig), section(args, "text", TextSamplingConfig)
+    text = section(args, "text", TextSamplingConfig)
+    samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
 
     import torch
 
     from soundstorm.decoding.devices import choose_device
-    from soundstorm.decoding.runtime_parts import runtime_parts
-    from soundstorm.decoding.synthesize import wait_for_device
+    from soundstorm.decoding.stopwatch import wait_for_device
     from soundstorm.scoring.extras import extra, runtime_section, write_extra
-    from soundstorm.scoring.runtime_curve import measure_curves
+    from soundstorm.timing.curves import measure_curves
+    from soundstorm.timing.parts import timed_parts
 
     device = choose_device(args.device)
-    parts = runtime_parts(
+    parts, generators = timed_parts(
         args.data_dir,
         codec=args.codec,
-        soundstorm=args.soundstorm,
+        acoustic_models=args.acoustic_models,
         text_to_semantic=args.text_to_semantic,
-        parallel=parallel,
         text=text,
-        audiolm=tuple(args.audiolm) if args.audiolm else None,
-        audiolm_semantic=args.audiolm_semantic,
-        audiolm_sampling=section(args, "audiolm", AudioLMSamplingConfig),
+        samplings=samplings,
         device=device,
     )
     curves = measure_curves(
         parts, args.lengths, repeats=args.repeats, most_seconds=args.most_seconds, wait=wait_for_device
     )
-    content = {"points": curves, "threads": torch.get_num_threads(), "device": device}
+    content = {
+        "points": curves,
+        "acoustic_models": generators,
+        "threads": torch.get_num_threads(),
+        "device": device,
+    }
     content = extra("runtime", content, command=command_line(argv), device=device)
     write_extra(args.output, content)
     print(runtime_section([content]))

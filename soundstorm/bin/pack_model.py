@@ -8,12 +8,13 @@ from soundstorm.bin.common import FrontParser, run_front
 def get_parser() -> FrontParser:
     """Options of the command."""
     parser = FrontParser(prog="pack_model", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--soundstorm", help="experiment directory of train_soundstorm")
+    parser.add_argument(
+        "--acoustic-model", action="append", default=[], dest="acoustic_models",
+        help="experiment directory of stage 4, with all its stages; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument("--codec", help="experiment directory of train_codec, or encodec:NAME, dac:NAME, mimi:NAME")
     parser.add_argument("--kmeans", help="k-means directory; the model behind its features comes along if it lies here")
-    for stage in ("semantic", "coarse", "fine"):
-        parser.add_argument(f"--audiolm-{stage}", help=f"experiment directory of train_audiolm --stage {stage}")
     parser.add_argument("--recognizer", help="experiment directory of train_recognizer")
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
     parser.add_argument("--title", help="of the model card (default: the name of --output)")
@@ -30,30 +31,16 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from pathlib import Path
 
-    from soundstorm.data.pack import PARTS
-    from soundstorm.decoding.model_card import Card
-    from soundstorm.decoding.pack_model import pack_model
+    from soundstorm.sharing.model_card import Card
+    from soundstorm.sharing.pack_model import LOADERS, pack_model
 
     title = args.title or Path(args.output).name
     pack_model(
         args.output,
-        {part: getattr(args, part) for part in PARTS if getattr(args, part)},
+        {part: getattr(args, part) for part in LOADERS if getattr(args, part)},
         Card(title, args.license, args.language, args.corpus, args.results),
-        loaders={"recognizer": _load_recognizer, "consistency": _load_consistency},
+        acoustic_models=args.acoustic_models,
     )
-
-
-def _load_recognizer(part: str, place: str) -> object:
-    """decoding knows no recognisers, so the front brings them."""
-    from soundstorm.models.recognizer import load_trained_recognizer
-
-    return load_trained_recognizer(place)
-
-
-def _load_consistency(part: str, place: str) -> object:
-    from soundstorm.models.consistency import load_consistency
-
-    return load_consistency(place)
 
 
 if __name__ == "__main__":

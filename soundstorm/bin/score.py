@@ -27,7 +27,7 @@ def get_parser():
     parser.add_argument(
         "--decode-dir", nargs="+", help="output of synthesize; the originals are scored without it or where it is none"
     )
-    parser.add_argument("--system", nargs="+", required=True, help="name of the row, e.g. 'SoundStorm from text'")
+    parser.add_argument("--system", nargs="+", help="name of the row (default: that of the system that was decoded)")
     parser.add_argument(
         "--recognizer",
         action="append",
@@ -57,8 +57,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = get_parser()
     args = parser.parse_args(words)
     config = section(args, "score", ScoreConfig)
-    decode_dirs = args.decode_dir or ["none"] * len(args.system)
-    counts = [len(values) for values in (args.system, args.data_dir, decode_dirs, args.output)]
+    decode_dirs = args.decode_dir or ["none"] * len(args.output)
+    systems = args.system or [None] * len(args.output)
+    counts = [len(values) for values in (systems, args.data_dir, decode_dirs, args.output)]
     if len(set(counts)) > 1:
         parser.error(
             "--system, --data-dir, --decode-dir and --output need one value for each system, "
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.scoring.assemble import Row, score_files
 
-    rows = zip(args.system, args.data_dir, decode_dirs, args.output)
+    rows = zip(systems, args.data_dir, decode_dirs, args.output)
     score_files(
         [Row(system, data, None if decode == "none" else decode, output) for system, data, decode, output in rows],
         recognizers=args.recognizer,

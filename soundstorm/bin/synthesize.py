@@ -1,9 +1,11 @@
 """Synthesise the utterances of a data directory from its codes, its semantic tokens or its text (stage 6)."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
-from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.acoustic_generator import sampling_sections
+from soundstorm.decoding.config import TextSamplingConfig
 
-SECTIONS = {"decode": ParallelConfig, "text": TextSamplingConfig, "audiolm": AudioLMSamplingConfig}
+SAMPLING = sampling_sections()
+SECTIONS = {"text": TextSamplingConfig, **SAMPLING}
 
 
 def get_parser() -> FrontParser:
@@ -13,10 +15,7 @@ def get_parser() -> FrontParser:
     parser.add_argument("--keys", help="file whose first column names the utterances; all by default")
     parser.add_argument("--from", dest="source", default="semantic", help="codec (round trip), semantic or text")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--soundstorm", help="experiment directory of train_soundstorm")
-    parser.add_argument(
-        "--audiolm", nargs=2, metavar=("COARSE", "FINE"), help="instead: experiment directories of train_audiolm"
-    )
+    parser.add_argument("--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack")
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
@@ -33,19 +32,18 @@ def main(argv: list[str] | None = None) -> None:
     system = System(
         source=args.source,
         codec=args.codec,
-        soundstorm=args.soundstorm,
-        audiolm=tuple(args.audiolm) if args.audiolm else None,
+        acoustic_model=args.acoustic_model,
         text_to_semantic=args.text_to_semantic,
         prompt_seconds=args.prompt_seconds,
-        parallel=section(args, "decode", ParallelConfig),
         text=section(args, "text", TextSamplingConfig),
-        audiolm_sampling=section(args, "audiolm", AudioLMSamplingConfig),
+        samplings={name: section(args, name, cls) for name, cls in SAMPLING.items()},
     )
-    judge = _judge() if system.parallel.best_of > 1 and system.source != "codec" else None
-    decode_data_dir(args.data_dir, args.output, system, keys=args.keys, device=choose_device(args.device), judge=judge)
+    reranker = _reranker() if system.samples > 1 else None
+    device = choose_device(args.device)
+    decode_data_dir(args.data_dir, args.output, system, keys=args.keys, device=device, reranker=reranker)
 
 
-def _judge():
+def _reranker():
     """decoding knows no scores, so the front brings the one that chooses among samples."""
     from soundstorm.scoring.audio_quality import Dnsmos
 

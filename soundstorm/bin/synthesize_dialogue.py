@@ -1,9 +1,8 @@
 """Speak a script with two or more voices, shown by short recordings (stage 6)."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
-
-SECTIONS = {"decode": ParallelConfig, "text": TextSamplingConfig}
+from soundstorm.bin.synthesize import SAMPLING, SECTIONS
+from soundstorm.decoding.config import TextSamplingConfig
 
 
 def get_parser() -> FrontParser:
@@ -19,7 +18,7 @@ def get_parser() -> FrontParser:
     parser.add_argument("--exchange", help="or: one recording of a short exchange of all voices, first speaker first")
     parser.add_argument("--exchange-text", help="its words, with | where the speaker changes")
     parser.add_argument("--exchange-utterance", metavar="DIR/UTT", help="or: that as an utterance of a data directory")
-    parser.add_argument("--soundstorm", required=True, help="experiment directory of train_soundstorm")
+    parser.add_argument("--acoustic-model", required=True, help="experiment directory of stage 4, or pack")
     parser.add_argument("--text-to-semantic", required=True, help="experiment directory of train_text_to_semantic")
     parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
     parser.add_argument("--kmeans", required=True, help="k-means directory of the semantic tokens")
@@ -35,6 +34,7 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse and speak the script."""
     args = get_parser().parse_args(argv)
+    from soundstorm.decoding.acoustic_generator import load_generator, sampling_of
     from soundstorm.decoding.autoregressive import load_text_to_semantic
     from soundstorm.decoding.devices import choose_device
     from soundstorm.decoding.dialogue import (
@@ -45,7 +45,6 @@ def main(argv: list[str] | None = None) -> None:
         write_dialogue,
     )
     from soundstorm.decoding.script import read_script
-    from soundstorm.decoding.synthesize import Vocoder
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
     from soundstorm.tokens.semantic import SemanticTokenizer
 
@@ -57,12 +56,15 @@ def main(argv: list[str] | None = None) -> None:
             raise ValueError("give --exchange or --exchange-utterance, not both")
         exchange = read_prompt(args.exchange_utterance)
     prompts = choose_prompts(turns, args.prompt, args.prompt_text, args.prompt_utterance, exchange)
+    codec = load_acoustic_tokenizer(args.codec, device)
+    kind, generator = load_generator(args.acoustic_model, codec, device)
     synthesizer = DialogueSynthesizer(
         load_text_to_semantic(args.text_to_semantic, device=device),
-        Vocoder.load(args.soundstorm, load_acoustic_tokenizer(args.codec, device), device),
+        generator,
+        codec,
         SemanticTokenizer.load(args.kmeans, device=device),
     )
-    parallel, text = section(args, "decode", ParallelConfig), section(args, "text", TextSamplingConfig)
+    samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
     for name in ("max_characters", "context_seconds"):
         if getattr(args, name) <= 0:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
@@ -71,8 +73,9 @@ def main(argv: list[str] | None = None) -> None:
         turns,
         prompts,
         args.output,
-        parallel,
-        text,
+        sampling_of(kind, samplings),
+        section(args, "text", TextSamplingConfig),
+        seed=samplings["decode"].seed,
         max_characters=args.max_characters,
         context_seconds=args.context_seconds,
     )

@@ -38,7 +38,8 @@ def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> No
     resolved = {name: _plain(values) for name, values in config.items()}
     path = expdir / "config.yaml"
     if path.exists():
-        differences = list(_differences(read_config(expdir), resolved))
+        kind = {name: resolved[name] for name in ("kind",) if name in resolved}  # earlier versions did not say it
+        differences = list(_differences(kind | read_config(expdir), resolved))
         if differences:
             raise ValueError(
                 f"{path}: this experiment was started with other settings: {'; '.join(differences[:5])}. "
@@ -48,6 +49,11 @@ def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> No
     write_text(expdir / "command.txt", " ".join(command) + "\n")
     write_text(expdir / "environment.txt", describe_environment())
     write_text(path, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+
+
+def has_config(expdir: str | Path) -> bool:
+    """Whether a training has been started there."""
+    return (Path(expdir) / "config.yaml").is_file()
 
 
 def read_config(expdir: str | Path) -> dict:

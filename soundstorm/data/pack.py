@@ -19,17 +19,7 @@ PACK_FILE = "pack.json"
 FORMAT = "soundstorm-pack-1"
 SSL_MODEL = "ssl_model"  # inside the parts that listen through one
 OLD_SSL_MODEL = "hubert"  # its name in packs made when only a HuBERT could be there
-PARTS = (
-    "soundstorm",
-    "text_to_semantic",
-    "codec",
-    "kmeans",
-    "audiolm_semantic",
-    "audiolm_coarse",
-    "audiolm_fine",
-    "recognizer",
-    "consistency",
-)
+PART_NAME = re.compile(r"[a-z][a-z0-9_]*")
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 # A codec of transformers: its family, where it is (./ is in the pack, else on the hub), and perhaps its levels.
 CODEC_NAME = re.compile(r"(?P<family>[a-z]+):(?P<name>(\./)?[\w-][\w./-]*)(?P<levels>@[\w.]+)?")
@@ -77,10 +67,10 @@ def open_pack(root: str | Path) -> Pack:
     for name, value in parts.items():
         codec = CODEC_NAME.fullmatch(value) if name == "codec" and isinstance(value, str) else None
         inside = codec is not None and ".." not in codec["name"].split("/")
-        if name not in PARTS or value != name and not inside:
+        if not PART_NAME.fullmatch(name) or value != name and not inside:
             raise ValueError(
-                f"{path}: part {name!r:.40} is {value!r:.80}; expected one of {', '.join(PARTS)} in a directory of its "
-                "own name, or a codec by name"
+                f"{path}: part {name!r:.40} is {value!r:.80}; expected a name in small letters, in a directory of "
+                "its own name, or a codec by name; get the pack again"
             )
     return Pack(Path(root), parts)
 
@@ -90,7 +80,7 @@ def part_of(place: str | Path, part: str) -> str:
 
     Args:
         place: a directory, or a name on the hub.
-        part: one of ``PARTS``.
+        part: its name, e.g. codec.
 
     Raises:
         FileNotFoundError: the pack lacks the part.
@@ -138,12 +128,19 @@ def link_part(place: str | Path, part: str, directory: str | Path) -> None:
 
     Args:
         place: the pack.
-        part: one of ``PARTS``.
+        part: its name; of a model of several stages (parts ``<part>_<stage>``) each gets a directory in ``directory``.
         directory: what to make; links there that lead elsewhere are replaced.
 
     Raises:
         ValueError: the part is only named in the pack, or the directory has files of its own by these names.
     """
+    root = find_pack(place)
+    parts = open_pack(root).parts if root is not None else {}
+    stages = [name for name in parts if name.startswith(f"{part}_")] if part not in parts else []
+    for stage in stages:
+        link_part(place, stage, Path(directory) / stage.removeprefix(f"{part}_"))
+    if stages:
+        return
     source, directory = Path(part_of(place, part)).absolute(), Path(directory)
     if not source.is_dir():
         raise ValueError(f"{place}: its {part} is {part_of(place, part)}; give that name instead, as --{part}")

@@ -15,17 +15,18 @@ from soundstorm.data.audiolm_layout import untimed_condition, without_repeats
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.datasets.aligned_tokens_dataset import align, repeats
-from soundstorm.decoding.audiolm import Stage, add_fine_levels, check_pair, uniforms
-from soundstorm.decoding.audiolm_sampling import Task
-from soundstorm.decoding.config import AudioLMSamplingConfig
-from soundstorm.decoding.synthesize import Stopwatch, utterance_seed, waveform
+from soundstorm.decoding.audiolm_generator import LanguageModel, add_fine_levels, check_pair, uniforms
+from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
+from soundstorm.decoding.audiolm_rows import RowTask
+from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.decoding.synthesize import utterance_seed, waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Prompt:
+class SpokenBeginning:
     """What speech goes on from; both empty for speech from nothing."""
 
     semantic: np.ndarray  # (T_s,), repeats included
@@ -35,7 +36,7 @@ class Prompt:
 class FreeSpeaker:
     """Three trained stages, none of which is told how long the speech is to be."""
 
-    def __init__(self, semantic: Stage, coarse: Stage, fine: Stage):
+    def __init__(self, semantic: LanguageModel, coarse: LanguageModel, fine: LanguageModel):
         """
         Args:
             semantic, coarse, fine: trained on the same tokens, the coarse one with ``data.deduplicate``.
@@ -53,7 +54,7 @@ class FreeSpeaker:
     def load(cls, expdirs: Sequence[str | Path], codec: AcousticTokenizer, device: str = "cpu") -> "FreeSpeaker":
         """Experiment directories of the three stages, in their order; ``codec`` will make the waveform."""
         names = (SEMANTIC, COARSE, FINE)
-        stages = [Stage.load(path, name, device) for path, name in zip(expdirs, names, strict=True)]
+        stages = [LanguageModel.load(path, name, device) for path, name in zip(expdirs, names, strict=True)]
         try:
             speaker = cls(*stages)
         except ValueError as error:
@@ -82,18 +83,18 @@ class FreeSpeaker:
         given, nothing = [without_repeats(prompt) for prompt in prompts], np.zeros(0, np.int64)
         most = max(1, round(max_seconds * self.semantic.semantic.frame_rate))
         tasks = [
-            Task(self.semantic.layout.row(nothing, nothing, tokens[:, None]), most, uniforms(stream, most))
+            RowTask(self.semantic.layout.row(nothing, nothing, tokens[:, None]), most, uniforms(stream, most))
             for tokens, stream in zip(given, streams, strict=True)
         ]
-        drawn = self.semantic.sample(tasks, temperature, [max_seconds] * len(tasks), stopwatch)
-        cut = sum(not result.ended for result in drawn)
+        continued = self.semantic.sample(tasks, temperature, [max_seconds] * len(tasks), stopwatch)
+        cut = sum(not result.ended for result in continued)
         if cut:
-            logger.warning("%d of %d utterances did not end by themselves and were cut", cut, len(drawn))
-        return [np.concatenate([tokens, new.codes[:, 0]]) for tokens, new in zip(given, drawn, strict=True)]
+            logger.warning("%d of %d utterances did not end by themselves and were cut", cut, len(continued))
+        return [np.concatenate([tokens, new.codes[:, 0]]) for tokens, new in zip(given, continued, strict=True)]
 
     def generate(
         self,
-        prompts: Sequence[Prompt],
+        prompts: Sequence[SpokenBeginning],
         config: AudioLMSamplingConfig,
         *,
         seeds: Sequence[int],
@@ -129,10 +130,10 @@ class FreeSpeaker:
         for tokens, prompt, stream in zip(semantic, prompts, streams, strict=True):
             row = self.coarse.layout.row(*untimed_condition(tokens), prompt.codes[:, :levels])
             new = most - len(prompt.codes)
-            tasks.append(Task(row, new, uniforms(stream, new * levels)))
+            tasks.append(RowTask(row, new, uniforms(stream, new * levels)))
             seconds.append(new / info.frame_rate)
-        drawn = self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)
-        coarse = [np.concatenate([p.codes[:, :levels], d.codes]) for p, d in zip(prompts, drawn, strict=True)]
+        continued = self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)
+        coarse = [np.concatenate([p.codes[:, :levels], d.codes]) for p, d in zip(prompts, continued, strict=True)]
         given = [prompt.codes for prompt in prompts]
         return add_fine_levels(self.fine, coarse, given, streams, config.fine_temperature, stopwatch)
 
@@ -173,7 +174,7 @@ def generate_audiolm(
     codec = load_acoustic_tokenizer(codec_name, device)
     speaker, stopwatch = FreeSpeaker.load(expdirs, codec, device), Stopwatch()
     if data_dir is None:
-        empty = Prompt(np.zeros(0, np.int64), np.zeros((0, codec.info.num_levels), np.int64))
+        empty = SpokenBeginning(np.zeros(0, np.int64), np.zeros((0, codec.info.num_levels), np.int64))
         prompts = {f"unprompted-{number:04d}": empty for number in range(1, count + 1)}
     else:
         prompts = _read_prompts(speaker, Path(data_dir), prompt_seconds, keys)
@@ -197,7 +198,7 @@ def generate_audiolm(
     write_table(output / "wav.scp", {utt: str(output / "wav" / f"{utt}.wav") for utt in codes})
 
 
-def _read_prompts(speaker: FreeSpeaker, data_dir: Path, seconds: float, keys: str | None) -> dict[str, Prompt]:
+def _read_prompts(speaker: FreeSpeaker, data_dir: Path, seconds: float, keys: str | None) -> dict[str, SpokenBeginning]:
     """The beginnings of a data directory's utterances; those shorter than that are left out."""
     semantic, acoustic = (TokenArchive(data_dir / f"{kind}.scp") for kind in ("semantic", "acoustic"))
     semantic.info.check_same(speaker.semantic.semantic, str(semantic.scp), "AudioLM's training")
@@ -210,7 +211,7 @@ def _read_prompts(speaker: FreeSpeaker, data_dir: Path, seconds: float, keys: st
     for utt in ids:
         tokens, codes = align(utt, semantic[utt], acoustic[utt], repeat, 2)
         if len(codes) >= frames:
-            prompts[utt] = Prompt(tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64))
+            prompts[utt] = SpokenBeginning(tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64))
     if not prompts:
         raise ValueError(f"{acoustic.scp}: no utterance is long enough for a prompt of {seconds:g} s")
     if len(prompts) < len(ids):

@@ -10,7 +10,7 @@ from soundstorm.data.audiolm_layout import without_repeats
 from soundstorm.data.audiolm_stages import SEMANTIC
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
-from soundstorm.decoding.audiolm import BATCH_COLUMNS, Stage
+from soundstorm.decoding.audiolm_generator import BATCH_COLUMNS, LanguageModel
 from soundstorm.models.audiolm import Columns
 
 
@@ -28,14 +28,14 @@ class Likelihood:
 
 
 @torch.inference_mode()
-def log_likelihoods(stage: Stage, tokens: Sequence[np.ndarray]) -> list[Likelihood]:
+def log_likelihoods(model: LanguageModel, tokens: Sequence[np.ndarray]) -> list[Likelihood]:
     """How likely each utterance is.
 
     Consecutive repeats are removed, as in training. The end is not counted: what is compared are words and sentences,
     and a word alone is seldom where speech ends.
 
     Args:
-        stage: the semantic one.
+        model: the semantic stage.
         tokens: semantic tokens ``(T,)`` of each utterance.
 
     Returns:
@@ -44,20 +44,20 @@ def log_likelihoods(stage: Stage, tokens: Sequence[np.ndarray]) -> list[Likeliho
     Raises:
         ValueError: another stage, or an utterance without tokens.
     """
-    if stage.name != SEMANTIC:
-        raise ValueError(f"likelihoods of semantic tokens need AudioLM's semantic stage, got its {stage.name} one")
+    if model.stage != SEMANTIC:
+        raise ValueError(f"likelihoods of semantic tokens need AudioLM's semantic stage, got its {model.stage} one")
     empty = [number for number, utterance in enumerate(tokens, start=1) if len(utterance) == 0]
     if empty:
         raise ValueError(f"utterance {empty[0]} has no semantic tokens; it is shorter than a frame")
     nothing = np.zeros(0, np.int64)
     kept = [without_repeats(np.asarray(utterance).astype(np.int64)) for utterance in tokens]
-    rows = [stage.layout.row(nothing, nothing, utterance[:, None]) for utterance in kept]
+    rows = [model.layout.row(nothing, nothing, utterance[:, None]) for utterance in kept]
     results: list[Likelihood | None] = [None] * len(rows)
-    device = stage.model.embed.weight.device
+    device = model.model.embed.weight.device
     for batch in batch_by_length([len(row.ids) for row in rows], BATCH_COLUMNS):
         fields = {name: value.to(device) for name, value in collate_rows([rows[i] for i in batch]).items()}
-        states = stage.model.encode(Columns(*(fields[name] for name in ("ids", "times", "due", "condition"))))
-        likely = stage.model.level_logits(states, 0).double().log_softmax(-1)
+        states = model.model.encode(Columns(*(fields[name] for name in ("ids", "times", "due", "condition"))))
+        likely = model.model.level_logits(states, 0).double().log_softmax(-1)
         found = likely.gather(-1, fields["classes"].clamp(min=0)[..., None])[..., 0]
         totals = torch.where(fields["levels"] == 0, found, 0.0).sum(-1)
         for i, total in zip(batch, totals.tolist(), strict=True):

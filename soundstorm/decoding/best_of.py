@@ -1,6 +1,6 @@
 """Several samples of every utterance, of which the one that sounds best is kept (SPEAR-TTS).
 
-What sounds best is for someone else to say: the caller brings a judge.
+`decoding` knows no scores: what ranks the samples (the reranker) is given.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundstorm.decoding.synthesize import Stopwatch, waveform
+from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.decoding.synthesize import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer
 
-Judge = Callable[[np.ndarray, int], float]  # samples (S,) and their rate in Hz -> estimated quality, higher is better
+# Samples (S,) and their rate in Hz -> estimated quality, higher is better.
+Reranker = Callable[[np.ndarray, int], float]
 
 
 @dataclass(frozen=True)
@@ -26,24 +28,24 @@ class Kept:
 def best_of(
     make: Callable[[int], Sequence[np.ndarray]],
     codec: AcousticTokenizer,
-    judge: Judge,
+    reranker: Reranker,
     *,
     count: int,
     stopwatch: Stopwatch,
 ) -> Kept:
     """Keep the sample with the highest score of each utterance, the first of those that are equally good.
 
-    The time of all samples, of their waveforms and of judging them counts as that of the audio that is kept.
+    The time of all samples, of their waveforms and of reranking them counts as that of the audio that is kept.
 
     Args:
         make: acoustic tokens of all utterances, given the number of the sample.
         codec: for the waveforms.
-        judge: how good one sounds.
+        reranker: estimated quality of a sample.
         count: samples of each utterance.
         stopwatch: is told the time taken.
 
     Raises:
-        ValueError: the judge has no number for a sample.
+        ValueError: the reranker has no number for a sample.
     """
     codes: list[np.ndarray] = []
     wavs: list[np.ndarray] = []
@@ -53,8 +55,8 @@ def best_of(
             samples = make(number)
             for place, sample in enumerate(samples):
                 wav = waveform(codec, sample, stopwatch)
-                with stopwatch.part("judging", len(wav) / codec.info.sample_rate):
-                    score = float(judge(wav, codec.info.sample_rate))
+                with stopwatch.part("reranking", len(wav) / codec.info.sample_rate):
+                    score = float(reranker(wav, codec.info.sample_rate))
                 if not np.isfinite(score):
                     raise ValueError(f"estimated quality of sample {number + 1} is {score}, expected a number")
                 if number == 0:

@@ -33,7 +33,7 @@ class ParallelConfig:
     )
     best_of: int = option(
         1, "samples of each utterance's acoustic tokens, of which synthesize keeps the one with the best "
-           "DNSMOS (SPEAR-TTS: 3); slow: judging takes a CPU core a second or two a sample"
+           "DNSMOS (SPEAR-TTS: 3); slow: ranking takes a CPU core a second or two a sample"
     )  # fmt: skip
 
     def __post_init__(self):
@@ -71,22 +71,3 @@ class TextSamplingConfig:
                 f"text.temperature is {self.temperature} and text.top_k {self.top_k} (expected 0 or more), "
                 f"text.max_seconds {self.max_seconds} (more than 0), text.batch_size {self.batch_size} (at least 1)"
             )
-
-
-@dataclass(frozen=True)
-class AudioLMSamplingConfig:
-    """Sampling of AudioLM's stages; the paper's values (AudioLM, section IV-B; SoundStorm, section 4.2)."""
-
-    semantic_temperature: float = option(0.6, "of the semantic stage; 0 is greedy")
-    coarse_temperature: float = option(0.8, "of the coarse stage")
-    fine_temperature: float = option(0.6, "of the fine stage")
-    overlap_seconds: float = option(
-        3.0, "end of a chunk of the coarse stage that is the prompt of the next one"
-    )
-
-    def __post_init__(self):
-        for name in ("semantic_temperature", "coarse_temperature", "fine_temperature"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"audiolm.{name} is {getattr(self, name)}, expected 0 or more")
-        if self.overlap_seconds <= 0:
-            raise ValueError(f"audiolm.overlap_seconds is {self.overlap_seconds}, expected more than 0")

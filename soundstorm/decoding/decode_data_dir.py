@@ -3,8 +3,10 @@
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +16,12 @@ from soundstorm.data.archive import TokenArchive, write_tokens
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.datasets.aligned_tokens_dataset import align
-from soundstorm.decoding.audiolm import AcousticGenerator
+from soundstorm.decoding.acoustic_generator import kind_named, load_generator, sampling_of
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
-from soundstorm.decoding.best_of import Judge, best_of
-from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig, TextSamplingConfig
-from soundstorm.decoding.synthesize import Stopwatch, Vocoder, utterance_seed, waveform
+from soundstorm.decoding.best_of import Reranker, best_of
+from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.decoding.synthesize import utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -31,32 +34,42 @@ class System:
 
     source: str  # "codec" (round trip), "semantic" (ground-truth tokens) or "text"
     codec: str
-    soundstorm: str | None = None
-    audiolm: tuple[str, str] | None = None  # its coarse and its fine stage, instead of SoundStorm
+    acoustic_model: str | None = None  # experiment or pack of an acoustic generator
     text_to_semantic: str | None = None
     prompt_seconds: float = 0.0  # true beginning of each utterance, at all levels; 0 for none
-    parallel: ParallelConfig = field(default_factory=ParallelConfig)
     text: TextSamplingConfig = field(default_factory=TextSamplingConfig)
-    audiolm_sampling: AudioLMSamplingConfig = field(default_factory=AudioLMSamplingConfig)
+    # Sampling options of acoustic generators, by section; seed and best_of of "decode" are for all kinds.
+    samplings: Mapping[str, Any] = field(default_factory=lambda: {"decode": ParallelConfig()})
 
     def __post_init__(self):
         if self.source not in ("codec", "semantic", "text"):
             raise ValueError(f"--from is {self.source!r}, expected codec, semantic or text")
-        if self.source != "codec" and not (self.soundstorm or self.audiolm):
+        if self.source != "codec" and not self.acoustic_model:
             raise ValueError(
-                f"--from {self.source} needs --soundstorm, the experiment directory of stage 4, or --audiolm, "
-                "those of its coarse and its fine stage"
+                f"--from {self.source} needs --acoustic-model, an experiment directory of stage 4 or a pack"
             )
-        if self.soundstorm and self.audiolm:
-            raise ValueError("--soundstorm and --audiolm are both given; one of them makes the acoustic tokens")
         if self.source == "text" and not self.text_to_semantic:
             raise ValueError("--from text needs --text-to-semantic, the experiment directory of stage 5")
         if not 0 <= self.prompt_seconds < float("inf"):
             raise ValueError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
 
-    def iterations(self, num_levels: int) -> list[int]:
-        """Passes over each level, where levels are filled in parallel; else none."""
-        return self.parallel.iterations_of(num_levels) if self.source != "codec" and self.soundstorm else []
+    @property
+    def seed(self) -> int:
+        """Of the run; each utterance has its own stream."""
+        return self.samplings["decode"].seed
+
+    @property
+    def samples(self) -> int:
+        """Samples of each utterance, of which the best one is kept."""
+        return self.samplings["decode"].best_of if self.source != "codec" else 1
+
+    def title(self, kind: str | None) -> str:
+        """Its name in tables, given the kind of its acoustic generator."""
+        if kind is None:
+            return "Codec round trip"
+        model = kind_named(kind).system_title(sampling_of(kind, self.samplings))
+        source = " from text" if self.source == "text" else ""
+        return model + source + (f" ({self.prompt_seconds:g} s prompt)" if self.prompt_seconds else "")
 
 
 def decode_data_dir(
@@ -66,7 +79,7 @@ def decode_data_dir(
     *,
     keys: str | None = None,
     device: str = "cpu",
-    judge: Judge | None = None,
+    reranker: Reranker | None = None,
 ) -> None:
     """Write ``wav/``, ``wav.scp``, token archives, ``decode.json`` and ``timing.json`` to ``output``.
 
@@ -80,12 +93,12 @@ def decode_data_dir(
         system: what to decode with.
         keys: file whose first column names the utterances; all by default.
         device: where the networks work.
-        judge: which of several samples is the best, for ``best_of`` above 1.
+        reranker: estimated quality of a sample, for ``best_of`` above 1.
     """
     data_dir, output = Path(data_dir), Path(output)
-    count = system.parallel.best_of if system.source != "codec" else 1
-    if count > 1 and judge is None:
-        raise ValueError(f"decode.best_of is {count}, but nothing judges the samples here; set it to 1")
+    count = system.samples
+    if count > 1 and reranker is None:
+        raise ValueError(f"decode.best_of is {count}, but nothing ranks the samples here; set it to 1")
     if (output / "wav.scp").exists():
         logger.info("%s: already decoded; nothing to do", output)
         return
@@ -94,40 +107,37 @@ def decode_data_dir(
     acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
     ids = list(read_table(keys)) if keys else acoustic.ids
     check_ids(ids, keys or acoustic.scp)  # they become names of files
-    stopwatch, semantic, wavs, scores, passes = Stopwatch(), {}, {}, {}, 0
+    stopwatch, semantic, wavs, scores, kind, sampling = Stopwatch(), {}, {}, {}, None, None
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
     else:
-        if system.audiolm:
-            vocoder, sampling = AcousticGenerator.load(*system.audiolm, codec, device), system.audiolm_sampling
-        else:
-            vocoder, sampling = Vocoder.load(system.soundstorm, codec, device), system.parallel
+        kind, generator = load_generator(system.acoustic_model, codec, device)
+        sampling = sampling_of(kind, system.samplings)
         archive = TokenArchive(data_dir / "semantic.scp")
-        archive.info.check_same(vocoder.semantic_info, str(archive.scp), system.soundstorm or system.audiolm[0])
-        pairs = {u: align(u, archive[u], acoustic[u], vocoder.repeat, 2) for u in ids if u in archive}
-        prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, vocoder.repeat)
+        archive.info.check_same(generator.semantic_info, str(archive.scp), system.acoustic_model)
+        pairs = {u: align(u, archive[u], acoustic[u], generator.repeat, 2) for u in ids if u in archive}
+        prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, generator.repeat)
         ids = list(true)
         semantic = (
             true if system.source == "semantic" else _from_text(data_dir, ids, prompts, system, stopwatch, device)
         )
 
         def sample(number: int) -> list[np.ndarray]:
-            return vocoder.acoustic_tokens(
+            return generator.acoustic_tokens(
                 [semantic[u] for u in ids],
                 sampling,
-                seeds=[utterance_seed(system.parallel.seed, utt, number) for utt in ids],
+                seeds=[utterance_seed(system.seed, utt, number) for utt in ids],
                 prompts=[prompts[u][1] for u in ids] if system.prompt_seconds else None,
                 stopwatch=stopwatch,
             )
 
         if count > 1:
-            kept = best_of(sample, codec, judge, count=count, stopwatch=stopwatch)
+            kept = best_of(sample, codec, reranker, count=count, stopwatch=stopwatch)
             generated, wavs = kept.codes, dict(zip(ids, kept.wavs, strict=True))
             scores = dict(zip(ids, kept.scores, strict=True))
         else:
             generated = sample(0)
         codes = dict(zip(ids, generated, strict=True))
-        passes = vocoder.passes if system.soundstorm else 0
         write_tokens(output / "semantic", ((u, semantic[u]) for u in ids), archive.info)
     write_tokens(output / "acoustic", codes.items(), acoustic.info)
     for utt in tqdm(ids, unit="utt", desc=output.name, disable=not sys.stderr.isatty()):
@@ -135,16 +145,17 @@ def decode_data_dir(
         write_audio(output / "wav" / f"{utt}.wav", wav, codec.info.sample_rate)
     settings = {
         "from": system.source,
+        "title": system.title(kind),
+        "kind": kind,
         "prompt_seconds": system.prompt_seconds,
-        "iterations": system.iterations(codec.info.num_levels),
-        "passes": round(passes / (len(ids) * count), 2),  # of the mean utterance
+        "passes": round(stopwatch.counts["passes"] / (len(ids) * count), 2),  # of the mean utterance
         "codec": system.codec,
-        "soundstorm": system.soundstorm,
-        "audiolm": list(system.audiolm or []),
+        "acoustic_model": system.acoustic_model,
         "text_to_semantic": system.text_to_semantic,
-        "parallel": asdict(system.parallel),
+        "sampling": asdict(sampling) if kind else None,
         "text": asdict(system.text),
-        "audiolm_sampling": asdict(system.audiolm_sampling),
+        "seed": system.seed,
+        "best_of": count,
         "threads": torch.get_num_threads(),
         "device": device,
     }
@@ -196,7 +207,7 @@ def _from_text(data_dir: Path, ids: list[str], prompts, system: System, stopwatc
                 temperature=system.text.temperature,
                 top_k=system.text.top_k,
                 max_seconds=system.text.max_seconds,
-                seeds=[utterance_seed(system.parallel.seed, utt) for utt in batch],
+                seeds=[utterance_seed(system.seed, utt) for utt in batch],
                 prompt_semantic=[prompts[utt][0] for utt in batch] if system.prompt_seconds else None,
             )
         made = sum(len(t) for t in tokens) / reader.info.frame_rate

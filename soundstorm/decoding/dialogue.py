@@ -10,16 +10,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from soundstorm.data.audio import read_audio, resample_down, write_audio
 from soundstorm.data.data_dir import DataDir, write_text
+from soundstorm.decoding.acoustic_generator import AcousticGenerator
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.config import TextSamplingConfig
 from soundstorm.decoding.script import SEPARATOR, Turn, joined_text, passes
-from soundstorm.decoding.synthesize import Stopwatch, Vocoder, waveform
+from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.decoding.synthesize import waveform
+from soundstorm.tokens.acoustic import AcousticTokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
@@ -155,29 +159,36 @@ def lead_text(passages: Sequence[Passage], first: Turn) -> str:
 
 
 class DialogueSynthesizer:
-    """Text-to-semantic model, SoundStorm, codec and semantic tokenizer together."""
+    """Text-to-semantic model, acoustic generator, codec and semantic tokenizer together."""
 
-    def __init__(self, reader: TextToSemanticGenerator, vocoder: Vocoder, tokenizer: SemanticTokenizer):
+    def __init__(
+        self,
+        reader: TextToSemanticGenerator,
+        generator: AcousticGenerator,
+        codec: AcousticTokenizer,
+        tokenizer: SemanticTokenizer,
+    ):
         """
         Raises:
             ValueError: the parts were not trained on the same semantic tokens, or prompts cannot serve all of them.
         """
-        reader.info.check_same(vocoder.semantic_info, "the text-to-semantic model", "SoundStorm")
+        reader.info.check_same(generator.semantic_info, "the text-to-semantic model", "the acoustic model")
         reader.info.check_same(tokenizer.info, "the text-to-semantic model", "the semantic tokenizer")
-        self.reader, self.vocoder, self.tokenizer = reader, vocoder, tokenizer
-        if tokenizer.info.sample_rate > vocoder.acoustic_info.sample_rate:
+        self.reader, self.generator, self.codec, self.tokenizer = reader, generator, codec, tokenizer
+        if tokenizer.info.sample_rate > generator.acoustic_info.sample_rate:
             raise ValueError(
                 f"the semantic tokenizer reads {tokenizer.info.sample_rate} Hz and the codec "
-                f"{vocoder.acoustic_info.sample_rate} Hz; dialogue prompts need a codec of the same or a higher rate"
+                f"{generator.acoustic_info.sample_rate} Hz; dialogue prompts need a codec of the same or a higher rate"
             )
 
     def speak(
         self,
         turns: list[Turn],
         prompts: list[Prompt],
-        parallel: ParallelConfig,
+        sampling: Any,
         text: TextSamplingConfig,
         *,
+        seed: int = 0,
         max_characters: int = MAX_CHARACTERS,
         context_seconds: float = CONTEXT_SECONDS,
         stopwatch: Stopwatch | None = None,
@@ -187,7 +198,8 @@ class DialogueSynthesizer:
         Args:
             turns: the script.
             prompts: one recorded exchange, or a recording of each voice, in the order in which they speak.
-            parallel, text: how to decode.
+            sampling, text: how to decode acoustic and semantic tokens.
+            seed: of the sampling.
             max_characters: of a pass; a script longer than the training windows is made in several.
             context_seconds: longest speech that a pass goes on from; with the pass it should fit in such a window.
             stopwatch: is told the time taken.
@@ -196,14 +208,14 @@ class DialogueSynthesizer:
             The dialogue ``(S,)``, without the prompt; the prompt as the codec renders it ``(S,)``; the passes.
         """
         stopwatch = stopwatch or Stopwatch()
-        codec, info = self.vocoder.codec, self.vocoder.acoustic_info
+        codec, info = self.codec, self.generator.acoustic_info
         prompt = self._read_prompts(prompts)
         made: list[Passage] = []
         for number, group in enumerate(passes(turns, max_characters)):
             context = choose_context(
                 prompt, made, {turn.voice for turn in group}, int(context_seconds * info.frame_rate)
             )
-            made.append(self._speak_pass(group, context, parallel, text, parallel.seed + 1000 * number, stopwatch))
+            made.append(self._speak_pass(group, context, sampling, text, seed + 1000 * number, stopwatch))
         prompt_codes = prompt.codes if prompt else np.zeros((0, info.num_levels), np.int64)
         # All at once, so that nothing is heard where one pass goes over to the next; and after the prompt, so that the
         # first frames sound as in the middle of speech.
@@ -215,7 +227,7 @@ class DialogueSynthesizer:
         self,
         turns: list[Turn],
         context: list[Passage],
-        parallel: ParallelConfig,
+        sampling: Any,
         text: TextSamplingConfig,
         seed: int,
         stopwatch: Stopwatch,
@@ -234,9 +246,9 @@ class DialogueSynthesizer:
             )
         stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
         before = _frames(context)
-        (codes,) = self.vocoder.acoustic_tokens(
+        (codes,) = self.generator.acoustic_tokens(
             [np.concatenate([*(passage.semantic for passage in context), tokens])],
-            parallel,
+            sampling,
             seeds=[seed],
             prompts=[np.concatenate([passage.codes for passage in context])] if before else None,
             stopwatch=stopwatch,
@@ -247,10 +259,10 @@ class DialogueSynthesizer:
         """All prompts one after the other."""
         if not prompts:
             return None
-        info, repeat = self.vocoder.acoustic_info, self.vocoder.repeat
+        info, repeat = self.generator.acoustic_info, self.generator.repeat
         wav = np.concatenate([read_audio(p.path, info.sample_rate, start=p.start, end=p.end) for p in prompts])
         (semantic,) = self.tokenizer.encode([resample_down(wav, info.sample_rate, self.tokenizer.info.sample_rate)])
-        codes = self.vocoder.codec.encode(torch.from_numpy(wav)[None])[0].cpu().numpy()
+        codes = self.codec.encode(torch.from_numpy(wav)[None])[0].cpu().numpy()
         frames = min(len(semantic), len(codes) // repeat)
         text = SEPARATOR.join(p.text for p in prompts) if all(p.text for p in prompts) else None
         return Passage((), text, semantic[:frames].astype(np.int64), codes[: frames * repeat])
@@ -261,9 +273,10 @@ def write_dialogue(
     turns: list[Turn],
     prompts: list[Prompt],
     output: str | Path,
-    parallel: ParallelConfig,
+    sampling: Any,
     text: TextSamplingConfig,
     *,
+    seed: int = 0,
     max_characters: int = MAX_CHARACTERS,
     context_seconds: float = CONTEXT_SECONDS,
 ) -> None:
@@ -276,13 +289,14 @@ def write_dialogue(
     wav, prompt, made = synthesizer.speak(
         turns,
         prompts,
-        parallel,
+        sampling,
         text,
+        seed=seed,
         max_characters=max_characters,
         context_seconds=context_seconds,
         stopwatch=stopwatch,
     )
-    info = synthesizer.vocoder.acoustic_info
+    info = synthesizer.generator.acoustic_info
     write_audio(output / "dialogue.wav", wav, info.sample_rate)
     if len(prompt):
         write_audio(output / "prompt.wav", prompt, info.sample_rate)

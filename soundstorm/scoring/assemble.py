@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 class Row:
     """One row of the table: a system on a test set."""
 
-    system: str  # the row's name
+    system: str | None  # the row's name; None: what decode.json calls it
     data_dir: str  # test set
     decode_dir: str | None  # output of decoding, None for the originals
     output: str  # JSON file
@@ -98,7 +98,7 @@ def score_files(
         ids = evenly_spaced(original.ids, config.max_utterances)
         timing = decode_dir / "timing.json" if decode_dir else None
         content = score_system(
-            row.system,
+            row.system or info.require_title(),
             original=original,
             decoded=decoded,
             texts=texts,

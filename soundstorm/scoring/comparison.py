@@ -1,4 +1,4 @@
-"""How SoundStorm stands to AudioLM on the same semantic tokens: ratios of every metric and of the computing time."""
+"""How the first acoustic model stands to the others on the same semantic tokens: ratios of metrics and computing."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from soundstorm.scoring.system import REFERENCE
 Row = Mapping[str, Any]
 
 
-def ratios_to_audiolm(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Every system that follows given semantic tokens, divided by AudioLM with as much of a voice prompt.
+def ratios_to_others(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Every system of the first acoustic model, divided by each other model's with as much of a voice prompt.
+
+    Compared are systems that follow given semantic tokens. The model of the first such row is compared with the others.
 
     Args:
         rows: Contents of score files of one test set.
 
     Returns:
         For each pair of rows its names, the ratios ``metrics[metric][length]``, and ``computing``: that of the seconds
-        of computing acoustic tokens per second of speech. What AudioLM has as zero has no ratio.
+        of computing acoustic tokens per second of speech. What the other model has as zero has no ratio.
     """
+    candidates = [row for row in rows if row["group"] != REFERENCE and row["decode"].get("from") == "semantic"]
+    kinds = list(dict.fromkeys(_kind(row) for row in candidates))
     compared = []
-    for row in rows:
-        baseline = None if _is_audiolm(row) else _baseline(row, rows)
-        if baseline is not None:
+    for other in kinds[1:]:
+        for row in candidates:
+            twin = next((x for x in candidates if _kind(x) == other and x["group"] == row["group"]), None)
+            if _kind(row) != kinds[0] or twin is None:
+                continue
             compared.append(
                 {
                     "system": row["system"],
-                    "baseline": baseline["system"],
-                    "metrics": _metric_ratios(row["metrics"], baseline["metrics"]),
-                    "computing": _ratio(_computing(row, "soundstorm"), _computing(baseline, "audiolm_")),
+                    "baseline": twin["system"],
+                    "metrics": _metric_ratios(row["metrics"], twin["metrics"]),
+                    "computing": _ratio(_computing(row), _computing(twin)),
                 }
             )
     return compared
 
 
-def _baseline(row: Row, rows: Sequence[Row]) -> Row | None:
-    if row["group"] == REFERENCE or row["decode"].get("from") != "semantic":
-        return None
-    return next((other for other in rows if other["group"] == row["group"] and _is_audiolm(other)), None)
-
-
-def _is_audiolm(row: Row) -> bool:
-    return bool(row["decode"].get("audiolm"))
+def _kind(row: Row) -> str | None:
+    return row["decode"].get("kind")
 
 
 def _metric_ratios(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -59,9 +59,14 @@ def _metric_ratios(metrics: Mapping[str, Any], baseline: Mapping[str, Any]) -> d
     return {metric: found for metric, found in ratios.items() if found}
 
 
-def _computing(row: Row, part: str) -> float | None:
-    """Seconds of computing per second of speech, of all parts whose names begin so."""
-    times = [time["real_time_factor"] for name, time in row.get("runtime", {}).items() if name.startswith(part)]
+def _computing(row: Row) -> float | None:
+    """Seconds of computing acoustic tokens per second of speech: of the parts called as the kind or its stages."""
+    kind = _kind(row)
+    times = [
+        time["real_time_factor"]
+        for name, time in row.get("runtime", {}).items()
+        if name == kind or name.startswith(f"{kind}_")
+    ]
     return sum(times) if times else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.records import read_json
-from soundstorm.scoring.figures import heading, iterations_figure, runtime_curve_figure
+from soundstorm.scoring.figures import iterations_figure, runtime_curve_figure
 from soundstorm.scoring.report import run_facts
 from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import heading_of, interval, table
@@ -130,7 +130,7 @@ def detector_section(extras: Sequence[Extra]) -> str:
 
 
 def pairs_section(extras: Sequence[Extra]) -> str:
-    """How often AudioLM's first stage finds the word or the grammatical sentence likelier than its counterpart."""
+    """How often a model of semantic tokens finds the word or the grammatical sentence likelier than its counterpart."""
     rows = [
         [f"`{content['pairs']}`", group, interval(estimate, 1), interval(content["total"][group], 1)]
         for content in extras
@@ -147,19 +147,18 @@ def pairs_section(extras: Sequence[Extra]) -> str:
 
 
 def runtime_section(extras: Sequence[Extra]) -> str:
-    """Run time against length: medians of every part, and how many times faster SoundStorm is than AudioLM."""
+    """Run time against length: medians of every part, and how many times faster the first acoustic model is."""
     parts = []
     for content in extras:
         points = content["points"]
         by_length = {name: {point["seconds"]: point for point in line} for name, line in points.items()}
         lengths = sorted({seconds for line in by_length.values() for seconds in line})
-        compared = "soundstorm" in by_length and "audiolm_acoustic" in by_length
-        header = ["Seconds of audio", *(heading(name) for name in points), *["AudioLM : SoundStorm"] * compared]
+        first, *others = [name for name in content.get("acoustic_models", ()) if name in by_length] or [None]
+        header = ["Seconds of audio", *points, *(f"{other} : {first}" for other in others)]
         rows = []
         for seconds in lengths:
             row = [f"{seconds:g}", *(_median(line.get(seconds)) for line in by_length.values())]
-            if compared:
-                row.append(_ratio(by_length["audiolm_acoustic"].get(seconds), by_length["soundstorm"].get(seconds)))
+            row += [_ratio(by_length[other].get(seconds), by_length[first].get(seconds)) for other in others]
             rows.append(row)
         repeats = sorted({point["repeats"] for line in points.values() for point in line})
         note = (

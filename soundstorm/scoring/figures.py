@@ -10,14 +10,6 @@ from typing import Any
 from soundstorm.data.data_dir import write_bytes
 from soundstorm.scoring.statistics import ALL
 
-PART_NAMES = {
-    "codec": "codec decoding",
-    "soundstorm": "SoundStorm",
-    "text_to_semantic": "text to semantic",
-    "audiolm_semantic": "AudioLM stage 1",
-    "audiolm_acoustic": "AudioLM stages 2 and 3",
-}
-
 
 def _plotting():
     import matplotlib
@@ -134,7 +126,7 @@ def runtime_curve_figure(points: Mapping[str, Sequence[Mapping[str, float]]], pa
     figure, axes = pyplot.subplots(figsize=(6.4, 3.6))
     for part, line in points.items():
         seconds = [point["made_seconds"] for point in line]
-        (drawn,) = axes.plot(seconds, [point["median"] for point in line], "o-", markersize=3, label=heading(part))
+        (drawn,) = axes.plot(seconds, [point["median"] for point in line], "o-", markersize=3, label=part)
         low, high = ([point[side] for point in line] for side in ("quartile_low", "quartile_high"))
         axes.fill_between(seconds, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
     axes.set(xlabel="seconds of audio", ylabel="seconds of computing", yscale="log", title="Run time against length")
@@ -162,11 +154,6 @@ def iterations_figure(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
         axes.set(xlabel="iterations of the first level", title=heading_of(name)[0])
     figure.tight_layout()
     return _close(pyplot, figure, path)
-
-
-def heading(part: str) -> str:
-    """A part of the system for people."""
-    return PART_NAMES.get(part, part.replace("_", " "))
 
 
 def _close(pyplot, figure, path: Path) -> Path:

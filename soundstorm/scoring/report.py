@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.experiment import source_commit
-from soundstorm.scoring.comparison import ratios_to_audiolm
+from soundstorm.scoring.comparison import ratios_to_others
 from soundstorm.scoring.statistics import ALL, LENGTHS, Estimate, paired_difference
 from soundstorm.scoring.system import REFERENCE, WITH_PROMPT, WITHOUT_PROMPT
 from soundstorm.scoring.targets import TargetResult, check_targets
@@ -80,7 +80,8 @@ def voice_gains(rows: Sequence[Mapping[str, Any]]) -> list[VoiceGain]:
 
 def _unprompted_twin(prompted: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     def key(row: Mapping[str, Any]) -> tuple:
-        return row["decode"].get("from"), json.dumps(row["decode"].get("iterations"))
+        decode = row["decode"]
+        return decode.get("from"), decode.get("kind"), json.dumps(decode.get("sampling"), sort_keys=True)
 
     if prompted["group"] != WITH_PROMPT:
         return None
@@ -205,7 +206,7 @@ def build_report(
             name: {
                 "lengths": lengths_present(rows),
                 "voice_gains": [gain.as_dict() for gain in gains[name]],
-                "ratios_to_audiolm": ratios_to_audiolm(rows),
+                "ratios": ratios_to_others(rows),
                 "rows": [{key: value for key, value in row.items() if key != "utterances"} for row in rows],
             }
             for name, rows in sets.items()

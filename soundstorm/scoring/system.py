@@ -30,6 +30,17 @@ class DecodeInfo:
     prompt_seconds: float = 0.0
     settings: Mapping[str, Any] | None = None  # the whole file
 
+    def require_title(self) -> str:
+        """Its name in tables.
+
+        Raises:
+            ValueError: the file does not say it.
+        """
+        title = "Original" if self.settings is None else self.settings.get("title")
+        if not isinstance(title, str):
+            raise ValueError("decode.json does not say what the system is called; name it by --system, or decode again")
+        return title
+
     @property
     def group(self) -> str:
         """The row group of the paper's Table 1."""

@@ -122,7 +122,7 @@ def runtime_table(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def ratios_table(ratios: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> str:
-    """Each system's metrics and computing time as multiples of AudioLM's."""
+    """Each system's metrics and computing time as multiples of another model's."""
     names = [name for name, _, _ in PAPER_COLUMNS] + ["wer_after_prompt"]
     names = [name for name in names if any(name in pair["metrics"] for pair in ratios)]
     shown = " / ".join(LENGTH_NAMES[length] for length in lengths)
@@ -163,8 +163,8 @@ def render_markdown(report: Mapping[str, Any]) -> str:
                 f"Voice of {gain['prompted']} minus {gain['unprompted']}, similarity to the original prompt: "
                 f"{interval(gain['difference'], 3)}; their intervals are {'apart' if gain['apart'] else 'NOT apart'}.\n"
             )
-        if content["ratios_to_audiolm"]:
-            parts += [ratios_table(content["ratios_to_audiolm"], lengths), RATIO_NOTE]
+        if content["ratios"]:
+            parts += [ratios_table(content["ratios"], lengths), RATIO_NOTE]
         runtime = runtime_table(rows)
         if runtime:
             parts.append(runtime)

@@ -56,7 +56,7 @@ def train_audiolm(
         raise ValueError(
             "data.deduplicate takes away the times that model.positions 'time' needs; use positions sequence"
         )
-    record = {**config, "audiolm": AudioLMRecord(stage, coarse_levels), "semantic": asdict(semantic)}
+    record = {"kind": "audiolm", **config, "audiolm": AudioLMRecord(stage, coarse_levels), "semantic": asdict(semantic)}
     start_experiment(expdir, record | ({"acoustic": asdict(codec)} if codec else {}), command)
     if is_finished(expdir):
         return

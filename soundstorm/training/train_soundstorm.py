@@ -40,7 +40,8 @@ def train_soundstorm(
     semantic, acoustic = training.semantic_info, training.acoustic_info
     semantic.check_same(validation.semantic_info, str(train_data), str(valid_data))
     acoustic.check_same(validation.acoustic_info, str(train_data), str(valid_data))
-    start_experiment(expdir, {**config, "semantic": asdict(semantic), "acoustic": asdict(acoustic)}, command)
+    record = {"kind": "soundstorm", **config, "semantic": asdict(semantic), "acoustic": asdict(acoustic)}
+    start_experiment(expdir, record, command)
     if is_finished(expdir):
         return
     torch.manual_seed(config["training"].seed)

@@ -15,9 +15,10 @@ from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.audiolm_stages import COARSE, FINE
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.decoding.audiolm import AcousticGenerator, Stage
+from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageModel
+from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.autoregressive import sample_tokens
-from soundstorm.decoding.config import AudioLMSamplingConfig, ParallelConfig
+from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.devices import ready_for_single_steps
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.audiolm import AudioLM
@@ -208,8 +209,8 @@ def _audiolm(work: Work) -> Built:
             codebook_size=sizes.codebook,
         )  # fmt: skip
         model = ready_for_single_steps(_lively(AudioLM(config, **vars(layout))), "cpu")
-        stages.append(Stage(name, model, layout, data.seconds(name), coarse_levels, semantic, acoustic))
-    generator = AcousticGenerator(*stages)
+        stages.append(LanguageModel(name, model, layout, data.seconds(name), coarse_levels, semantic, acoustic))
+    generator = AudioLMGenerator(*stages)
     rng = np.random.default_rng(0)
     tokens = [rng.integers(sizes.semantic, size=work.frames) for _ in range(work.batch)]
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")

@@ -29,7 +29,7 @@ READER = (
     "--read-utterances 0 --expdir new"
 )
 RECOGNIZER = "train_recognizer --train-data data --valid-data data --config conf/recognizer.yaml --expdir new"
-SYNTHESIZE = "synthesize --data-dir data --from semantic --codec codec --soundstorm soundstorm --output new"
+SYNTHESIZE = "synthesize --data-dir data --from semantic --codec codec --acoustic-model soundstorm --output new"
 
 
 @pytest.fixture

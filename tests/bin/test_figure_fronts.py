@@ -17,30 +17,29 @@ def run(front, *arguments):
 
 
 def networks(chain):  # noqa: F811
-    return "--data-dir", chain / "data", "--codec", chain / "codec", "--soundstorm", chain / "soundstorm"
+    return "--data-dir", chain / "data", "--codec", chain / "codec", "--acoustic-model", chain / "soundstorm"
 
 
 def test_run_time_is_measured_for_every_part_and_length(chain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "figures/runtime.json"
     reader = ("--text-to-semantic", chain / "text_to_semantic")
-    baseline = ("--audiolm", chain / "audiolm_coarse", chain / "audiolm_fine", "--audiolm.overlap-seconds", 0.3)
-    baseline += ("--audiolm-semantic", chain / "audiolm_semantic")
+    baseline = ("--acoustic-model", chain / "audiolm", "--audiolm.overlap-seconds", 0.3)
     run(measure_runtime, *networks(chain), *reader, *baseline, "--lengths", 2, 1, "--repeats", 3, "--device", "cpu",
         "--output", output)  # fmt: skip
     content = read_extra(output)
     assert list(content["points"]) == [
-        "codec", "soundstorm", "text_to_semantic", "audiolm_semantic", "audiolm_acoustic"
+        "codec decoding", "SoundStorm", "AudioLM stages 2 and 3", "text to semantic", "AudioLM stage 1"
     ]  # fmt: skip
     for part, points in content["points"].items():
         assert [point["seconds"] for point in points] == [1.0, 2.0]
         assert all(point["repeats"] == 3 and point["median"] > 0 for point in points)
-        if part != "text_to_semantic":
+        if part != "text to semantic":
             assert [point["made_seconds"] for point in points] == pytest.approx([1.0, 2.0], abs=0.05)
     assert content["facts"]["command"].endswith(f"--output {output}`")
     assert {"commit", "date", "hardware"} <= set(content["facts"])
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     table = capsys.readouterr().out
-    assert "| 2 |" in table and "AudioLM : SoundStorm" in table
+    assert "| 2 |" in table and "AudioLM stages 2 and 3 : SoundStorm" in table
 
 
 def test_word_errors_and_quality_are_measured_for_every_number_of_iterations(chain, tmp_path):  # noqa: F811
@@ -55,7 +54,7 @@ def test_word_errors_and_quality_are_measured_for_every_number_of_iterations(cha
     assert [point["iterations"] for point in points] == [1, 4]
     assert all(point["metrics"]["wer"]["count"] == 3 for point in points)
     settings = [json.loads((tmp_path / f"work/decode_{n}/decode.json").read_text()) for n in (1, 4)]
-    assert [setting["iterations"] for setting in settings] == [[1, 1, 1], [4, 1, 1]]
+    assert [setting["sampling"]["iterations"] for setting in settings] == [[1, 1], [4, 1]]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.wav")}
     run(measure_iterations, *networks(chain), *options)
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.wav")}

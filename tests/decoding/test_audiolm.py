@@ -9,11 +9,11 @@ import torch
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audiolm_layout import coarse_condition, stage_layout
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
-from soundstorm.decoding.audiolm import AcousticGenerator, Stage
-from soundstorm.decoding.audiolm_sampling import Task, sample_rows
+from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageModel
+from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
+from soundstorm.decoding.audiolm_rows import RowTask, continue_rows
 from soundstorm.decoding.autoregressive import choose
-from soundstorm.decoding.config import AudioLMSamplingConfig
-from soundstorm.decoding.synthesize import Stopwatch
+from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.models.audiolm import AudioLM, Columns
 from soundstorm.models.audiolm_config import AudioLMConfig
 
@@ -23,7 +23,7 @@ SIZES = {"semantic_size": 9, "num_levels": 5, "coarse_levels": 2, "codebook_size
 SAMPLING = AudioLMSamplingConfig(overlap_seconds=0.2)
 
 
-class Recorded(Stage):
+class Recorded(LanguageModel):
     """A stage that keeps what it was asked for."""
 
     tasks: list
@@ -48,7 +48,7 @@ def make(name, seconds, positions="time", coarse_levels=2):
 
 @pytest.fixture(params=["sequence", "time"])
 def generator(request):
-    return AcousticGenerator(make("coarse", 0.6, request.param), make("fine", 0.4, request.param))
+    return AudioLMGenerator(make("coarse", 0.6, request.param), make("fine", 0.4, request.param))
 
 
 def speech(frames, seed=0):
@@ -84,8 +84,8 @@ def test_cached_batches_equal_recomputing_each_row_alone(positions, temperature)
         semantic, codes = speech(frames, seed=number)
         row = stage.layout.row(*coarse_condition(semantic, 2), codes[:known, :2])
         uniforms = torch.rand((frames - known) * 2, generator=torch.Generator().manual_seed(number))
-        tasks.append(Task(row, frames - known, uniforms))
-    drawn = sample_rows(stage.model, stage.layout, tasks, temperature=temperature)
+        tasks.append(RowTask(row, frames - known, uniforms))
+    drawn = continue_rows(stage.model, stage.layout, tasks, temperature=temperature)
     for task, result in zip(tasks, drawn, strict=True):
         with torch.no_grad():
             np.testing.assert_array_equal(result.codes, slow_continuation(stage, task, temperature))
@@ -170,6 +170,6 @@ def test_what_cannot_be_is_refused(generator):
     with pytest.raises(ValueError, match="a prompt of 64 frames leaves nothing to generate of 64"):
         generator.acoustic_tokens([semantic], SAMPLING, seeds=[1], prompts=[true])
     with pytest.raises(ValueError, match="2 coarse levels, its fine stage with 1; train both"):
-        AcousticGenerator(generator.coarse, make("fine", 0.4, coarse_levels=1))
+        AudioLMGenerator(generator.coarse, make("fine", 0.4, coarse_levels=1))
     with pytest.raises(ValueError, match="coarse_temperature is -1, expected 0 or more"):
         AudioLMSamplingConfig(coarse_temperature=-1)

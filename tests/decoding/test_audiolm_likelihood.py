@@ -8,7 +8,7 @@ import torch
 
 from soundstorm.bin import measure_pairs
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
-from soundstorm.decoding import audiolm
+from soundstorm.decoding import audiolm_likelihood
 from soundstorm.decoding.audiolm_likelihood import log_likelihoods
 from soundstorm.models.audiolm import Columns
 from soundstorm.scoring.extras import extra_sections, read_extra
@@ -47,7 +47,7 @@ def test_it_is_the_product_of_the_probabilities_of_the_tokens_without_repeats(po
 def test_an_utterance_scores_the_same_alone_and_in_a_batch(monkeypatch):
     stage = make("semantic", 4.0)
     together = log_likelihoods(stage, utterances())
-    monkeypatch.setattr(audiolm, "BATCH_COLUMNS", 1)  # one row at a time
+    monkeypatch.setattr(audiolm_likelihood, "BATCH_COLUMNS", 1)  # one row at a time
     for one, other in zip(together, log_likelihoods(stage, utterances()), strict=True):
         assert one.total == pytest.approx(other.total, rel=1e-5)
 
@@ -60,7 +60,7 @@ def test_other_stages_and_empty_utterances_are_refused():
 
 
 def front(chain, gold, *options):  # noqa: F811
-    arguments = ["--pairs", gold, "--semantic", chain / "audiolm_semantic", "--device", "cpu", *options]
+    arguments = ["--pairs", gold, "--semantic", chain / "audiolm/semantic", "--device", "cpu", *options]
     measure_pairs.main([str(argument) for argument in arguments])
 
 

@@ -14,8 +14,8 @@ import torch
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audiolm_layout import coarse_condition, fine_condition, stage_layout
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
-from soundstorm.decoding.audiolm import AcousticGenerator, Stage
-from soundstorm.decoding.config import AudioLMSamplingConfig
+from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageModel
+from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.training.audiolm_step import AudioLMStep
@@ -49,7 +49,7 @@ def agreement(semantic, codes, start: int = 0) -> list[float]:
     return [float((codes[:, start:, q] == rule(semantic, codes, q)[:, start:]).mean()) for q in range(LEVELS)]
 
 
-def train_stage(name: str, steps: int = 220) -> Stage:
+def train_stage(name: str, steps: int = 220) -> LanguageModel:
     torch.manual_seed(0)
     rng, layout = np.random.default_rng(0), stage_layout(name, **SIZES)
     config = AudioLMConfig(
@@ -72,12 +72,12 @@ def train_stage(name: str, steps: int = 220) -> Stage:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return Stage(name, model.eval(), layout, FRAMES / 50, COARSE, SEMANTIC, ACOUSTIC)
+    return LanguageModel(name, model.eval(), layout, FRAMES / 50, COARSE, SEMANTIC, ACOUSTIC)
 
 
 @pytest.fixture(scope="module")
-def generator() -> AcousticGenerator:
-    return AcousticGenerator(train_stage("coarse"), train_stage("fine"))
+def generator() -> AudioLMGenerator:
+    return AudioLMGenerator(train_stage("coarse"), train_stage("fine"))
 
 
 GREEDY = {"coarse_temperature": 0.0, "fine_temperature": 0.0}

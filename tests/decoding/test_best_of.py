@@ -10,7 +10,8 @@ from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import read_audio
 from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.decode_data_dir import System, decode_data_dir
-from soundstorm.decoding.synthesize import Stopwatch, utterance_seed
+from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.decoding.synthesize import utterance_seed
 from tests.decoding.test_chain import DURATIONS, chain, decode  # noqa: F401
 
 
@@ -19,16 +20,16 @@ def energy(wav, sample_rate):
     return float(np.square(wav).mean())
 
 
-def run(chain, output, count, judge=energy, **changes):  # noqa: F811
+def run(chain, output, count, reranker=energy, **changes):  # noqa: F811
     system = System(
-        source="semantic", codec=str(chain / "codec"), soundstorm=str(chain / "soundstorm"),
-        parallel=ParallelConfig(iterations=(2, 1), best_of=count),
+        source="semantic", codec=str(chain / "codec"), acoustic_model=str(chain / "soundstorm"),
+        samplings={"decode": ParallelConfig(iterations=(2, 1), best_of=count)},
     )  # fmt: skip
-    decode_data_dir(chain / "data", output, replace(system, **changes), judge=judge)
+    decode_data_dir(chain / "data", output, replace(system, **changes), reranker=reranker)
     return TokenArchive(output / "acoustic.scp")
 
 
-def test_the_sample_that_is_judged_best_is_kept(chain, tmp_path):  # noqa: F811
+def test_the_sample_that_is_ranked_best_is_kept(chain, tmp_path):  # noqa: F811
     best, worst = run(chain, tmp_path / "best", 3), run(chain, tmp_path / "worst", 3, lambda *wav: -energy(*wav))
     scores = json.loads((tmp_path / "best/best_of.json").read_text())
     reverse = json.loads((tmp_path / "worst/best_of.json").read_text())
@@ -64,7 +65,7 @@ def test_the_seeds_of_samples_differ_in_the_bits_that_count():
 def test_time_of_all_samples_counts_and_their_audio_once(chain, tmp_path):  # noqa: F811
     run(chain, tmp_path / "three", 3)
     timing = json.loads((tmp_path / "three/timing.json").read_text())
-    assert set(timing) == {"soundstorm", "codec", "judging"}
+    assert set(timing) == {"soundstorm", "codec", "reranking"}
     for part in timing.values():
         assert part["audio_seconds"] == pytest.approx(sum(DURATIONS.values()), abs=0.1) and part["seconds"] > 0
     stopwatch = Stopwatch()
@@ -74,8 +75,8 @@ def test_time_of_all_samples_counts_and_their_audio_once(chain, tmp_path):  # no
     assert stopwatch.parts["x"]["audio_seconds"] == 2.0
 
 
-def test_a_judge_is_needed_and_must_know_an_answer(chain, tmp_path):  # noqa: F811
-    with pytest.raises(ValueError, match="decode.best_of is 2, but nothing judges the samples"):
+def test_a_reranker_is_needed_and_must_know_an_answer(chain, tmp_path):  # noqa: F811
+    with pytest.raises(ValueError, match="decode.best_of is 2, but nothing ranks the samples"):
         run(chain, tmp_path / "none", 2, None)
     with pytest.raises(ValueError, match="estimated quality of sample 1 is nan"):
         run(chain, tmp_path / "nan", 2, lambda *wav: float("nan"))
@@ -84,11 +85,11 @@ def test_a_judge_is_needed_and_must_know_an_answer(chain, tmp_path):  # noqa: F8
     run(chain, tmp_path / "codec", 2, None, source="codec")  # nothing is sampled there
 
 
-def test_the_front_judges_by_dnsmos(chain, tmp_path):  # noqa: F811
+def test_the_front_ranks_by_dnsmos(chain, tmp_path):  # noqa: F811
     pytest.importorskip("speechmos", reason="pip install speechmos")
     (tmp_path / "keys").write_text("b-1 b\n")
     options = ("--decode.best-of", 2, "--decode.iterations", 1, "--keys", tmp_path / "keys")
     out = decode(chain, tmp_path / "out", "--from", "semantic", *options)
     (scores,) = json.loads((out / "best_of.json").read_text()).values()
     assert len(scores) == 2 and all(1 <= score <= 5 for score in scores)
-    assert json.loads((out / "decode.json").read_text())["parallel"]["best_of"] == 2
+    assert json.loads((out / "decode.json").read_text())["best_of"] == 2

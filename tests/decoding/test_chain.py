@@ -67,10 +67,10 @@ def build_chain(root):
     small = "--model.layers 1 --model.width 16 --model.heads 2 --model.head-dim 8 --model.inner 16".split()
     small += "--data.coarse-seconds 0.8 --data.fine-seconds 0.5 --init.codebooks true".split()
     for stage in ("coarse", "fine", "semantic"):
-        options = ("--stage", stage, "--codec", root / "codec", "--expdir", root / f"audiolm_{stage}")
+        options = ("--stage", stage, "--codec", root / "codec", "--expdir", root / f"audiolm/{stage}")
         run(train_audiolm, *both, *small, *STEPS, *options)
     free = ("--stage", "coarse", "--data.deduplicate", "true", "--codec", root / "codec")
-    run(train_audiolm, *both, *small, *STEPS, *free, "--expdir", root / "audiolm_free")
+    run(train_audiolm, *both, *small, *STEPS, *free, "--expdir", root / "audiolm/free")
     small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.decoder-layers 1".split()
     small += "--model.decoder-dim 16 --model.decoder-heads 2 --model.head-dim 8 --model.decoder-ffn-dim 16".split()
     run(train_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "text_to_semantic")
@@ -78,7 +78,7 @@ def build_chain(root):
 
 
 def decode(chain, output, *arguments):
-    options = ["--data-dir", chain / "data", "--codec", chain / "codec", "--soundstorm", chain / "soundstorm"]
+    options = ["--data-dir", chain / "data", "--codec", chain / "codec", "--acoustic-model", chain / "soundstorm"]
     options += ["--text-to-semantic", chain / "text_to_semantic", "--device", "cpu", "--output", output]
     synthesize.main([str(option) for option in (*options, *arguments)])
     return output
@@ -96,7 +96,7 @@ def test_the_codec_round_trip_keeps_every_utterance_and_its_length(chain, tmp_pa
 def test_from_semantic_tokens_all_passes_are_counted_and_timed(chain, tmp_path):
     out = decode(chain, tmp_path / "semantic", "--from", "semantic", "--decode.iterations", "4,1")
     record = json.loads((out / "decode.json").read_text())
-    assert record["iterations"] == [4, 1, 1] and record["passes"] == 6
+    assert record["sampling"]["iterations"] == [4, 1] and record["passes"] == 6
     # Whatever is committed at once within a bound without end is committed in the first pass.
     out = decode(chain, tmp_path / "early", "--from", "semantic", "--decode.iterations", "4,1",
                  "--decode.entropy-bound", "1e9")  # fmt: skip
@@ -147,9 +147,19 @@ def test_an_utterance_is_the_same_alone_and_in_company(chain, tmp_path):
     np.testing.assert_array_equal(*(TokenArchive(path / "acoustic.scp")["b-1"] for path in (whole, alone)))
 
 
+def audiolm_of(folder, chain, stages):
+    """An experiment directory whose coarse and fine stages are these."""
+    for name, stage in zip(("coarse", "fine"), stages, strict=True):
+        link = folder / "audiolm" / name
+        link.parent.mkdir(exist_ok=True)
+        if not link.exists():
+            link.symlink_to(chain / "audiolm" / stage)
+    return folder / "audiolm"
+
+
 def decode_audiolm(chain, output, *arguments, stages=("coarse", "fine")):
     options = ["--data-dir", chain / "data", "--codec", chain / "codec", "--device", "cpu", "--output", output]
-    options += ["--audiolm", *(chain / f"audiolm_{stage}" for stage in stages), "--audiolm.overlap-seconds", 0.3]
+    options += ["--acoustic-model", audiolm_of(output.parent, chain, stages), "--audiolm.overlap-seconds", 0.3]
     synthesize.main([str(option) for option in (*options, *arguments)])
     return output
 
@@ -163,8 +173,9 @@ def test_audiolm_speaks_every_utterance_at_its_length_and_keeps_a_prompt(chain, 
         assert abs(len(made[utt]) - len(true[utt])) <= 2
         np.testing.assert_array_equal(made[utt][:frames], true[utt][:frames])
     record = json.loads((out / "decode.json").read_text())
-    assert record["audiolm"] == [str(chain / f"audiolm_{stage}") for stage in ("coarse", "fine")]
-    assert record["passes"] == 0 and record["audiolm_sampling"]["coarse_temperature"] == 0.8
+    assert record["kind"] == "audiolm" and record["acoustic_model"] == str(tmp_path / "audiolm")
+    assert record["title"] == "AudioLM (0.5 s prompt)"
+    assert record["passes"] == 0 and record["sampling"]["coarse_temperature"] == 0.8
     timing = json.loads((out / "timing.json").read_text())
     new = sum(len(made[utt]) - frames for utt in made.ids) / made.info.frame_rate
     for part in ("audiolm_coarse", "audiolm_fine"):
@@ -185,14 +196,12 @@ def test_audiolm_repeats_itself_with_one_seed_only(chain, tmp_path):
 def test_an_audiolm_experiment_says_which_stage_it_is_and_of_which_levels(chain, tmp_path):
     with pytest.raises(ValueError, match="config.yaml: this is AudioLM's fine stage, expected the coarse one"):
         decode_audiolm(chain, tmp_path / "out", stages=("fine", "coarse"))
-    with pytest.raises(ValueError, match="--soundstorm and --audiolm are both given"):
-        decode_audiolm(chain, tmp_path / "out", "--soundstorm", chain / "soundstorm")
     assert not (tmp_path / "out" / "wav.scp").exists()
 
 
 def speak_freely(chain, output, *arguments, coarse="free"):
-    options = ["--semantic", chain / "audiolm_semantic", "--coarse", chain / f"audiolm_{coarse}"]
-    options += ["--fine", chain / "audiolm_fine", "--codec", chain / "codec", "--device", "cpu", "--output", output]
+    options = ["--semantic", chain / "audiolm/semantic", "--coarse", chain / f"audiolm/{coarse}"]
+    options += ["--fine", chain / "audiolm/fine", "--codec", chain / "codec", "--device", "cpu", "--output", output]
     generate_audiolm.main([str(option) for option in (*options, "--max-seconds", 0.8, *arguments)])
     return output
 
@@ -245,7 +254,7 @@ def test_times_and_deduplication_are_refused_together(chain, tmp_path):
 
 @pytest.mark.parametrize("stage, names", [("coarse", {"0"}), ("fine", {"1", "2"}), ("semantic", {"0"})])
 def test_audiolm_s_metrics_name_the_codec_s_levels(chain, stage, names):
-    lines = [json.loads(line) for line in (chain / f"audiolm_{stage}/metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (chain / f"audiolm/{stage}/metrics.jsonl").read_text().splitlines()]
     assert {line["set"] for line in lines} >= {"valid"}
     assert {name[len("loss/level") :] for name in lines[-1] if name.startswith("loss/level")} == names
 
@@ -255,7 +264,7 @@ def test_audiolm_s_metrics_name_the_codec_s_levels(chain, stage, names):
     [
         (["--from", "wishes"], "--from is 'wishes', expected codec, semantic or text"),
         (["--prompt-seconds", "60"], "no utterance is long enough for a prompt of 60 s"),
-        (["--soundstorm", "nowhere"], "nowhere/config.yaml: no such file"),
+        (["--acoustic-model", "nowhere"], "nowhere/config.yaml: no such file"),
         (["--device", "cuda:7"], "torch sees no GPU here"),
     ],
 )
@@ -277,7 +286,8 @@ def test_tokens_of_another_codec_are_refused(chain, tmp_path):
 
 def speak(chain, tmp_path, script, *arguments):
     (tmp_path / "script.txt").write_text(script)
-    options = ["--script", tmp_path / "script.txt", "--soundstorm", chain / "soundstorm", "--codec", chain / "codec"]
+    options = ["--script", tmp_path / "script.txt", "--codec", chain / "codec"]
+    options += ["--acoustic-model", chain / "soundstorm"]
     options += ["--text-to-semantic", chain / "text_to_semantic", "--kmeans", chain / "kmeans", "--device", "cpu"]
     options += ["--output", tmp_path / "out", "--text.max-seconds", 2]
     synthesize_dialogue.main([str(option) for option in (*options, *arguments)])
@@ -318,7 +328,7 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
     from soundstorm.decoding.dialogue import DialogueSynthesizer, Prompt
     from soundstorm.decoding.script import Turn
-    from soundstorm.decoding.synthesize import Vocoder
+    from soundstorm.decoding.soundstorm_generator import SoundStormGenerator
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
     from soundstorm.tokens.semantic import SemanticTokenizer
 
@@ -334,8 +344,9 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
             return made
 
     reader = Listening(load_text_to_semantic(chain / "text_to_semantic"))
-    vocoder = Vocoder.load(chain / "soundstorm", load_acoustic_tokenizer(str(chain / "codec")))
-    synthesizer = DialogueSynthesizer(reader, vocoder, SemanticTokenizer.load(chain / "kmeans"))
+    codec = load_acoustic_tokenizer(str(chain / "codec"))
+    generator = SoundStormGenerator.load(chain / "soundstorm", codec)
+    synthesizer = DialogueSynthesizer(reader, generator, codec, SemanticTokenizer.load(chain / "kmeans"))
     turns = [Turn("A", "red two"), Turn("B", "blue"), Turn("B", "one")]
     options = {"max_characters": 8, "context_seconds": 60.0}
     prompt = Prompt(str(chain / "wav/a-2.wav"), "blue two | red")
@@ -345,7 +356,7 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     ]  # fmt: skip
     for (_, before, tokens), (_, given, _) in zip(reader.asked, reader.asked[1:]):
         np.testing.assert_array_equal(given, np.concatenate([before, tokens]))
-    assert len(wav) == sum(len(passage.codes) for passage in made) * vocoder.codec.hop
+    assert len(wav) == sum(len(passage.codes) for passage in made) * codec.hop
 
 
 @pytest.mark.parametrize(

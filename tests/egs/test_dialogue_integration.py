@@ -51,7 +51,7 @@ def test_conversations_go_through_all_stages(checkout, tmp_path):
     tiny = tiny_configs(tmp_path / "tiny", {**CONFIGS, "train_codec": codec}, **TRAINING)
     command = [
         "./run.sh", *tiny, *OPTIONS, "--portion", "1", "--local-data-opts", f"--manifest {manifest}",
-        "--systems", "codec semantic_prompted text", "--decode-args", "--text.max-seconds 3",
+        "--systems", "codec soundstorm_prompted soundstorm_text", "--decode-args", "--text.max-seconds 3",
         "--dialogue-script", str(tmp_path / "chat.txt"),
         "--dialogue-args", "--max-characters 40 --context-seconds 6 --text.max-seconds 2", "--consistency", "none",
         "--score-args", "--score.quality-utterances 0", "--results", "RESULTS.tiny.md",
@@ -69,7 +69,7 @@ def test_conversations_go_through_all_stages(checkout, tmp_path):
     assert " | " in spoken["prompts"][0]["text"]  # of data/prompts
     # The last turn is longer than a pass.
     assert len(spoken["passes"]) == 5 and all(part["seconds"] > 0 for part in spoken["passes"])
-    for name in ("dialogue/chat/dialogue.wav", "decode_text/test/wav"):
+    for name in ("dialogue/chat/dialogue.wav", "decode_soundstorm_text/test/wav"):
         path = recipe / "exp/soundstorm" / name
         assert soundfile.info(path if path.is_file() else next(path.iterdir())).samplerate == 24000
 

@@ -267,6 +267,7 @@ def test_without_text_among_the_systems_stage_5_is_left_out(checkout):
     done = checkout.run(["./run.sh", "--stage", "5", "--stop-stage", "5"], cwd=RECIPE)
     assert done.returncode == 0, done.stderr
     assert "left out: --systems has no text" in done.stdout
-    done = checkout.run(["./run.sh", "--stage", "5", "--stop-stage", "5", "--systems", "codec text"], cwd=RECIPE)
+    command = ["./run.sh", "--stage", "5", "--stop-stage", "5", "--systems", "codec soundstorm_text"]
+    done = checkout.run(command, cwd=RECIPE)
     assert done.returncode == 1
     assert "data/train/semantic.scp is missing" in done.stderr

@@ -27,7 +27,7 @@ def test_librilight_goes_through_all_stages(checkout, tmp_path):
     command = [
         "./run.sh", *tiny_configs(tmp_path / "tiny", CONFIGS, **TRAINING), *OPTIONS, "--portion", "1",
         "--local-data-opts", data, "--text-train-set", "train_text", "--text-valid-set", "dev_text",
-        "--systems", "codec semantic_prompted text", "--baselines", "audiolm_semantic", "--figures", "",
+        "--systems", "codec soundstorm_prompted soundstorm_text", "--audiolm-stages", "semantic", "--figures", "",
         "--decode-args", "--text.max-seconds 4", "--speaker-model", "none", "--consistency", "none",
         "--detector", "none", "--score-args", "--score.quality-utterances 0", "--results", "RESULTS.tiny.md",
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def test_w2v_bert_s_tokens_go_through_the_stages_at_half_the_codec_s_rate(checko
         "./run_w2v_bert.sh", *tiny_configs(tmp_path / "tiny", CONFIGS, **TRAINING), "--ssl-model", f"w2v-bert:{model}",
         "--semantic-layer", "1", "--semantic-clusters", "16", "--portion", "1", "--train-threads", "1", "--nj", "2",
         "--local-data-opts", f"--librilight {light} --librispeech {speech} --dev-speakers 1",
-        "--systems", "semantic_prompted", "--baselines", "", "--stop-stage", "6",
+        "--systems", "soundstorm_prompted", "--acoustic-models", "soundstorm", "--stop-stage", "6",
     ]  # fmt: skip
     done = checkout.run(command, cwd=RECIPE, timeout=600)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
@@ -65,5 +65,6 @@ def test_w2v_bert_s_tokens_go_through_the_stages_at_half_the_codec_s_rate(checko
     semantic, acoustic = (TokenArchive(f"data/test_clean/{kind}.scp") for kind in ("semantic", "acoustic"))
     assert semantic.info.frame_rate == 25 and acoustic.info.frame_rate == 50
     assert all(abs(len(acoustic[utt]) - 2 * len(semantic[utt])) <= 2 for utt in acoustic.ids)
-    made = TokenArchive(next(Path("exp/soundstorm_w2v_bert").glob("decode*_semantic_prompted/test_clean/acoustic.scp")))
+    decoded = Path("exp/soundstorm_w2v_bert").glob("decode*_soundstorm_prompted/test_clean/acoustic.scp")
+    made = TokenArchive(next(decoded))
     assert len(made) == 2 and all(len(made[utt]) == 2 * len(semantic[utt]) for utt in made.ids)

@@ -11,11 +11,11 @@ from .conftest import Checkout
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400), pytest.mark.xdist_group("mini")]
 SYSTEMS = {
     "codec": "Codec round trip",
-    "greedy": "Level-wise greedy",
-    "semantic": "SoundStorm",
-    "semantic_prompted": "SoundStorm (3 s prompt)",
-    "text": "SoundStorm from text",
-    "text_prompted": "SoundStorm from text (3 s prompt)",
+    "soundstorm_greedy": "Level-wise greedy",
+    "soundstorm": "SoundStorm",
+    "soundstorm_prompted": "SoundStorm (3 s prompt)",
+    "soundstorm_text": "SoundStorm from text",
+    "soundstorm_text_prompted": "SoundStorm from text (3 s prompt)",
 }
 
 

@@ -32,12 +32,12 @@ def variants(options_table, monkeypatch):
 
 def test_differences_are_those_of_each_utterance(options_table, variants):
     paper, quick = variants
-    assert options_table.estimate(paper.errors["semantic"]).value == pytest.approx(25)
-    gap = options_table.difference(quick.errors["semantic"], paper.errors["semantic"])
+    assert options_table.estimate(paper.errors["soundstorm"]).value == pytest.approx(25)
+    gap = options_table.difference(quick.errors["soundstorm"], paper.errors["soundstorm"])
     # Every utterance is 25 % worse, so there is no doubt about the difference, whatever the spread of the utterances.
     assert (gap.value, gap.low, gap.high) == pytest.approx((25, 25, 25))
     assert options_table.difference(quick.voice, paper.voice).value == pytest.approx(0.1)
-    assert quick.passes == {"semantic": 5, "semantic_prompted": 5}
+    assert quick.passes == {"soundstorm": 5, "soundstorm_prompted": 5}
 
 
 def test_the_table_says_so(options_table, variants):
@@ -48,4 +48,4 @@ def test_the_table_says_so(options_table, variants):
 
 def test_other_utterances_are_no_comparison(options_table, variants):
     with pytest.raises(ValueError, match="different utterances"):
-        options_table.difference({"u9": (1.0, 1.0)}, variants[0].errors["semantic"])
+        options_table.difference({"u9": (1.0, 1.0)}, variants[0].errors["soundstorm"])

@@ -33,7 +33,8 @@ def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
     write_pairs(recipe / "pairs")
     options = [
         *OPTIONS,
-        "--systems", "codec semantic_prompted text", "--baselines", "audiolm audiolm_semantic", "--prompt-seconds", "2",
+        "--systems", "codec soundstorm_prompted soundstorm_text audiolm audiolm_prompted",
+        "--acoustic-models", "soundstorm audiolm", "--audiolm-stages", "semantic coarse fine", "--prompt-seconds", "2",
         "--likelihood-pairs", "pairs/gold.csv",
         "--decode-args", "--audiolm.overlap-seconds 2",
         "--score-args", "--score.quality-utterances 0", "--results", "RESULTS.md",
@@ -62,8 +63,8 @@ def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
 
 def speak_from_a_pack(checkout, recipe):
     """The models in a pack, the experiments gone: the same tokens, and no training."""
-    parts = ("soundstorm", "text_to_semantic", "codec")
-    options = [word for part in parts for word in (f"--{part.replace('_', '-')}", f"exp/{part}")]
+    parts = {"acoustic-model": "soundstorm", "text-to-semantic": "text_to_semantic", "codec": "codec"}
+    options = [word for option, part in parts.items() for word in (f"--{option}", f"exp/{part}")]
     kmeans = next(path for path in recipe.glob("exp/kmeans_hubert_*"))
     options += ["--kmeans", f"exp/{kmeans.name}", "--results", "RESULTS.md", "--output", "packs/readers"]
     done = checkout.run(["utils/pack_model.sh", *options], cwd="egs/readers", timeout=300)
@@ -71,10 +72,10 @@ def speak_from_a_pack(checkout, recipe):
     (recipe / "exp").rename(recipe / "old")
     names = ("hubert", "semantic", "codec", "soundstorm", "text-to-semantic")
     options = [*OPTIONS, *(word for name in names for word in (f"--{name}-exp", "packs/readers"))]
-    options += ["--stage", "4", "--stop-stage", "6", "--systems", "text"]
+    options += ["--stage", "4", "--stop-stage", "6", "--systems", "soundstorm_text"]
     done = checkout.run(["./run.sh", *options], cwd="egs/readers", timeout=300)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "Stage 4: complete" in done.stdout and "Stage 5: complete" in done.stdout
-    speech = "decode_text/test/acoustic.ark"
+    speech = "decode_soundstorm_text/test/acoustic.ark"
     made, expected = (recipe / folder / speech for folder in ("exp/soundstorm_readers", "old/soundstorm"))
     assert made.read_bytes() == expected.read_bytes()

@@ -23,7 +23,8 @@ option num_threads=1
 option num_nodes=* --nodes $0
 """
 SECOND_LOG = "semantic_*/train/2/log/extract.2.log"
-OPTIONS = "--semantic-layer 1 --semantic-clusters 16 --train-threads 1 --nj 2 --num-nodes 2 --systems semantic".split()
+OPTIONS = "--semantic-layer 1 --semantic-clusters 16 --train-threads 1 --nj 2 --num-nodes 2".split()
+OPTIONS += ["--systems", "soundstorm"]
 
 
 @pytest.fixture
@@ -92,4 +93,4 @@ def test_a_recipe_runs_on_slurm_and_goes_on_after_a_job_was_killed(recipe):
         assert (checkpoint / "rng.1.safetensors").exists() and not (checkpoint / "rng.2.safetensors").exists()
         log = (recipe / f"exp/{experiment}/log/train.log").read_text()
         assert "utils/torchrun.py --num-nodes 2 --procs-per-node 1 -m soundstorm.bin.train_" in log
-    assert (recipe / "exp/soundstorm/decode_semantic/test/wav.scp").exists()
+    assert (recipe / "exp/soundstorm/decode_soundstorm/test/wav.scp").exists()

@@ -105,18 +105,19 @@ COMMANDS = (
     ),
     Command(
         "synthesize",
-        "--data-dir data --from semantic --codec codec --soundstorm soundstorm --config conf/decode.yaml --output new",
+        "--data-dir data --from semantic --codec codec --acoustic-model soundstorm --config conf/decode.yaml "
+        "--output new",
         f"{TOKENS} {CODEC} {_trained('soundstorm')} conf/decode.yaml",
     ),
     Command(
         "synthesize",
-        "--data-dir data --from text --codec codec --soundstorm soundstorm --text-to-semantic text_to_semantic "
+        "--data-dir data --from text --codec codec --acoustic-model soundstorm --text-to-semantic text_to_semantic "
         "--text.max-seconds 1 --decode.iterations 1 --output new",
         f"data/text {_trained('text_to_semantic')}",
     ),
     Command(
         "synthesize",
-        "--data-dir data --audiolm audiolm_coarse audiolm_fine --audiolm.overlap-seconds 0.3 --prompt-seconds 0.3 "
+        "--data-dir data --acoustic-model audiolm --audiolm.overlap-seconds 0.3 --prompt-seconds 0.3 "
         "--codec codec --output new",
         f"{_trained('audiolm_coarse')} {_trained('audiolm_fine')}",
     ),
@@ -129,8 +130,9 @@ COMMANDS = (
     Command("synthesize", "--data-dir data --from codec --codec codec --output new", "data/acoustic.*"),
     Command(
         "synthesize_dialogue",
-        "--script script.txt --prompt A=wav/a-1.wav --prompt B=wav/a-2.flac --soundstorm soundstorm --kmeans kmeans "
-        "--text-to-semantic text_to_semantic --codec codec --text.max-seconds 1 --decode.iterations 1 --output new",
+        "--script script.txt --prompt A=wav/a-1.wav --prompt B=wav/a-2.flac --acoustic-model soundstorm "
+        "--kmeans kmeans --text-to-semantic text_to_semantic --codec codec --text.max-seconds 1 "
+        "--decode.iterations 1 --output new",
         f"script.txt wav/a-* {KMEANS}",
     ),
     Command(
@@ -158,17 +160,19 @@ COMMANDS = (
     ),
     Command(
         "measure_runtime",
-        "--data-dir data --codec codec --soundstorm soundstorm --text-to-semantic text_to_semantic --lengths 0.5 "
+        "--data-dir data --codec codec --acoustic-model soundstorm --text-to-semantic text_to_semantic --lengths 0.5 "
         "--repeats 1 --output new/runtime.json",
         f"data/text data/semantic.* {CODEC} {_trained('soundstorm')} {_trained('text_to_semantic')}",
     ),
     Command(
         "measure_iterations",
-        "--data-dir data --codec codec --soundstorm soundstorm --iterations 1 --utterances 2 --quality-utterances 0 "
-        "--recognizer recognizer --folder new --output new/iterations.json",
+        "--data-dir data --codec codec --acoustic-model soundstorm --iterations 1 --utterances 2 "
+        "--quality-utterances 0 --recognizer recognizer --folder new --output new/iterations.json",
         f"data/text {TOKENS} {_trained('soundstorm')} {_trained('recognizer')}",
     ),
-    Command("pack_model", "--soundstorm soundstorm --codec codec --output new", f"{_trained('soundstorm')} {CODEC}"),
+    Command(
+        "pack_model", "--acoustic-model soundstorm --codec codec --output new", f"{_trained('soundstorm')} {CODEC}"
+    ),
     Command("link_pack", "--pack carried --part recognizer --expdir new", "carried/*"),
     Command(
         "report",

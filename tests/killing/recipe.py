@@ -44,7 +44,7 @@ class Recipe:
             "--datadir", "disk/data", "--dumpdir", "disk/dump", "--expdir", "disk/exp",
             "--local-data-opts", f"--datadir disk/data --corpus {self.work / 'corpus'}",
             *OPTIONS, "--consistency", "none",
-            "--systems", "semantic_prompted text", "--prompt-seconds", "2",
+            "--systems", "soundstorm_prompted soundstorm_text", "--prompt-seconds", "2",
             "--score-args", "--score.quality-utterances 0", "--results", "disk/RESULTS.md",
         ]  # fmt: skip
 

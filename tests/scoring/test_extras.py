@@ -4,7 +4,7 @@ import pytest
 
 from soundstorm.scoring.extras import extra, extra_figures, extra_sections, read_extra, write_extra
 from soundstorm.scoring.iterations import measure_iterations
-from soundstorm.scoring.runtime_curve import measure_curves
+from soundstorm.timing.curves import measure_curves
 
 ESTIMATE = {"value": 12.5, "low": 10.0, "high": 15.0, "count": 8}
 
@@ -22,12 +22,14 @@ def point(seconds, median, made=None, repeats=20):
 
 def runtime():
     points = {
-        "codec": [point(10.0, 0.01), point(20.0, 0.02)],
-        "soundstorm": [point(10.0, 0.5), point(20.0, 1.0)],
-        "text_to_semantic": [point(10.0, 1.5, made=7.0, repeats=3)],
-        "audiolm_acoustic": [point(10.0, 20.0), point(20.0, 51.0)],
+        "codec decoding": [point(10.0, 0.01), point(20.0, 0.02)],
+        "SoundStorm": [point(10.0, 0.5), point(20.0, 1.0)],
+        "text to semantic": [point(10.0, 1.5, made=7.0, repeats=3)],
+        "AudioLM stages 2 and 3": [point(10.0, 20.0), point(20.0, 51.0)],
     }
-    return extra("runtime", {"points": points, "threads": 2, "device": "cpu"}, command="run")
+    models = ["SoundStorm", "AudioLM stages 2 and 3"]
+    content = {"points": points, "acoustic_models": models, "threads": 2, "device": "cpu"}
+    return extra("runtime", content, command="run")
 
 
 def iterations():

@@ -27,7 +27,7 @@ def score(system, group="reference", source=None, metrics=None, voices=None, dat
         "system": system,
         "group": group,
         "data_dir": data_dir,
-        "decode": {"from": source, "iterations": [16, 1]} if source else {},
+        "decode": {"from": source, "sampling": {"iterations": [16, 1]}} if source else {},
         "num_utterances": 4,
         "num_missing": 0,
         "metrics": metrics,

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by soundstorm.sh, whose options are the variables here.
-# Measurements beside the scores, each a JSON file and a section of the report: --abx, --detector, --figures,
-# --likelihood-pairs.
+# Measurements beside the scores, each a JSON file and a section of the report: --abx, --detector, --figures, and what
+# acoustic models bring (a function <model>_extras in models/<model>.sh).
 
 abx_file() {
     echo "${semantic_exp}/abx_${acoustic_archive#acoustic_}.json"
@@ -31,28 +31,26 @@ detect_one() {  # <system> <file>: can a classifier tell it from recordings, ove
         generated+=("$(decode_dir "$1" "${set_name}")")
     done
     split_arguments "${detector_args}"
-    run_jobs 1 "${2%.json}.${JOB}.log" detect --config "${detector_config}" --system "$(title_of "$1")" \
+    run_jobs 1 "${2%.json}.${JOB}.log" detect --config "${detector_config}" \
         --data-dir "${sets[@]}" --real "${real[@]}" --generated "${generated[@]}" "${arguments[@]}" \
         --expdir "${2%.json}" --output "$2"
 }
 
-measure_pairs() {  # <gold.csv> <file>: is the right one of two recordings likelier for AudioLM's first stage?
-    run_one "${2%.json}.log" measure_pairs --pairs "$1" --kmeans "${semantic_exp}" \
-        --semantic "${audiolm_exp}_semantic" --output "$2"
-}
-
 draw_figure() {  # <runtime or iterations> <file>
-    local data=${datadir}/${test_set_names[0]} options
-    options=(--config "${decode_config}" --data-dir "${data}" --codec "${codec_model}" --soundstorm "${soundstorm_exp}")
+    local data=${datadir}/${test_set_names[0]} options name exp
+    options=(--config "${decode_config}" --data-dir "${data}" --codec "${codec_model}")
     case "$1" in
         runtime)
             [ ! -e "${text_to_semantic_exp}/model.safetensors" ] ||
                 options+=(--text-to-semantic "${text_to_semantic_exp}")
-            [[ " ${baselines} " != *" audiolm "* ]] || options+=(--audiolm "${audiolm_exp}_coarse" "${audiolm_exp}_fine")
-            [[ " ${baselines} " != *" audiolm_semantic "* ]] || options+=(--audiolm-semantic "${audiolm_exp}_semantic")
+            for name in "${acoustic_model_names[@]}"; do
+                exp=${name}_exp
+                options+=(--acoustic-model "${!exp}")
+            done
             split_arguments "${runtime_args}"
             ;;
         iterations)
+            options+=(--acoustic-model "${main_exp}")
             options+=(--recognizer "$(recognizer_named "${recognizer_names[0]}")" --folder "${2%.json}")
             [ ! -e "${datadir}/${text_train_set}/text" ] ||
                 options+=(--bigram-text "${datadir}/${text_train_set}/text")
@@ -64,7 +62,7 @@ draw_figure() {  # <runtime or iterations> <file>
 }
 
 measure_extras() {  # Sets `extras` to the files of what was asked for.
-    local folder=${soundstorm_exp}/extras${decode_tag:+_${decode_tag}} system figure gold golds
+    local folder=${main_exp}/extras${decode_tag:+_${decode_tag}} system figure name
     extras=()
     [[ ${abx} != measure || ! -e $(abx_file) ]] || extras+=("$(abx_file)")
     if [ "${detector}" = train ]; then
@@ -79,16 +77,8 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
         done
         finish_background "detectors"
     fi
-    split_arguments "${likelihood_pairs}"
-    golds=("${arguments[@]}")
-    for gold in "${golds[@]}"; do
-        [[ " ${baselines} " == *" audiolm_semantic "* ]] ||
-            die "--likelihood-pairs are scored by AudioLM's first stage: add audiolm_semantic to --baselines"
-        [ -e "${gold}" ] || die "--likelihood-pairs: no such file ${gold}"
-        extras+=("${audiolm_exp}_semantic/pairs_${gold//[^A-Za-z0-9]/_}.json")
-        if to_do "${extras[-1]}" "likelihood of the pairs in ${gold}"; then
-            measure_pairs "${gold}" "${extras[-1]}"
-        fi
+    for name in "${acoustic_model_names[@]}"; do
+        ! declare -F "${name}_extras" >/dev/null || "${name}_extras"
     done
     for figure in ${figures}; do # one after the other: they measure time
         extras+=("${folder}/${figure}.json")

@@ -1,41 +1,88 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by soundstorm.sh, whose options are the variables here.
-# Baselines that are trained in stage 4, systems that are decoded in stage 6 and scored in stage 7.
+# Acoustic models that are trained in stage 4, systems that are decoded in stage 6 and scored in stage 7.
 
-train_baseline() {  # <name>: on the tokens SoundStorm is trained on
-    local part set_name parts=(coarse fine)
-    [ "$1" = audiolm ] || parts=(semantic)
-    for part in "${parts[@]}"; do
-        to_do "${audiolm_exp}_${part}/model.safetensors" "AudioLM, ${part} stage: ${audiolm_exp}_${part}" || continue
+stage_dir() {  # <acoustic model> <stage, or nothing>: the experiment directory of that network
+    local exp=$1_exp
+    # Earlier versions had stages beside each other.
+    if [ -n "$2" ] && [ -e "${!exp}_$2/config.yaml" ] && [ ! -e "${!exp}/$2/config.yaml" ]; then
+        echo "${!exp}_$2"
+    else
+        echo "${!exp}${2:+/$2}"
+    fi
+}
+
+stages_of() {  # <acoustic model>: sets `model_stages` to its networks; a single empty word where it is one network
+    local stages=$1_stages
+    read -ra model_stages <<<"${!stages:-}"
+    [ "${#model_stages[@]}" -gt 0 ] || model_stages=("")
+}
+
+train_acoustic_model() {  # <acoustic model>: every network of it
+    local config=$1_config args=$1_args part expdir set_name
+    stages_of "$1"
+    for part in "${model_stages[@]}"; do
+        expdir=$(stage_dir "$1" "${part}")
+        to_do "${expdir}/model.safetensors" "training: ${expdir}" || continue
         for set_name in "${train_set}" "${valid_set}"; do
             need "${datadir}/${set_name}/semantic.scp" 1
             need "${datadir}/${set_name}/acoustic.scp" 3
         done
-        split_arguments "${audiolm_args}"
-        run_training "${audiolm_exp}_${part}/log/train.log" train_audiolm --stage "${part}" \
-            --config "${audiolm_config}" --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --codec "${codec_model}" --expdir "${audiolm_exp}_${part}" "${arguments[@]}"
+        split_arguments "${!args}"
+        run_training "${expdir}/log/train.log" "train_$1" ${part:+--stage "${part}"} --config "${!config}" \
+            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --codec "${codec_model}" --expdir "${expdir}" "${arguments[@]}"
     done
 }
 
+need_acoustic_model() {  # <acoustic model>: all its networks must be trained
+    local part
+    stages_of "$1"
+    for part in "${model_stages[@]}"; do
+        need "$(stage_dir "$1" "${part}")/model.safetensors" 4
+    done
+}
+
+parse_system() {  # <system>: sets system_model (empty: the codec), system_source, system_prompt, system_options
+    local rest=${1%_prompted} name
+    system_model="" system_source=semantic system_prompt=0 system_options=()
+    [ "${rest}" = "$1" ] || system_prompt=${prompt_seconds}
+    if [ "$1" = codec ]; then
+        system_source=codec
+        return
+    fi
+    if [[ ${rest} == *_text ]]; then
+        system_source=text
+        rest=${rest%_text}
+    fi
+    if [ -n "${variant_options[${rest}]:-}" ]; then
+        read -ra system_options <<<"${variant_options[${rest}]}"
+        rest=${rest%_*}
+    fi
+    for name in "${acoustic_model_names[@]}"; do
+        [ "${rest}" != "${name}" ] || system_model=${name}
+    done
+    [ -n "${system_model}" ] ||
+        die "--systems has '$1'; it may have codec and, for each of --acoustic-models (${acoustic_models})," \
+            "<model>, <model>_text, each with _prompted; variants: ${!variant_options[*]}"
+}
+
+exp_of() {  # <system>: experiment directory that its results go to; codec and originals lie with the first model
+    parse_system "$1"
+    local exp=${system_model:-${acoustic_model_names[0]}}_exp
+    echo "${!exp}"
+}
+
 decode_one() {  # <system> <set> <directory>: synthesises one set by one system
-    local system=$1 data=${datadir}/$2 directory=$3 source=${1%_prompted} prompt=0
-    local options=(--config "${decode_config}" --codec "${codec_model}")
-    [ "${system}" = "${source}" ] || prompt=${prompt_seconds}
-    case "${source}" in
-        codec) options+=(--from codec) ;;
-        semantic) options+=(--from semantic --soundstorm "${soundstorm_exp}") ;;
-        greedy) options+=(--from semantic --soundstorm "${soundstorm_exp}" --decode.iterations 1) ;;
-        text) options+=(--from text --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}") ;;
-        audiolm) options+=(--from semantic --audiolm "${audiolm_exp}_coarse" "${audiolm_exp}_fine") ;;
-        *)
-            die "--systems has '${system}'; it may have codec greedy semantic text, with --baselines audiolm," \
-                "and each but codec with _prompted"
-            ;;
-    esac
+    local exp options=(--config "${decode_config}" --codec "${codec_model}")
+    parse_system "$1"
+    exp=${system_model}_exp
+    options+=(--from "${system_source}" --prompt-seconds "${system_prompt}")
+    [ -z "${system_model}" ] || options+=(--acoustic-model "${!exp}" "${system_options[@]}")
+    [ "${system_source}" != text ] || options+=(--text-to-semantic "${text_to_semantic_exp}")
     split_arguments "${decode_args}"
-    run_jobs 1 "${directory}/log/synthesize.${JOB}.log" synthesize --data-dir "${data}" "${options[@]}" \
-        --prompt-seconds "${prompt}" "${arguments[@]}" --output "${directory}"
+    run_jobs 1 "$3/log/synthesize.${JOB}.log" synthesize --data-dir "${datadir}/$2" "${options[@]}" \
+        "${arguments[@]}" --output "$3"
 }
 
 place_of() {  # <option> <utterance, or a set: its first one>: <directory of its set>/<utterance>
@@ -52,7 +99,7 @@ place_of() {  # <option> <utterance, or a set: its first one>: <directory of its
 dialogue_dir() {
     local name
     name=$(basename "${dialogue_script%.*}")
-    echo "${soundstorm_exp}/dialogue/${name}"
+    echo "${main_exp}/dialogue/${name}"
 }
 
 speak_dialogue() {  # <directory>: the script, in the voices of the prompts
@@ -69,31 +116,20 @@ speak_dialogue() {  # <directory>: the script, in the voices of the prompts
     split_arguments "${dialogue_args}"
     run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
         --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}" \
-        --soundstorm "${soundstorm_exp}" --text-to-semantic "${text_to_semantic_exp}" \
+        --acoustic-model "${main_exp}" --text-to-semantic "${text_to_semantic_exp}" \
         "${arguments[@]}" --output "$1"
 }
 
 decode_dir() {  # <system> <set>
-    local exp=${soundstorm_exp}
-    [[ $1 != audiolm* ]] || exp=${audiolm_exp}
+    local exp
+    exp=$(exp_of "$1") || exit
     echo "${exp}/decode${decode_tag:+_${decode_tag}}_$1/$2"
 }
 
-score_file() {  # <system> <set>
-    local exp=${soundstorm_exp}
-    [[ $1 != audiolm* ]] || exp=${audiolm_exp}
+score_file() {  # <system, or original> <set>
+    local exp=${main_exp}
+    [ "$1" = original ] || exp=$(exp_of "$1") || exit
     echo "${exp}/score${decode_tag:+_${decode_tag}}/$2/$1.json"
-}
-
-title_of() {  # <system>: its name in the table
-    case "$1" in
-        original) echo "Original" ;;
-        codec) echo "Codec round trip" ;;
-        greedy*) echo "Level-wise greedy${1#greedy}" ;;
-        semantic*) echo "SoundStorm${1#semantic}" ;;
-        audiolm*) echo "AudioLM${1#audiolm}" ;;
-        text*) echo "SoundStorm from text${1#text}" ;;
-    esac | sed "s/_prompted/ (${prompt_seconds} s prompt)/"
 }
 
 recognizer_named() {  # <name>: as score has it
@@ -106,16 +142,15 @@ recognizer_named() {  # <name>: as score has it
 
 score_some() {  # <log> <system> <set>...: scores what decode_one made; "original" are the recordings
     local log=$1 name options=(--config "${score_config}" --speaker "${speaker_model}")
-    local titles=() sets=() decodings=() outputs=()
+    local sets=() decodings=() outputs=()
     shift
     while [ $# -gt 0 ]; do
-        titles+=("$(title_of "$1")")
         sets+=("${datadir}/$2")
         [ "$1" = original ] && decodings+=(none) || decodings+=("$(decode_dir "$1" "$2")")
         outputs+=("$(score_file "$1" "$2")")
         shift 2
     done
-    options+=(--system "${titles[@]}" --data-dir "${sets[@]}" --decode-dir "${decodings[@]}" --output "${outputs[@]}")
+    options+=(--data-dir "${sets[@]}" --decode-dir "${decodings[@]}" --output "${outputs[@]}")
     # Unprompted systems are compared with the same part of the recording as prompted ones.
     [ "${prompt_seconds}" = 0 ] || options+=(--score.prompt-seconds "${prompt_seconds}")
     [ "${consistency}" != train ] || options+=(--consistency "${consistency_exp}")
@@ -138,7 +173,7 @@ score_all() {  # Sets `scores` to the score files of every system on every test 
         done
     done
     # Loading the models takes longer than a small set: as many processes as may run at once, each with its share.
-    folder=${soundstorm_exp}/score${decode_tag:+_${decode_tag}}/log
+    folder=${main_exp}/score${decode_tag:+_${decode_tag}}/log
     parts=$((${#missing[@]} < nj ? ${#missing[@]} : nj))
     for ((part = 0; part < parts; part++)); do
         job=()

@@ -5,7 +5,7 @@ utterance are compared by speaker-verification embeddings; the later turn of a p
 that a part at least of what is compared was generated. The pairs are the same for all systems.
 
     python3 local/turn_voices.py --data data/test --speech codec=exp/soundstorm/decode_codec/test \\
-        SoundStorm=exp/soundstorm/decode_semantic/test prompted=exp/soundstorm/decode_semantic_prompted/test
+        SoundStorm=exp/soundstorm/decode_soundstorm/test prompted=exp/soundstorm/decode_soundstorm_prompted/test
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from soundstorm.scoring.statistics import Estimate, bootstrap
 from soundstorm.scoring.tables import table
 
 SETS, SEEDS = ("test", "test_unseen"), (0, 1)
-PLAIN, PROMPTED = "semantic", "semantic_prompted"
+PLAIN, PROMPTED = "soundstorm", "soundstorm_prompted"
 Measured = dict[str, tuple[float, float]]  # utterance to the sums of a ratio's two sides
 
 

@@ -1,4 +1,4 @@
-"""Run time against length of audio: the paper's Figure 3."""
+"""Timing of parts at several lengths of audio: the paper's Figure 3."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from soundstorm.decoding.acoustic_generator import TimedPart
+
 LONGEST = 3600.0  # seconds of audio at a time
 
 logger = logging.getLogger(__name__)
-
-Run = Callable[[], float]  # makes audio once and says how many seconds of it
-Workload = Callable[[float], Run]  # seconds wanted -> what makes them, everything ready
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,12 @@ class Point:
 
 
 def measure_point(
-    run: Run, seconds: float, *, repeats: int, most_seconds: float | None, wait: Callable[[], None]
+    run: Callable[[], float], seconds: float, *, repeats: int, most_seconds: float | None, wait: Callable[[], None]
 ) -> Point:
     """Time what makes a length of audio, after one run that warms everything up.
 
     Args:
-        run: The work.
+        run: Makes audio once and says how many seconds of it.
         seconds: The length, for the record.
         repeats: Timed runs.
         most_seconds: Start no further run after so long, warm-up counted; one run at least is timed.
@@ -56,7 +55,7 @@ def measure_point(
 
 
 def measure_curves(
-    parts: Mapping[str, Workload],
+    parts: Mapping[str, TimedPart],
     lengths: Sequence[float],
     *,
     repeats: int = 20,

@@ -15,7 +15,8 @@ from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo
 from soundstorm.tokens.semantic import SemanticTokenizer
 
-EXPERIMENTS = ("soundstorm", "text_to_semantic", "codec", "kmeans", "audiolm_coarse", "audiolm_fine")
+EXPERIMENTS = ("soundstorm", "text_to_semantic", "codec", "kmeans", "audiolm")
+ACOUSTIC_MODELS = ("soundstorm", "audiolm")
 SCORING = ("recognizer", "consistency")
 
 
@@ -29,16 +30,19 @@ def recipe(recipe_inputs, tmp_path, monkeypatch):
 
 def pack(*parts, output="pack", **more):
     """Packs experiments that are called as their parts."""
-    options = [word for part in parts for word in (f"--{part.replace('_', '-')}", more.pop(part, part))]
+    names = {part: "acoustic-model" if part in ACOUSTIC_MODELS else part.replace("_", "-") for part in parts}
+    options = [word for part in parts for word in (f"--{names[part]}", more.pop(part, part))]
     options += [word for name, value in more.items() for word in (f"--{name}", value)]
     pack_model.main([*options, "--output", output])
 
 
 def decode(output, place, source="text"):
     """Speaks the test set; ``place`` is a pack, or None for the experiments."""
-    options = {"soundstorm": "soundstorm", "codec": "codec"}
+    options = {"acoustic-model": "soundstorm", "codec": "codec"}
     options |= {"text-to-semantic": "text_to_semantic"} if source == "text" else {}
     words = [word for option, part in options.items() for word in (f"--{option}", place or part)]
+    if place == "elsewhere/shared":  # which has two of them
+        words[1] = f"soundstorm:{place}"
     common = ["--data-dir", "data", "--from", source, "--text.max-seconds", "1", "--device", "cpu"]
     synthesize.main([*common, *words, "--output", output])
     return read(f"{output}/acoustic.scp")
@@ -63,7 +67,7 @@ def test_a_pack_that_was_moved_gives_the_tokens_of_the_experiments_that_are_gone
     ):
         front.main(["--data-dir", "data", option, name, "--output", f"old/{name}"])
     pack(*EXPERIMENTS, *SCORING)
-    for part in (*EXPERIMENTS, *SCORING, "hubert"):
+    for part in (*EXPERIMENTS[:-1], *SCORING, "hubert", "audiolm_coarse", "audiolm_fine"):
         shutil.rmtree(part)
     (recipe / "elsewhere").mkdir()
     (recipe / "pack").rename("elsewhere/shared")
@@ -73,7 +77,7 @@ def test_a_pack_that_was_moved_gives_the_tokens_of_the_experiments_that_are_gone
     for name in ("kmeans", "codec"):
         same(read(f"new/{name}.scp"), read(f"old/{name}.scp"))
         assert TokenArchive(f"new/{name}.scp").info == TokenArchive(f"old/{name}.scp").info
-    audiolm = ["--audiolm", "elsewhere/shared", "elsewhere/shared", "--audiolm.overlap-seconds", "0.1"]
+    audiolm = ["--acoustic-model", "audiolm:elsewhere/shared", "--audiolm.overlap-seconds", "0.1"]
     synthesize.main(["--data-dir", "data", "--codec", "elsewhere/shared", *audiolm, "--output", "audiolm"])
 
     from soundstorm.models.recognizer import load_trained_recognizer
@@ -160,7 +164,7 @@ def test_links_into_a_pack_make_an_experiment_whose_results_stay_out_of_it(recip
         link_pack.main(["--pack", "pack", "--part", "soundstorm", "--expdir", "exp/soundstorm_pack"])
     (recipe / "exp/soundstorm_pack/decode").mkdir()
     assert sorted((recipe / "pack").rglob("*")) == before
-    options = ["--data-dir", "data", "--soundstorm", "exp/soundstorm_pack", "--codec", "pack", "--output", "out"]
+    options = ["--data-dir", "data", "--acoustic-model", "exp/soundstorm_pack", "--codec", "pack", "--output", "out"]
     synthesize.main(options)
     with pytest.raises(ValueError, match="is no link into"):
         link_pack.main(["--pack", "pack", "--part", "codec", "--expdir", "codec"])
@@ -172,7 +176,7 @@ def test_the_card_says_what_is_inside_and_how_to_use_it(recipe):
     card = (recipe / "pack/README.md").read_text()
     assert card.startswith("---\nlicense: cc0-1.0\ntags:")
     assert "# Four words" in card and "| System | WER |" in card
-    assert "--from text --codec PACK --soundstorm PACK --text-to-semantic PACK" in card
+    assert "--from text --codec PACK --acoustic-model PACK --text-to-semantic PACK" in card
     assert "| soundstorm | 0.00" in card  # millions of weights
     assert "command.txt" not in [path.name for path in (recipe / "pack").rglob("*")]
 
@@ -215,7 +219,8 @@ def test_an_output_that_exists_and_an_unfinished_experiment_are_refused(recipe):
     [
         ({"soundstorm": "../soundstorm"}, "in a directory of its own name"),
         ({"codec": "encodec:./../../x"}, "in a directory of its own name"),
-        ({"surprise": "surprise"}, "expected one of"),
+        ({"surprise": "elsewhere"}, "in a directory of its own name"),
+        ({"../surprise": "../surprise"}, "expected a name in small letters"),
         ({}, "expected names with directories"),
     ],
 )

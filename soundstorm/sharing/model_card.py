@@ -12,13 +12,9 @@ import yaml
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.data_dir import write_text
 from soundstorm.data.experiment import MODEL_FILE, read_config, source_commit
+from soundstorm.decoding.acoustic_generator import MODULES, part_names
 
 CARD = "README.md"
-COMMANDS = {
-    "codec": "--codec",
-    "soundstorm": "--soundstorm",
-    "text_to_semantic": "--text-to-semantic",
-}  # of synthesize
 MISUSE = (
     "A model of this kind can imitate a voice from seconds of speech. Prompt it only with voices whose owners agree, "
     "say of what you publish that it is synthetic, and do not use it to pass for a person or past a "
@@ -115,10 +111,13 @@ def _usage(places: dict[str, str]) -> str:
         lines.append("python -m soundstorm.bin.extract_semantic_tokens --kmeans PACK --data-dir data --output semantic")
     if "codec" in places:
         lines.append("python -m soundstorm.bin.extract_acoustic_tokens --codec PACK --data-dir data --output acoustic")
-    given = [f"{option} PACK" for part, option in COMMANDS.items() if part in places]
-    if "soundstorm" in places:
-        source = "text" if "text_to_semantic" in places else "semantic"
-        options = f"--from {source} {' '.join(given)} --data-dir data --output out"
-        lines.append(f"python -m soundstorm.bin.synthesize {options}")
-    lines += ["```", "", "In a recipe, `./run.sh --soundstorm-exp PACK` and the like; no part needs training then."]
+    kinds = [kind for kind in MODULES if set(part_names(kind)) & set(places)]
+    for kind in kinds:
+        model = "PACK" if len(kinds) == 1 else f"{kind}:PACK"
+        text = "text_to_semantic" in places
+        options = f"--from {'text' if text else 'semantic'} --codec PACK --acoustic-model {model}"
+        options += " --text-to-semantic PACK" if text else ""
+        lines.append(f"python -m soundstorm.bin.synthesize {options} --data-dir data --output out")
+    example = f"--{kinds[0].replace('_', '-')}-exp" if kinds else "--codec-exp"
+    lines += ["```", "", f"In a recipe, `./run.sh {example} PACK` and the like; no part needs training then."]
     return "\n".join(lines)

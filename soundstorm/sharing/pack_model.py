@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,24 +14,24 @@ import yaml
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.data_dir import write_text
-from soundstorm.data.experiment import MODEL_FILE, config_section, is_finished, read_config
+from soundstorm.data.experiment import MODEL_FILE, config_section, has_config, is_finished, read_config
 from soundstorm.data.pack import (
     CODEC_NAME,
     FORMAT,
     PACK_FILE,
-    PARTS,
     SSL_MODEL,
     copy_files,
     own_ssl_model,
     part_of,
     ssl_prefix,
 )
-from soundstorm.decoding.audiolm import Stage
+from soundstorm.decoding.acoustic_generator import MODULES, find_generator, kind_named, part_names, stage_place
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.decoding.free_running import REPORT_FILE
-from soundstorm.decoding.model_card import Card, without_places, write_card
-from soundstorm.decoding.synthesize import Vocoder
+from soundstorm.models.consistency import load_consistency
+from soundstorm.models.recognizer import load_trained_recognizer
 from soundstorm.models.text_to_semantic_config import ENCODER_DIR, SENTENCEPIECE_FILE
+from soundstorm.sharing.model_card import Card, without_places, write_card
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.kmeans import CENTROIDS, DESCRIPTION, KMeans
 from soundstorm.tokens.semantic import SemanticTokenizer
@@ -40,11 +40,27 @@ logger = logging.getLogger(__name__)
 
 EXPERIMENT_FILES = (MODEL_FILE, SENTENCEPIECE_FILE, ENCODER_DIR, REPORT_FILE)
 TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", MODEL_FILE)
-Loader = Callable[[str, str], object]  # part, directory
+# Of parts that are no acoustic generator: part -> checks that it can be loaded; tokenizers are loaded anyway.
+LOADERS = {
+    "text_to_semantic": load_text_to_semantic,
+    "codec": None,
+    "kmeans": None,
+    "recognizer": load_trained_recognizer,
+    "consistency": load_consistency,
+}
+
+
+def generator_parts(place: str) -> dict[str, str]:
+    """Experiment directories of an acoustic generator, all stages that were trained: part of a pack -> directory."""
+    kind, place = find_generator(place)
+    if not kind_named(kind).stages:
+        return {kind: part_of(place, kind)}
+    places = {f"{kind}_{stage}": stage_place(place, kind, stage) for stage in kind_named(kind).stages}
+    return {part: stage for part, stage in places.items() if has_config(stage)}
 
 
 def pack_model(
-    output: str | Path, experiments: dict[str, str], card: Card, *, loaders: dict[str, Loader] | None = None
+    output: str | Path, experiments: dict[str, str], card: Card, *, acoustic_models: Sequence[str] = ()
 ) -> None:
     """Copy the experiments into ``output``, without what belongs to the machine they were trained on.
 
@@ -52,21 +68,23 @@ def pack_model(
 
     Args:
         output: the directory to make.
-        experiments: part -> experiment directory; for the codec also the name of one of transformers.
+        experiments: part, of ``LOADERS`` -> experiment directory; for the codec also the name of one of transformers.
         card: what the model card says beside what the experiments know themselves.
-        loaders: of the parts that decoding does not know.
+        acoustic_models: experiment directories of acoustic generators.
 
     Raises:
         ValueError: ``output`` exists, or the experiments have different tokenizers.
         FileNotFoundError: an experiment is missing or not trained to its end.
     """
     output = Path(output)
-    unknown = [name for name in experiments if name not in PARTS]
-    if unknown or not experiments:
-        raise ValueError(f"the parts to pack are {list(experiments)}; expected some of {', '.join(PARTS)}")
+    if not experiments and not acoustic_models:
+        raise ValueError(
+            f"the parts to pack are {list(experiments)}; expected --acoustic-model or some of {', '.join(LOADERS)}"
+        )
     if output.exists():
         raise ValueError(f"{output}: is there already; remove it or choose another --output")
-    sources = {part: part_of(place, part) for part, place in experiments.items()}
+    sources = {part: place for model in acoustic_models for part, place in generator_parts(model).items()}
+    sources |= {part: part_of(place, part) for part, place in experiments.items()}
     infos = check_tokenizers(sources)
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = output.with_name(f".{output.name}.tmp")
@@ -80,7 +98,7 @@ def pack_model(
         copied = check_tokenizers({part: part_of(folder, part) for part in parts})
         for kind, info in infos.items():
             info.check_same(copied[kind], "the experiments", str(folder))
-        _load_all(folder, parts, loaders or {})
+        _load_all(folder, parts)
         write_card(folder, card, {part: part_of(folder, part) for part in parts}, sources, infos)
         os.rename(folder, output)
     finally:
@@ -169,16 +187,13 @@ def _shareable(value: object) -> object:
     return without_places(value) if isinstance(value, str) else value
 
 
-def _load_all(folder: Path, parts: dict[str, str], loaders: dict[str, Loader]) -> None:
+def _load_all(folder: Path, parts: dict[str, str]) -> None:
     """Load every network of the pack; the tokenizers have been loaded before."""
     for part in parts:
-        place = part_of(folder, part)
-        if part == "soundstorm":
-            if "codec" in parts:
-                Vocoder.load(place, load_acoustic_tokenizer(part_of(folder, "codec")))
-        elif part == "text_to_semantic":
-            load_text_to_semantic(place)
-        elif part.startswith("audiolm_"):
-            Stage.load(place, part.removeprefix("audiolm_"))
-        elif part in loaders:
-            loaders[part](part, place)
+        if LOADERS.get(part):
+            LOADERS[part](part_of(folder, part))
+    for kind in MODULES:
+        stages = kind_named(kind).stages or (None,)
+        for part, stage in zip(part_names(kind), stages, strict=True):
+            if part in parts:
+                kind_named(kind).load_network(part_of(folder, part), stage)

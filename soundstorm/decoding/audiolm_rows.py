@@ -13,7 +13,7 @@ from soundstorm.models.audiolm import AudioLM, Columns
 
 
 @dataclass(frozen=True)
-class Task:
+class RowTask:
     """A row to go on with, how far, and the random numbers for it."""
 
     row: Row
@@ -26,7 +26,7 @@ class Task:
 
 
 @dataclass
-class Drawn:
+class Continuation:
     """New codes ``(T, levels)``, and whether the model ended them itself."""
 
     codes: np.ndarray
@@ -34,7 +34,9 @@ class Drawn:
 
 
 @torch.inference_mode()
-def sample_rows(model: AudioLM, layout: Layout, tasks: Sequence[Task], *, temperature: float) -> list[Drawn]:
+def continue_rows(
+    model: AudioLM, layout: Layout, tasks: Sequence[RowTask], *, temperature: float
+) -> list[Continuation]:
     """Continue a batch of rows of different lengths, with a key-value cache.
 
     Every row has its own random numbers, so a row comes out as it would alone.
@@ -82,7 +84,7 @@ def sample_rows(model: AudioLM, layout: Layout, tasks: Sequence[Task], *, temper
         )
         states = model.advance(columns, state)
     return [
-        Drawn(written[row, : lengths[row]].reshape(-1, levels).numpy().copy(), bool(ended[row]))
+        Continuation(written[row, : lengths[row]].reshape(-1, levels).numpy().copy(), bool(ended[row]))
         for row in range(count)
     ]
 

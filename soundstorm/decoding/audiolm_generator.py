@@ -4,7 +4,7 @@ Beyond the length it was trained on, the coarse stage slides: each chunk begins 
 The fine stage works on chunks that do not overlap (AudioLM, section IV-B; SoundStorm, section 4.2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +12,23 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
+from soundstorm.data.audiolm_layout import (
+    Layout,
+    coarse_condition,
+    fine_condition,
+    stage_layout,
+    without_repeats,
+)
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.data.experiment import config_section, load_weights
-from soundstorm.data.pack import part_of
-from soundstorm.decoding.audiolm_sampling import Drawn, Task, sample_rows
-from soundstorm.decoding.config import AudioLMSamplingConfig
+from soundstorm.decoding.acoustic_generator import TimedPart, stage_place
+from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
+from soundstorm.decoding.audiolm_rows import Continuation, RowTask, continue_rows
 from soundstorm.decoding.devices import ready_for_single_steps
-from soundstorm.decoding.synthesize import Stopwatch
+from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.tokens.acoustic import AcousticTokenizer
@@ -31,10 +37,10 @@ BATCH_COLUMNS = 32768  # of a padded batch: what its keys and values take stays 
 
 
 @dataclass
-class Stage:
-    """A trained language model with what its experiment directory says of it."""
+class LanguageModel:
+    """One of AudioLM's trained stages, with what its experiment directory says of it."""
 
-    name: str
+    stage: str
     model: AudioLM
     layout: Layout
     crop_seconds: float  # it was trained on
@@ -43,48 +49,47 @@ class Stage:
     acoustic: TokenizerInfo | None
 
     @classmethod
-    def load(cls, expdir: str | Path, name: str, device: str = "cpu") -> "Stage":
-        """Read an experiment directory of ``train_audiolm``.
+    def load(cls, expdir: str | Path, stage: str, device: str = "cpu") -> "LanguageModel":
+        """Read an experiment directory of ``train_audiolm --stage``.
 
         Raises:
             ValueError: it is another kind of experiment, or another stage.
         """
-        expdir = part_of(expdir, f"audiolm_{name}")
         record = config_section(expdir, "audiolm", AudioLMRecord)
-        if record.stage != name:
+        if record.stage != stage:
             raise ValueError(
-                f"{Path(expdir) / 'config.yaml'}: this is AudioLM's {record.stage} stage, expected the {name} one"
+                f"{Path(expdir) / 'config.yaml'}: this is AudioLM's {record.stage} stage, expected the {stage} one"
             )
         semantic = config_section(expdir, "semantic", TokenizerInfo)
-        acoustic = None if name == SEMANTIC else config_section(expdir, "acoustic", TokenizerInfo)
+        acoustic = None if stage == SEMANTIC else config_section(expdir, "acoustic", TokenizerInfo)
         data = config_section(expdir, "data", AudioLMDataConfig)
         layout = stage_layout(
-            name, semantic_size=semantic.codebook_size, num_levels=acoustic.num_levels if acoustic else 0,
+            stage, semantic_size=semantic.codebook_size, num_levels=acoustic.num_levels if acoustic else 0,
             coarse_levels=record.coarse_levels, codebook_size=acoustic.codebook_size if acoustic else 0,
             deduplicate=data.deduplicate,
         )  # fmt: skip
         model = AudioLM(config_section(expdir, "model", AudioLMConfig), **vars(layout))
         load_weights(expdir, model)
         model = ready_for_single_steps(model, device)
-        return cls(name, model, layout, data.seconds(name), record.coarse_levels, semantic, acoustic)
+        return cls(stage, model, layout, data.seconds(stage), record.coarse_levels, semantic, acoustic)
 
     def sample(
-        self, tasks: Sequence[Task], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch
-    ) -> list[Drawn]:
+        self, tasks: Sequence[RowTask], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch
+    ) -> list[Continuation]:
         """Go on with each task; ``seconds`` of audio that each one makes, for the stopwatch."""
-        results: list[Drawn | None] = [None] * len(tasks)
+        results: list[Continuation | None] = [None] * len(tasks)
         for batch in batch_by_length([task.columns(self.layout) for task in tasks], BATCH_COLUMNS):
-            with stopwatch.part(f"audiolm_{self.name}", sum(seconds[i] for i in batch)):
-                drawn = sample_rows(self.model, self.layout, [tasks[i] for i in batch], temperature=temperature)
-            for i, result in zip(batch, drawn, strict=True):
+            with stopwatch.part(f"audiolm_{self.stage}", sum(seconds[i] for i in batch)):
+                found = continue_rows(self.model, self.layout, [tasks[i] for i in batch], temperature=temperature)
+            for i, result in zip(batch, found, strict=True):
                 results[i] = result
         return results
 
 
-class AcousticGenerator:
-    """AudioLM's stages 2 and 3: semantic tokens (and a voice prompt) in, acoustic tokens out."""
+class AudioLMGenerator:
+    """Stages 2 and 3 as an :class:`~soundstorm.decoding.acoustic_generator.AcousticGenerator`."""
 
-    def __init__(self, coarse: Stage, fine: Stage):
+    def __init__(self, coarse: LanguageModel, fine: LanguageModel):
         """
         Args:
             coarse, fine: trained on the same tokens, with the repeats of semantic tokens.
@@ -100,11 +105,12 @@ class AcousticGenerator:
         self.repeat = repeats(coarse.semantic, coarse.acoustic)
 
     @classmethod
-    def load(
-        cls, coarse: str | Path, fine: str | Path, codec: AcousticTokenizer, device: str = "cpu"
-    ) -> "AcousticGenerator":
-        """Two experiment directories; ``codec`` is what the waveform will be made with."""
-        generator = cls(Stage.load(coarse, COARSE, device), Stage.load(fine, FINE, device))
+    def load(cls, place: str | Path, codec: AcousticTokenizer, device: str = "cpu") -> "AudioLMGenerator":
+        """The experiment directory that holds its stages, or a pack; ``codec`` is what will make the waveform."""
+        coarse, fine = (
+            LanguageModel.load(stage_place(place, "audiolm", stage), stage, device) for stage in (COARSE, FINE)
+        )
+        generator = cls(coarse, fine)
         generator.acoustic_info.check_same(codec.info, "AudioLM's training", "the codec given")
         return generator
 
@@ -117,7 +123,7 @@ class AcousticGenerator:
         prompts: Sequence[np.ndarray | None] | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> list[np.ndarray]:
-        """Acoustic tokens of several utterances; arguments and result as :meth:`Vocoder.acoustic_tokens` has them."""
+        """Acoustic tokens ``(T, Q)`` of several utterances."""
         stopwatch = stopwatch or Stopwatch()
         empty = np.zeros((0, self.acoustic_info.num_levels), dtype=np.int64)
         given = [empty] * len(semantic) if prompts is None else [empty if p is None else p for p in prompts]
@@ -150,7 +156,7 @@ class AcousticGenerator:
                 end = min(frames[i], start + chunk)
                 condition = coarse_condition(semantic[i][start // self.repeat : -(-end // self.repeat)], self.repeat)
                 row = self.coarse.layout.row(*condition, done[i][start:])
-                tasks.append(Task(row, end - known, uniforms(streams[i], (end - known) * levels)))
+                tasks.append(RowTask(row, end - known, uniforms(streams[i], (end - known) * levels)))
                 seconds.append((end - known) / rate)
             for i, new in zip(left, self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)):
                 done[i] = np.concatenate([done[i], new.codes])
@@ -158,7 +164,7 @@ class AcousticGenerator:
         return done
 
 
-def check_pair(coarse: Stage, fine: Stage) -> None:
+def check_pair(coarse: LanguageModel, fine: LanguageModel) -> None:
     """Refuse a coarse and a fine stage that do not belong together."""
     coarse.acoustic.check_same(fine.acoustic, "AudioLM's coarse stage", "its fine stage")
     coarse.semantic.check_same(fine.semantic, "AudioLM's coarse stage", "its fine stage")
@@ -170,7 +176,7 @@ def check_pair(coarse: Stage, fine: Stage) -> None:
 
 
 def add_fine_levels(
-    fine: Stage,
+    fine: LanguageModel,
     coarse: Sequence[np.ndarray],
     given: Sequence[np.ndarray],
     streams: Sequence[torch.Generator],
@@ -202,7 +208,7 @@ def add_fine_levels(
             if known >= end:
                 continue
             row = fine.layout.row(*fine_condition(codes[start:end], size), prompt[start:end, levels:])
-            tasks.append(Task(row, end - known, uniforms(streams[i], (end - known) * fine.layout.num_levels)))
+            tasks.append(RowTask(row, end - known, uniforms(streams[i], (end - known) * fine.layout.num_levels)))
             places.append((i, known, end))
             seconds.append((end - known) / rate)
     drawn = fine.sample(tasks, temperature, seconds, stopwatch)
@@ -214,3 +220,26 @@ def add_fine_levels(
 def uniforms(stream: torch.Generator, count: int) -> torch.Tensor:
     """Random numbers in [0, 1) for so many tokens."""
     return torch.rand(count, generator=stream)
+
+
+def timed_language_model(
+    model: LanguageModel, semantic_tokens: Callable[[float], np.ndarray], temperature: float
+) -> TimedPart:
+    """The first stage, from nothing: as many tokens as speech of that length has without its repeats."""
+
+    def part(seconds: float):
+        wanted = len(without_repeats(semantic_tokens(seconds)))
+        nothing = np.zeros(0, np.int64)
+        row = model.layout.row(nothing, nothing, nothing[:, None])
+
+        def run() -> float:
+            made, stream = 0, torch.Generator().manual_seed(0)
+            while made < wanted:  # an utterance that ends by itself is followed by another one
+                task = RowTask(row, wanted - made, uniforms(stream, wanted - made))
+                (new,) = continue_rows(model.model, model.layout, [task], temperature=temperature)
+                made += len(new.codes)
+            return seconds
+
+        return run
+
+    return part

@@ -1,0 +1,61 @@
+"""AudioLM as an acoustic generator, and its sampling options. Free of torch, so that fronts start fast."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
+from soundstorm.data.experiment import has_config
+from soundstorm.data.options import option
+from soundstorm.decoding.acoustic_generator import GeneratorKind, stage_place
+
+
+@dataclass(frozen=True)
+class AudioLMSamplingConfig:
+    """Sampling of AudioLM's stages; the paper's values (AudioLM, section IV-B; SoundStorm, section 4.2)."""
+
+    semantic_temperature: float = option(0.6, "of the semantic stage; 0 is greedy")
+    coarse_temperature: float = option(0.8, "of the coarse stage")
+    fine_temperature: float = option(0.6, "of the fine stage")
+    overlap_seconds: float = option(3.0, "end of a chunk of the coarse stage that is the prompt of the next one")
+
+    def __post_init__(self):
+        for name in ("semantic_temperature", "coarse_temperature", "fine_temperature"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"audiolm.{name} is {getattr(self, name)}, expected 0 or more")
+        if self.overlap_seconds <= 0:
+            raise ValueError(f"audiolm.overlap_seconds is {self.overlap_seconds}, expected more than 0")
+
+
+def _load(place: str | Path, codec, device: str):
+    from soundstorm.decoding.audiolm_generator import AudioLMGenerator
+
+    return AudioLMGenerator.load(place, codec, device)
+
+
+def _load_network(place: str, stage: str | None):
+    from soundstorm.decoding.audiolm_generator import LanguageModel
+
+    return LanguageModel.load(place, stage)
+
+
+def _timed_parts(place: str, config: AudioLMSamplingConfig, semantic_tokens, device: str):
+    """The first stage, where it was trained, speaks without anything to follow."""
+    from soundstorm.decoding.audiolm_generator import LanguageModel, timed_language_model
+
+    expdir = stage_place(place, "audiolm", SEMANTIC)
+    if not has_config(expdir):
+        return {}
+    model = LanguageModel.load(expdir, SEMANTIC, device)
+    return {"AudioLM stage 1": timed_language_model(model, semantic_tokens, config.semantic_temperature)}
+
+
+KIND = GeneratorKind(
+    "AudioLM",
+    "audiolm",
+    AudioLMSamplingConfig,
+    _load,
+    _load_network,
+    stages=(SEMANTIC, COARSE, FINE),
+    timed_title="AudioLM stages 2 and 3",
+    timed_parts=_timed_parts,
+)

@@ -1,0 +1,116 @@
+"""SoundStorm at work: acoustic tokens by parallel decoding, batched over different lengths."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.batching import batch_by_length
+from soundstorm.data.datasets.aligned_tokens_dataset import repeats
+from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.pack import part_of
+from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.parallel import decode
+from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.models.soundstorm import SoundStorm
+from soundstorm.models.soundstorm_config import SoundStormConfig
+from soundstorm.tokens.acoustic import AcousticTokenizer
+
+
+def load_soundstorm(expdir: str | Path) -> tuple[SoundStorm, TokenizerInfo, TokenizerInfo]:
+    """The averaged weights of an experiment directory or pack, which says everything about the architecture itself.
+
+    Returns:
+        The network, and the tokenizers of its semantic and of its acoustic tokens.
+    """
+    expdir = part_of(expdir, "soundstorm")
+    semantic, acoustic = (config_section(expdir, name, TokenizerInfo) for name in ("semantic", "acoustic"))
+    model = SoundStorm(
+        config_section(expdir, "model", SoundStormConfig),
+        num_levels=acoustic.num_levels,
+        codebook_size=acoustic.codebook_size,
+        semantic_size=semantic.codebook_size,
+    )
+    load_weights(expdir, model)
+    return model, semantic, acoustic
+
+
+class SoundStormGenerator:
+    """A trained SoundStorm as an :class:`~soundstorm.decoding.acoustic_generator.AcousticGenerator`."""
+
+    def __init__(
+        self,
+        model: SoundStorm,
+        semantic: TokenizerInfo,
+        acoustic: TokenizerInfo,
+        *,
+        batch_seconds: float | None = None,
+    ):
+        """
+        Args:
+            model: trained network.
+            semantic: tokenizer of the semantic tokens it was trained on.
+            acoustic: tokenizer of its acoustic tokens.
+            batch_seconds: padded audio decoded at a time; by default as much as keeps a GPU busy, or as little as
+                stays in a CPU's caches, which is half as fast again as GPU-sized batches there.
+        """
+        self.model = model.eval()
+        self.semantic_info, self.acoustic_info = semantic, acoustic
+        self.repeat = repeats(semantic, acoustic)
+        self.device = next(model.parameters()).device
+        self.batch_seconds = batch_seconds or (30.0 if self.device.type == "cpu" else 240.0)
+
+    @classmethod
+    def load(
+        cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options
+    ) -> "SoundStormGenerator":
+        """An experiment directory or pack; ``codec`` is what the waveform will be made with."""
+        model, semantic, acoustic = load_soundstorm(expdir)
+        acoustic.check_same(codec.info, f"{expdir}/config.yaml", "the codec given")
+        return cls(model.to(device), semantic, acoustic, **options)
+
+    def acoustic_tokens(
+        self,
+        semantic: Sequence[np.ndarray],
+        config: ParallelConfig,
+        *,
+        seeds: Sequence[int],
+        prompts: Sequence[np.ndarray | None] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> list[np.ndarray]:
+        """Acoustic tokens ``(T, Q)`` of several utterances; the stopwatch counts forward passes too."""
+        stopwatch = stopwatch or Stopwatch()
+        prompts = [None] * len(semantic) if prompts is None else list(prompts)
+        frames = [len(tokens) * self.repeat for tokens in semantic]
+        results: list[np.ndarray | None] = [None] * len(semantic)
+        for batch in batch_by_length(frames, self.batch_seconds * self.acoustic_info.frame_rate):
+            longest = max(frames[i] for i in batch)
+            tokens = torch.zeros(len(batch), longest, dtype=torch.long)
+            for row, i in enumerate(batch):
+                tokens[row, : frames[i]] = torch.from_numpy(np.repeat(semantic[i].astype(np.int64), self.repeat))
+            extra = {}
+            if any(prompts[i] is not None for i in batch):
+                empty = np.zeros((0, self.acoustic_info.num_levels), dtype=np.int64)
+                chosen = [empty if prompts[i] is None else prompts[i].astype(np.int64) for i in batch]
+                padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in chosen], batch_first=True)
+                extra = {"prompt": padded, "prompt_lengths": torch.tensor([len(p) for p in chosen])}
+            new = sum(frames[i] for i in batch) - int(extra["prompt_lengths"].sum() if extra else 0)
+
+            def count(*_, utterances: int = len(batch)) -> None:
+                stopwatch.counts["passes"] += utterances
+
+            with stopwatch.part("soundstorm", new / self.acoustic_info.frame_rate):
+                codes = decode(
+                    self.model,
+                    tokens.to(self.device),
+                    torch.tensor([frames[i] for i in batch]),
+                    config,
+                    seeds=[seeds[i] for i in batch],
+                    watch=count,
+                    **extra,
+                )
+            for row, i in enumerate(batch):
+                results[i] = codes[row, : frames[i]].cpu().numpy()
+        return results

@@ -1,0 +1,154 @@
+"""The parts of the system as things to be timed: each makes a length of audio, or its tokens, alone in its batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundstorm.data.archive import TokenArchive
+from soundstorm.data.data_dir import read_table
+from soundstorm.decoding import autoregressive
+from soundstorm.decoding.acoustic_generator import (
+    AcousticGenerator,
+    SemanticTokens,
+    TimedPart,
+    kind_named,
+    load_generator,
+    sampling_of,
+)
+from soundstorm.decoding.autoregressive import load_text_to_semantic
+from soundstorm.decoding.config import TextSamplingConfig
+from soundstorm.decoding.synthesize import waveform
+from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
+
+TEXT_SHARE = 1.5  # of the length wanted: so much text that the model is cut and does not end early
+
+
+def timed_parts(
+    data_dir: str | Path,
+    *,
+    codec: str,
+    acoustic_models: Sequence[str],
+    text_to_semantic: str | None,
+    text: TextSamplingConfig,
+    samplings: Mapping[str, Any],
+    device: str = "cpu",
+) -> tuple[dict[str, TimedPart], list[str]]:
+    """Codec decoding, acoustic generators, text to semantic tokens, and what else a generator's kind has.
+
+    Args:
+        data_dir: with ``semantic.scp``, and ``text`` for text to semantic: what is put in, one utterance after another.
+        codec, text_to_semantic: as of ``synthesize``; the last one may be left out.
+        acoustic_models: experiment directories or packs.
+        text: how to decode texts.
+        samplings: how to decode acoustic tokens, by section.
+        device: where the networks work.
+
+    Returns:
+        Title -> part, and the titles of the acoustic generators in the order given.
+    """
+    tokenizer = load_acoustic_tokenizer(codec, device)
+    archive = TokenArchive(Path(data_dir) / "semantic.scp")
+    parts, generators, more = {"codec decoding": _codec_part(tokenizer)}, [], {}
+
+    def semantic_tokens(seconds: float) -> np.ndarray:
+        return first_tokens(archive, round(seconds * archive.info.frame_rate))
+
+    for place in acoustic_models:
+        name, generator = load_generator(place, tokenizer, device)
+        archive.info.check_same(generator.semantic_info, str(archive.scp), place)
+        kind, sampling = kind_named(name), sampling_of(name, samplings)
+        title = kind.timed_title or kind.title
+        if title in parts:
+            title += f" ({Path(place).name})"
+        parts[title] = generator_part(generator, semantic_tokens, sampling)
+        generators.append(title)
+        if kind.timed_parts:
+            more |= kind.timed_parts(place, sampling, semantic_tokens, device)
+    if text_to_semantic:
+        parts["text to semantic"] = _text_part(text_to_semantic, Path(data_dir), archive, text, device)
+    return parts | more, generators
+
+
+def _codec_part(tokenizer: AcousticTokenizer) -> TimedPart:
+    info = tokenizer.info
+
+    def part(seconds: float):
+        shape = (round(seconds * info.frame_rate), info.num_levels)
+        codes = np.random.default_rng(0).integers(info.codebook_size, size=shape)
+        return lambda: len(waveform(tokenizer, codes)) / info.sample_rate
+
+    return part
+
+
+def generator_part(generator: AcousticGenerator, semantic_tokens: SemanticTokens, config: Any) -> TimedPart:
+    """What makes acoustic tokens from semantic ones."""
+
+    def part(seconds: float):
+        tokens = semantic_tokens(seconds)
+
+        def run() -> float:
+            (codes,) = generator.acoustic_tokens([tokens], config, seeds=[0])
+            return len(codes) / generator.acoustic_info.frame_rate
+
+        return run
+
+    return part
+
+
+def first_tokens(archive: TokenArchive, frames: int) -> np.ndarray:
+    """So many tokens ``(T,)``: utterances one after the other, from the first again when all are used up."""
+    pieces, length = [], 0
+    while length < frames:
+        for utt in archive.ids:
+            pieces.append(archive[utt].astype(np.int64))
+            length += len(pieces[-1])
+            if length >= frames:
+                break
+    return np.concatenate(pieces)[:frames]
+
+
+def _text_part(
+    expdir: str, data_dir: Path, archive: TokenArchive, config: TextSamplingConfig, device: str
+) -> TimedPart:
+    reader = load_text_to_semantic(expdir, device=device)
+    texts = {utt: words for utt, words in read_table(data_dir / "text").items() if utt in archive}
+    if not texts:
+        raise ValueError(f"{data_dir / 'text'}: no utterance with semantic tokens; name the set both were made for")
+
+    def part(seconds: float):
+        words, length = [], 0.0
+        while length < TEXT_SHARE * seconds:
+            for utt, more in texts.items():
+                words.append(more)
+                length += len(archive[utt]) / archive.info.frame_rate
+                if length >= TEXT_SHARE * seconds:
+                    break
+
+        def run() -> float:
+            with _only_errors(autoregressive.__name__):  # it is cut on purpose, each time
+                (tokens,) = reader.generate(
+                    [" ".join(words)], temperature=config.temperature, top_k=config.top_k, max_seconds=seconds,
+                    seeds=[0], attempts=1,
+                )  # fmt: skip
+            return len(tokens) / reader.info.frame_rate
+
+        return run
+
+    return part
+
+
+@contextmanager
+def _only_errors(logger_name: str) -> Iterator[None]:
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
