@@ -31,6 +31,7 @@ from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
 from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.datasets.masked_tokens_dataset import MaskedTokens
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.codec.codec import build_codec
@@ -50,7 +51,7 @@ from soundstorm.training.hubert_step import HubertStep
 from soundstorm.training.optim import build_optimizer, learning_rate
 from soundstorm.training.pretrain_text_to_semantic import build_pretrained
 from soundstorm.training.recognizer_step import RecognizerStep
-from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep
+from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.train_semantic_to_text import SemanticToTextStep
 

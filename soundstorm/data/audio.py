@@ -20,6 +20,11 @@ def num_samples(seconds: Seconds, sample_rate: int) -> int:
     return int(np.floor(seconds * sample_rate + 0.5))
 
 
+def normalize(wav: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance, as the feature extractor of transformers has it."""
+    return ((wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)).astype(np.float32)
+
+
 def resample_down(wav: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:
     """Samples ``(S,)`` at a lower rate; as they are where the rates are the same."""
     if wanted == sample_rate:

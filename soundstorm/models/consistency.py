@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import HubertModel
 
+from soundstorm.data.audio import normalize
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.models.fast_path import build_conformer
-from soundstorm.models.ssl_model import load_ssl_model, normalize
+from soundstorm.models.ssl_model import load_ssl_model
 
 MAX_SCALE = 100.0  # CLIP's limit on the inverse temperature
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from soundstorm.data.experiment import load_weights, read_config
+from soundstorm.data.log_mel import HOP, SAMPLE_RATE, LogMel
 from soundstorm.data.records import make_record
 from soundstorm.models.convnext import ConvNeXtStack
 from soundstorm.models.detector_config import DetectorConfig
-from soundstorm.models.recognizer import HOP, SAMPLE_RATE, LogMel
 
 
 class Detector(nn.Module):

@@ -1,4 +1,4 @@
-"""HuBERT's pre-training task around transformers' HuBERT: which frames are masked, and who predicts their labels.
+"""HuBERT's pre-training task around transformers' HuBERT: who predicts the labels of masked frames.
 
 Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units", 2021.
 """
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import HubertConfig, HubertModel
 
+from soundstorm.data.mel import mel_frequencies
 from soundstorm.models.fast_path import speed_up_hubert
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 
@@ -30,26 +31,6 @@ def frame_padding(config: HubertConfig) -> tuple[int, tuple[int, int]]:
         hop *= stride
     excess = max(receptive_field - hop, 0)
     return hop, (excess // 2, excess - excess // 2)
-
-
-def draw_mask(num_frames: int, *, probability: float, span: int, rng: np.random.Generator) -> np.ndarray:
-    """Frames to mask: spans from random starts, which may overlap (section II-C; wav2vec 2.0, section 3.1).
-
-    Args:
-        num_frames: frames of the example.
-        probability: share of all frames that are starts, drawn without replacement.
-        span: frames masked from each start on.
-        rng: source of the draw.
-
-    Returns:
-        ``(num_frames,)`` bool with at least one frame masked, if there is one.
-    """
-    mask = np.zeros(num_frames, dtype=bool)
-    places = max(num_frames - span + 1, min(num_frames, 1))
-    starts = min(max(int(probability * num_frames + rng.random()), 1), places)
-    for start in rng.choice(places, size=starts, replace=False) if places else ():
-        mask[start : start + span] = True
-    return mask
 
 
 @dataclass
@@ -166,8 +147,7 @@ def _start_as_filterbank(conv: nn.Conv1d, sample_rate: int) -> None:
     then changes the filters like any weight.
     """
     kernel, bands = conv.kernel_size[0], math.ceil(conv.out_channels / 4)
-    mels = np.linspace(2595 * np.log10(1 + 60 / 700), 2595 * np.log10(1 + 0.475 * sample_rate / 700), bands)
-    frequencies = 700 * (10 ** (mels / 2595) - 1)
+    frequencies = mel_frequencies(60, 0.475 * sample_rate, bands)
     times = (np.arange(kernel) - (kernel - 1) / 2) / sample_rate
     angles = 2 * np.pi * frequencies[:, None] * times + np.pi / 2 * np.arange(4)[:, None, None]
     filters = np.cos(angles) * np.hanning(kernel + 2)[1:-1]  # (4, bands, kernel)

@@ -1,50 +1,13 @@
 """The masks of SoundStorm, for training and for decoding (SoundStorm, sections 3.2 and 3.3).
 
-The dice and the rule are kept apart: :func:`draw_mask` draws the random numbers of one example, and
-:func:`coarse_to_fine_mask` turns such numbers into masks without any randomness.
+The dice and the rule are kept apart: ``data/datasets/masked_tokens_dataset.py`` draws the random numbers of one
+example, and :func:`coarse_to_fine_mask` turns such numbers into masks without any randomness.
 """
 
 import math
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
-
-
-class MaskDraw(NamedTuple):
-    """The random numbers behind one training example."""
-
-    prompt_end: int  # frames before it are the prompt; 1 <= prompt_end < T, or 0 without a prompt
-    level: int  # the RVQ level to predict, 0 the coarsest
-    dropped: np.ndarray  # bool (T,): masked at ``level`` if after the prompt
-
-
-def draw_mask(
-    num_frames: int, num_levels: int, rng: np.random.Generator, *, unprompted: float = 0.0
-) -> MaskDraw:
-    """Draw prompt delimiter, level and mask bits as the paper does.
-
-    The delimiter t ~ U{0, T-1} is the index of the first target frame, so at least one target frame exists; the level
-    q ~ U{1, Q}; the masking ratio p = cos(u) with u ~ U[0, pi/2]; the bits are Bernoulli(p). A draw that would mask
-    nothing gets one masked frame, chosen uniformly: it would have no loss otherwise.
-
-    Args:
-        num_frames: T of this example, without padding.
-        num_levels: Q.
-        rng: the example's own generator.
-        unprompted: probability of t = 0, an option of ours; the paper has 1/T.
-    """
-    prompt_end = int(rng.integers(num_frames))
-    if rng.random() < unprompted:
-        prompt_end = 0
-    level = int(rng.integers(num_levels))
-    ratio = math.cos(rng.uniform(0.0, math.pi / 2))
-    dropped = rng.random(num_frames) < ratio
-    forced = int(rng.integers(prompt_end, num_frames))
-    if not dropped[prompt_end:].any():
-        dropped[forced] = True
-    return MaskDraw(prompt_end, level, dropped)
 
 
 def coarse_to_fine_mask(

@@ -5,15 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
 from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
 logger = logging.getLogger(__name__)
-
-
-def normalize(wav: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance, as the feature extractor of transformers has it."""
-    return ((wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)).astype(np.float32)
 
 
 def load_ssl_model(source: str, *, local_only: bool = False) -> tuple[HubertModel, bool, int]:

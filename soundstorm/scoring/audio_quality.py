@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from soundstorm.data.mel import mel_filters, mel_frequencies
 from soundstorm.scoring.measures import Measured, Pair
 
 
@@ -94,12 +95,9 @@ def mel_distance(
 @lru_cache
 def _mel_bank(sample_rate: int, num_mels: int) -> np.ndarray:
     """Triangles of unit area on the mel scale, (num_mels, 513)."""
-    edges_mel = np.linspace(0.0, 2595.0 * np.log10(1.0 + sample_rate / 2 / 700.0), num_mels + 2)
-    edges = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)  # Hz
-    frequencies = np.linspace(0.0, sample_rate / 2, 513)
-    left, middle, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising, falling = (frequencies - left) / (middle - left), (right - frequencies) / (right - middle)
-    return np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (right - left)
+    edges = mel_frequencies(0, sample_rate / 2, num_mels + 2)
+    filters = np.ascontiguousarray(mel_filters(sample_rate, 1024, num_mels).T)
+    return filters * 2.0 / (edges[2:] - edges[:-2])[:, None]
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.audio import normalize
 from soundstorm.models.hubert_pretraining import frame_padding
-from soundstorm.models.ssl_model import load_ssl_model, normalize
+from soundstorm.models.ssl_model import load_ssl_model
 from soundstorm.tokens.features import check_long_enough
 
 

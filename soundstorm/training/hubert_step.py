@@ -1,4 +1,4 @@
-"""Masked prediction of cluster labels: the examples, the loss and the way to a HuBERT directory."""
+"""Masked prediction of cluster labels: the loss, and the way to a HuBERT directory."""
 
 from __future__ import annotations
 
@@ -9,93 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
 from transformers import HubertModel
 
-from soundstorm.data.audio import Utterances, num_samples
-from soundstorm.data.sampler import SeededIndex
-from soundstorm.models.hubert_pretraining import HubertPrediction, HubertPretraining, draw_mask, frame_padding
+from soundstorm.data.audio import Utterances
+from soundstorm.data.datasets.hubert_dataset import HubertDataset
+from soundstorm.models.hubert_pretraining import HubertPrediction, HubertPretraining, frame_padding
 from soundstorm.training.trainer import Loss
-
-# Labels come from other code than HuBERT's own frames, which may count the last incomplete hop.
-LENGTH_TOLERANCE = 1  # frames
-
-
-class HubertDataset:
-    """Recordings with the label and the mask of every frame."""
-
-    def __init__(
-        self,
-        utterances: Utterances,
-        labels: Mapping[str, np.ndarray],
-        *,
-        hop: int,
-        padding: tuple[int, int],
-        crop_seconds: float,
-        mask_probability: float,
-        mask_span: int,
-        normalize: bool,
-    ):
-        """
-        Args:
-            utterances: the recordings.
-            labels: utterance to labels ``(T,)``.
-            hop: samples per frame.
-            padding: zeros before and after an example (see ``frame_padding``).
-            crop_seconds: longest example.
-            mask_probability: share of frames that start a masked span.
-            mask_span: frames of such a span.
-            normalize: bring each recording to zero mean and unit variance.
-        """
-        missing = [utt for utt in utterances.ids if utt not in labels]
-        if missing:
-            raise ValueError(f"{utterances.data_dir}: {missing[0]} (and {len(missing) - 1} more) have no labels")
-        self.utterances, self.labels = utterances, labels
-        self.hop, self.padding, self.normalize = hop, padding, normalize
-        self.mask_probability, self.mask_span = mask_probability, mask_span
-        self.crop_frames = max(num_samples(crop_seconds, utterances.sample_rate) // hop, 1)
-        self.durations = np.minimum(utterances.durations, self.crop_frames * hop / utterances.sample_rate)
-
-    def __len__(self) -> int:
-        return len(self.utterances.ids)
-
-    def __getitem__(self, item: SeededIndex) -> dict[str, Tensor]:
-        """``wav (S,)`` with its zeros, ``labels (T,)`` int64 and ``mask (T,)`` bool; all chance is the draw's."""
-        utt = self.utterances.ids[item.index]
-        wav, labels = self.utterances.read(utt), self.labels[utt]
-        frames = len(wav) // self.hop
-        if abs(frames - len(labels)) > LENGTH_TOLERANCE or not min(frames, len(labels)):
-            raise ValueError(
-                f"{utt}: {len(labels)} labels, but the recording has {frames} frames of {self.hop} samples; "
-                "the labels need the frame rate of the HuBERT, and the same recordings"
-            )
-        if self.normalize:
-            wav = (wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)
-        rng = np.random.default_rng(item.seed)
-        frames = min(frames, len(labels))
-        length = min(frames, self.crop_frames)
-        start = int(rng.integers(frames - length + 1))
-        mask = draw_mask(length, probability=self.mask_probability, span=self.mask_span, rng=rng)
-        cut = wav[start * self.hop : (start + length) * self.hop].astype(np.float32)
-        return {
-            "wav": F.pad(torch.from_numpy(cut), self.padding),
-            "labels": torch.from_numpy(np.asarray(labels[start : start + length], dtype=np.int64)),
-            "mask": torch.from_numpy(mask),
-        }
-
-    def collate(self, items: list[dict[str, Tensor]]) -> dict[str, Tensor | None]:
-        """``wavs (B, S)``, ``lengths (B,)`` (or None), ``labels (B, T)`` (-1 pads), ``mask (B, T)``."""
-        lengths = [len(item["wav"]) for item in items]
-        pad = nn.utils.rnn.pad_sequence
-        return {
-            "wavs": pad([item["wav"] for item in items], batch_first=True),
-            "lengths": torch.tensor(lengths) if len(set(lengths)) > 1 else None,
-            "labels": pad([item["labels"] for item in items], batch_first=True, padding_value=-1),
-            "mask": pad([item["mask"] for item in items], batch_first=True, padding_value=False),
-        }
 
 
 class HubertStep:

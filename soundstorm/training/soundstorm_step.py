@@ -1,43 +1,11 @@
 """SoundStorm's loss: cross-entropy of the masked tokens of the current level (section 3.2)."""
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
-from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
-from soundstorm.data.datasets.dataset_configs import MaskingConfig
-from soundstorm.data.sampler import SeededIndex
-from soundstorm.models.masking import coarse_to_fine_mask, draw_mask
+from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.training.trainer import Loss
-
-
-class MaskedTokens:
-    """Token windows with the numbers behind their masks, all drawn from the item's own seed."""
-
-    def __init__(self, tokens: AlignedTokens, config: MaskingConfig):
-        self.tokens, self.config = tokens, config
-        self.durations = tokens.durations
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, item: SeededIndex) -> dict:
-        rng = np.random.default_rng(item.seed)
-        semantic, codes = self.tokens.window(item.index, rng)
-        mask = draw_mask(*codes.shape, rng, unprompted=self.config.unprompted)
-        return {"semantic": semantic, "codes": codes, "mask": mask}
-
-    def collate(self, items: list[dict]) -> dict[str, Tensor]:
-        """A batch of :class:`AlignedTokens` with ``prompt_end (B,)``, ``level (B,)``, ``dropped (B, T)``."""
-        masks = [item["mask"] for item in items]
-        return self.tokens.collate(items) | {
-            "prompt_end": torch.tensor([mask.prompt_end for mask in masks]),
-            "level": torch.tensor([mask.level for mask in masks]),
-            "dropped": pad_sequence([torch.from_numpy(mask.dropped) for mask in masks], batch_first=True),
-        }
 
 
 class SoundStormStep:

@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset
 from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.data.experiment import start_experiment
 from soundstorm.models.consistency import build_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
+from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.trainer import train
 
 
@@ -45,7 +46,7 @@ def train_consistency(
     torch.manual_seed(trainer_config.seed)
     network, features, do_normalize, sample_rate = build_consistency(model_config, ssl_model)
 
-    def dataset(data_dir: str) -> CropDataset:
-        return CropDataset(Utterances(data_dir, sample_rate, lower=True), crop_config, do_normalize=do_normalize)
+    def dataset(data_dir: str) -> ConsistencyDataset:
+        return ConsistencyDataset(Utterances(data_dir, sample_rate, lower=True), crop_config, do_normalize=do_normalize)
 
     train(ConsistencyStep(network, features), dataset(train_data), dataset(valid_data), trainer_config, expdir)

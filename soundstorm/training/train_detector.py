@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundstorm.data.datasets.detector_dataset import DetectorDataset
 from soundstorm.data.experiment import is_finished, start_experiment
+from soundstorm.data.log_mel import LogMel
 from soundstorm.models.detector import Detector, load_detector
 from soundstorm.models.detector_config import DetectorConfig
-from soundstorm.models.recognizer import LogMel
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.detector_step import DetectorDataset, DetectorStep
+from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.trainer import train
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 import torch
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.characters import build_vocabulary
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
+from soundstorm.data.datasets.recognizer_dataset import RecognizerDataset
 from soundstorm.data.experiment import start_experiment
-from soundstorm.models.recognizer import SAMPLE_RATE, CtcNetwork, build_vocabulary
+from soundstorm.data.log_mel import SAMPLE_RATE
+from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep
+from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.trainer import train
 
 
@@ -57,7 +60,8 @@ def train_recognizer(
 
     def dataset(data_dir: str, augmentation: AugmentConfig | None) -> RecognizerDataset:
         utterances = Utterances(data_dir, SAMPLE_RATE, lower=True)
-        return RecognizerDataset(utterances, texts[data_dir], vocabulary, model_config, augmentation)
+        sizes = {"num_mels": model_config.num_mels, "stack": model_config.stack}
+        return RecognizerDataset(utterances, texts[data_dir], vocabulary, augmentation=augmentation, **sizes)
 
     step = RecognizerStep(model, vocabulary)
     train(step, dataset(train_data, augment_config), dataset(valid_data, None), trainer_config, expdir)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.masked_tokens_dataset import MaskedTokens
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.models.soundstorm import SoundStorm
-from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep
+from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.trainer import train
 
 

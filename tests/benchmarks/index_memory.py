@@ -83,7 +83,7 @@ def open_tokens(folder: Path):
     """SoundStorm's training: the dataset and its seconds."""
     from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
     from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
-    from soundstorm.training.soundstorm_step import MaskedTokens
+    from soundstorm.data.datasets.masked_tokens_dataset import MaskedTokens
 
     return MaskedTokens(AlignedTokens.from_data_dir(folder, WindowConfig()), MaskingConfig())
 

@@ -14,6 +14,7 @@ from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.audiolm_stages import COARSE, FINE
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
+from soundstorm.data.datasets.masked_tokens_dataset import draw_mask_numbers
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageModel
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
@@ -25,7 +26,6 @@ from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.config import CodecConfig
-from soundstorm.models.masking import draw_mask
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
@@ -92,7 +92,7 @@ def _train(work: Work) -> Built:
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")
 
     def run() -> None:
-        draws = [draw_mask(work.frames, work.sizes.levels, rng) for _ in range(work.batch)]
+        draws = [draw_mask_numbers(work.frames, work.sizes.levels, rng) for _ in range(work.batch)]
         masks = {
             "prompt_end": torch.tensor([draw.prompt_end for draw in draws]),
             "level": torch.tensor([draw.level for draw in draws]),

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from soundstorm.data.datasets.masked_tokens_dataset import draw_mask_numbers
 from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.parallel import decode
-from soundstorm.models.masking import coarse_to_fine_mask, draw_mask
+from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.training.soundstorm_step import SoundStormStep
@@ -51,7 +52,7 @@ def trained() -> SoundStorm:
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
     for count in range(400):
         semantic, codes = make_data(48, rng)
-        draws = [draw_mask(FRAMES, LEVELS, rng) for _ in range(48)]
+        draws = [draw_mask_numbers(FRAMES, LEVELS, rng) for _ in range(48)]
         batch = {
             "semantic": torch.tensor(semantic),
             "codes": torch.tensor(codes),

@@ -5,8 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from soundstorm.data.datasets.masked_tokens_dataset import draw_mask_numbers
 from soundstorm.models.conformer import Conformer
-from soundstorm.models.masking import coarse_to_fine_mask, draw_mask
+from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.training.soundstorm_step import SoundStormStep
@@ -29,7 +30,7 @@ def make_lively_model():
 
 def make_batch(lengths=(12, 9, 5, 7), num_levels=3, seed=0):
     rng = np.random.default_rng(seed)
-    draws = [draw_mask(n, num_levels, rng) for n in lengths]
+    draws = [draw_mask_numbers(n, num_levels, rng) for n in lengths]
     dropped = torch.zeros(len(lengths), max(lengths), dtype=torch.bool)
     for row, draw in enumerate(draws):
         dropped[row, : lengths[row]] = torch.tensor(draw.dropped)

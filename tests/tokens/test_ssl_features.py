@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, HubertModel
 
+from soundstorm.data.audio import normalize
 from soundstorm.models.hubert_pretraining import frame_padding
-from soundstorm.models.ssl_model import load_ssl_model, normalize
+from soundstorm.models.ssl_model import load_ssl_model
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.ssl_features import SslFeatures
 from tests.tokens.conftest import make_hubert

@@ -9,10 +9,11 @@ import torch
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
+from soundstorm.data.datasets.masked_tokens_dataset import MaskedTokens
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.soundstorm_step import MaskedTokens, SoundStormStep
+from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.trainer import train
 
 SEMANTIC = TokenizerInfo("semantic", "s", "f" * 64, 50.0, 1, 7, 16000)

@@ -14,8 +14,10 @@ from transformers import HubertConfig, HubertModel
 
 from soundstorm.data.audiolm_layout import coarse_condition, fine_condition, stage_layout
 from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.characters import build_vocabulary, encode_text
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
+from soundstorm.data.datasets.hubert_dataset import draw_span_mask
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
@@ -27,8 +29,8 @@ from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
-from soundstorm.models.hubert_pretraining import build_hubert_pretraining, draw_mask, frame_padding
-from soundstorm.models.recognizer import CtcNetwork, build_vocabulary, encode_text
+from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
+from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
@@ -133,7 +135,7 @@ def test_hubert_learns_the_labels_under_its_masks_by_heart():
     for row, length in enumerate(frames):
         wavs[row, left : left + 320 * length] = torch.from_numpy(rng.standard_normal(320 * length)).float()
         labels[row, :length] = torch.from_numpy(rng.integers(0, 5, length))
-        mask[row, :length] = torch.from_numpy(draw_mask(length, probability=0.08, span=5, rng=rng))
+        mask[row, :length] = torch.from_numpy(draw_span_mask(length, probability=0.08, span=5, rng=rng))
     lengths = torch.tensor([320 * length + left + right for length in frames])
     batch = {"wavs": wavs, "lengths": lengths, "labels": labels, "mask": mask}
     figures = learn(HubertStep(model), batch, steps=100, rate=5e-3)

@@ -16,12 +16,17 @@ from transformers import HubertConfig, HubertModel
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.characters import build_vocabulary
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
 from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig, AugmentConfig, CropConfig
 from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
+from soundstorm.data.datasets.detector_dataset import DetectorDataset
+from soundstorm.data.datasets.recognizer_dataset import RecognizerDataset
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
+from soundstorm.data.log_mel import LogMel
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -33,7 +38,7 @@ from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
-from soundstorm.models.recognizer import CtcNetwork, LogMel, build_vocabulary
+from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
@@ -45,10 +50,10 @@ from soundstorm.training import checkpoint
 from soundstorm.training.audiolm_step import AudioLMStep
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.consistency_step import ConsistencyStep, CropDataset
-from soundstorm.training.detector_step import DetectorDataset, DetectorStep
+from soundstorm.training.consistency_step import ConsistencyStep
+from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep, make_dataset
-from soundstorm.training.recognizer_step import RecognizerDataset, RecognizerStep
+from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.train_semantic_to_text import SemanticToTextStep
@@ -159,7 +164,7 @@ def consistency(data):
     )  # fmt: skip
     torch.set_rng_state(generator)
     network = ConsistencyNetwork(16, width=16, heads=2, embedding_dim=8, dropout=0.2)
-    dataset = CropDataset(Utterances(data / "audio", 16000), CropConfig(0.05, 0.1), do_normalize=True)
+    dataset = ConsistencyDataset(Utterances(data / "audio", 16000), CropConfig(0.05, 0.1), do_normalize=True)
     return ConsistencyStep(network, EarlyLayers(frozen, 1)), dataset
 
 
@@ -167,7 +172,7 @@ def recognizer(data):
     utterances, config = Utterances(data / "audio", 16000), RecognizerConfig(num_mels=8, stack=2, width=16, blocks=1)
     texts = {utt: f"a {utt[1]}" for utt in utterances.ids}
     vocabulary = build_vocabulary(texts.values())
-    dataset = RecognizerDataset(utterances, texts, vocabulary, config, AugmentConfig())
+    dataset = RecognizerDataset(utterances, texts, vocabulary, num_mels=8, stack=2, augmentation=AugmentConfig())
     return RecognizerStep(CtcNetwork(config, len(vocabulary)), vocabulary), dataset
 
 

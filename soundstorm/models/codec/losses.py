@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def mel_filters(sample_rate: int, n_fft: int, num_bands: int) -> np.ndarray:
-    """Triangular filters (n_fft / 2 + 1, num_bands), evenly spaced on the HTK mel scale from 0 Hz to
-    Nyquist.
-    """
-    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, num_bands + 2) / 2595) - 1)  # Hz
-    bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    # In a short window a low band may contain no bin at all; it then stays zero and adds nothing to the loss.
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-
+from soundstorm.data.mel import mel_filters
 
 # Magnitude, relative to full scale, below which differences stop to count. Much lower and the noise of the pauses,
 # which nothing can reproduce, takes a share of the loss, and of the codes, that speech should have.
@@ -43,7 +30,7 @@ class MultiScaleMelLoss(nn.Module):
         for size in windows:
             bands = 64 if style == "paper" else max(5, min(128, size // 8))
             self.register_buffer(f"window_{size}", torch.hann_window(size), persistent=False)
-            filters = torch.from_numpy(mel_filters(sample_rate, size, bands))
+            filters = torch.from_numpy(mel_filters(sample_rate, size, bands)).float()
             if style == "log":
                 # Means instead of sums over a band and a window, so that one floor suits all scales.
                 filters = filters / filters.sum(0).clamp(min=1e-6) / math.sqrt(size * 3 / 8)

@@ -8,8 +8,8 @@ import pytest
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens, align, repeats
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
+from soundstorm.data.datasets.masked_tokens_dataset import MaskedTokens
 from soundstorm.data.sampler import SeededIndex
-from soundstorm.training.soundstorm_step import MaskedTokens
 
 SEMANTIC = TokenizerInfo("semantic", "s", "f" * 64, 25.0, 1, 50, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "a", "e" * 64, 50.0, 3, 64, 16000)

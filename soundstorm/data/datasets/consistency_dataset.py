@@ -1,0 +1,67 @@
+"""Pairs of crops of one recording, for the acoustic consistency network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from soundstorm.data.audio import Utterances, normalize, num_samples
+from soundstorm.data.datasets.dataset_configs import CropConfig
+from soundstorm.data.sampler import SeededIndex
+
+
+def draw_crops(
+    num: int, shortest: int, longest: int, generator: np.random.Generator
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Two pieces of `num` samples that do not overlap, each as (start, end), in random order.
+
+    Their lengths are uniform between the shortest and the longest allowed, where half of the recording is the
+    most; what is left over is spread before, between and after.
+    """
+    longest = min(longest, num // 2)
+    if longest < shortest:
+        raise ValueError(f"{num} samples do not hold two crops of {shortest}")
+    first, second = (int(n) for n in generator.integers(shortest, longest, endpoint=True, size=2))
+    before, until = sorted(int(n) for n in generator.integers(num - first - second, endpoint=True, size=2))
+    crops = ((before, before + first), (until + first, until + first + second))
+    return crops if generator.random() < 0.5 else crops[::-1]
+
+
+class ConsistencyDataset:
+    """Two crops of each recording that is long enough."""
+
+    def __init__(self, utterances: Utterances, config: CropConfig, *, do_normalize: bool):
+        """Args: recordings, lengths of crops, whether the HuBERT wants zero mean and unit variance."""
+        kept = [i for i, seconds in enumerate(utterances.durations) if seconds >= 2 * config.min_seconds + 0.01]
+        if len(kept) < 2:
+            raise ValueError(
+                f"{utterances.data_dir}: {len(kept)} of {len(utterances.ids)} recordings hold two crops of "
+                f"{config.min_seconds} s, at least 2 are needed; lower crops.min_seconds"
+            )
+        self.ids = [utterances.ids[i] for i in kept]
+        self.durations = np.asarray(utterances.durations)[kept]
+        self._utterances, self._do_normalize = utterances, do_normalize
+        self._shortest = num_samples(config.min_seconds, utterances.sample_rate)
+        self._longest = num_samples(config.max_seconds, utterances.sample_rate)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
+        wav = self._utterances.read(self.ids[item.index])
+        crops = draw_crops(len(wav), self._shortest, self._longest, np.random.default_rng(item.seed))
+        pieces = [wav[start:end] for start, end in crops]
+        first, second = [normalize(piece) for piece in pieces] if self._do_normalize else pieces
+        return {"first": first, "second": second}
+
+    def collate(self, items: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """All first crops, then all second ones: wavs (2B, S) and lengths (2B,)."""
+        wavs = [torch.from_numpy(item[name]) for name in ("first", "second") for item in items]
+        return {
+            "wavs": pad_sequence(wavs, batch_first=True),
+            "lengths": torch.tensor([len(wav) for wav in wavs]),
+        }

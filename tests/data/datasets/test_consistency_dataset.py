@@ -1,0 +1,45 @@
+"""Pairs of crops."""
+
+import numpy as np
+import pytest
+
+from soundstorm.data.audio import Utterances
+from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset, draw_crops
+from soundstorm.data.datasets.dataset_configs import CropConfig
+from soundstorm.data.sampler import SeededIndex
+from tests.training.test_consistency_step import make_data
+
+
+def test_crops_do_not_overlap_and_keep_their_limits():
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        num = int(generator.integers(20, 200))
+        first, second = sorted(draw_crops(num, 10, 40, generator))
+        assert 0 <= first[0] < first[1] <= second[0] < second[1] <= num
+        assert all(10 <= end - start <= min(40, num // 2) for start, end in (first, second))
+
+
+def test_either_crop_comes_first():
+    generator = np.random.default_rng(0)
+    assert {draw_crops(100, 10, 20, generator)[0][0] < 40 for _ in range(50)} == {True, False}
+
+
+def test_a_recording_too_short_for_two_crops_is_refused():
+    with pytest.raises(ValueError, match="do not hold two crops"):
+        draw_crops(19, 10, 40, np.random.default_rng(0))
+
+
+def test_crops_are_a_function_of_the_draw(tmp_path):
+    utterances = Utterances(make_data(tmp_path / "data", 3, 0), 16000)
+    dataset = ConsistencyDataset(utterances, CropConfig(0.2, 0.4), do_normalize=True)
+    first, second = dataset[SeededIndex(1, (7, 0, 1))], dataset[SeededIndex(1, (7, 0, 1))]
+    assert np.array_equal(first["first"], second["first"]) and abs(first["first"].mean()) < 1e-4
+    batch = dataset.collate([first, dataset[SeededIndex(0, (7, 0, 0))]])
+    assert batch["wavs"].shape == (4, max(batch["lengths"]))
+    assert batch["lengths"][0] == len(first["first"]) and batch["lengths"][2] == len(first["second"])
+
+
+def test_a_corpus_of_short_recordings_is_refused(tmp_path):
+    utterances = Utterances(make_data(tmp_path / "data", 3, 0), 16000)
+    with pytest.raises(ValueError, match="0 of 3 recordings hold two crops of 2.0 s"):
+        ConsistencyDataset(utterances, CropConfig(), do_normalize=False)
