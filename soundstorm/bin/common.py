@@ -20,6 +20,7 @@ import configargparse
 import yaml
 
 from soundstorm.data.records import LARGEST_INTEGER
+from soundstorm.data.variants import Variants
 
 LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
@@ -140,12 +141,12 @@ class FrontParser(configargparse.ArgumentParser):
         return parsed
 
 
-def config_parser(description: str, sections: dict[str, type]) -> FrontParser:
+def config_parser(description: str, sections: dict[str, type | Variants]) -> FrontParser:
     """A parser with ``--config FILE`` and one option for each field of each dataclass.
 
     Args:
         description: what the front does.
-        sections: section name (a top-level key of the YAML) -> dataclass.
+        sections: section name (a top-level key of the YAML) -> dataclass, or several of which one field chooses.
     """
     parser = FrontParser(
         description=description,
@@ -160,24 +161,40 @@ def config_parser(description: str, sections: dict[str, type]) -> FrontParser:
     return parser
 
 
-def add_section(parser: configargparse.ArgumentParser, name: str, cls: type) -> None:
-    """Add ``--<name>.<field>`` for every field of the dataclass ``cls``."""
+def add_section(parser: configargparse.ArgumentParser, name: str, cls: type | Variants) -> None:
+    """Add ``--<name>.<field>`` for every field of the dataclass ``cls``, or of all its variants."""
     group = parser.add_argument_group(name)
+    if isinstance(cls, Variants):
+        _add_variants(group, name, cls)
+        return
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise TypeError(f"{cls.__name__}.{field.name} needs a default to become an option")
         default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
-        dotted = f"{name}.{field.name}"
-        flags = list(dict.fromkeys([f"--{dotted}", f"--{dotted.replace('_', '-')}"]))
-        group.add_argument(
-            *flags,
-            dest=dotted,
-            type=_converter(hints[field.name], dotted),
-            default=default,
-            metavar="V",
-            help=field.metadata.get("help", " "),
-        )
+        _add_option(group, f"{name}.{field.name}", hints[field.name], default, field.metadata.get("help", " "))
+
+
+def _add_option(group, dotted: str, hint: object, default: object, text: str) -> None:
+    flags = list(dict.fromkeys([f"--{dotted}", f"--{dotted.replace('_', '-')}"]))
+    group.add_argument(
+        *flags, dest=dotted, type=_converter(hint, dotted), default=default, metavar="V", help=text
+    )
+
+
+def _add_variants(group, name: str, variants: Variants) -> None:
+    """Options of all kinds; what is not given stays out of the parsed options, as its default is the kind's."""
+    kinds = "; ".join(f"{kind}: {cls.__doc__.splitlines()[0]}" for kind, cls in variants.classes.items())
+    _add_option(group, f"{name}.{variants.field}", str, variants.default, kinds)
+    added = {variants.field}
+    for cls in variants.classes.values():
+        hints = typing.get_type_hints(cls)
+        for field in (field for field in dataclasses.fields(cls) if field.name not in added):
+            added.add(field.name)
+            owners = variants.owners(field.name)
+            some = f"{', '.join(owners)}: " if len(owners) < len(variants.classes) else ""
+            text = f"{some}{field.metadata['help']} (default: {field.default})"
+            _add_option(group, f"{name}.{field.name}", hints[field.name], argparse.SUPPRESS, text)
 
 
 def _converter(hint: object, dotted: str) -> Callable[[str], object]:
@@ -216,6 +233,17 @@ def _scalar(kind: object, text: str, dotted: str) -> object:
         raise argparse.ArgumentTypeError(f"{dotted}: expected {name}, got {text!r}") from error
 
 
-def section(args: argparse.Namespace, name: str, cls: type):
-    """The dataclass instance of one section of parsed options."""
+def section(args: argparse.Namespace, name: str, cls: type | Variants):
+    """The dataclass instance of one section of parsed options.
+
+    Raises:
+        ValueError: an option of another variant than the chosen one, or a value that the dataclass refuses.
+    """
+    if isinstance(cls, Variants):
+        prefix = f"{name}."
+        given = {key.removeprefix(prefix): value for key, value in vars(args).items() if key.startswith(prefix)}
+        kind = given[cls.field]
+        chosen = cls.of(kind, name)
+        cls.refuse_foreign(kind, given, name)
+        return chosen(**given)
     return cls(**{field.name: getattr(args, f"{name}.{field.name}") for field in dataclasses.fields(cls)})

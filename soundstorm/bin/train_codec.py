@@ -2,10 +2,11 @@
 
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import CodecDataConfig
-from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
+from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.families import CODEC_FAMILIES
 from soundstorm.training.config import TrainerConfig
 
-SECTIONS = {"model": CodecConfig, "loss": CodecLossConfig, "data": CodecDataConfig, "training": TrainerConfig}
+SECTIONS = {"model": CODEC_FAMILIES, "loss": CodecLossConfig, "data": CodecDataConfig, "training": TrainerConfig}
 
 
 def get_parser():

@@ -6,7 +6,8 @@
 
 import platform
 import subprocess
-from dataclasses import asdict, is_dataclass
+from collections.abc import Collection
+from dataclasses import asdict, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -15,20 +16,26 @@ import yaml
 
 from soundstorm.data.data_dir import write_text
 from soundstorm.data.records import make_record
+from soundstorm.data.variants import Variants
 
 Section = TypeVar("Section")
 
 MODEL_FILE = "model.safetensors"
 OLD_NAMES = {"hubert": "ssl_model"}  # settings of section data in config.yaml files made before they were renamed
+# Settings of config.yaml files made before they were retired, and the only value that is still understood.
+RETIRED = {"model.kmeans_iterations": 10, "model.aligned_layers": [], "model.head": "cosine"}
 
 
-def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> None:
+def start_experiment(
+    expdir: str | Path, config: dict, command: list[str], *, unused: Collection[str] = ()
+) -> None:
     """Create the directory, or check that an existing one was made with the same settings.
 
     Args:
         expdir: the experiment directory.
         config: section name -> dict or dataclass.
         command: the command line, kept for people.
+        unused: settings, ``section.field``, that an older ``config.yaml`` may name and that mean nothing here.
 
     Raises:
         ValueError: ``config.yaml`` is there and says something else.
@@ -38,8 +45,7 @@ def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> No
     resolved = {name: _plain(values) for name, values in config.items()}
     path = expdir / "config.yaml"
     if path.exists():
-        kind = {name: resolved[name] for name in ("kind",) if name in resolved}  # earlier versions did not say it
-        differences = list(_differences(kind | read_config(expdir), resolved))
+        differences = list(_differences(_comparable(expdir, resolved, unused), resolved))
         if differences:
             raise ValueError(
                 f"{path}: this experiment was started with other settings: {'; '.join(differences[:5])}. "
@@ -75,8 +81,8 @@ def read_config(expdir: str | Path) -> dict:
     return config
 
 
-def config_section(expdir: str | Path, name: str, cls: type[Section]) -> Section:
-    """One section of an experiment's settings as the dataclass it was written from.
+def config_section(expdir: str | Path, name: str, cls: type[Section] | Variants) -> Section:
+    """One section of an experiment's settings as the dataclass it was written from, or as that of its kind.
 
     Raises:
         ValueError: there is no such section, or it is not one of that kind.
@@ -85,7 +91,42 @@ def config_section(expdir: str | Path, name: str, cls: type[Section]) -> Section
     if name not in config:
         found = ", ".join(map(str, config))
         raise ValueError(f"{path}: no section {name!r}, it has {found:.200}; is it an experiment of another kind?")
-    return make_record(cls, config[name], f"{path}: {name}")
+    values = config[name]
+    if isinstance(cls, Variants):
+        cls, values = cls.read(values, f"{path}: {name}")
+    known = {field.name for field in fields(cls)}
+    return make_record(cls, _without_retired(name, values, known, path), f"{path}: {name}")
+
+
+def _comparable(expdir: Path, resolved: dict, unused: Collection[str]) -> dict:
+    """The settings of an existing experiment without those that mean nothing any more."""
+    path = expdir / "config.yaml"
+    kind = {name: resolved[name] for name in ("kind",) if name in resolved}  # earlier versions did not say it
+    config = kind | read_config(expdir)
+    for name, values in config.items():
+        if isinstance(values, dict):
+            kept = {key: value for key, value in values.items() if f"{name}.{key}" not in unused}
+            config[name] = _without_retired(name, kept, resolved.get(name, {}), path)
+    return config
+
+
+def _without_retired(name: str, values: object, known: Collection[str], path: Path) -> object:
+    """Settings of a section without those of :data:`RETIRED`, unless they are ``known`` here.
+
+    Raises:
+        ValueError: one of them has another value than the one that is still understood.
+    """
+    if not isinstance(values, dict):
+        return values
+    retired = {key for key in values if f"{name}.{key}" in RETIRED and key not in known}
+    for key in sorted(retired):
+        only = RETIRED[f"{name}.{key}"]
+        if values[key] != only:
+            raise ValueError(
+                f"{path}: {name}.{key} is {values[key]!r:.80}, an option that is gone: only {only!r} is understood; "
+                "use the version that environment.txt beside it names, or train the experiment again"
+            )
+    return {key: value for key, value in values.items() if key not in retired}
 
 
 def is_finished(expdir: str | Path) -> bool:

@@ -19,7 +19,7 @@ from soundstorm.data.data_dir import read_table
 from soundstorm.data.experiment import config_section, load_weights, read_config
 from soundstorm.data.pack import part_of
 from soundstorm.models.codec.codec import Codec, build_codec
-from soundstorm.models.codec.config import CodecConfig
+from soundstorm.models.codec.families import CODEC_FAMILIES
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def load_codebooks(spec: str) -> Tensor:
 
 
 def _load_experiment(expdir: Path, device: str | torch.device) -> CodecTokenizer:
-    config = config_section(expdir, "model", CodecConfig)
+    config = config_section(expdir, "model", CODEC_FAMILIES)
     values = read_config(expdir)["model"]
     if "family" not in values:
         raise ValueError(

@@ -13,6 +13,7 @@ from soundstorm.data.experiment import start_experiment
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
+from soundstorm.models.codec.families import CODEC_FAMILIES
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.trainer import train
@@ -41,7 +42,9 @@ def train_codec(
         data: what it sees of the corpus.
         training: how long and how fast.
     """
-    start_experiment(expdir, {"model": model, "loss": loss, "data": data, "training": training}, command)
+    settings = {"model": model, "loss": loss, "data": data, "training": training}
+    foreign = [f"model.{name}" for name in CODEC_FAMILIES.foreign(model.family)]
+    start_experiment(expdir, settings, command, unused=foreign)
     train_set = AudioCropDataset(Utterances(train_data, model.sample_rate), data.crop_seconds)
     valid_set = AudioCropDataset(Utterances(valid_data, model.sample_rate), data.crop_seconds)
     torch.manual_seed(training.seed)  # the same first weights on every process

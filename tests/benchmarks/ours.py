@@ -25,7 +25,7 @@ from soundstorm.decoding.parallel import decode
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecConfig
+from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
@@ -120,7 +120,7 @@ def _decode(work: Work) -> Built:
 
 def _codec(work: Work) -> Built:
     sizes = work.sizes
-    config = CodecConfig(
+    config = IstftConfig(
         width=sizes.codec_width, num_levels=sizes.levels, codebook_size=sizes.codebook,
         sample_rate=sizes.sample_rate, hop=sizes.sample_rate // sizes.frame_rate,
     )  # fmt: skip

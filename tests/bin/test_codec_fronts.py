@@ -46,6 +46,35 @@ def test_lists_of_the_configuration_arrive_as_tuples(tmp_path):
     assert model.strides == (2, 4) and model.samples_per_frame == 8
 
 
+@pytest.mark.parametrize(
+    "text, options, message",
+    [
+        (
+            "model: {family: istft, channels: 8}",
+            [],
+            "model.channels is a setting of family soundstream, but model.family is istft; leave it out, or choose "
+            "model.family: soundstream",
+        ),
+        ("model: {family: soundstream}", ["--model.width", "8"], "model.width is a setting of family istft, but"),
+        ("model: {family: wavenet}", [], "model.family is 'wavenet', expected one of istft, soundstream"),
+    ],
+)
+def test_a_setting_of_another_family_is_refused_with_its_name(tmp_path, text, options, message):
+    path = tmp_path / "codec.yaml"
+    path.write_text(text)
+    places = ["--train-data", "a", "--valid-data", "b", "--expdir", "c"]
+    with pytest.raises(ValueError, match=message):
+        train_codec.main(["--config", str(path), *places, *options])
+
+
+def test_help_names_the_family_of_a_setting_and_its_default(capsys):
+    with pytest.raises(SystemExit):
+        train_codec.get_parser().parse_args(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "soundstream: width of the latents, D (default: 256)" in text
+    assert "RVQ levels Q (default: 8)" in text and "istft: In the frame-rate domain" in text
+
+
 def test_the_other_fronts_take_what_the_recipe_gives_them():
     args = extract_acoustic_tokens.get_parser().parse_args(
         ["--data-dir", "data/dev", "--keys", "keys.1.scp", "--codec", "exp/codec", "--output", "dump/acoustic.1"]

@@ -95,7 +95,7 @@ def _write_tokenizers() -> None:
 
     from soundstorm.data.experiment import MODEL_FILE, start_experiment
     from soundstorm.models.codec.codec import build_codec
-    from soundstorm.models.codec.config import CodecConfig
+    from soundstorm.models.codec.istft_config import IstftConfig
     from soundstorm.models.hubert_config import HubertPretrainingConfig
     from soundstorm.models.hubert_pretraining import build_hubert_pretraining
     from soundstorm.tokens.kmeans import KMeans, KMeansInfo
@@ -108,7 +108,7 @@ def _write_tokenizers() -> None:
     centroids = np.random.default_rng(0).normal(size=(8, 39)).astype(np.float32)
     KMeans(info, centroids, np.zeros(39, np.float32), np.ones(39, np.float32)).save("kmeans")
     torch.manual_seed(0)
-    config = CodecConfig(width=8, encoder_blocks=1, decoder_blocks=1, num_levels=2, codebook_size=8)
+    config = IstftConfig(width=8, encoder_blocks=1, decoder_blocks=1, num_levels=2, codebook_size=8)
     start_experiment("codec", {"model": config}, ["made for the fuzzer"])
     save_tensors(Path("codec") / MODEL_FILE, build_codec(config).state_dict())
     sizes = HubertPretrainingConfig(

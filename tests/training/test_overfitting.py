@@ -24,7 +24,9 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
+from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.istft_config import IstftConfig
+from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
@@ -147,10 +149,13 @@ def test_hubert_learns_the_labels_under_its_masks_by_heart():
 def test_a_codec_hears_two_sweeps(family, rate):
     """A decoder of this size never gives a wave back exactly: here near zero is a quarter of the first mel distance."""
     torch.manual_seed(0)
-    config = CodecConfig(
-        family=family, num_levels=4, codebook_size=32, quantizer_dropout=0.0, hop=80, n_fft=320, width=48, expansion=2,
-        encoder_blocks=1, decoder_blocks=2, channels=4, latent_dim=16, strides=(4, 4, 5),
-    )  # fmt: skip
+    sizes = {"num_levels": 4, "codebook_size": 32, "quantizer_dropout": 0.0}
+    config = {
+        "istft": IstftConfig(
+            **sizes, hop=80, n_fft=320, width=48, expansion=2, encoder_blocks=1, decoder_blocks=2
+        ),
+        "soundstream": SoundStreamConfig(**sizes, channels=4, latent_dim=16, strides=(4, 4, 5)),
+    }[family]  # fmt: skip
     loss = CodecLossConfig(wave_discriminators=0, stft_discriminator=False, mel_windows=(64, 256), mel_style="log")
     step = CodecStep(build_codec(config), None, loss, sample_rate=16000, quantizer_dropout=0.0)
     time, lengths = torch.arange(960) / 16000, torch.tensor([960, 720])

@@ -31,8 +31,9 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
+from soundstorm.models.codec.config import CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
+from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
@@ -130,7 +131,7 @@ def semantic_to_text(data):
 
 
 def codec(data):
-    config = CodecConfig(
+    config = IstftConfig(
         num_levels=3, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
     )
     loss = CodecLossConfig(

@@ -1,4 +1,4 @@
-"""A codec: encoder, residual quantizer, decoder. Both families are this one class with other parts."""
+"""A codec: encoder, residual quantizer, decoder. All families are this one class with other parts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.models.codec.config import CodecConfig
-from soundstorm.models.codec.istft_codec import SpectrumDecoder, SpectrumEncoder
 from soundstorm.models.codec.rvq import Quantized, ResidualVectorQuantizer
-from soundstorm.models.codec.soundstream import SEANetDecoder, SEANetEncoder
 
 
 @dataclass
@@ -95,20 +93,7 @@ def _mask(lengths: Tensor, size: int) -> Tensor:
 
 def build_codec(config: CodecConfig) -> Codec:
     """The codec that a configuration describes, with fresh weights."""
-    if config.family == "istft":
-        sizes = {"n_fft": config.n_fft, "hop": config.hop, "width": config.width}
-        sizes |= {"expansion": config.expansion, "kernel_size": config.kernel_size}
-        encoder: nn.Module = SpectrumEncoder(num_blocks=config.encoder_blocks, **sizes)
-        decoder: nn.Module = SpectrumDecoder(num_blocks=config.decoder_blocks, **sizes)
-        dim = config.width
-    else:
-        sizes = {
-            "channels": config.channels,
-            "latent_dim": config.latent_dim,
-            "strides": tuple(config.strides),
-        }
-        encoder, decoder = SEANetEncoder(**sizes), SEANetDecoder(**sizes)
-        dim = config.latent_dim
+    encoder, decoder, dim = config.networks()
     quantizer = ResidualVectorQuantizer(
         dim,
         config.num_levels,
@@ -116,6 +101,5 @@ def build_codec(config: CodecConfig) -> Codec:
         code_dim=config.code_dim,
         decay=config.codebook_decay,
         dead_code_usage=config.dead_code_usage,
-        kmeans_iterations=config.kmeans_iterations,
     )
     return Codec(encoder, quantizer, decoder, hop=config.samples_per_frame)

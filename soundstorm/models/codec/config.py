@@ -1,25 +1,20 @@
-"""Settings of the codec and of its losses (no torch here:
+"""Settings that all codecs share, and those of their losses.
 
-fronts read this before anything heavy is imported).
+No torch here: fronts read this before anything heavy is imported.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from soundstorm.data.options import option
 
-FAMILIES = ("istft", "soundstream")
-
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """Architecture of a codec. The sizes of the family that is not chosen are ignored."""
+    """What every codec has. A family adds its sizes, :attr:`samples_per_frame` and :meth:`networks`."""
 
-    family: str = option(
-        "istft", "istft (frame-rate domain, fast on a CPU) or soundstream (as the paper has it)"
-    )
+    family: str = option("", "kind of encoder and decoder")
     sample_rate: int = option(16000, "Hz of the audio that goes in and comes out")
     num_levels: int = option(8, "RVQ levels Q")
     codebook_size: int = option(256, "codes per level N")
@@ -30,63 +25,51 @@ class CodecConfig:
     dead_code_usage: float = option(
         2.0, "a code whose average use per step falls below this is replaced by a frame"
     )
-    kmeans_iterations: int = option(10, "k-means iterations on the first batch")
     quantizer_dropout: float = option(
         1.0, "share of examples that keep a random number of levels only (paper: 1)"
     )
 
-    hop: int = option(320, "istft: samples per frame")
-    n_fft: int = option(1280, "istft: window of both transforms, a multiple of hop")
-    width: int = option(256, "istft: channels of the ConvNeXt blocks")
-    expansion: int = option(4, "istft: hidden channels of a block are expansion x width")
-    encoder_blocks: int = option(4, "istft: ConvNeXt blocks before the quantizer")
-    decoder_blocks: int = option(6, "istft: ConvNeXt blocks after the quantizer")
-    kernel_size: int = option(7, "istft: kernel of the depthwise convolutions, in frames")
-
-    channels: int = option(32, "soundstream: channels at full rate, C (doubled at each downsampling)")
-    latent_dim: int = option(256, "soundstream: width of the latents, D")
-    strides: tuple[int, ...] = option((2, 4, 5, 8), "soundstream: downsampling of the encoder's blocks")
-
     def __post_init__(self):
-        if self.family not in FAMILIES:
-            raise ValueError(f"model.family is {self.family!r}, expected one of {', '.join(FAMILIES)}")
         if self.num_levels < 1 or not 2 <= self.codebook_size <= 65536:
             raise ValueError(
                 f"model.num_levels is {self.num_levels} and model.codebook_size {self.codebook_size}; "
                 "expected at least 1 level of 2 to 65536 codes (tokens are stored as uint16)"
             )
-        counts = ("sample_rate", "hop", "width", "expansion", "encoder_blocks", "decoder_blocks", "kernel_size")
-        for name in (*counts, "channels", "latent_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("code_dim", "dead_code_usage", "kmeans_iterations"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 0")
+        self.at_least(1, "sample_rate")
+        self.at_least(0, "code_dim", "dead_code_usage")
         if not 0 <= self.codebook_decay < 1:
-            raise ValueError(f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)")
-        if not self.strides or min(self.strides) < 1:
-            raise ValueError(f"model.strides are {self.strides}, expected numbers of at least 1")
+            raise ValueError(
+                f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)"
+            )
         if not 0 <= self.quantizer_dropout <= 1:
             raise ValueError(
                 f"model.quantizer_dropout is {self.quantizer_dropout}, expected a share from 0 to 1"
             )
-        if self.n_fft % 2 or self.hop % 2 or self.n_fft < 2 * self.hop:
-            raise ValueError(
-                f"model.n_fft is {self.n_fft} and model.hop {self.hop}, expected even numbers and a window of "
-                "two hops at least"
-            )
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"model.kernel_size is {self.kernel_size}, expected an odd number of frames")
+
+    def at_least(self, least: int, *names: str) -> None:
+        """
+        Raises:
+            ValueError: one of these fields is smaller.
+        """
+        for name in names:
+            if getattr(self, name) < least:
+                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least {least}")
 
     @property
     def samples_per_frame(self) -> int:
-        """Hop of the chosen family."""
-        return self.hop if self.family == "istft" else math.prod(self.strides)
+        """Hop."""
+        raise NotImplementedError
 
     @property
     def frame_rate(self) -> float:
         """Frames per second."""
         return self.sample_rate / self.samples_per_frame
+
+    def networks(self) -> tuple:
+        """Encoder and decoder, as :class:`soundstorm.models.codec.codec.Codec` takes them, and the width D
+        of the latents between them.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

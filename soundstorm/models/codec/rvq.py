@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+KMEANS_ITERATIONS = 10  # on the first training batch
+
 
 @dataclass
 class Quantized:
@@ -92,7 +94,6 @@ class ResidualVectorQuantizer(nn.Module):
         code_dim: int = 0,
         decay: float = 0.99,
         dead_code_usage: float = 2.0,
-        kmeans_iterations: int = 10,
         seed: int = 0,
     ):
         """
@@ -107,14 +108,13 @@ class ResidualVectorQuantizer(nn.Module):
                 batch. With fewer than ``4 * dead_code_usage`` frames per code in a batch, a quarter of the
                 even share is
                 the limit instead: a fixed limit would replace healthy codes of a small batch at every step.
-            kmeans_iterations: on the first training batch.
             seed: of the k-means start and of the replacements.
         """
         super().__init__()
         width = code_dim or dim
         self.num_levels, self.codebook_size = num_levels, codebook_size
         self.decay, self.dead_code_usage = decay, dead_code_usage
-        self.kmeans_iterations, self.seed = kmeans_iterations, seed
+        self.seed = seed
         self.project_in = nn.Linear(dim, width) if code_dim else nn.Identity()
         self.project_out = nn.Linear(width, dim) if code_dim else nn.Identity()
         generator = torch.Generator().manual_seed(seed)
@@ -185,7 +185,7 @@ class ResidualVectorQuantizer(nn.Module):
     def _start(self, level: int, frames: Tensor) -> None:
         if self.num_updates > 0:
             return
-        centres, counts = kmeans(frames, self.codebook_size, self.kmeans_iterations, self._generator(level))
+        centres, counts = kmeans(frames, self.codebook_size, KMEANS_ITERATIONS, self._generator(level))
         # The processes have different frames; the codebook of the first is as good as any and must be
         # everyone's.
         self.codebooks[level] = _from_first_rank(centres)

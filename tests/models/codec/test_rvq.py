@@ -124,7 +124,7 @@ def test_padding_is_not_learned_from():
 def test_the_first_training_batch_sets_the_codebooks_by_kmeans():
     centres = 10 * noise(8, 6)
     latents = centres.repeat(20, 1)[None] + 0.01 * noise(1, 160, 6, seed=1)
-    quantizer = make(num_levels=1, kmeans_iterations=20).train()
+    quantizer = make(num_levels=1).train()
     quantizer(latents)
     assert (torch.cdist(centres, quantizer.codebooks[0]).min(dim=1).values < 0.1).all()
 

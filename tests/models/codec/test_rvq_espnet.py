@@ -26,7 +26,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 def pair():
     """Both quantizers with the same codebooks, counts and sums."""
     espnet = pytest.importorskip("espnet2.gan_codec.shared.quantizer.residual_vq", reason="needs espnet")
-    ours = ResidualVectorQuantizer(DIM, LEVELS, SIZE, decay=DECAY, dead_code_usage=0.0, kmeans_iterations=0)
+    ours = ResidualVectorQuantizer(DIM, LEVELS, SIZE, decay=DECAY, dead_code_usage=0.0)
     theirs = espnet.ResidualVectorQuantizer(
         dimension=DIM, codebook_dim=DIM, n_q=LEVELS, bins=SIZE, decay=DECAY, kmeans_init=False,
         threshold_ema_dead_code=0,

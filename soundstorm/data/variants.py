@@ -1,0 +1,63 @@
+"""Settings of which one field chooses the kind, each kind being a dataclass of its own."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Variants:
+    """What a section of settings may be, such as the families of codecs."""
+
+    field: str  # names the kind, and is a field of all of them
+    classes: Mapping[str, type]  # by that name; the first one is the default
+
+    @property
+    def default(self) -> str:
+        """The kind that is chosen where nothing is said."""
+        return next(iter(self.classes))
+
+    def of(self, kind: str, section: str) -> type:
+        """The dataclass of one kind.
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        if not isinstance(kind, str) or kind not in self.classes:
+            names = ", ".join(self.classes)
+            raise ValueError(f"{section}.{self.field} is {kind!r:.80}, expected one of {names}")
+        return self.classes[kind]
+
+    def read(self, values: object, section: str) -> tuple[type, object]:
+        """The dataclass of settings that were read, and these without fields of other kinds.
+
+        Experiments made before every kind had its own dataclass name the fields of all of them.
+        """
+        if not isinstance(values, dict):
+            return self.classes[self.default], values
+        kind = values.get(self.field, self.default)
+        cls, foreign = self.of(kind, section), self.foreign(kind)
+        return cls, {name: value for name, value in values.items() if name not in foreign}
+
+    def owners(self, name: str) -> list[str]:
+        """The kinds that have a field."""
+        return [kind for kind, cls in self.classes.items() if name in _names(cls)]
+
+    def foreign(self, kind: str) -> set[str]:
+        """Fields of other kinds that this one has not."""
+        return set().union(*map(_names, self.classes.values())) - _names(self.classes[kind])
+
+    def refuse_foreign(self, kind: str, given: Collection[str], section: str) -> None:
+        """
+        Raises:
+            ValueError: a field that only other kinds have.
+        """
+        for name in sorted(self.foreign(kind).intersection(given)):
+            owners = " and ".join(self.owners(name))
+            raise ValueError(
+                f"{section}.{name} is a setting of {self.field} {owners}, but {section}.{self.field} is {kind}; "
+                f"leave it out, or choose {section}.{self.field}: {self.owners(name)[0]}"
+            )
+
+
+def _names(cls: type) -> set[str]:
+    return {field.name for field in fields(cls)}
