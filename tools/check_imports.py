@@ -4,8 +4,8 @@
 usage: tools/check_imports.py
 
 Prints every import that the rule forbids and fails if there is one; otherwise prints the graph of the parts,
-each arrow with the number of imports behind it. The parts follow the way of the data, so that what comes early
-can be read, tested and used without what comes late.
+each arrow with the number of imports behind it. The parts follow the way of the data, so that what comes
+early can be read, tested and used without what comes late.
 """
 
 from __future__ import annotations

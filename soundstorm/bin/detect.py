@@ -1,4 +1,4 @@
-"""Train a classifier to tell a system's speech from recordings after the codec, and test it on other texts."""
+"""Train a classifier to tell a system's speech from the codec's round trip, and test it on other texts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--data-dir", nargs="+", required=True, help="test sets, for their texts")
-    parser.add_argument("--real", nargs="+", required=True, help="decode directory of each one's codec round trip")
-    parser.add_argument("--generated", nargs="+", required=True, help="decode directory of each by the system")
+    parser.add_argument(
+        "--real", nargs="+", required=True, help="decode directory of each one's codec round trip"
+    )
+    parser.add_argument(
+        "--generated", nargs="+", required=True, help="decode directory of each by the system"
+    )
     parser.add_argument("--system", help="name of the row (default: that of the system that was decoded)")
     parser.add_argument("--expdir", required=True, help="where the classifier is trained")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")

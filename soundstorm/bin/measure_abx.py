@@ -11,10 +11,16 @@ def get_parser():
     parser = config_parser(__doc__, {"abx": AbxConfig})
     parser.add_argument("--data-dir", required=True, help="data directory with phones.ctm")
     add = {"action": "append", "default": []}
-    parser.add_argument("--features", **add, help="mfcc, or <HuBERT directory or hub name>@<layer>; repeatable")
-    parser.add_argument("--kmeans", **add, help="k-means directory: its features, tokens, centroids; repeatable")
+    parser.add_argument(
+        "--features", **add, help="mfcc, or <HuBERT directory or hub name>@<layer>; repeatable"
+    )
+    parser.add_argument(
+        "--kmeans", **add, help="k-means directory: its features, tokens, centroids; repeatable"
+    )
     parser.add_argument("--acoustic", **add, help="acoustic tokens, an scp; repeatable")
-    parser.add_argument("--codec", help="codec's experiment directory: acoustic tokens as vectors of its codebooks too")
+    parser.add_argument(
+        "--codec", help="codec's experiment directory: acoustic tokens as vectors of its codebooks too"
+    )
     parser.add_argument("--device", default="auto", help="for a HuBERT: cpu, cuda or auto")
     parser.add_argument("--output", help="JSON file to write")
     return parser
@@ -40,7 +46,10 @@ def main(argv: list[str] | None = None) -> None:
         codec=args.codec,
         device=choose_device(args.device),
     )
-    content = {"data_dir": args.data_dir, "results": {name: result.as_dict() for name, result in results.items()}}
+    content = {
+        "data_dir": args.data_dir,
+        "results": {name: result.as_dict() for name, result in results.items()},
+    }
     content = extra("abx", content, command=command_line(argv))
     print(abx_section(content))
     if args.output:

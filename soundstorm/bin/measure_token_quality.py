@@ -1,4 +1,4 @@
-"""Print how much tokens say about phones (PNMI, purities) and voices, from the phone times of a data directory."""
+"""Print how much tokens say about phones (PNMI, purities) and voices, from a data directory's phone times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, {})
     parser.add_argument("--data-dir", required=True, help="data directory with phones.ctm")
-    parser.add_argument("--tokens", action="append", default=[], help="semantic tokens to measure, an scp; repeatable")
+    parser.add_argument(
+        "--tokens", action="append", default=[], help="semantic tokens to measure, an scp; repeatable"
+    )
     parser.add_argument(
         "--kmeans", action="append", default=[], help="or a k-means directory, to make them; repeatable"
     )

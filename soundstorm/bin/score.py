@@ -1,7 +1,8 @@
 """Score systems: every metric with its count and 95 % bootstrap interval, over all and per length.
 
-Several in one call load the models once: --system, --data-dir, --decode-dir and --output take one value for each.
-Further measurements: score abx, detector, iterations, pairs, runtime; score report joins them all (each with --help).
+Several in one call load the models once: --system, --data-dir, --decode-dir and --output take one value for
+each. Further measurements: score abx, detector, iterations, pairs, runtime; score report joins them all (each
+with --help).
 """
 
 from __future__ import annotations
@@ -25,19 +26,27 @@ def get_parser():
     parser = config_parser(__doc__, {"score": ScoreConfig})
     parser.add_argument("--data-dir", nargs="+", required=True, help="test set: recordings, text")
     parser.add_argument(
-        "--decode-dir", nargs="+", help="output of synthesize; the originals are scored without it or where it is none"
+        "--decode-dir",
+        nargs="+",
+        help="output of synthesize; the originals are scored without it or where it is none",
     )
-    parser.add_argument("--system", nargs="+", help="name of the row (default: that of the system that was decoded)")
+    parser.add_argument(
+        "--system", nargs="+", help="name of the row (default: that of the system that was decoded)"
+    )
     parser.add_argument(
         "--recognizer",
         action="append",
         default=[],
-        help="experiment directory of train_recognizer, transformers model (directory or hub name), espnet:<name>, or "
-        "pocketsphinx; closed:<a CTC model> reads with the words of --bigram-text only. Again for a second opinion, "
-        "whose figures carry its name",
+        help="experiment directory of train_recognizer, transformers model (directory or hub name), "
+        "espnet:<name>, or pocketsphinx; closed:<a CTC model> decodes with the words of --bigram-text only. "
+        "Again for a second opinion, whose figures carry its name",
     )
-    parser.add_argument("--bigram-text", help="Kaldi text file: pocketsphinx's language model, closed vocabularies")
-    parser.add_argument("--speaker", default="resemblyzer", help="resemblyzer, a transformers x-vector model, or none")
+    parser.add_argument(
+        "--bigram-text", help="Kaldi text file: pocketsphinx's language model, closed vocabularies"
+    )
+    parser.add_argument(
+        "--speaker", default="resemblyzer", help="resemblyzer, a transformers x-vector model, or none"
+    )
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
     parser.add_argument("--device", default="cpu", help="for models: cpu or cuda")
@@ -46,7 +55,7 @@ def get_parser():
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Score, unless the output is there and was made from the same files with the same settings; or measure further."""
+    """Score, unless the output was made from the same files with the same settings; or measure further."""
     import sys
 
     words = sys.argv[1:] if argv is None else argv
@@ -70,7 +79,10 @@ def main(argv: list[str] | None = None) -> None:
 
     rows = zip(systems, args.data_dir, decode_dirs, args.output)
     score_files(
-        [Row(system, data, None if decode == "none" else decode, output) for system, data, decode, output in rows],
+        [
+            Row(system, data, None if decode == "none" else decode, output)
+            for system, data, decode, output in rows
+        ],
         recognizers=args.recognizer,
         bigram_text=args.bigram_text,
         speaker=None if args.speaker == "none" else args.speaker,

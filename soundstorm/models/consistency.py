@@ -1,4 +1,4 @@
-"""Embedding of acoustic conditions by which SoundStorm measures drift (section 4.2): trained with CLIP's loss."""
+"""Embedding of acoustic conditions to measure SoundStorm's drift (section 4.2), trained with CLIP's loss."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ MAX_SCALE = 100.0  # CLIP's limit on the inverse temperature
 
 
 class EarlyLayers(nn.Module):
-    """A frozen HuBERT cut after one of its first layers, since early layers keep what the channel sounds like."""
+    """A frozen HuBERT cut after one of its first layers, since early layers keep acoustic conditions."""
 
     def __init__(self, hubert: HubertModel, layer: int):
         super().__init__()
         if layer > len(hubert.encoder.layers):
             raise ValueError(
-                f"model.layer is {layer}, but the HuBERT has {len(hubert.encoder.layers)} layers; choose one of them"
+                f"model.layer is {layer}, but the HuBERT has {len(hubert.encoder.layers)} layers; "
+                "choose one of them"
             )
         hubert.encoder.layers = hubert.encoder.layers[:layer]
         hubert.config.num_hidden_layers = layer
@@ -46,7 +47,9 @@ class EarlyLayers(nn.Module):
         """Padded samples (B, S) and their number (B,) to features (B, T, F)."""
         if self.hubert.config.feat_extract_norm == "group":
             # The BASE model's normalisation over time would see the padding, which no mask keeps out of it.
-            alone = [self.hubert(wav[None, :n]).last_hidden_state[0] for wav, n in zip(wavs, lengths.tolist())]
+            alone = [
+                self.hubert(wav[None, :n]).last_hidden_state[0] for wav, n in zip(wavs, lengths.tolist())
+            ]
             return nn.utils.rnn.pad_sequence(alone, batch_first=True)
         attention_mask = (torch.arange(wavs.shape[1], device=wavs.device) < lengths[:, None]).long()
         return self.hubert(wavs, attention_mask=attention_mask).last_hidden_state
@@ -122,7 +125,7 @@ def build_consistency(
         local_only: as of :func:`soundstorm.models.ssl_model.load_ssl_model`.
 
     Returns:
-        The network, the early layers, whether they want zero mean and unit variance, and their sample rate in Hz.
+        The network, the early layers, whether they want zero mean and unit variance, and their rate in Hz.
     """
     model, do_normalize, sample_rate = load_ssl_model(ssl_model, local_only=local_only)
     features = EarlyLayers(model, config.layer)

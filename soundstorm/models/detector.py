@@ -22,10 +22,12 @@ class Detector(nn.Module):
     def __init__(self, config: DetectorConfig):
         super().__init__()
         self.crop = max(1, round(config.crop_seconds * SAMPLE_RATE / HOP))  # spectra
-        # Of each mel band over the training recordings; a recording of its own would hide how even its spectra are.
+        # Of each mel band over the training set; a recording's own would hide how even its spectra are.
         self.register_buffer("mean", torch.zeros(config.num_mels))
         self.register_buffer("deviation", torch.ones(config.num_mels))
-        self.stack = ConvNeXtStack(config.num_mels, config.width, config.expansion, config.blocks, config.kernel)
+        self.stack = ConvNeXtStack(
+            config.num_mels, config.width, config.expansion, config.blocks, config.kernel
+        )
         self.output = nn.Linear(config.width, 1)
 
     def forward(self, spectra: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A character CTC recogniser on log-mel spectra, for scoring where no published recogniser fits.
 
-It hears spectra and not the HuBERT whose tokens are under test: a recogniser on the same features would forgive speech
-that is right in those features only.
+Its input is spectra and not the self-supervised features whose tokens are under test: a recogniser on the
+same features would forgive speech that is right in those features only.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from soundstorm.data.pack import part_of
 from soundstorm.models.convnext import ConvNeXtStack
 from soundstorm.models.recognizer_config import RecognizerConfig
 
-# CTC begins on a plateau where every frame says the same. With Adam, whose steps have the size of the learning rate,
-# a factor on the last layer makes its outputs move, and the plateau end, so many times sooner.
+# CTC begins on a plateau where all frames have the same output. With Adam, whose steps have the size of the
+# learning rate, a factor on the last layer makes its outputs move, and the plateau end, so many times sooner.
 OUTPUT_SCALE = 3.0
 
 
@@ -80,7 +80,9 @@ def load_trained_recognizer(expdir: str | Path, *, device: str = "cpu") -> Train
     columns = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
     numbered = sorted(map(str, columns)) == sorted(map(str, range(len(columns))))
     if not numbered or not {BLANK, WORD_BOUNDARY} <= set(vocabulary):
-        raise ValueError(f"{expdir}/config.yaml: vocabulary does not number characters with <blank> and | from 0")
+        raise ValueError(
+            f"{expdir}/config.yaml: vocabulary does not number characters with <blank> and | from 0"
+        )
     model = CtcNetwork(model_config, len(vocabulary))
     load_weights(expdir, model)
     model.to(device).eval()

@@ -1,10 +1,10 @@
 """ABX: does a representation tell phones apart, whoever speaks? (Schatz et al. 2013; ZeroSpeech, Libri-light)
 
-A and X are the same phone, B is another one in the same context. The error is how often X is nearer to B than to A,
-ties counting half, 50 % at chance. Within speakers all three are one speaker's; across speakers X is another's. The
-sound compared is the triphone, or the phone alone where a corpus has too few triphones. Errors of cells (speakers,
-context, phone of A and X, phone of B) are averaged over contexts, then over speakers, then over ordered pairs of
-phones, so that frequent phones do not decide.
+A and X are the same phone, B is another one in the same context. The error is how often X is nearer to B than
+to A, ties counting half, 50 % at chance. Within speakers all three are one speaker's; across speakers X is
+another's. The sound compared is the triphone, or the phone alone where a corpus has too few triphones. Errors
+of cells (speakers, context, phone of A and X, phone of B) are averaged over contexts, then over speakers,
+then over ordered pairs of phones, so that frequent phones do not decide.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def make_tasks(
             break
     if not within and not across:
         raise ValueError(
-            f"no two phones of {len(items)} can be compared (context: {context}): a speaker needs one phone twice and "
-            "another one, in one context; use a larger data directory or --abx.context none"
+            f"no two phones of {len(items)} can be compared (context: {context}): a speaker needs one phone "
+            "twice and another one, in one context; use a larger data directory or --abx.context none"
         )
     if config.context == "auto" and context == "none":
         logger.warning(
@@ -131,14 +131,20 @@ def make_tasks(
 
 
 def find_items(
-    phones: Mapping[str, Sequence[Interval]], speakers: Mapping[str, str], *, triphone: bool, silence: Sequence[str]
+    phones: Mapping[str, Sequence[Interval]],
+    speakers: Mapping[str, str],
+    *,
+    triphone: bool,
+    silence: Sequence[str],
 ) -> list[Item]:
     """Occurrences of phones: with the phones beside them, or alone."""
     items = []
     for utt in sorted(set(phones) & set(speakers)):
         spans = phones[utt]
         if not triphone:
-            items += [Item(utt, speakers[utt], p, None, start, end) for start, end, p in spans if p not in silence]
+            items += [
+                Item(utt, speakers[utt], p, None, start, end) for start, end, p in spans if p not in silence
+            ]
             continue
         for before, (start, end, phone), after in zip(spans, spans[1:], spans[2:]):
             near = start - before[1] <= GAP and after[0] - end <= GAP
@@ -190,9 +196,15 @@ def _across(groups: Groups, config: AbxConfig) -> Iterator[Cell]:
                 if len(by_phone) == 1:
                     continue
                 others = sorted(s for s, theirs in by_speaker.items() if s != speaker and phone in theirs)
-                for other_speaker in _subset(others, config.max_speakers, config.seed, context, speaker, phone):
+                for other_speaker in _subset(
+                    others, config.max_speakers, config.seed, context, speaker, phone
+                ):
                     x = by_speaker[other_speaker][phone]
-                    yield from (Cell(speaker, phone, other, a, b, x) for other, b in by_phone.items() if other != phone)
+                    yield from (
+                        Cell(speaker, phone, other, a, b, x)
+                        for other, b in by_phone.items()
+                        if other != phone
+                    )
 
 
 def _subset_of_cells(cells: list[Cell], config: AbxConfig, name: str) -> list[Cell]:
@@ -207,7 +219,9 @@ def measure_abx(representation: Representation, tasks: Tasks) -> AbxResult:
     Raises:
         ValueError: an utterance has no frames.
     """
-    pairs = sorted({pair for cells in (tasks.within, tasks.across) for cell in cells for pair in _pairs(cell)})
+    pairs = sorted(
+        {pair for cells in (tasks.within, tasks.across) for cell in cells for pair in _pairs(cell)}
+    )
     distances = dict(zip(pairs, _distances(representation, tasks.items, pairs)))
     return AbxResult(
         distance=representation.distance_name,
@@ -223,7 +237,9 @@ def _pairs(cell: Cell) -> Iterator[tuple[int, int]]:
         yield from ((min(x, y), max(x, y)) for y in (*cell.a, *cell.b) if y != x)
 
 
-def _distances(representation: Representation, items: Sequence[Item], pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+def _distances(
+    representation: Representation, items: Sequence[Item], pairs: Sequence[tuple[int, int]]
+) -> np.ndarray:
     """Distances of pairs of items ``(pairs,)``, pairs of similar length together."""
     cut = {number: cut_frames(representation, items[number]) for pair in pairs for number in pair}
     longest = [max(len(cut[number]) for number in pair) for pair in pairs]
@@ -244,7 +260,9 @@ def cut_frames(representation: Representation, item: Item) -> np.ndarray:
     """Frames ``(T, D)`` of an item, those whose middle it holds; at least the one nearest to its start."""
     frames = representation.frames.get(item.utterance)
     if frames is None:
-        raise ValueError(f"utterance {item.utterance} has phone times but no frames; extract it, or fix the directory")
+        raise ValueError(
+            f"utterance {item.utterance} has phone times but no frames; extract it, or fix the directory"
+        )
     # Middles (t + 0.5) / rate that lie in [start, end).
     first, last = (int(np.ceil(t * representation.frame_rate - 0.5 - 1e-9)) for t in (item.start, item.end))
     first = min(max(first, 0), len(frames) - 1)
@@ -267,7 +285,9 @@ def _score(cells: Sequence[Cell], distances: Mapping[tuple[int, int], float]) ->
         error, number = cell_error(cell, distances)
         errors[cell.phone, cell.other][cell.speaker].append(error)
         triples += number
-    by_pair = [np.mean([np.mean(of_speaker) for of_speaker in speakers.values()]) for speakers in errors.values()]
+    by_pair = [
+        np.mean([np.mean(of_speaker) for of_speaker in speakers.values()]) for speakers in errors.values()
+    ]
     return TaskScore(
         error=100.0 * float(np.mean(by_pair)),
         num_phone_pairs=len(by_pair),

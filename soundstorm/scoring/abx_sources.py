@@ -82,7 +82,9 @@ def _of_features(data_dir: Path, used: list[str], sources: Sequence[str], device
 
 def _extract(extractor, data_dir: Path, used: list[str]) -> dict[str, np.ndarray]:
     utterances = Utterances(data_dir, extractor.sample_rate, used, lower=True)
-    return {utt: part for ids, parts in extract_batches(extractor, utterances) for utt, part in zip(ids, parts)}
+    return {
+        utt: part for ids, parts in extract_batches(extractor, utterances) for utt, part in zip(ids, parts)
+    }
 
 
 def _of_kmeans(

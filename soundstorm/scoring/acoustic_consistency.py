@@ -1,4 +1,4 @@
-"""Do the acoustic conditions of the prompt last? SoundStorm's own measure, and its drift over time (Figure 2)."""
+"""Acoustic consistency with the prompt: SoundStorm's own measure, and its drift over time (Figure 2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ DRIFT = "consistency_drift"  # in an utterance's details: [[start of crop in sec
 class AcousticConsistency:
     """Cosine between the prompt and every later crop, averaged over crops that do not overlap."""
 
-    def __init__(self, embed: Callable[[np.ndarray], np.ndarray], *, prompt_seconds: float, crop_seconds: float):
+    def __init__(
+        self, embed: Callable[[np.ndarray], np.ndarray], *, prompt_seconds: float, crop_seconds: float
+    ):
         """
         Args:
             embed: the contrastive network: float32 (S,) to float32 (D,).
@@ -26,7 +28,8 @@ class AcousticConsistency:
         """
         if prompt_seconds <= 0 or crop_seconds <= 0:
             raise ValueError(
-                f"score.prompt_seconds ({prompt_seconds}) and score.crop_seconds ({crop_seconds}) must be positive"
+                f"score.prompt_seconds ({prompt_seconds}) and score.crop_seconds ({crop_seconds}) "
+                "must be positive"
             )
         self._embed = embed
         self._prompt_seconds = prompt_seconds
@@ -65,7 +68,7 @@ class DriftPoint:
 
 
 def drift_curve(drifts: Iterable[list], *, min_count: int = 2, **bootstrap_options) -> list[dict]:
-    """Join the drifts of utterances to a curve; times that fewer than `min_count` utterances reach are left out."""
+    """Join the drifts of utterances to a curve, of times that `min_count` utterances reach."""
     by_time: dict[float, list[float]] = {}
     for drift in drifts:
         for seconds, similarity in drift:

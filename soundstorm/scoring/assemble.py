@@ -81,7 +81,12 @@ def score_files(
     )
     for row in rows:
         inputs = fingerprint(
-            [row.data_dir, row.decode_dir, consistency, *(name.removeprefix("closed:") for name in recognizers)],
+            [
+                row.data_dir,
+                row.decode_dir,
+                consistency,
+                *(name.removeprefix("closed:") for name in recognizers),
+            ],
             {"system": row.system, **settings},
         )
         if _is_current(Path(row.output), inputs):
@@ -127,7 +132,9 @@ def _measures(
     measures: list[Measure] = []
     for position, name in enumerate(recognizers):
         suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
-        measure: Measure = Intelligibility(loaders.recognizer(name), prompt_seconds=info.prompt_seconds, suffix=suffix)
+        measure: Measure = Intelligibility(
+            loaders.recognizer(name), prompt_seconds=info.prompt_seconds, suffix=suffix
+        )
         if position and config.second_utterances is not None:
             measure = SubsetMeasure(measure, evenly_spaced(ids, config.second_utterances))
         measures.append(measure)
@@ -143,7 +150,9 @@ def _measures(
         )
     if loaders.embed is not None:
         measures.append(
-            AcousticConsistency(loaders.embed(), prompt_seconds=prompt_seconds, crop_seconds=config.crop_seconds)
+            AcousticConsistency(
+                loaders.embed(), prompt_seconds=prompt_seconds, crop_seconds=config.crop_seconds
+            )
         )
     if config.quality_utterances != 0:
         measures.append(SubsetMeasure(Dnsmos(), evenly_spaced(ids, config.quality_utterances)))

@@ -13,8 +13,8 @@ from soundstorm.scoring.measures import Measured, Pair
 class Dnsmos:
     """Microsoft's DNSMOS (P.835 and P.808) from the speechmos package.
 
-    It runs at about ten times real time, so that a recipe on two cores scores a subset. It bounds the damage a
-    codec does; it does not tell synthetic voices from human ones, and its scale is not the paper's.
+    It runs at about ten times real time, so that a recipe on two cores scores a subset. It bounds the damage
+    a codec does; it does not tell synthetic voices from human ones, and its scale is not the paper's.
     """
 
     sample_rate = 16000
@@ -30,15 +30,17 @@ class Dnsmos:
             from speechmos import dnsmos
         except ImportError as error:
             raise ValueError(
-                f"DNSMOS cannot be imported ({error}); run: pip install speechmos onnxruntime librosa pandas, "
-                f"or set score.quality_utterances to 0"
+                f"DNSMOS cannot be imported ({error}); run: pip install speechmos onnxruntime librosa "
+                f"pandas, or set score.quality_utterances to 0"
             ) from error
         self._run = dnsmos.run
 
     def __call__(self, pair: Pair) -> Measured:
         """Score the decoded recording."""
         if pair.sample_rate != self.sample_rate:
-            raise ValueError(f"DNSMOS takes {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz")
+            raise ValueError(
+                f"DNSMOS reads {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz"
+            )
         scores = self._scores(pair.decoded)
         return Measured({name: (float(scores[theirs]), 1.0) for theirs, name in self._NAMES.items()})
 
@@ -64,8 +66,8 @@ class CodecQuality:
         difference = abs(len(pair.original) - len(pair.decoded)) / pair.sample_rate
         if difference > self.tolerance:
             raise ValueError(
-                f"{pair.utt_id}: the codec's output is {difference:.2f} s longer or shorter than the original, "
-                f"at most {self.tolerance} s is expected; was it decoded from other tokens?"
+                f"{pair.utt_id}: the codec's output is {difference:.2f} s longer or shorter than the "
+                f"original, at most {self.tolerance} s is expected; was it decoded from other tokens?"
             )
         size = min(len(pair.original), len(pair.decoded))
         original, decoded = pair.original[:size], pair.decoded[:size]
@@ -106,7 +108,9 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     estimate = estimate.astype(np.float64) - estimate.mean()
     energy = np.dot(reference, reference)
     if energy == 0.0:
-        raise ValueError("SI-SDR of a silent reference is not defined; remove silent utterances from the test set")
+        raise ValueError(
+            "SI-SDR of a silent reference is not defined; remove silent utterances from the test set"
+        )
     target = reference * (np.dot(estimate, reference) / energy)
     ratio = np.dot(target, target) / max(np.dot(estimate - target, estimate - target), 1e-300)
     return float(np.clip(10.0 * np.log10(max(ratio, 1e-300)), -100.0, 100.0))

@@ -1,4 +1,4 @@
-"""Can a classifier tell generated speech from recordings that went through the codec? As in AudioLM, per crop."""
+"""How well a classifier tells generated speech from the codec's round trip, crop by crop, as in AudioLM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from soundstorm.scoring.system import read_decode_info
 logger = logging.getLogger(__name__)
 
 Key = tuple[int, str]  # number of the set, utterance
-Detect = Callable[[np.ndarray], np.ndarray]  # of models/detector.py: samples to logits of crops, above 0: generated
+Detect = Callable[
+    [np.ndarray], np.ndarray
+]  # of models/detector.py: samples to logits of crops, above 0: generated
 
 
 def split_by_text(texts: Mapping[Key, str], train_share: float, seed: int) -> tuple[list[Key], list[Key]]:
@@ -34,7 +36,9 @@ def split_by_text(texts: Mapping[Key, str], train_share: float, seed: int) -> tu
     """
     names = sorted(set(texts.values()))
     if len(names) < 2:
-        raise ValueError(f"a detector needs utterances of two texts at least, got {len(names)}; use a larger test set")
+        raise ValueError(
+            f"a detector needs utterances of two texts at least, got {len(names)}; use a larger test set"
+        )
     number = min(max(1, round(train_share * len(names))), len(names) - 1)
     chosen = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:number]}
     train = [key for key in sorted(texts) if texts[key] in chosen]
@@ -45,7 +49,11 @@ class DetectionPairs:
     """Utterances that are there as a codec round trip and as generated speech, in one or several sets."""
 
     def __init__(
-        self, data_dirs: Sequence[str], real_dirs: Sequence[str], generated_dirs: Sequence[str], sample_rate: int
+        self,
+        data_dirs: Sequence[str],
+        real_dirs: Sequence[str],
+        generated_dirs: Sequence[str],
+        sample_rate: int,
     ):
         """
         Args:
@@ -56,8 +64,8 @@ class DetectionPairs:
         """
         if not len(data_dirs) == len(real_dirs) == len(generated_dirs) > 0:
             raise ValueError(
-                f"got {len(data_dirs)} of --data-dir, {len(real_dirs)} of --real and {len(generated_dirs)} of "
-                "--generated; expected as many of each, at least one"
+                f"got {len(data_dirs)} of --data-dir, {len(real_dirs)} of --real and {len(generated_dirs)} "
+                "of --generated; expected as many of each, at least one"
             )
         self.sample_rate = sample_rate
         self.texts: dict[Key, str] = {}
@@ -85,7 +93,10 @@ class DetectionPairs:
 
 
 def count_correct(detect: Detect, real: np.ndarray, generated: np.ndarray) -> tuple[int, int]:
-    """Crops of one utterance that are told right, and crops: as many of the recording as of the generated speech."""
+    """Crops of one utterance that are classified correctly, and all its crops.
+
+    As many of the recording count as of the generated speech.
+    """
     logits = detect(real), detect(generated)
     number = min(map(len, logits))
     right = int((logits[0][:number] <= 0).sum() + (logits[1][:number] > 0).sum())

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def angular(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Angle between vectors as a share of half a turn: ``(B, T1, D)`` and ``(B, T2, D)`` to ``(B, T1, T2)``."""
+    """Angle between vectors over pi: ``(B, T1, D)`` and ``(B, T2, D)`` to ``(B, T1, T2)``."""
     first, second = (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-8) for x in (first, second))
     return np.arccos(np.clip(first @ second.transpose(0, 2, 1), -1.0, 1.0)) / np.pi
 

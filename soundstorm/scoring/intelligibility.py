@@ -1,4 +1,4 @@
-"""Word and character error rates of what a recogniser reads in a system's output."""
+"""Word and character error rates of a system's output, as a recogniser transcribes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from soundstorm.scoring.measures import Measured, Pair
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a recogniser read. Word starts are in seconds, None where the recogniser gives none."""
+    """Output of a recogniser. Word starts are in seconds, None where the recogniser gives none."""
 
     text: str
     word_starts: tuple[float, ...] | None = None
@@ -46,7 +46,7 @@ class ErrorCount:
 
 
 def scored_text(text: str, *, turn_marker: str = TURN_MARKER) -> str:
-    """Lower case words separated by one space, with nothing a recogniser could not have heard.
+    """Lower case words separated by one space, without what a recogniser cannot hear.
 
     The turn marker between the speakers of a dialogue is not a word: it goes, and it parts the words
     around it. Punctuation goes, except an apostrophe inside a word; a hyphen parts words.
@@ -87,11 +87,13 @@ def word_errors_after(
     """
     words = hypothesis.split()
     if len(words) != len(word_starts):
-        raise ValueError(f"the recogniser gave {len(word_starts)} start times for {len(words)} words: {hypothesis!r}")
+        raise ValueError(
+            f"the recogniser gave {len(word_starts)} start times for {len(words)} words: {hypothesis!r}"
+        )
     cut = int(np.searchsorted(np.asarray(word_starts), prompt_seconds))
     pairs = list(_alignment(reference.split(), words))
-    heard = [position for position, (_, word) in enumerate(pairs) if word is not None]
-    after = pairs[heard[cut] :] if cut < len(heard) else []
+    spoken = [position for position, (_, word) in enumerate(pairs) if word is not None]
+    after = pairs[spoken[cut] :] if cut < len(spoken) else []
     length = sum(reference_word is not None for reference_word, _ in after)
     if length == 0:
         return None
@@ -162,7 +164,8 @@ class Intelligibility:
                 counts["wer_after_prompt"] = after
         return Measured(
             values={
-                f"{name}{self._suffix}": (100.0 * count.errors, float(count.length)) for name, count in counts.items()
+                f"{name}{self._suffix}": (100.0 * count.errors, float(count.length))
+                for name, count in counts.items()
             },
             details={"text": pair.text, f"hypothesis{self._suffix}": transcript.text},
         )

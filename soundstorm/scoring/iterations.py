@@ -40,7 +40,9 @@ def measure_iterations(
         points.append(
             {
                 "iterations": count,
-                "metrics": {name: content["metrics"][name][ALL] for name in METRICS if name in content["metrics"]},
+                "metrics": {
+                    name: content["metrics"][name][ALL] for name in METRICS if name in content["metrics"]
+                },
                 "runtime": content["runtime"],
             }
         )

@@ -1,7 +1,7 @@
-"""Reading CTC outputs with a closed vocabulary: any sequence of the given words, none more likely than another.
+"""CTC decoding with a closed vocabulary: any sequence of its words, all equally likely.
 
-A small recogniser that hears letters well still spells badly. Where the words of a corpus are few and known, as in
-``egs/mini``, the best sequence of those words says what was heard. There is no language model: no word order helps.
+A small recogniser that tells letters apart well still spells badly. Where the words of a corpus are few and
+known, as in ``egs/mini``, the best sequence of those words is the transcript. There is no language model.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ import numpy as np
 class Lexicon:
     """Words as chains of CTC states, all of them in one array.
 
-    A word of n letters is letter, blank, letter, ..., letter, blank, boundary, blank: 2n + 2 states, of which the
-    first is entered when a word ends, and a blank may be skipped unless it parts two equal letters.
+    A word of n letters is letter, blank, letter, ..., letter, blank, boundary, blank: 2n + 2 states, of which
+    the first is entered when a word ends, and a blank may be skipped unless it parts two equal letters.
     """
 
     def __init__(self, words: Iterable[str], vocabulary: dict[str, int], *, blank: int, boundary: int):
@@ -48,33 +48,33 @@ class Lexicon:
         self._starts = starts
         self._blank = blank
 
-    def read(self, log_probabilities: np.ndarray) -> list[tuple[str, int]]:
+    def decode(self, log_probabilities: np.ndarray) -> list[tuple[str, int]]:
         """The best sequence of words, each with the frame at which it begins.
 
         Args:
             log_probabilities: ``(T, V)``.
 
         Returns:
-            Words in order; empty when silence is the best reading.
+            Words in order; empty when silence is likelier than any word.
         """
         frames = len(log_probabilities)
         count = len(self._labels)
-        nothing = -np.inf
-        score = np.full(count, nothing)
+        impossible = -np.inf
+        score = np.full(count, impossible)
         entered = np.zeros(count, dtype=np.int64)  # frame at which the word of a state began
-        # ending[t]: best score of having finished a word, or of silence so far, before frame t; how it came about
-        ending = np.full(frames + 1, nothing)
+        # ending[t]: best score of a finished word, or of silence so far, before frame t; back[t] is that word
+        ending = np.full(frames + 1, impossible)
         ending[0] = 0.0
         back: list[tuple[int, int] | None] = [None] * (frames + 1)  # (word, frame at which it began)
         silence = 0.0
-        one_before, two_before = np.full(count, nothing), np.full(count, nothing)
+        one_before, two_before = np.full(count, impossible), np.full(count, impossible)
         entered_one, entered_two = entered.copy(), entered.copy()
         for t in range(frames):
             one_before[1:], entered_one[1:] = score[:-1], entered[:-1]
             two_before[2:], entered_two[2:] = score[:-2], entered[:-2]
             one_before[self._starts] = ending[t]
             entered_one[self._starts] = t
-            two_before[~self._may_skip] = nothing
+            two_before[~self._may_skip] = impossible
             candidates = np.stack([score, one_before, two_before])
             choice = candidates.argmax(axis=0)
             score = np.take_along_axis(candidates, choice[None], 0)[0] + log_probabilities[t, self._labels]

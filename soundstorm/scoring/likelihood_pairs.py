@@ -1,8 +1,8 @@
 """Does a language model find the right one of two likelier? The pairs of sWUGGY and sBLIMP (ZeroSpeech 2021).
 
-Both are folders of recordings with a table ``gold.csv``: ``id`` and ``voice`` name a pair, ``filename`` its recording
-(without ``.wav``), ``correct`` is 1 for the word or the grammatical sentence and 0 for the other. sWUGGY has
-``frequency`` (``oov`` for words that LibriSpeech lacks), sBLIMP has ``type``.
+Both are folders of recordings with a table ``gold.csv``: ``id`` and ``voice`` name a pair, ``filename`` its
+recording (without ``.wav``), ``correct`` is 1 for the word or the grammatical sentence and 0 for the other.
+sWUGGY has ``frequency`` (``oov`` for words that LibriSpeech lacks), sBLIMP has ``type``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
 
     Raises:
         FileNotFoundError: there is no such table.
-        ValueError: not a table, a column is missing, or an id has not one right and one wrong recording of a voice.
+        ValueError: not a table, a column is missing, or an id lacks a right or a wrong recording of a voice.
     """
     gold = Path(gold)
     folder = gold.parent if folder is None else Path(folder)
@@ -56,8 +56,8 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
     missing = sorted(set(COLUMNS) - columns)
     if missing or not columns & {"frequency", "type"}:
         raise ValueError(
-            f"{gold}: no column {(missing or ['frequency or type'])[0]}, it has {sorted(columns)}; expected the "
-            "gold.csv of sWUGGY (with frequency) or sBLIMP (with type)"
+            f"{gold}: no column {(missing or ['frequency or type'])[0]}, it has {sorted(columns)}; expected "
+            "the gold.csv of sWUGGY (with frequency) or sBLIMP (with type)"
         )
     found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for number, row in enumerate(rows, start=2):
@@ -66,16 +66,20 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
         pair = found.setdefault((row["id"], row["voice"]), {})
         if row["correct"] not in ("0", "1") or row["correct"] in pair:
             raise ValueError(
-                f"{gold}, line {number}: correct is {row['correct']!r}; expected 1 and 0, once each for an id and a "
-                f"voice (here {row['id']}, {row['voice']})"
+                f"{gold}, line {number}: correct is {row['correct']!r}; expected 1 and 0, once each for an "
+                f"id and a voice (here {row['id']}, {row['voice']})"
             )
         pair[row["correct"]] = row
     incomplete = [key for key, pair in found.items() if len(pair) < 2]
     if incomplete or not found:
-        which = f"id {incomplete[0][0]}, voice {incomplete[0][1]} has one recording" if incomplete else "no lines"
+        which = (
+            f"id {incomplete[0][0]}, voice {incomplete[0][1]} has one recording" if incomplete else "no lines"
+        )
         raise ValueError(f"{gold}: {which}; expected pairs of a right and a wrong one")
     return [
-        LikelihoodPair(key[0], key[1], *(folder / f"{_stem(pair[k])}.wav" for k in ("1", "0")), _groups(pair["1"]))
+        LikelihoodPair(
+            key[0], key[1], *(folder / f"{_stem(pair[k])}.wav" for k in ("1", "0")), _groups(pair["1"])
+        )
         for key, pair in found.items()
     ]
 
@@ -96,7 +100,11 @@ def _groups(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def pairwise_accuracy(
-    pairs: Sequence[LikelihoodPair], score: Callable[[Path], float], *, num_resamples: int = 1000, seed: int = 0
+    pairs: Sequence[LikelihoodPair],
+    score: Callable[[Path], float],
+    *,
+    num_resamples: int = 1000,
+    seed: int = 0,
 ) -> dict[str, dict[str, Any]]:
     """How often the right recording has the higher score; a tie counts half.
 
@@ -125,7 +133,9 @@ def pairwise_accuracy(
     names = dict.fromkeys(group for of_pair in groups.values() for group in of_pair)
     return {
         group: bootstrap(
-            [mean for name, mean in means.items() if group in groups[name]], num_resamples=num_resamples, seed=seed
+            [mean for name, mean in means.items() if group in groups[name]],
+            num_resamples=num_resamples,
+            seed=seed,
         ).as_dict()
         for group in names
     }

@@ -24,7 +24,7 @@ class Pair:
 class Measured:
     """What a metric found in one pair."""
 
-    # Metric to (numerator, denominator): sums of both over utterances make the score. A mean has denominator 1.
+    # Metric to (numerator, denominator): their sums over utterances make the score; 1 below makes a mean.
     values: dict[str, tuple[float, float]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)  # for the record of the utterance; plain JSON
 
@@ -53,7 +53,9 @@ def evenly_spaced(ids: Collection[str], number: int | None) -> list[str]:
     ordered = sorted(ids)
     if number is None or number >= len(ordered):
         return ordered
-    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, number).round().astype(int)] if number else []
+    return (
+        [ordered[i] for i in np.linspace(0, len(ordered) - 1, number).round().astype(int)] if number else []
+    )
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:

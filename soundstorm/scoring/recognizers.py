@@ -1,25 +1,23 @@
-"""Recognisers by name: the recipe's own, transformers (hub or local directory), ESPnet's model zoo, pocketsphinx."""
+"""Recognisers by name: the recipe's own, transformers (hub or local), ESPnet's model zoo, pocketsphinx."""
 
 from __future__ import annotations
 
-import logging
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soundstorm.data.characters import BLANK, WORD_BOUNDARY
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.experiment import is_finished
 from soundstorm.data.pack import part_of
 from soundstorm.scoring.intelligibility import Recognizer, Transcript, scored_text
 from soundstorm.scoring.lexicon import Lexicon
+from soundstorm.scoring.pocketsphinx_recognizer import PocketsphinxRecognizer
 
 if TYPE_CHECKING:  # torch is loaded where a model needs it
     from soundstorm.models.recognizer import TrainedRecognizer
-
-logger = logging.getLogger(__name__)
 
 
 def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None = None) -> Recognizer:
@@ -27,9 +25,9 @@ def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None =
 
     Args:
         name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo; an
-            experiment directory of train_recognizer; anything else is a transformers model in a local directory or
-            on the hub, CTC or encoder-decoder. `closed:` before a CTC model reads it with a closed vocabulary, the
-            words of `bigram_text`, any sequence of them as likely as any other.
+            experiment directory of train_recognizer; anything else is a transformers model in a local
+            directory or on the hub, CTC or encoder-decoder. `closed:` before a CTC model decodes it with a
+            closed vocabulary, the words of `bigram_text`, all sequences of them being equally likely.
         device: For torch models.
         bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
             general English one it brings, and whose words are the closed vocabulary.
@@ -48,7 +46,9 @@ def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None =
     if not name.startswith("closed:"):
         return model
     if not bigram_text:
-        raise ValueError(f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text")
+        raise ValueError(
+            f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text"
+        )
     return ClosedVocabulary(name, model, bigram_text)
 
 
@@ -57,7 +57,9 @@ def _load_transformers(name: str, device: str) -> Recognizer:
 
     if name.startswith((".", "/")) or Path(name).is_dir() or name.count("/") > 1:
         if not (Path(name) / "config.json").is_file():
-            raise FileNotFoundError(f"{name}: no transformers model there (config.json is missing); train it first")
+            raise FileNotFoundError(
+                f"{name}: no transformers model there (config.json is missing); train it first"
+            )
     config = AutoConfig.from_pretrained(name)
     processor = AutoProcessor.from_pretrained(name)
     is_ctc = any(architecture.endswith("ForCTC") for architecture in config.architectures or ())
@@ -67,12 +69,12 @@ def _load_transformers(name: str, device: str) -> Recognizer:
 
 
 class TrainedCtc:
-    """Greedy reading of a recogniser that the recipe trained. No lexicon and no language model helps it."""
+    """Greedy decoding of a recogniser that the recipe trained, without lexicon and language model."""
 
     def __init__(self, name: str, trained: TrainedRecognizer):
         self.name, self.sample_rate = name, trained.sample_rate
         self.log_probabilities, self.vocabulary = trained.log_probabilities, trained.vocabulary
-        self.blank, self.boundary = trained.vocabulary["<blank>"], trained.vocabulary["|"]
+        self.blank, self.boundary = trained.vocabulary[BLANK], trained.vocabulary[WORD_BOUNDARY]
 
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """Transcribe recordings one by one."""
@@ -82,7 +84,7 @@ class TrainedCtc:
         best = self.log_probabilities(wav).argmax(axis=-1)
         seconds = len(wav) / self.sample_rate / len(best)
         letters = {column: letter for letter, column in self.vocabulary.items()}
-        words: list[tuple[str, int]] = []  # as far as heard, and the frame at which each begins
+        words: list[tuple[str, int]] = []  # and the frame at which each begins
         inside = False
         for frame, (column, before) in enumerate(zip(best, [self.blank, *best[:-1]])):
             if column in (self.blank, before):
@@ -97,7 +99,7 @@ class TrainedCtc:
 
 
 class CtcModel:
-    """Greedy reading of a transformers CTC model. No lexicon and no language model helps it."""
+    """Greedy decoding of a transformers CTC model, without lexicon and language model."""
 
     def __init__(self, name: str, model, processor):
         self.name = name
@@ -146,7 +148,7 @@ class CtcModel:
 
 
 class ClosedVocabulary:
-    """A CTC model that may read nothing but the words of a text. No language model helps it."""
+    """A CTC model decoded with a lexicon, the words of a text, and without language model."""
 
     def __init__(self, name: str, model: Recognizer, text_file: str):
         if not isinstance(model, (CtcModel, TrainedCtc)):
@@ -161,14 +163,14 @@ class ClosedVocabulary:
         for wav in wavs:
             scores = self._model.log_probabilities(wav)
             seconds = len(wav) / self.sample_rate / len(scores)
-            words = self._lexicon.read(scores)
+            words = self._lexicon.decode(scores)
             text = " ".join(word for word, _ in words)
             transcripts.append(Transcript(text, tuple(frame * seconds for _, frame in words)))
         return transcripts
 
 
 class Seq2SeqModel:
-    """Greedy reading of a transformers encoder-decoder, such as Whisper."""
+    """Greedy decoding of a transformers encoder-decoder, such as Whisper."""
 
     def __init__(self, name: str, model, processor):
         self.name = name
@@ -209,93 +211,3 @@ class EspnetRecognizer:
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """Transcribe recordings one by one."""
         return [Transcript(scored_text(self._recognizer(wav)[0][0] or "")) for wav in wavs]
-
-
-class PocketsphinxRecognizer:
-    """The acoustic model inside the pocketsphinx package: independent of everything trained here.
-
-    It is made for human speech; most eSpeak voices it does not understand.
-    """
-
-    name = "pocketsphinx"
-    sample_rate = 16000
-
-    def __init__(self, bigram_text: str | None = None):
-        try:
-            import pocketsphinx
-        except ImportError as error:
-            raise ValueError("the recogniser pocketsphinx is not installed; run: pip install pocketsphinx") from error
-        if bigram_text is None:
-            self._decoder = pocketsphinx.Decoder(loglevel="FATAL")
-            return
-        self.name = f"pocketsphinx, bigrams of {bigram_text}"
-        dictionary = Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
-        known = {line.split(maxsplit=1)[0] for line in dictionary.read_text(encoding="utf-8").splitlines() if line}
-        lines = Path(bigram_text).read_text(encoding="utf-8").splitlines()
-        sentences = [scored_text(line.partition(" ")[2]).split() for line in lines]
-        unknown = {word for sentence in sentences for word in sentence} - known
-        if unknown:
-            logger.warning("pocketsphinx cannot pronounce %d words, e.g. %s", len(unknown), sorted(unknown)[:5])
-        with tempfile.NamedTemporaryFile("w", suffix=".arpa", encoding="utf-8") as arpa:
-            arpa.write(bigram_arpa([[w for w in sentence if w in known] for sentence in sentences]))
-            arpa.flush()
-            self._decoder = pocketsphinx.Decoder(lm=arpa.name, dict=str(dictionary), loglevel="FATAL")
-
-    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
-        """Transcribe recordings one by one."""
-        return [self._transcribe(wav) for wav in wavs]
-
-    def _transcribe(self, wav: np.ndarray) -> Transcript:
-        self._decoder.start_utt()
-        samples = np.clip(wav * 32767.0, -32768, 32767).astype("<i2")
-        self._decoder.process_raw(samples.tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        if self._decoder.hyp() is None:
-            return Transcript("", ())
-        seconds = 1.0 / self._decoder.config["frate"]
-        words = [
-            (word, segment.start_frame * seconds)
-            for segment in self._decoder.seg()
-            # fillers are <s>, <sil>, [NOISE]; an alternative pronunciation is word(2)
-            if not segment.word.startswith(("<", "[", "+"))
-            for word in scored_text(segment.word.partition("(")[0]).split()
-        ]
-        return Transcript(" ".join(word for word, _ in words), tuple(start for _, start in words))
-
-
-def bigram_arpa(sentences: Sequence[Sequence[str]]) -> str:
-    """A closed-vocabulary bigram language model with absolute discounting, in ARPA format.
-
-    Args:
-        sentences: Words of each.
-    """
-    discount = 0.5
-    counts: dict[str, dict[str, int]] = {}
-    for sentence in sentences:
-        if sentence:
-            for first, second in zip(["<s>", *sentence], [*sentence, "</s>"]):
-                row = counts.setdefault(first, {})
-                row[second] = row.get(second, 0) + 1
-    if not counts:
-        raise ValueError("a language model needs at least one sentence of words that can be pronounced, got none")
-    unigrams: dict[str, int] = {}
-    for row in counts.values():
-        for word, count in row.items():
-            unigrams[word] = unigrams.get(word, 0) + count
-    total = sum(unigrams.values())
-    lines = []
-    for word in sorted(unigrams | {"<s>": 0}):
-        row = counts.get(word, {})
-        # What discounting leaves goes to unigrams of words that were not seen after this one.
-        unseen = 1.0 - sum(unigrams[follower] for follower in row) / total
-        left = discount * len(row) / sum(row.values()) if row else 1.0
-        backoff = np.log10(max(left / unseen, 1e-9)) if row and unseen > 0 else 0.0
-        probability = np.log10(unigrams[word] / total) if word in unigrams else -99.0
-        lines.append(f"{probability:.5f} {word} {backoff:.5f}")
-    bigrams = [
-        f"{np.log10((count - discount) / sum(row.values())):.5f} {first} {second}"
-        for first, row in sorted(counts.items())
-        for second, count in sorted(row.items())
-    ]
-    header = ["\\data\\", f"ngram 1={len(lines)}", f"ngram 2={len(bigrams)}", "", "\\1-grams:"]
-    return "\n".join([*header, *lines, "", "\\2-grams:", *bigrams, "", "\\end\\", ""])

@@ -25,7 +25,10 @@ def read_timing(path: Path) -> dict[str, PartTime]:
     """Real-time factor of each part in a decode directory's `timing.json`, and of all parts together."""
     content = read_json(path, "decode again")
     try:
-        parts = {name: _part(float(entry["seconds"]), float(entry["audio_seconds"])) for name, entry in content.items()}
+        parts = {
+            name: _part(float(entry["seconds"]), float(entry["audio_seconds"]))
+            for name, entry in content.items()
+        }
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(
             f'{path}: expected {{"<part>": {{"seconds": ..., "audio_seconds": ...}}}} with positive '

@@ -102,7 +102,9 @@ def by_length(
     return {name: bootstrap(*zip(*groups[name]), **bootstrap_options) for name in order if groups.get(name)}
 
 
-def paired_difference(first: Mapping[str, float], second: Mapping[str, float], **bootstrap_options) -> Estimate:
+def paired_difference(
+    first: Mapping[str, float], second: Mapping[str, float], **bootstrap_options
+) -> Estimate:
     """Mean of first - second over the utterances both have, drawn together so that hard ones cancel."""
     shared = sorted(set(first) & set(second))
     if not shared:

@@ -1,8 +1,8 @@
 """How much tokens say about phones: the measures of HuBERT, section IV-D, from phone times.
 
-With ``p(y, z)`` the share of frames with phone ``y`` and token ``z``: phone purity is the accuracy of naming each
-token's commonest phone, cluster purity the same the other way round, and phone-normalised mutual information (PNMI)
-is ``I(y; z) / H(y)``, the share of the uncertainty about the phone that the token removes.
+With ``p(y, z)`` the share of frames with phone ``y`` and token ``z``: phone purity is the accuracy of naming
+each token's commonest phone, cluster purity the same the other way round, and phone-normalised mutual
+information (PNMI) is ``I(y; z) / H(y)``, the share of the uncertainty about the phone that the token removes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class TokenQuality:
     pnmi: float  # I(phone; token) / H(phone)
     phone_purity: float
     cluster_purity: float
-    speaker_nmi: float | None  # I(speaker; token) / H(speaker): what tokens give away of the voice; None: one speaker
+    speaker_nmi: (
+        float | None
+    )  # I(speaker; token) / H(speaker): what tokens give away of the voice; None: one speaker
     num_tokens_used: int  # tokens that occur
     num_phones: int
     num_frames: int  # that lie in a phone
@@ -39,7 +41,7 @@ class TokenQuality:
 
 
 def read_phones(path: str | Path) -> dict[str, list[Interval]]:
-    """Phones of each utterance, from lines ``<utterance> <channel> <start> <duration> <phone>`` in seconds."""
+    """Phones of each utterance, from ``<utterance> <channel> <start s> <duration s> <phone>`` a line."""
     phones: dict[str, list[Interval]] = {}
     for utt, value in read_table(path).items():
         phones[utt] = []
@@ -79,7 +81,7 @@ def count_pairs(pairs: Iterable[tuple[object, int]]) -> np.ndarray:
 
 
 def normalized_mutual_information(counts: np.ndarray) -> float | None:
-    """``I(row; column) / H(row)`` of counts; None where there is only one row, which leaves nothing to learn."""
+    """``I(row; column) / H(row)`` of counts; None where there is only one row and so no entropy."""
     joint = counts / counts.sum()
     rows, columns = joint.sum(1), joint.sum(0)
     entropy = -(rows[rows > 0] * np.log(rows[rows > 0])).sum()
@@ -113,7 +115,9 @@ def measure_quality(
     shared = [utt for utt in tokens if utt in phones]
     nobody = [utt for utt in shared if utt not in speakers]
     if nobody:
-        raise ValueError(f"utt2spk: no speaker of {nobody[0]} (and {len(nobody) - 1} more); run utils/fix_data_dir.sh")
+        raise ValueError(
+            f"utt2spk: no speaker of {nobody[0]} (and {len(nobody) - 1} more); run utils/fix_data_dir.sh"
+        )
     for utt in shared:
         sequence = np.asarray(tokens[utt]).tolist()
         for phone, token in zip(frame_phones(phones[utt], len(sequence), frame_rate), sequence):
@@ -121,11 +125,15 @@ def measure_quality(
                 phone_pairs.append((phone, token))
                 speaker_pairs.append((speakers[utt], token))
     if not phone_pairs:
-        raise ValueError(f"none of {len(tokens)} utterances with tokens has phones; is it phones.ctm of the same set?")
+        raise ValueError(
+            f"none of {len(tokens)} utterances with tokens has phones; is it phones.ctm of the same set?"
+        )
     counts = count_pairs(phone_pairs)
     pnmi = normalized_mutual_information(counts)
     if pnmi is None:
-        raise ValueError(f"all {len(phone_pairs)} frames have the same phone {phone_pairs[0][0]!r}; check phones.ctm")
+        raise ValueError(
+            f"all {len(phone_pairs)} frames have the same phone {phone_pairs[0][0]!r}; check phones.ctm"
+        )
     return TokenQuality(
         pnmi=pnmi,
         phone_purity=float(counts.max(0).sum() / counts.sum()),
@@ -167,7 +175,9 @@ def measure_sources(
     for directory in kmeans:
         tokenizer = SemanticTokenizer.load(directory)
         made = dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate, lower=True)))
-        results[directory] = measure_quality(made, phones, frame_rate=tokenizer.info.frame_rate, speakers=speakers)
+        results[directory] = measure_quality(
+            made, phones, frame_rate=tokenizer.info.frame_rate, speakers=speakers
+        )
     return results
 
 

@@ -26,7 +26,7 @@ class VoicePreservation:
     """Similarity of a prompt to what follows it, and to nothing else: the prompt must not score itself.
 
     Two prompts are compared with the same remainder. `voice_preservation` takes the prompt as the codec gives
-    it back, since it is what the system heard; it exists only where the output begins with the prompt.
+    it back, since that is the input of the system; it exists only where the output begins with the prompt.
     `voice_to_original` takes the original recording of the prompt; it exists for every system, so that a
     prompted one can be compared with an unprompted one.
     """
@@ -48,7 +48,9 @@ class VoicePreservation:
             min_seconds: Shorter remainders are not scored.
         """
         if prompt_seconds <= 0:
-            raise ValueError(f"score.prompt_seconds is {prompt_seconds}, expected more than 0 to cut a prompt")
+            raise ValueError(
+                f"score.prompt_seconds is {prompt_seconds}, expected more than 0 to cut a prompt"
+            )
         self._speaker = speaker
         self._prompt_seconds = prompt_seconds
         self._starts_with_prompt = starts_with_prompt
@@ -62,7 +64,10 @@ class VoicePreservation:
                 f"{pair.sample_rate} Hz; resample the corpus in local/data.sh"
             )
         cut = num_samples(self._prompt_seconds, pair.sample_rate)
-        if len(pair.decoded) - cut < num_samples(self._min_seconds, pair.sample_rate) or len(pair.original) < cut:
+        if (
+            len(pair.decoded) - cut < num_samples(self._min_seconds, pair.sample_rate)
+            or len(pair.original) < cut
+        ):
             return Measured()
         remainder = self._speaker(pair.decoded[cut:])
         prompts = {"voice_to_original": pair.original[:cut]}
@@ -77,7 +82,7 @@ def load_speaker_model(name: str, *, device: str = "cpu") -> SpeakerModel:
 
 
 class CachedSpeakerModel:
-    """A speaker model that embeds a recording once: all rows of a table are compared with the same prompts."""
+    """A speaker model that embeds a recording once: all rows of a table have the same prompts."""
 
     capacity = 20_000  # embeddings of 1 KB
 
@@ -86,7 +91,7 @@ class CachedSpeakerModel:
         self._known: dict[bytes, np.ndarray] = {}  # digest of the samples -> embedding, the oldest first
 
     def __call__(self, wav: np.ndarray) -> np.ndarray:
-        """Embed, or remember."""
+        """Embed, or look the recording up."""
         key = hashlib.sha256(np.ascontiguousarray(wav)).digest()
         if key not in self._known:
             if len(self._known) >= self.capacity:

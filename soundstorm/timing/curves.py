@@ -44,7 +44,9 @@ def measure_point(
     start = time.perf_counter()
     made = run()
     taken: list[float] = []
-    while len(taken) < repeats and (not taken or most_seconds is None or time.perf_counter() - start < most_seconds):
+    while len(taken) < repeats and (
+        not taken or most_seconds is None or time.perf_counter() - start < most_seconds
+    ):
         wait()
         began = time.perf_counter()
         made = run()
@@ -73,14 +75,18 @@ def measure_curves(
         Name to points, plain values for JSON.
     """
     if not lengths or not all(0 < seconds <= LONGEST for seconds in lengths):
-        raise ValueError(f"--lengths are {list(lengths)}, expected seconds of audio, each above 0, at most {LONGEST:g}")
+        raise ValueError(
+            f"--lengths are {list(lengths)}, expected seconds of audio, each above 0, at most {LONGEST:g}"
+        )
     if repeats < 1:
         raise ValueError(f"--repeats is {repeats}, expected at least 1")
     curves: dict[str, list[dict[str, float]]] = {}
     for name, part in parts.items():
         curves[name] = []
         for seconds in sorted(lengths):
-            point = measure_point(part(seconds), seconds, repeats=repeats, most_seconds=most_seconds, wait=wait)
+            point = measure_point(
+                part(seconds), seconds, repeats=repeats, most_seconds=most_seconds, wait=wait
+            )
             logger.info("%s, %g s: %.4f s (median of %d)", name, seconds, point.median, point.repeats)
             curves[name].append(asdict(point))
     return curves

@@ -47,6 +47,10 @@ def train_consistency(
     network, features, do_normalize, sample_rate = build_consistency(model_config, ssl_model)
 
     def dataset(data_dir: str) -> ConsistencyDataset:
-        return ConsistencyDataset(Utterances(data_dir, sample_rate, lower=True), crop_config, do_normalize=do_normalize)
+        return ConsistencyDataset(
+            Utterances(data_dir, sample_rate, lower=True), crop_config, do_normalize=do_normalize
+        )
 
-    train(ConsistencyStep(network, features), dataset(train_data), dataset(valid_data), trainer_config, expdir)
+    train(
+        ConsistencyStep(network, features), dataset(train_data), dataset(valid_data), trainer_config, expdir
+    )

@@ -1,4 +1,4 @@
-"""Reading with a closed vocabulary against a search through all sequences."""
+"""Decoding with a closed vocabulary against a search through all sequences."""
 
 import itertools
 
@@ -46,7 +46,7 @@ def test_the_best_words_are_those_of_a_search_through_all_sequences(seed):
     logits = rng.normal(size=(9, 5)) * 3
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     lexicon = Lexicon(words, LETTERS, blank=BLANK, boundary=BOUNDARY)
-    found = tuple(word for word, _ in lexicon.read(log_probabilities))
+    found = tuple(word for word, _ in lexicon.decode(log_probabilities))
     # leading blanks belong to no word; a first frame of blank is reached through silence
     assert found == slow_reading(log_probabilities, words, 4)
 
@@ -57,13 +57,13 @@ def test_a_clear_utterance_is_read_with_its_times():
     log_probabilities[np.arange(8), spelled] = np.log(0.92)
     lexicon = Lexicon(["ab", "c", "zzz"], LETTERS, blank=BLANK, boundary=BOUNDARY)
     assert lexicon.words == ["ab", "c"]
-    assert [word for word, _ in lexicon.read(log_probabilities)] == ["ab", "c"]
+    assert [word for word, _ in lexicon.decode(log_probabilities)] == ["ab", "c"]
 
 
 def test_silence_is_read_as_no_words():
     log_probabilities = np.log(np.full((6, 5), 0.01))
     log_probabilities[:, BLANK] = np.log(0.96)
-    assert Lexicon(["ab"], LETTERS, blank=BLANK, boundary=BOUNDARY).read(log_probabilities) == []
+    assert Lexicon(["ab"], LETTERS, blank=BLANK, boundary=BOUNDARY).decode(log_probabilities) == []
 
 
 def test_words_that_cannot_be_spelled_are_refused():

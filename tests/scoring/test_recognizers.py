@@ -1,11 +1,9 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 
 from soundstorm.models.recognizer import TrainedRecognizer
-from soundstorm.scoring.recognizers import ClosedVocabulary, CtcModel, TrainedCtc, bigram_arpa, load_recognizer
+from soundstorm.scoring.recognizers import ClosedVocabulary, CtcModel, TrainedCtc, load_recognizer
 
 
 class Processor:
@@ -42,48 +40,6 @@ def test_word_times_are_seconds_and_belong_to_scored_words():
     assert transcript.text == "hello you" and transcript.word_starts == pytest.approx((0.1, 1.0))
 
 
-def read_arpa(text):
-    unigrams, bigrams, order = {}, {}, 0
-    for line in text.splitlines():
-        if line.endswith("-grams:"):
-            order = int(line[1])
-        elif line and not line.startswith(("\\", "ngram")):
-            fields = line.split()
-            if order == 1:
-                unigrams[fields[1]] = (float(fields[0]), float(fields[2]))
-            else:
-                bigrams[fields[1], fields[2]] = float(fields[0])
-    return unigrams, bigrams
-
-
-def test_bigram_probabilities_sum_to_one_after_every_word():
-    unigrams, bigrams = read_arpa(bigram_arpa([["a", "b", "a"], ["b", "c"], ["a"]]))
-    words = [word for word in unigrams if word != "<s>"]
-    for first in ("<s>", "a", "b", "c"):
-        total = sum(
-            10 ** bigrams[first, second]
-            if (first, second) in bigrams
-            else 10 ** (unigrams[first][1] + unigrams[second][0])
-            for second in words
-        )
-        assert math.isclose(total, 1.0, abs_tol=1e-3), first
-
-
-def test_a_language_model_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="at least one sentence"):
-        bigram_arpa([[]])
-
-
-def test_pocketsphinx_reads_with_bigrams_and_hears_nothing_in_silence(tmp_path):
-    pytest.importorskip("pocketsphinx")
-    text = tmp_path / "text"
-    text.write_text("a-1 go forward ten meters\na-2 Go back | ten xyzzyqk meters\n")
-    recognizer = load_recognizer("pocketsphinx", bigram_text=str(text))
-    (transcript,) = recognizer([np.zeros(16000, dtype=np.float32)])
-    assert len(transcript.word_starts) == len(transcript.text.split()) <= 2
-    assert "bigrams" in recognizer.name
-
-
 def test_a_local_model_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match="exp/recognizer/x: no transformers model there"):
         load_recognizer("exp/recognizer/x")
@@ -105,7 +61,7 @@ def trained(columns):
         ([0, 0, 0], "", ()),
     ],
 )
-def test_greedy_reading_of_the_recipe_s_own(columns, text, starts):
+def test_greedy_decoding_of_the_recipe_s_own(columns, text, starts):
     wav = np.zeros(100 * len(columns), dtype=np.float32)
     (transcript,) = TrainedCtc("x", trained(columns))([wav])
     assert transcript.text == text and transcript.word_starts == pytest.approx(starts)
