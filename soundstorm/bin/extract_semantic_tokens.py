@@ -9,13 +9,18 @@ def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, {})
     parser.add_argument("--data-dir", required=True, help="data directory to read")
-    parser.add_argument("--keys", default=None, help="table whose first field names the utterances (default: all)")
+    parser.add_argument(
+        "--keys", default=None, help="table whose first field names the utterances (default: all)"
+    )
     parser.add_argument("--kmeans", required=True, help="k-means directory of train_kmeans")
     parser.add_argument(
         "--batch-seconds", type=float, default=0.0, help="seconds in a batch (0: one utterance; GPU: 200)"
     )
     parser.add_argument(
-        "--shard-utterances", type=int, default=5000, help="utterances in one .ark; whole ones are not made again"
+        "--shard-utterances",
+        type=int,
+        default=5000,
+        help="utterances in one .ark; whole ones are not made again",
     )
     parser.add_argument("--output", required=True, help="prefix of the .ark, .scp and .json to write")
     return parser

@@ -12,7 +12,7 @@ def get_parser():
     parser.add_argument("--data-dir", required=True, help="data directory with phones.ctm")
     add = {"action": "append", "default": []}
     parser.add_argument(
-        "--features", **add, help="mfcc, or <HuBERT directory or hub name>@<layer>; repeatable"
+        "--features", **add, help="<as train_kmeans has it>@<layer>, or mfcc; repeatable"
     )
     parser.add_argument(
         "--kmeans", **add, help="k-means directory: its features, tokens, centroids; repeatable"
@@ -21,7 +21,7 @@ def get_parser():
     parser.add_argument(
         "--codec", help="codec's experiment directory: acoustic tokens as vectors of its codebooks too"
     )
-    parser.add_argument("--device", default="auto", help="for a HuBERT: cpu, cuda or auto")
+    parser.add_argument("--device", default="auto", help="for a model: cpu, cuda or auto")
     parser.add_argument("--output", help="JSON file to write")
     return parser
 

@@ -1,16 +1,17 @@
-"""Train k-means on MFCC or on a layer of a HuBERT: the labels of HuBERT pre-training, or the semantic vocabulary."""
+"""Train k-means on MFCC or on a layer of a model: labels to train a HuBERT on, or the semantic vocabulary."""
 
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front
+from soundstorm.tokens.features import CHOICES
 
 
 def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, {})
     parser.add_argument("--data-dir", required=True, help="data directory to train on")
-    parser.add_argument("--features", required=True, help="'mfcc', a HuBERT's directory or hub name")
-    parser.add_argument("--layer", type=int, default=None, help="HuBERT layer; 0 is what enters the first")
+    parser.add_argument("--features", required=True, help=CHOICES)
+    parser.add_argument("--layer", type=int, default=None, help="of the model; 0 is what enters the first")
     parser.add_argument("--clusters", type=int, default=100, help="K")
     parser.add_argument("--portion", type=float, default=1.0, help="portion of the utterances to train on")
     parser.add_argument(
@@ -19,7 +20,9 @@ def get_parser():
         default="none",
         help="bring dimensions to zero mean and unit variance, over all frames or over each utterance",
     )
-    parser.add_argument("--library", choices=["sklearn", "faiss"], default="sklearn", help="faiss for very much data")
+    parser.add_argument(
+        "--library", choices=["sklearn", "faiss"], default="sklearn", help="faiss for very much data"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the portion and the clustering")
     parser.add_argument(
         "--batch-seconds", type=float, default=0.0, help="seconds in a batch (0: one utterance; GPU: 200)"

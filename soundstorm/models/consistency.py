@@ -9,50 +9,50 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import HubertModel
+from transformers import PreTrainedModel
 
 from soundstorm.data.audio import normalize
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.models.fast_path import build_conformer
-from soundstorm.models.ssl_model import load_ssl_model
+from soundstorm.models.ssl_model import load_ssl_model, sees_padding
 
 MAX_SCALE = 100.0  # CLIP's limit on the inverse temperature
 
 
 class EarlyLayers(nn.Module):
-    """A frozen HuBERT cut after one of its first layers, since early layers keep acoustic conditions."""
+    """A frozen self-supervised model cut after an early layer, since those keep acoustic conditions."""
 
-    def __init__(self, hubert: HubertModel, layer: int):
+    def __init__(self, ssl_model: PreTrainedModel, layer: int):
         super().__init__()
-        if layer > len(hubert.encoder.layers):
+        if layer > len(ssl_model.encoder.layers):
             raise ValueError(
-                f"model.layer is {layer}, but the HuBERT has {len(hubert.encoder.layers)} layers; "
+                f"model.layer is {layer}, but the model has {len(ssl_model.encoder.layers)} layers; "
                 "choose one of them"
             )
-        hubert.encoder.layers = hubert.encoder.layers[:layer]
-        hubert.config.num_hidden_layers = layer
-        if hubert.config.do_stable_layer_norm:  # this kind ends with a norm that no inner layer has
-            hubert.encoder.layer_norm = nn.Identity()
-        self.hubert = hubert.eval().requires_grad_(False)
-        self.width = hubert.config.hidden_size
+        ssl_model.encoder.layers = ssl_model.encoder.layers[:layer]
+        ssl_model.config.num_hidden_layers = layer
+        # Some end with a norm that no inner layer has.
+        if getattr(ssl_model.config, "do_stable_layer_norm", False):
+            ssl_model.encoder.layer_norm = nn.Identity()
+        self.ssl_model = ssl_model.eval().requires_grad_(False)
+        self.width = ssl_model.config.hidden_size
 
     def num_frames(self, lengths: Tensor) -> Tensor:
         """Samples (B,) to frames (B,)."""
-        return self.hubert._get_feat_extract_output_lengths(lengths)
+        return self.ssl_model._get_feat_extract_output_lengths(lengths)
 
     @torch.no_grad()
     def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:
         """Padded samples (B, S) and their number (B,) to features (B, T, F)."""
-        if self.hubert.config.feat_extract_norm == "group":
-            # The BASE model's normalisation over time would see the padding, which no mask keeps out of it.
+        if sees_padding(self.ssl_model.config):
             alone = [
-                self.hubert(wav[None, :n]).last_hidden_state[0] for wav, n in zip(wavs, lengths.tolist())
+                self.ssl_model(wav[None, :n]).last_hidden_state[0] for wav, n in zip(wavs, lengths.tolist())
             ]
             return nn.utils.rnn.pad_sequence(alone, batch_first=True)
         attention_mask = (torch.arange(wavs.shape[1], device=wavs.device) < lengths[:, None]).long()
-        return self.hubert(wavs, attention_mask=attention_mask).last_hidden_state
+        return self.ssl_model(wavs, attention_mask=attention_mask).last_hidden_state
 
 
 class ConsistencyNetwork(nn.Module):
@@ -70,7 +70,7 @@ class ConsistencyNetwork(nn.Module):
         """Build with random weights.
 
         Args:
-            feature_dim: Of the HuBERT.
+            feature_dim: Of the self-supervised model.
             width: Of the Conformer layer.
             heads: Attention heads.
             embedding_dim: Of the result.

@@ -38,11 +38,11 @@ def abx_of_sources(
     Args:
         data_dir: with ``phones.ctm`` and ``utt2spk``.
         config: which comparisons.
-        features: ``mfcc``, or ``<HuBERT directory or hub name>@<layer>``.
+        features: ``mfcc``, or ``<as open_features has it>@<layer>``.
         kmeans: k-means directories: features as it normalises them, tokens, and the centroids they stand for.
         acoustic: scp files of acoustic tokens, as they are.
         codec: experiment directory whose codebooks turn acoustic tokens into vectors too.
-        device: where a HuBERT runs.
+        device: where a model runs.
 
     Returns:
         Name of the representation to its errors.

@@ -1,7 +1,7 @@
 """k-means over frames of features: training, the files, and the nearest centroid.
 
-A k-means directory has ``kmeans.json`` (where the features come from, how it was trained, fingerprint) and, written
-last, ``centroids.safetensors``.
+A k-means directory has ``kmeans.json`` (where the features come from, how it was trained, fingerprint) and,
+written last, ``centroids.safetensors``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NORMALIZATIONS = ("none", "global", "utterance")
 class KMeansInfo:
     """Everything about a k-means but its numbers."""
 
-    features: str  # "mfcc", or directory or hub name of a HuBERT
-    layer: int | None  # of that HuBERT
+    features: str  # "mfcc", or directory or hub name of a model
+    layer: int | None  # of that model
     features_fingerprint: str  # of the features it was trained on
     frame_rate: float  # frames per second
     sample_rate: int  # Hz
@@ -84,7 +84,9 @@ class KMeans:
         description = {**asdict(self.info), "fingerprint": self.fingerprint}
         write_bytes(directory / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
         arrays = {"centroids": self.centroids, "shift": self.shift, "scale": self.scale}
-        write_bytes(directory / CENTROIDS, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        write_bytes(
+            directory / CENTROIDS, save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        )
 
     @classmethod
     def load(cls, directory: str | Path) -> KMeans:
@@ -100,7 +102,9 @@ class KMeans:
         directory = Path(directory)
         for name in (DESCRIPTION, CENTROIDS):
             if not (directory / name).is_file():
-                raise FileNotFoundError(f"{directory / name}: no such file; train this k-means with train_kmeans")
+                raise FileNotFoundError(
+                    f"{directory / name}: no such file; train this k-means with train_kmeans"
+                )
         try:
             description = read_json(directory / DESCRIPTION, "remove the directory and train it again")
             fingerprint = str(description.pop("fingerprint"))
@@ -118,14 +122,15 @@ class KMeans:
             ) from error
         if kmeans.fingerprint != fingerprint:
             raise ValueError(
-                f"{directory}: {CENTROIDS} ({kmeans.fingerprint[:12]}) and {DESCRIPTION} ({fingerprint[:12]}) do not "
-                "belong together; remove the directory and train it again"
+                f"{directory}: {CENTROIDS} ({kmeans.fingerprint[:12]}) and "
+                f"{DESCRIPTION} ({fingerprint[:12]}) do not belong together; "
+                "remove the directory and train it again"
             )
         return kmeans
 
 
 def normalize_utterance(features: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance of every dimension over one utterance ``(T, D)``: removes much of the voice."""
+    """Zero mean and unit variance of every dimension over an utterance ``(T, D)``: much of the voice goes."""
     return (features - features.mean(0)) / (features.std(0) + 1e-5)
 
 
@@ -152,11 +157,13 @@ def train_kmeans(
         num_clusters: K.
         normalization: ``none``; ``global``: every dimension to zero mean and unit variance over all frames;
             ``utterance``: the same over each utterance.
-        library: ``sklearn`` (mini-batch, started by k-means++; the better centroids) or ``faiss`` (for much data).
+        library: ``sklearn`` (mini-batch, started by k-means++; the better centroids) or ``faiss`` (for much
+        data).
         seed: of starts and batches.
 
     Returns:
-        Centroids ``(K, D)``, shift ``(D,)``, scale ``(D,)`` and the mean squared distance of a frame to its centroid.
+        Centroids ``(K, D)``, shift ``(D,)``, scale ``(D,)`` and the mean squared distance of a frame to its
+        centroid.
     """
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"normalization is {normalization!r}, expected one of {', '.join(NORMALIZATIONS)}")
@@ -165,10 +172,13 @@ def train_kmeans(
     frames = np.concatenate(utterances).astype(np.float32, copy=False)
     if len(frames) < num_clusters:
         raise ValueError(
-            f"{len(frames)} frames cannot make {num_clusters} clusters; lower the number of clusters, or take more data"
+            f"{len(frames)} frames cannot make {num_clusters} clusters; "
+            "lower the number of clusters, or take more data"
         )
     if not np.isfinite(frames).all():
-        raise ValueError("some features are NaN or infinite; look for broken recordings, or train the HuBERT again")
+        raise ValueError(
+            "some features are NaN or infinite; look for broken recordings, or train the model again"
+        )
     shift, scale = np.zeros(frames.shape[1], np.float32), np.ones(frames.shape[1], np.float32)
     if normalization == "global":
         shift, scale = frames.mean(0), frames.std(0) + 1e-5

@@ -1,4 +1,4 @@
-"""Mel-frequency cepstra with their slopes: what HuBERT's first labels are clustered from (HuBERT, section III-A)."""
+"""Mel-frequency cepstra with their slopes: their clusters are HuBERT's first labels (its section III-A)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FFT_SIZE = 512
 class MfccFeatures:
     """13 cepstra, their first and their second differences: 39 dimensions.
 
-    HuBERT took a frame every 10 ms and used every second label; here a frame comes as often as HuBERT's own, and the
-    slopes span about the same time.
+    HuBERT took a frame every 10 ms and used every second label; here a frame comes as often as HuBERT's own,
+    and the slopes span about the same time.
     """
 
     source = MFCC
@@ -54,5 +54,7 @@ class MfccFeatures:
             hop_length=self.hop,
             center=False,
         )
-        slopes = [librosa.feature.delta(cepstra, width=self.slope_width, order=n, mode="nearest") for n in (1, 2)]
+        slopes = [
+            librosa.feature.delta(cepstra, width=self.slope_width, order=n, mode="nearest") for n in (1, 2)
+        ]
         return np.concatenate([cepstra, *slopes]).T.astype(np.float32)

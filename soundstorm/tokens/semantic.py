@@ -1,4 +1,4 @@
-"""Semantic tokens: the cluster that a frame of HuBERT features falls into."""
+"""Semantic tokens: the cluster that a frame of features falls into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.pack import own_ssl_model, part_of
-from soundstorm.tokens.features import W2V_BERT, FeatureExtractor, open_features
+from soundstorm.tokens.features import FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ class SemanticTokenizer:
         if features.fingerprint != kmeans.info.features_fingerprint:
             raise ValueError(
                 f"the k-means was trained on features of {kmeans.info.features} with the fingerprint "
-                f"{kmeans.info.features_fingerprint[:12]}, but they now have {features.fingerprint[:12]}: the model "
-                "there has changed; train the k-means again"
+                f"{kmeans.info.features_fingerprint[:12]}, but they now have {features.fingerprint[:12]}: "
+                "the model there has changed; train the k-means again"
             )
         self.kmeans, self.features = kmeans, features
         self.info = TokenizerInfo(
@@ -50,7 +50,7 @@ class SemanticTokenizer:
 
     @classmethod
     def load(cls, directory: str | Path, *, device: str = "cpu") -> SemanticTokenizer:
-        """The tokenizer of a k-means directory. A HuBERT named by a relative path is looked for from where we run."""
+        """The tokenizer of a k-means directory. A relative path of a model in it starts from where we run."""
         directory = part_of(directory, "kmeans")
         kmeans = KMeans.load(directory)
         source = own_ssl_model(directory, kmeans.info.features)
@@ -69,7 +69,7 @@ class SemanticTokenizer:
     def encode_utterances(
         self, utterances: Utterances, *, batch_seconds: float = 0.0
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Ids and tokens ``(T,)`` of all utterances, in their order; batched as :func:`extract_batches` has it."""
+        """Ids and tokens ``(T,)`` of all utterances, in order, batched as by :func:`extract_batches`."""
         for ids, features in extract_batches(self.features, utterances, batch_seconds=batch_seconds):
             yield from zip(ids, map(self.kmeans.assign, features))
 
@@ -83,7 +83,7 @@ def tokens_of_files(
         files: the recordings, at the tokenizer's rate.
         kmeans: directory of the tokenizer that makes them; or
         tokens: an archive that has them under the files' names without suffix.
-        device: where a HuBERT works.
+        device: where a model works.
 
     Returns:
         The tokenizer's identity, and tokens ``(T,)`` of each file.
@@ -98,10 +98,8 @@ def tokens_of_files(
 
 
 def features_name(source: str, layer: int | None) -> str:
-    """For people: ``mfcc``, ``hubert exp/hubert/hubert layer 3``."""
-    if layer is None:
-        return source
-    return f"{source} layer {layer}" if source.startswith(W2V_BERT) else f"hubert {source} layer {layer}"
+    """For people: ``mfcc``, ``exp/hubert/hubert layer 3``."""
+    return source if layer is None else f"{source} layer {layer}"
 
 
 def extract_batches(
@@ -112,8 +110,10 @@ def extract_batches(
     Args:
         features: the extractor.
         utterances: what to read.
-        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that is as
-            fast, and features then do not even differ in the last bit with how utterances are shared among jobs.
+        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that
+        is as
+            fast, and features then do not even differ in the last bit with how utterances are shared among
+            jobs.
 
     Yields:
         Ids of a batch with their features ``(T, D)``.
@@ -145,10 +145,12 @@ def train_semantic_kmeans(
     seed: int = 0,
     batch_seconds: float = 0.0,
 ) -> KMeans:
-    """k-means over the features of a portion of the utterances; arguments as :func:`train_kmeans` has them."""
+    """k-means over the features of a portion of the utterances; arguments as of :func:`train_kmeans`."""
     ids = choose_portion(utterances.ids, portion, seed)
     chosen = Utterances(utterances.data_dir, features.sample_rate, ids, lower=utterances.lower)
-    frames = [part for _, batch in extract_batches(features, chosen, batch_seconds=batch_seconds) for part in batch]
+    frames = [
+        part for _, batch in extract_batches(features, chosen, batch_seconds=batch_seconds) for part in batch
+    ]
     start = time.monotonic()
     centroids, shift, scale, inertia = train_kmeans(
         frames, num_clusters, normalization=normalization, library=library, seed=seed

@@ -1,4 +1,4 @@
-"""Frozen HuBERT features, one frame to every hop of the recording."""
+"""Frozen features of a HuBERT, WavLM, wav2vec 2.0 or data2vec-audio, one frame to every hop."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 from soundstorm.data.audio import normalize
 from soundstorm.models.hubert_pretraining import frame_padding
-from soundstorm.models.ssl_model import load_ssl_model
+from soundstorm.models.ssl_model import keep_layers, load_ssl_model, sees_padding
 from soundstorm.tokens.features import check_long_enough
 
 
 class SslFeatures:
-    """The output of one layer of a HuBERT.
+    """The output of one layer of a self-supervised model.
 
-    HuBERT's convolutions need ``receptive field - hop`` samples more than the hops they cover, so that a recording
-    would lose a frame (400 samples see one hop of 320). Zeros around it, half on each side, give ``S // hop`` frames,
-    frame ``t`` centred on the middle of hop ``t``.
+    The convolutions need ``receptive field - hop`` samples more than the hops they cover, so that a recording
+    would lose a frame (400 samples see one hop of 320). Zeros around it, half on each side, give ``S // hop``
+    frames, frame ``t`` centred on the middle of hop ``t``.
 
-    Recordings of a batch are padded to the longest, and padding is masked out of the attention. Where the first
-    convolution is followed by a normalisation over time ("group", the BASE model), no mask could keep padding from
-    changing the frames: then each recording is passed through alone. So features do not depend on the company.
+    Recordings of a batch are padded to the longest, and padding is masked out of the attention. Where that
+    does not keep it from changing the frames, each recording is passed through alone: features do not depend
+    on the batch.
     """
 
     def __init__(self, source: str, layer: int, *, device: str = "cpu", local_only: bool = False):
@@ -33,19 +33,15 @@ class SslFeatures:
             source: directory or hub name.
             layer: 0 for what enters the first layer, up to the number of layers.
             device: where the model runs.
-            local_only: see ``load_ssl_model``.
+            local_only: see ``load_pretrained``.
         """
         model, self.do_normalize, self.sample_rate = load_ssl_model(source, local_only=local_only)
-        layers = len(model.encoder.layers)
-        if not 0 <= layer <= layers:
-            raise ValueError(f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer")
-        # Later layers are not needed. One stays, because a layer's input is reported with its output.
-        model.encoder.layers = model.encoder.layers[: max(layer, 1)]
+        keep_layers(model.encoder, layer, source)
         self.model = model.eval().requires_grad_(False).to(device)
         self.source, self.layer, self.device = source, layer, device
         self.hop, self.padding = frame_padding(model.config)
         self.frame_rate = self.sample_rate / self.hop
-        self.alone = model.config.feat_extract_norm == "group"
+        self.alone = sees_padding(model.config)
         self.fingerprint = model_fingerprint(model, {"layer": layer, "do_normalize": self.do_normalize})
 
     @torch.no_grad()
@@ -63,7 +59,8 @@ class SslFeatures:
         longest = max(lengths) * self.hop + left + right
         padded, mask = torch.zeros(len(wavs), longest), torch.zeros(len(wavs), longest, dtype=torch.long)
         for row, (wav, length) in enumerate(zip(wavs, lengths)):
-            # Cut to whole hops: otherwise a recording's last frame would see a rest that its neighbour's padding hides.
+            # Cut to whole hops: else a recording's last frame would see a rest that its neighbour's padding
+            # hides.
             whole = torch.from_numpy(np.ascontiguousarray(wav[: length * self.hop], dtype=np.float32))
             padded[row, left : left + len(whole)] = whole
             mask[row, : left + len(whole) + right] = 1

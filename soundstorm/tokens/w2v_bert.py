@@ -1,29 +1,26 @@
-"""Frozen features of a w2v-BERT 2.0 at 25 frames a second: an open relative of what the paper's tokens come from."""
+"""Frozen features of a w2v-BERT 2.0 at 25 frames a second: an open relative of what the paper clusters."""
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import torch
-from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
+from transformers import SeamlessM4TFeatureExtractor
 
-from soundstorm.models.ssl_model import cached
-from soundstorm.tokens.features import SAMPLE_RATE, W2V_BERT, check_long_enough
+from soundstorm.models.ssl_model import keep_layers, load_pretrained
+from soundstorm.tokens.features import SAMPLE_RATE, check_long_enough
 from soundstorm.tokens.ssl_features import model_fingerprint
 
-logger = logging.getLogger(__name__)
 HOP = 640  # samples: 40 ms, two of the model's frames
-# Filterbanks look at 400 samples every 160, and the model at pairs of them. With half of what is left over on each side
-# of a recording it has four filterbanks to a hop, the middle of which is the middle of the hop.
+# Filterbanks look at 400 samples every 160, and the model at pairs of them. With half of what is left over on
+# each side of a recording it has four filterbanks to a hop, the middle of which is the middle of the hop.
 PADDING = (400 - 160) // 2
 
 
 class W2vBertFeatures:
     """The output of one layer of a w2v-BERT, two frames averaged.
 
-    The paper's w2v-BERT XL, which is not public, has 25 frames a second itself; this one has 50. Recordings are passed
-    through one by one, as its filterbanks are normalised over the whole of what is given.
+    The paper's w2v-BERT XL, which is not public, has 25 frames a second itself; this one has 50. Recordings
+    are passed through one by one, as its filterbanks are normalised over the whole of what is given.
     """
 
     def __init__(self, source: str, layer: int, *, device: str = "cpu", local_only: bool = False):
@@ -32,35 +29,17 @@ class W2vBertFeatures:
             source: directory or hub name.
             layer: 0 for what enters the first layer, up to the number of layers.
             device: where the model runs.
-            local_only: take a hub name's files from the cache and open no connection.
+            local_only: see ``load_pretrained``.
 
         Raises:
             FileNotFoundError: there is none.
             ValueError: it is damaged, or has no such layer.
         """
-        path = cached(source) if local_only else source
-        try:
-            model, report = Wav2Vec2BertModel.from_pretrained(path, use_safetensors=True, output_loading_info=True)
-        except MemoryError:
-            raise
-        except OSError as error:
-            raise FileNotFoundError(
-                f"{source}: no w2v-BERT could be loaded from there ({str(error).splitlines()[0]:.300}); "
-                "give a directory that save_pretrained wrote, or a hub name"
-            ) from error
-        except Exception as error:  # transformers meets a damaged file with nearly any exception
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(f"{source}: the model cannot be read ({reason:.300}); download it again") from error
-        missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
-        if missing or report["mismatched_keys"]:
-            raise ValueError(f"{source}: the weights do not fit config.json, {len(missing)} are missing")
-        layers = len(model.encoder.layers)
-        if not 0 <= layer <= layers:
-            raise ValueError(f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer")
-        model.encoder.layers = model.encoder.layers[: max(layer, 1)]  # later ones are not needed
+        model = load_pretrained(source, "w2v-BERT", ("wav2vec2-bert",), local_only=local_only)
+        keep_layers(model.encoder, layer, source)
         self.model = model.eval().requires_grad_(False).to(device)
         self.filterbanks = SeamlessM4TFeatureExtractor()  # the published model's are the defaults
-        self.source, self.layer, self.device = f"{W2V_BERT}{source}", layer, device
+        self.source, self.layer, self.device = source, layer, device
         self.sample_rate, self.frame_rate = SAMPLE_RATE, SAMPLE_RATE / HOP
         self.fingerprint = model_fingerprint(model, {"layer": layer, "hop": HOP})
 

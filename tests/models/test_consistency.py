@@ -34,7 +34,9 @@ def network():
 def test_early_layers_give_what_the_whole_hubert_gives_there(layer, stable):
     wav = torch.randn(1, 6400)
     expected = tiny_hubert(stable)(wav, output_hidden_states=True).hidden_states[layer]
-    assert torch.allclose(EarlyLayers(tiny_hubert(stable), layer)(wav, torch.tensor([6400])), expected, atol=1e-5)
+    assert torch.allclose(
+        EarlyLayers(tiny_hubert(stable), layer)(wav, torch.tensor([6400])), expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("norm, stable", [("layer", False), ("layer", True), ("group", False)])
@@ -51,7 +53,7 @@ def test_features_do_not_depend_on_the_company(norm, stable):
 
 
 def test_a_layer_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="model.layer is 4, but the HuBERT has 3"):
+    with pytest.raises(ValueError, match="model.layer is 4, but the model has 3"):
         EarlyLayers(tiny_hubert(), 4)
 
 

@@ -1,8 +1,9 @@
-"""A HuBERT small enough for tests, and a data directory of noises."""
+"""Self-supervised models small enough for tests, and a data directory of noises."""
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
 from soundstorm.data.audio import write_audio
 from soundstorm.models.hubert_config import HubertPretrainingConfig
@@ -29,6 +30,26 @@ def make_hubert(directory, *, normalize=True, seed=0, **settings):
     config = HubertPretrainingConfig(**{**TINY, "conv_norm": "layer", **settings})
     model = build_hubert_pretraining(config, 5, sample_rate=16000)
     export_hubert(model.hubert, directory, normalize=normalize, sample_rate=16000)
+    return directory
+
+
+def make_ssl_model(directory, model_type, *, normalize=True, **settings):
+    """Write a random model of a family of transformers, 50 frames a second; returns its directory."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    convolutions = {"conv_dim": (8, 8), "conv_kernel": (40, 12), "conv_stride": (32, 10), "conv_bias": True}
+    positions = {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+    if model_type == "data2vec-audio":  # several convolutions, not one
+        positions |= {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 5}
+    config = AutoConfig.for_model(model_type, **sizes, **convolutions, **positions, **settings)
+    model = AutoModel.from_config(config)
+    for name, parameter in model.named_parameters():  # as if trained: published biases are not zero
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(directory)
+    Wav2Vec2FeatureExtractor(
+        do_normalize=normalize, return_attention_mask=config.feat_extract_norm == "layer"
+    ).save_pretrained(directory)
     return directory
 
 
@@ -68,5 +89,7 @@ def data_dir(tmp_path_factory):
         tables["utt2dur"].append(f"{utt} {len(wav) / 16000:.4f}")
     for name, lines in tables.items():
         # Sorted by utterance; the phones of one stay in the order of time.
-        (root / name).write_text("".join(f"{line}\n" for line in sorted(lines, key=lambda text: text.split()[0])))
+        (root / name).write_text(
+            "".join(f"{line}\n" for line in sorted(lines, key=lambda text: text.split()[0]))
+        )
     return root

@@ -68,13 +68,17 @@ def test_global_normalisation_is_that_of_all_frames():
 
 def test_normalising_an_utterance_removes_its_own_shift_and_scale():
     features = blobs(1)[0]
-    np.testing.assert_allclose(normalize_utterance(features), normalize_utterance(3 * features + 7), atol=1e-4)
+    np.testing.assert_allclose(
+        normalize_utterance(features), normalize_utterance(3 * features + 7), atol=1e-4
+    )
 
 
 def test_the_same_seed_gives_the_same_centroids():
     assert np.array_equal(make().centroids, make().centroids)
     assert make().fingerprint == make().fingerprint
-    assert make().fingerprint != make(seed=1).fingerprint or np.array_equal(make().centroids, make(seed=1).centroids)
+    assert make().fingerprint != make(seed=1).fingerprint or np.array_equal(
+        make().centroids, make(seed=1).centroids
+    )
 
 
 def test_what_is_saved_is_loaded(tmp_path):

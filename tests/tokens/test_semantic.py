@@ -1,4 +1,4 @@
-"""The semantic tokenizer: what it says about itself, that it refuses another model, that company does not matter."""
+"""The semantic tokenizer: its identity, that it refuses another model, that batches do not matter."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,9 @@ def test_a_model_that_has_gone_is_named(tmp_path, data_dir):
 
 def test_the_same_seed_gives_the_same_tokenizer_and_the_portion_is_kept(data_dir):
     utterances = Utterances(data_dir, 16000)
-    made = [train_semantic_kmeans(open_features("mfcc"), utterances, 3, portion=0.5, seed=s) for s in (1, 1, 2)]
+    made = [
+        train_semantic_kmeans(open_features("mfcc"), utterances, 3, portion=0.5, seed=s) for s in (1, 1, 2)
+    ]
     assert made[0].fingerprint == made[1].fingerprint != made[2].fingerprint
     assert made[0].info.portion == 0.5 and made[0].info.num_frames < sum(utterances.durations) * 50 * 0.7
 
@@ -88,5 +90,7 @@ def test_a_broken_utterance_is_named(data_dir, tokenizer):
 def test_mfcc_tokens_of_two_noises_tell_them_apart(data_dir):
     kmeans = train_semantic_kmeans(open_features("mfcc"), Utterances(data_dir, 16000), 2)
     assert isinstance(kmeans, KMeans)
-    tokens = dict(SemanticTokenizer(kmeans, open_features("mfcc")).encode_utterances(Utterances(data_dir, 16000)))
+    tokens = dict(
+        SemanticTokenizer(kmeans, open_features("mfcc")).encode_utterances(Utterances(data_dir, 16000))
+    )
     assert all(len(set(sequence.tolist())) == 2 for sequence in tokens.values())

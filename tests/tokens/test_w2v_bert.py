@@ -60,7 +60,7 @@ def test_a_frame_is_the_mean_of_two_of_the_model_s(features, published):
 
 
 def test_what_happens_in_a_hop_is_seen_in_its_frame(published):
-    """Before the first layer nothing looks around, so a click shows where it is; loudness is relative to the whole."""
+    """Before the first layer nothing looks around, so a click shows where it is; loudness is relative."""
     before = open_features(f"w2v-bert:{published}", 0)
     wav = 0.01 * noise(20 * HOP)
     clicked = wav.copy()

@@ -35,7 +35,7 @@ class ConsistencyDataset:
     """Two crops of each recording that is long enough."""
 
     def __init__(self, utterances: Utterances, config: CropConfig, *, do_normalize: bool):
-        """Args: recordings, lengths of crops, whether the HuBERT wants zero mean and unit variance."""
+        """Args: recordings, lengths of crops, whether the model wants zero mean and unit variance."""
         kept = [i for i, seconds in enumerate(utterances.durations) if seconds >= 2 * config.min_seconds + 0.01]
         if len(kept) < 2:
             raise ValueError(
