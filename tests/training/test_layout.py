@@ -9,6 +9,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from soundstorm.models.audiolm import AudioLM
+from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
@@ -92,7 +93,8 @@ def test_blocks_are_found_in_every_large_model():
         text_vocab_size=30, num_tokens=9,
     )  # fmt: skip
     assert len(find_blocks(text)) == 5 and len(find_blocks(small(layers=4))) == 4
-    assert "blocks" in AudioLM.__init__.__code__.co_names
+    sizes = AudioLMConfig(layers=3, width=16, heads=2, head_dim=8, inner=16)
+    assert len(find_blocks(AudioLM(sizes, condition_size=5, num_levels=2, level_size=4))) == 3
     with pytest.raises(ValueError, match="Linear has no blocks to compute again"):
         recompute_activations(nn.Linear(2, 2))
 
