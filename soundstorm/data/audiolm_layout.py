@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
+from soundstorm.data.deduplication import deduplicate
 
 NONE = -1  # in ``levels``: nothing is predicted here
 
@@ -111,7 +112,7 @@ def coarse_condition(semantic: np.ndarray, repeat: int) -> tuple[np.ndarray, np.
 
 def untimed_condition(semantic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Conditioning of a coarse stage that sees no repeats: nobody knows the frames."""
-    kept = without_repeats(semantic).astype(np.int64)
+    kept = deduplicate(semantic).astype(np.int64)
     return kept, np.zeros_like(kept)
 
 
@@ -120,8 +121,3 @@ def fine_condition(coarse: np.ndarray, codebook_size: int) -> tuple[np.ndarray, 
     frames, levels = coarse.shape
     ids = coarse.astype(np.int64) + np.arange(levels) * codebook_size
     return ids.reshape(-1), np.repeat(np.arange(frames), levels)
-
-
-def without_repeats(tokens: np.ndarray) -> np.ndarray:
-    """Tokens ``(T,)`` with each run of the same one cut down to one."""
-    return tokens[np.insert(tokens[1:] != tokens[:-1], 0, True)] if len(tokens) else tokens

@@ -11,10 +11,11 @@ import torch
 
 from soundstorm.data.archive import TokenArchive, write_tokens
 from soundstorm.data.audio import write_audio
-from soundstorm.data.audiolm_layout import untimed_condition, without_repeats
+from soundstorm.data.audiolm_layout import untimed_condition
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.datasets.aligned_tokens_dataset import align, repeats
+from soundstorm.data.deduplication import deduplicate
 from soundstorm.decoding.audiolm_generator import LanguageModel, add_fine_levels, check_pair, uniforms
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.audiolm_rows import RowTask
@@ -80,7 +81,7 @@ class FreeSpeaker:
             max_seconds: where speech that does not end by itself is cut, every token counted as a frame.
             stopwatch: is told the time taken.
         """
-        given, nothing = [without_repeats(prompt) for prompt in prompts], np.zeros(0, np.int64)
+        given, nothing = [deduplicate(prompt) for prompt in prompts], np.zeros(0, np.int64)
         most = max(1, round(max_seconds * self.semantic.semantic.frame_rate))
         tasks = [
             RowTask(self.semantic.layout.row(nothing, nothing, tokens[:, None]), most, uniforms(stream, most))

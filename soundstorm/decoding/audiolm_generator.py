@@ -12,17 +12,12 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_layout import (
-    Layout,
-    coarse_condition,
-    fine_condition,
-    stage_layout,
-    without_repeats,
-)
+from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
+from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.decoding.acoustic_generator import TimedPart, stage_place
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
@@ -228,7 +223,7 @@ def timed_language_model(
     """The first stage, from nothing: as many tokens as speech of that length has without its repeats."""
 
     def part(seconds: float):
-        wanted = len(without_repeats(semantic_tokens(seconds)))
+        wanted = len(deduplicate(semantic_tokens(seconds)))
         nothing = np.zeros(0, np.int64)
         row = model.layout.row(nothing, nothing, nothing[:, None])
 

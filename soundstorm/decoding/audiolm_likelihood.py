@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from soundstorm.data.audiolm_layout import without_repeats
 from soundstorm.data.audiolm_stages import SEMANTIC
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
+from soundstorm.data.deduplication import deduplicate
 from soundstorm.decoding.audiolm_generator import BATCH_COLUMNS, LanguageModel
 from soundstorm.models.audiolm import Columns
 
@@ -50,7 +50,7 @@ def log_likelihoods(model: LanguageModel, tokens: Sequence[np.ndarray]) -> list[
     if empty:
         raise ValueError(f"utterance {empty[0]} has no semantic tokens; it is shorter than a frame")
     nothing = np.zeros(0, np.int64)
-    kept = [without_repeats(np.asarray(utterance).astype(np.int64)) for utterance in tokens]
+    kept = [deduplicate(np.asarray(utterance).astype(np.int64)) for utterance in tokens]
     rows = [model.layout.row(nothing, nothing, utterance[:, None]) for utterance in kept]
     results: list[Likelihood | None] = [None] * len(rows)
     device = model.model.embed.weight.device

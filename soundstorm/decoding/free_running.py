@@ -9,16 +9,11 @@ import torch
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir import read_table, write_text
+from soundstorm.data.deduplication import deduplicate
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 
 logger = logging.getLogger(__name__)
 REPORT_FILE = "free_running.json"
-
-
-def deduplicate(tokens: np.ndarray) -> np.ndarray:
-    """Tokens ``(T,)`` without repetitions in a row: what is said, not how slowly."""
-    tokens = np.asarray(tokens)
-    return tokens[np.flatnonzero(np.diff(tokens, prepend=-1))]
 
 
 def edit_distance(first: np.ndarray, second: np.ndarray) -> int:

@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from soundstorm.data.audiolm_layout import (
-    NONE,
-    Layout,
-    coarse_condition,
-    fine_condition,
-    stage_layout,
-    without_repeats,
-)
+from soundstorm.data.audiolm_layout import NONE, Layout, coarse_condition, fine_condition, stage_layout
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 
 SIZES = {"semantic_size": 10, "num_levels": 5, "coarse_levels": 2, "codebook_size": 4}
@@ -49,11 +42,6 @@ def test_a_semantic_row_ends_where_its_utterance_ends(complete):
     assert row.ids.tolist() == [10, 3, 9]
     assert row.levels.tolist() == [0, 0, 0 if complete else NONE]
     assert row.classes.tolist() == [3, 9, 10 if complete else NONE]
-
-
-def test_repeats_are_removed_and_nothing_else():
-    assert without_repeats(np.array([4, 4, 1, 4, 4, 4, 2])).tolist() == [4, 1, 4, 2]
-    assert without_repeats(np.array([], dtype=np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize("levels, coarse", [(12, 4), (4, 1), (2, 1), (8, 2)])

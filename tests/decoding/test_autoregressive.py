@@ -11,7 +11,7 @@ from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.autoregressive import Pace, TextToSemanticGenerator, choose, load_text_to_semantic
-from soundstorm.decoding.free_running import deduplicate, edit_distance, report_free_running
+from soundstorm.decoding.free_running import edit_distance, report_free_running
 from soundstorm.models.pointer import dwell_times
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
@@ -342,8 +342,3 @@ def test_edit_distance_equals_its_slow_twin():
     for _ in range(50):
         a, b = (rng.integers(0, 4, rng.integers(0, 12)) for _ in range(2))
         assert edit_distance(a, b) == slow_edit_distance(a.tolist(), b.tolist())
-
-
-def test_deduplicating_keeps_the_order():
-    assert deduplicate(np.array([3, 3, 1, 1, 1, 3, 0])).tolist() == [3, 1, 3, 0]
-    assert deduplicate(np.array([], dtype=np.int64)).tolist() == []

@@ -15,11 +15,11 @@ from soundstorm.data.audiolm_layout import (
     coarse_condition,
     fine_condition,
     untimed_condition,
-    without_repeats,
 )
 from soundstorm.data.audiolm_stages import COARSE
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.dataset_configs import WindowConfig
+from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.sampler import SeededIndex
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class SemanticRows:
         if self.random_windows:
             frames = int(rng.integers(min(frames, self.shortest), frames + 1))
             start = int(rng.integers(0, len(tokens) - frames + 1))
-        crop = without_repeats(tokens[start : start + frames])
+        crop = deduplicate(tokens[start : start + frames])
         nothing = np.zeros(0, np.int64)
         return self.layout.row(nothing, nothing, crop[:, None], complete=start + frames == len(tokens))
 

@@ -7,8 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
-from soundstorm.data.audiolm_layout import without_repeats
 from soundstorm.data.datasets.text_semantic_dataset import collate_examples, disturb
+from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import EOS_ID, UNK_ID
 
@@ -73,7 +73,7 @@ class DenoisingDataset:
         """``text`` ``(L,)``: what is left, as ids; ``tokens`` ``(T,)``: all; ``inputs``: as the decoder sees them."""
         rng = np.random.default_rng(item.seed)
         tokens = self.archive.at(int(self.rows[item.index])).astype(np.int64)
-        source = without_repeats(tokens) if self.deduplicate else tokens
+        source = deduplicate(tokens) if self.deduplicate else tokens
         kept = rng.random(len(source)) >= self.deletion
         kept[rng.integers(len(source))] |= not kept.any()  # something is always left
         return {"text": tokens_as_text(source[kept]), "tokens": tokens, "inputs": disturb(tokens, rng, **self.noise)}
