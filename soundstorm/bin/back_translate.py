@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.decoding.back_translation import back_translate
-    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.devices import choose_device
 
     if (Path(args.output) / "semantic.scp").exists():
         logging.getLogger(__name__).info("%s: there already; nothing to do", args.output)

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.data.log_mel import SAMPLE_RATE
-    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.devices import choose_device
     from soundstorm.scoring.detector import DetectionPairs, measure_detection, split_by_text
     from soundstorm.scoring.extras import detector_section, extra, write_extra
     from soundstorm.scoring.system import read_decode_info

@@ -30,14 +30,13 @@ def main(argv: list[str] | None = None) -> None:
     """Tokenize."""
     args = get_parser().parse_args(argv)
 
-    import torch
-
     from soundstorm.data.archive import write_shards
     from soundstorm.data.audio import Utterances
     from soundstorm.data.data_dir import read_table
+    from soundstorm.models.devices import choose_device
     from soundstorm.tokens.semantic import SemanticTokenizer
 
-    tokenizer = SemanticTokenizer.load(args.kmeans, device="cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer = SemanticTokenizer.load(args.kmeans, device=choose_device("auto"))
     keys = list(read_table(args.keys)) if args.keys else None
     utterances = Utterances(args.data_dir, tokenizer.info.sample_rate, keys, lower=True)
     write_shards(

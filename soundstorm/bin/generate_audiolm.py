@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(f"--prompt-seconds is {args.prompt_seconds}, expected more than 0")
 
     from soundstorm.decoding.audiolm_continuation import generate_audiolm
-    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.devices import choose_device
 
     generate_audiolm(
         [args.semantic, args.coarse, args.fine],

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     if not (args.features or args.kmeans or args.acoustic):
         raise ValueError("nothing to measure; give --features, --kmeans or --acoustic")
 
-    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.devices import choose_device
     from soundstorm.scoring.abx_sources import abx_of_sources
     from soundstorm.scoring.extras import abx_section, extra, write_extra
 

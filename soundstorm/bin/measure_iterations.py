@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.data.audio import Utterances
     from soundstorm.data.data_dir import write_table
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
-    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.devices import choose_device
     from soundstorm.scoring.assemble import Row, score_files
     from soundstorm.scoring.config import ScoreConfig
     from soundstorm.scoring.extras import extra, iterations_section, write_extra

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.decoding.audiolm_generator import LanguageModel
     from soundstorm.decoding.audiolm_likelihood import log_likelihoods
-    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.devices import choose_device
     from soundstorm.scoring.extras import extra, pairs_section, write_extra
     from soundstorm.scoring.likelihood_pairs import pairwise_accuracy, read_pairs, recordings
     from soundstorm.tokens.semantic import tokens_of_files

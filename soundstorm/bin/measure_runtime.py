@@ -33,8 +33,8 @@ def main(argv: list[str] | None = None) -> None:
 
     import torch
 
-    from soundstorm.decoding.devices import choose_device
     from soundstorm.decoding.stopwatch import wait_for_device
+    from soundstorm.models.devices import choose_device
     from soundstorm.scoring.extras import extra, runtime_section, write_extra
     from soundstorm.timing.curves import measure_curves
     from soundstorm.timing.parts import timed_parts

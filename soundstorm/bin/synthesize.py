@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse and decode."""
     args = get_parser().parse_args(argv)
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
-    from soundstorm.decoding.devices import choose_device
+    from soundstorm.models.devices import choose_device
 
     system = System(
         source=args.source,

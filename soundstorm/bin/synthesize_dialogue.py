@@ -36,7 +36,6 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from soundstorm.decoding.acoustic_generator import load_generator, sampling_of
     from soundstorm.decoding.autoregressive import load_text_to_semantic
-    from soundstorm.decoding.devices import choose_device
     from soundstorm.decoding.dialogue import (
         DialogueSynthesizer,
         Prompt,
@@ -45,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         write_dialogue,
     )
     from soundstorm.decoding.script import read_script
+    from soundstorm.models.devices import choose_device
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
     from soundstorm.tokens.semantic import SemanticTokenizer
 

@@ -38,9 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     import logging
     from pathlib import Path
 
-    import torch
-
     from soundstorm.data.audio import Utterances
+    from soundstorm.models.devices import choose_device
     from soundstorm.tokens.features import open_features
     from soundstorm.tokens.kmeans import CENTROIDS
     from soundstorm.tokens.semantic import train_semantic_kmeans
@@ -48,8 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     if (Path(args.output) / CENTROIDS).is_file():
         logging.info("%s: already trained", args.output)
         return
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    features = open_features(args.features, args.layer, device=device)
+    features = open_features(args.features, args.layer, device=choose_device("auto"))
     kmeans = train_semantic_kmeans(
         features,
         Utterances(args.data_dir, features.sample_rate, lower=True),

@@ -22,10 +22,10 @@ from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.decoding.acoustic_generator import TimedPart, stage_place
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.audiolm_rows import Continuation, RowTask, continue_rows
-from soundstorm.decoding.devices import ready_for_single_steps
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
+from soundstorm.models.devices import ready_for_single_steps
 from soundstorm.tokens.acoustic import AcousticTokenizer
 
 BATCH_COLUMNS = 32768  # of a padded batch: what its keys and values take stays in the memory of any machine

@@ -20,6 +20,7 @@ from soundstorm.data.experiment import config_section, load_weights, read_config
 from soundstorm.data.pack import part_of
 from soundstorm.models.codec.codec import Codec, build_codec
 from soundstorm.models.codec.families import CODEC_FAMILIES
+from soundstorm.models.devices import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -272,9 +273,7 @@ def extract_acoustic_tokens(
     Returns:
         Number of utterances written.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = load_acoustic_tokenizer(codec, device)
+    tokenizer = load_acoustic_tokenizer(codec, choose_device(device))
     chosen = None if keys is None else list(read_table(keys))
     utterances = Utterances(data_dir, tokenizer.info.sample_rate, chosen)
     count = write_shards(

@@ -20,12 +20,12 @@ from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageMode
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.autoregressive import sample_tokens
 from soundstorm.decoding.config import ParallelConfig
-from soundstorm.decoding.devices import ready_for_single_steps
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.istft_config import IstftConfig
+from soundstorm.models.devices import ready_for_single_steps
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic

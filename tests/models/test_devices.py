@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from soundstorm.decoding.devices import choose_device, ready_for_single_steps
+from soundstorm.models.devices import choose_device, ready_for_single_steps
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
 
