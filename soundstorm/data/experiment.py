@@ -4,9 +4,11 @@
 ``checkpoints/`` and, when training is over, ``model.safetensors`` with the weights that decoding uses.
 """
 
+import datetime
+import os
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +33,9 @@ def start_experiment(
 ) -> None:
     """Create the directory, or check that an existing one was made with the same settings.
 
+    Options that say so (``options.option``) may have changed as long as training is not finished: ``config.yaml``
+    has the new values from then on, ``changes.txt`` a line for each. Of several processes the first one writes.
+
     Args:
         expdir: the experiment directory.
         config: section name -> dict or dataclass.
@@ -43,18 +48,32 @@ def start_experiment(
     expdir = Path(expdir)
     expdir.mkdir(parents=True, exist_ok=True)
     resolved = {name: _plain(values) for name, values in config.items()}
-    path = expdir / "config.yaml"
-    if path.exists():
-        differences = list(_differences(_comparable(expdir, resolved, unused), resolved))
-        if differences:
-            raise ValueError(
-                f"{path}: this experiment was started with other settings: {'; '.join(differences[:5])}. "
-                "Choose another tag, or remove the directory to train again"
-            )
+    path, allowed = expdir / "config.yaml", _changeable(config)
+    started = path.exists()
+    changed = list(_differences(_comparable(expdir, resolved, unused), resolved, allowed)) if started else []
+    refused = [change for change in changed if change[0] not in allowed or is_finished(expdir)]
+    if refused:
+        listed = "; ".join(_describe(*change) for change in refused[:5])
+        if all(name in allowed for name, _, _ in refused):
+            remedy = f"Its training is finished: remove {expdir / MODEL_FILE} to go on with it"
+        else:
+            remedy = "Choose another tag, or remove the directory to train again"
+        raise ValueError(f"{path}: this experiment was started with other settings: {listed}. {remedy}")
+    if not is_first_process() or started and not changed:
         return
-    write_text(expdir / "command.txt", " ".join(command) + "\n")
-    write_text(expdir / "environment.txt", describe_environment())
+    if started:
+        record, today = expdir / "changes.txt", datetime.date.today().isoformat()
+        lines = [f"{today} {_describe(*change)}; training {allowed[change[0]]}\n" for change in changed]
+        write_text(record, (record.read_text(encoding="utf-8") if record.exists() else "") + "".join(lines))
+    else:
+        write_text(expdir / "command.txt", " ".join(command) + "\n")
+        write_text(expdir / "environment.txt", describe_environment())
     write_text(path, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+
+
+def is_first_process() -> bool:
+    """Whether this process writes what one of those of a training is to write; torchrun numbers them."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def has_config(expdir: str | Path) -> bool:
@@ -192,9 +211,27 @@ def _plain(values: object) -> object:
     return str(values) if isinstance(values, Path) else values
 
 
-def _differences(old: object, new: object, where: str = ""):
+def _changeable(config: dict) -> dict[str, str]:
+    """Settings that may change on resuming, by dotted name, and what that means."""
+    return {
+        f"{section}.{field.name}": field.metadata["on_resume"]
+        for section, values in config.items()
+        if is_dataclass(values)
+        for field in fields(values)
+        if field.metadata.get("on_resume")
+    }
+
+
+def _differences(old: object, new: object, optional: Collection[str], where: str = "") -> Iterator[tuple]:
+    """Name, old and new value of what differs. What is ``optional`` may be newer than an old experiment."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(set(old) | set(new), key=str):
-            yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+            name = f"{where}.{key}" if where else key
+            if key in old or name not in optional:
+                yield from _differences(old.get(key), new.get(key), optional, name)
     elif old != new:
-        yield f"{where} was {old!r} and is now {new!r}"
+        yield where, old, new
+
+
+def _describe(name: str, old: object, new: object) -> str:
+    return f"{name} was {old!r} and is now {new!r}"

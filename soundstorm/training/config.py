@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 
-from soundstorm.data.options import option
+from soundstorm.data.options import INEXACT, MAY_CHANGE, option
 
 
 @dataclass(frozen=True)
 class TrainerConfig:
     """How long, how fast and how often; the same for every model."""
 
-    max_steps: int = option(1000, "optimizer steps")
+    max_steps: int = option(1000, "optimizer steps", on_resume=MAY_CHANGE)
     batch_size: int | None = option(
-        None, "utterances in a global batch (all processes, one accumulation step)"
+        None, "utterances in a global batch (all processes, one accumulation step)", on_resume=INEXACT
     )
-    batch_seconds: float | None = option(None, "or: padded seconds in a global batch")
-    learning_rate: float = option(5e-4, "peak learning rate")
+    batch_seconds: float | None = option(None, "or: padded seconds in a global batch", on_resume=INEXACT)
+    learning_rate: float = option(5e-4, "peak learning rate", on_resume=MAY_CHANGE)
     betas: tuple[float, ...] = option((0.9, 0.98), "AdamW betas")
     weight_decay: float = option(0.01, "AdamW weight decay, on matrices only")
     warmup_steps: int = option(100, "steps of linear warm-up")
@@ -22,14 +22,19 @@ class TrainerConfig:
         "cosine", "after the warm-up: constant, linear (to 0), cosine (to 0), inverse_sqrt"
     )
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it alone")
+    max_skipped_steps: int = option(
+        10,
+        "steps in a row whose gradient is not finite, each of which is skipped, that stop the run",
+        on_resume=MAY_CHANGE,
+    )
     ema_decay: float = option(0.999, "decay of the moving average of weights that decoding uses; 0 for none")
     precision: str = option("no", "no (fp32), bf16 or fp16 autocast")
     gradient_accumulation: int = option(1, "batches per optimizer step")
-    log_every: int = option(50, "steps between lines of metrics.jsonl")
-    valid_every: int = option(500, "steps between validations")
-    save_every: int = option(500, "steps between checkpoints")
-    keep_checkpoints: int = option(2, "checkpoints to keep")
-    num_workers: int = option(0, "processes that load data")
+    log_every: int = option(50, "steps between lines of metrics.jsonl", on_resume=MAY_CHANGE)
+    valid_every: int = option(500, "steps between validations", on_resume=MAY_CHANGE)
+    save_every: int = option(500, "steps between checkpoints", on_resume=MAY_CHANGE)
+    keep_checkpoints: int = option(2, "checkpoints to keep", on_resume=MAY_CHANGE)
+    num_workers: int = option(0, "processes that load data", on_resume=MAY_CHANGE)
     compile: bool = option(False, "torch.compile the network's blocks")
     activation_checkpointing: bool = option(
         False, "compute the blocks' activations again for the gradient: less memory"
@@ -49,8 +54,17 @@ class TrainerConfig:
             "sharding": ("none", "full"),
         }.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"training.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
-        counts = ("max_steps", "log_every", "valid_every", "save_every", "gradient_accumulation", "keep_checkpoints")
+                raise ValueError(
+                    f"training.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}"
+                )
+        counts = (
+            "max_steps",
+            "log_every",
+            "valid_every",
+            "save_every",
+            "gradient_accumulation",
+            "keep_checkpoints",
+        )
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
