@@ -148,3 +148,11 @@ def test_sizes_that_do_not_fit_are_refused():
         Conformer(width=10, heads=4, kernel=3, **sizes)
     with pytest.raises(ValueError, match="kernel 4 must be odd"):
         Conformer(width=8, heads=2, kernel=4, **sizes)
+
+
+@pytest.mark.parametrize("vectors", [torch.full((1, 11, 5), 0.3), torch.full((1, 11, 5), float("nan"))])
+def test_a_codec_with_a_constant_codebook_is_named_as_such(vectors):
+    codebooks = torch.randn(3, 11, 5, generator=torch.Generator().manual_seed(0))
+    vectors = vectors + 1e-8 * torch.randn(1, 11, 5, generator=torch.Generator().manual_seed(1))
+    with pytest.raises(ValueError, match="codebook of level 2 are alike: .* init.codebooks"):
+        make_model().start_from_codebooks(torch.cat([codebooks[:1], vectors, codebooks[2:]]))
