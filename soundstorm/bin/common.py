@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import types
@@ -72,9 +73,9 @@ def run_front(main: Callable[[list[str] | None], None]) -> None:
         reason = f"not enough memory ({error})" if isinstance(error, MemoryError) else error
         print(f"{os.path.basename(sys.argv[0])}: error: {reason}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"{os.path.basename(sys.argv[0])}: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # a training says which signal it was
 
 
 def command_line(argv: list[str] | None) -> str:

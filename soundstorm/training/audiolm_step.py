@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.models.audiolm import AudioLM, Columns
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
 
 
 class AudioLMStep:

@@ -1,8 +1,8 @@
 """Checkpoints without pickle: safetensors and JSON, written under a temporary name and renamed when whole.
 
-``checkpoints/step-00000500/`` holds ``<network>.safetensors``, ``ema.safetensors``, ``optimizer.<phase>.safetensors``,
-``rng.<rank>.safetensors``, ``state.json``, and ``carried.safetensors`` where the step has such. A directory of that
-name is complete by construction.
+``checkpoints/step-00000500/`` holds ``<network>.safetensors``, ``ema.safetensors``,
+``optimizer.<phase>.safetensors``, ``rng.<rank>.safetensors``, ``state.json``, and ``carried.safetensors``
+where the step has such. A directory of that name is complete by construction.
 """
 
 import json
@@ -36,7 +36,11 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     """Save tensors, whole or not at all. Shared memory is written twice rather than refused."""
     with whole_file(path) as temporary:
         try:
-            save_file({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}, temporary, metadata)
+            save_file(
+                {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()},
+                temporary,
+                metadata,
+            )
         except SafetensorError as error:  # a full disk is one to it
             raise OSError(str(error)) from error
 
@@ -49,12 +53,17 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         tensors = load_file(path)
-        broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+        broken = [
+            name
+            for name, value in tensors.items()
+            if value.is_floating_point() and not value.isfinite().all()
+        ]
         if broken:
             raise ValueError(f"{broken[0]} has numbers that are NaN or infinite")
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(
-            f"{path}: cannot be read ({error}); remove the checkpoint {path.parent} to go on from the one before"
+            f"{path}: cannot be read ({error}); remove the checkpoint {path.parent} to go on from the one "
+            "before"
         ) from error
     return tensors
 
@@ -66,7 +75,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Per-parameter state as ``<parameter index>.<name>``; everything else follows from the settings and the step."""
+    """Per-parameter state as ``<parameter index>.<name>``; the rest follows from settings and step."""
     return {
         f"{index}.{name}": torch.as_tensor(value)
         for index, state in optimizer.state_dict()["state"].items()
@@ -78,7 +87,7 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
     """Put back what :func:`optimizer_tensors` gave.
 
     Raises:
-        ValueError: the tensors are those of other parameters; torch itself would notice only at the next step.
+        ValueError: the tensors are those of other parameters; torch would notice only at the next step.
     """
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -90,7 +99,9 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
         shape = parameters[index].shape if 0 <= index < len(parameters) else None
         shapes = {name: value.shape for name, value in values.items()}
         if shape is None or shapes != {name: shape if own is None else own for name, own in expected.items()}:
-            raise ValueError(f"the optimizer's state of parameter {index} has {shapes}, the parameter {shape}")
+            raise ValueError(
+                f"the optimizer's state of parameter {index} has {shapes}, the parameter {shape}"
+            )
     for index, values in state.items():
         state[index] = {name: share_one(value, parameters[index]) for name, value in values.items()}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -152,11 +163,18 @@ def read_state(folder: Path) -> dict:
     position = [state.get(name) for name in ("step", "epoch", "batch")]
     sums = state.get("sums")
     pairs = list(sums.values()) if isinstance(sums, dict) else [None]  # in fp16 they may be infinite
+    counts = [state.get(name, 0) for name in ("skipped", "skipped_in_a_row")]
+    sizes = [state.get(name) for name in ("batch_size", "batch_seconds")]
     if (
         any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in position)
         or checkpoint_dir(Path(), position[0]).name != folder.name
-        or any(not isinstance(pair, list) or [type(number) for number in pair] != [float, float] for pair in pairs)
+        or any(
+            not isinstance(pair, list) or [type(number) for number in pair] != [float, float]
+            for pair in pairs
+        )
         or not isinstance(state.get("scaler"), (dict, type(None)))
+        or any(type(number) is not int or number < 0 for number in counts)
+        or any(type(size) not in (int, float, type(None)) for size in sizes)
     ):
         raise ValueError(f"{path}: not the state of {folder.name}; {remedy}")
     return state

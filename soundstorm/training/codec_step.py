@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,9 @@ from soundstorm.models.codec.losses import (
     feature_matching,
     generator_hinge,
 )
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
+
+logger = logging.getLogger(__name__)
 
 
 class CodecStep:
@@ -64,23 +68,24 @@ class CodecStep:
         return self._generator_loss(output, batch["wav"], adversarial=False)
 
     def after_step(self, step: int) -> dict[str, float] | None:
-        """Usage and perplexity of every level, every ``health_every`` steps;
-
-        stops the run after a collapse.
-        """
+        """Usage and perplexity of every level, every ``health_every`` steps; stops after a collapse."""
         counts = self.networks["model"].quantizer.batch_counts
         return None if counts is None else self.health.update(step, counts)
 
     def state(self) -> dict[str, Tensor]:
         """What is carried from step to step beside the networks: the open window of code counts."""
         health = self.health
-        return {} if health.counts is None else {"counts": health.counts, "steps": torch.tensor(health.steps)}
+        carried = (
+            {} if health.counts is None else {"counts": health.counts, "steps": torch.tensor(health.steps)}
+        )
+        return carried | ({"low": torch.tensor(health.low)} if health.low else {})
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Go on where :meth:`state` was taken."""
-        counts = tensors["counts"]
-        self.health.counts = counts.to(self.networks["model"].quantizer.counts.device)
-        self.health.steps = int(tensors["steps"])
+        if "counts" in tensors:
+            self.health.counts = tensors["counts"].to(self.networks["model"].quantizer.counts.device)
+            self.health.steps = int(tensors["steps"])
+        self.health.low = int(tensors.get("low", 0))
 
     def draw_levels(self, chance: Tensor) -> Tensor:
         """Levels to keep (B,) from one number in [0, 1) per example:
@@ -137,18 +142,23 @@ class CodecStep:
 
 
 class CodebookHealth:
-    """Counts the use of every code over a window of steps."""
+    """Counts the use of every code over windows of steps."""
+
+    PATIENCE = 3  # windows: a dip of one passes often enough by itself
 
     def __init__(self, every: int, grace: int, min_usage: float):
         self.every, self.grace, self.min_usage = every, grace, min_usage
         self.counts: Tensor | None = None  # (Q, N) over the window so far
         self.steps = 0
+        self.low = 0  # windows in a row in which too few codes were used
 
     def update(self, step: int, counts: Tensor) -> dict[str, float] | None:
         """Add the counts (Q, N) of one step; at the end of a window return the figures of each level.
 
+        Past the grace period a level that used fewer than ``min_usage`` of its codes is warned of.
+
         Raises:
-            RuntimeError: past the grace period, a level used fewer than ``min_usage`` of its codes.
+            RuntimeError: there was such a level in ``PATIENCE`` windows in a row.
         """
         self.counts = counts.clone() if self.counts is None else self.counts + counts
         self.steps += 1
@@ -156,13 +166,21 @@ class CodebookHealth:
             return None
         usage, perplexity = usage_and_perplexity(self.counts.cpu().numpy())
         self.counts, self.steps = None, 0
-        if step > self.grace and min(usage) < self.min_usage:
-            level = usage.index(min(usage))
-            raise RuntimeError(
-                f"codebook collapse: level {level + 1} used {usage[level]:.0%} of its {counts.shape[1]} codes "
-                f"in the {self.every} steps before step {step}, expected {self.min_usage:.0%} at least "
-                "(loss.min_usage); lower training.learning_rate, enlarge training.batch_size, or use a "
-                "smaller model.codebook_size"
-            )
+        self.low = self.low + 1 if step > self.grace and min(usage) < self.min_usage else 0
+        if self.low:
+            self._complain(step, usage.index(min(usage)), min(usage), counts.shape[1])
         named = {f"usage/level_{level + 1}": value for level, value in enumerate(usage)}
         return named | {f"perplexity/level_{level + 1}": value for level, value in enumerate(perplexity)}
+
+    def _complain(self, step: int, level: int, usage: float, size: int) -> None:
+        found = (
+            f"level {level + 1} used {usage:.0%} of its {size} codes in the {self.every} steps before step "
+            f"{step}, expected {self.min_usage:.0%} at least (loss.min_usage)"
+        )
+        if self.low < self.PATIENCE:
+            logger.warning("%s; if that lasts for %d times as long, training stops", found, self.PATIENCE)
+            return
+        raise RuntimeError(
+            f"codebook collapse: {found}, and too few in the {self.PATIENCE - 1} times as many before; lower "
+            "training.learning_rate, enlarge training.batch_size, or use a smaller model.codebook_size"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers, contrastive_loss
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
 
 
 class ConsistencyStep:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soundstorm.models.detector import Detector
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
 
 
 class DetectorStep:

@@ -17,7 +17,7 @@ from transformers import HubertModel
 from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.hubert_dataset import HubertDataset
 from soundstorm.models.hubert_pretraining import HubertPrediction, HubertPretraining, frame_padding
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
 
 
 class HubertStep:

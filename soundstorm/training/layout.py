@@ -80,6 +80,11 @@ def shard(network: nn.Module, device: torch.device) -> None:
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
+def is_sharded(network: nn.Module) -> bool:
+    """Whether :func:`shard` has shared its weights."""
+    return hasattr(network, "set_requires_gradient_sync")
+
+
 def local(tensor: Tensor) -> Tensor:
     """This process' share of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from soundstorm.data.characters import BLANK
 from soundstorm.models.recognizer import CtcNetwork
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
 
 
 class RecognizerStep:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
 
 
 class SoundStormStep:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from soundstorm.models.alignment import attention_loss, emission_loss
 from soundstorm.models.text_to_semantic import TextToSemantic, TextToSemanticOutput
 from soundstorm.models.text_to_semantic_config import TextLossConfig
-from soundstorm.training.trainer import Loss
+from soundstorm.training.step import Loss
 
 
 class TextToSemanticStep:

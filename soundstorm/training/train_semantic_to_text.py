@@ -15,7 +15,8 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.semantic_to_text import BLANK, SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
 from soundstorm.training.config import TrainerConfig
-from soundstorm.training.trainer import Loss, train
+from soundstorm.training.step import Loss
+from soundstorm.training.trainer import train
 
 logger = logging.getLogger(__name__)
 

@@ -321,20 +321,23 @@ def test_an_interrupt_ends_a_front_in_one_line_with_status_130(recipe, repositor
     assert not Path("new.scp").exists()
 
 
-def test_an_interrupted_training_goes_on_where_it_was(recipe, ends):
+@pytest.mark.parametrize("number, expected", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_goes_on_where_it_was(recipe, ends, number, expected):
     path = Path("conf/soundstorm.yaml")
-    path.write_text(re.sub("max_steps: 2|save_every: 1", lambda match: f"{match[0][:-1]}40", path.read_text()))
+    every = "max_steps: 2|save_every: 1|valid_every: 1"
+    path.write_text(re.sub(every, lambda match: f"{match[0][:-1]}40", path.read_text()))
 
     def interrupt():
         while not (Path("new/metrics.jsonl").exists() and Path("new/metrics.jsonl").stat().st_size):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     status, output = ends(SOUNDSTORM + " new")
     thread.join()
-    assert status == 130 and output.splitlines()[-1].endswith("interrupted; run the same command again to go on")
+    assert status == expected
+    assert output.splitlines()[-1].endswith("interrupted; run the same command again to go on")
     (saved,) = Path("new/checkpoints").glob("step-*")
     step = json.loads((saved / "state.json").read_text())["step"]
     assert 0 < step < 40

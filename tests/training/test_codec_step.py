@@ -173,12 +173,18 @@ def test_a_window_goes_on_where_a_run_was_interrupted():
     assert straight.state() == {}  # nothing open, nothing to carry
 
 
-def test_a_collapse_stops_the_run_after_the_grace_period():
-    counts = torch.tensor([[1.0, 1.0, 1.0, 1.0], [4.0, 0.0, 0.0, 0.0]])
-    health = CodebookHealth(every=1, grace=10, min_usage=0.5)
-    health.update(10, counts)
-    with pytest.raises(RuntimeError, match="level 2 used 25% of its 4 codes in the 1 steps before step 11"):
-        health.update(11, counts)
+def test_a_dip_of_usage_is_warned_of_and_stops_the_run_when_it_lasts(caplog):
+    dip, full = torch.tensor([[1.0, 1.0, 1.0, 1.0], [4.0, 0.0, 0.0, 0.0]]), torch.ones(2, 4)
+    step = make(health_every=1, health_grace=10, min_usage=0.5)
+    step.health.update(10, dip)
+    assert not caplog.records  # in the grace period
+    for number, counts in enumerate([dip, dip, full, dip, dip], start=11):
+        assert step.health.update(number, counts) is not None
+    assert [r.getMessage().split(" in")[0] for r in caplog.records] == ["level 2 used 25% of its 4 codes"] * 4
+    resumed = make(health_every=1, health_grace=10, min_usage=0.5)
+    resumed.load_state(step.state())
+    with pytest.raises(RuntimeError, match="level 2 used 25% of its 4 codes in the 1 steps before step 16"):
+        resumed.health.update(16, dip)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
 from soundstorm.training.checkpoint import load_tensors
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.layout import compile_network, find_blocks, recompute_activations
-from soundstorm.training.trainer import Loss, train
+from soundstorm.training.step import Loss
+from soundstorm.training.trainer import train
 
 LEVELS, CODES = 3, 11
 

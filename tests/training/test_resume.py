@@ -64,7 +64,7 @@ from tests.training import ddp_worker
 
 SETTINGS = TrainerConfig(
     max_steps=10, batch_size=3, warmup_steps=2, learning_rate=2e-3, ema_decay=0.9, log_every=3, valid_every=4,
-    save_every=5,
+    save_every=5, keep_checkpoints=1,
 )  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """The step loop: resuming, averaging, refusing, on a toy regression whose items draw their own noise."""
 
 import json
+import os
 import re
 import resource
+import signal
 import tempfile
 
 import numpy as np
@@ -12,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from soundstorm.data.experiment import read_config, start_experiment
 from soundstorm.training import checkpoint
 from soundstorm.training.config import TrainerConfig
 from soundstorm.training.optim import MovingAverage, learning_rate
-from soundstorm.training.trainer import Loss, train
+from soundstorm.training.step import Loss
+from soundstorm.training.trainer import train
 
 
 class NoisyLine:
@@ -199,14 +201,133 @@ def test_gradient_accumulation_equals_the_large_batch(tmp_path):
     torch.testing.assert_close(results[0], results[1])
 
 
-def test_a_gradient_that_is_not_finite_stops_the_run_with_a_message(tmp_path):
-    class Broken(LineStep):
-        def loss(self, phase, networks, batch):
-            loss = super().loss(phase, networks, batch)
-            return Loss(loss.total * float("inf"), loss.weight)
+class BrokenStep(LineStep):
+    """A loss that is infinite in some steps, counted from 0, and a buffer that learns in the forward pass."""
 
-    with pytest.raises(RuntimeError, match="gradient of model is (nan|inf) at step 1"):
-        run(tmp_path, Broken())
+    def __init__(self, broken):
+        super().__init__()
+        self.networks["model"].register_buffer("learned", torch.zeros(()))
+        self.broken = broken
+
+    def loss(self, phase, networks, batch):
+        loss = super().loss(phase, networks, batch)
+        if not networks["model"].training:
+            return loss
+        factor = float("inf") if self.broken.pop(0) else 1.0
+        with torch.no_grad():
+            networks["model"].learned += factor
+        return Loss(loss.total * factor, loss.weight, loss.metrics)
+
+
+def test_steps_whose_gradient_is_not_finite_change_nothing_and_are_counted(tmp_path, caplog):
+    step = BrokenStep([False, True, True, False])
+    run(tmp_path, step, max_steps=4, warmup_steps=0, log_every=1, ema_decay=0.9, keep_checkpoints=4, save_every=1)
+    folders = checkpoint.find_checkpoints(tmp_path)
+    for name in ("model", "ema", "optimizer.model"):
+        tables = [checkpoint.load_tensors(folder / f"{name}.safetensors") for folder in folders]
+        assert all(torch.equal(tables[0][key], other[key]) for other in tables[1:3] for key in tables[0])
+        assert any(not torch.equal(tables[2][key], tables[3][key]) for key in tables[0])
+    assert float(step.networks["model"].learned) == 2
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    train_lines = [line for line in lines if line["set"] == "train"]
+    assert [line.get("skipped_steps") for line in train_lines] == [None, 1, 2, 2]
+    assert ["loss" in line for line in train_lines] == [True, False, False, True]
+    assert "step 3: skipped, the gradient of model is" in caplog.text and "(2 so far)" in caplog.text
+
+
+def test_only_a_run_of_gradients_that_are_not_finite_stops_the_training(tmp_path):
+    run(tmp_path / "apart", BrokenStep([True, True, False] * 5), max_steps=15, max_skipped_steps=3)
+    with pytest.raises(RuntimeError, match="gradient of model is (nan|inf) at step 10, as in the 9 before; lower"):
+        run(tmp_path / "all", BrokenStep([True] * 10))
+    broken = [False, True, True, True, False]  # counted on over a new start
+    run(tmp_path / "cut", BrokenStep(broken), stop_after=3, max_skipped_steps=3)
+    with pytest.raises(RuntimeError, match="at step 4, as in the 2 before"):
+        run(tmp_path / "cut", BrokenStep(broken), max_skipped_steps=3)
+
+
+class Unreadable(NoisyLine):
+    """A set of which one utterance cannot be read."""
+
+    def __init__(self, size, error):
+        super().__init__(size)
+        self.error = error
+
+    def name(self, index):
+        return f"speaker-{index}"
+
+    def __getitem__(self, draw):
+        if draw.index == 1 and self.error:
+            raise self.error
+        return super().__getitem__(draw)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_item_that_cannot_be_read_is_named_in_one_line(tmp_path, num_workers):
+    with pytest.raises(ValueError, match="^speaker-1: cut in half$"):
+        train(LineStep(), Unreadable(9, ValueError("cut in half")), None, config(num_workers=num_workers), tmp_path)
+
+
+@pytest.mark.parametrize("error", [ValueError("cut in half"), OSError("cut in half"), RuntimeError("cut in half")])
+def test_validation_that_fails_costs_nothing_and_is_made_up_for(tmp_path, error):
+    settings = config(valid_every=4, save_every=10)
+    train(LineStep(), NoisyLine(), Unreadable(5, None), settings, tmp_path / "straight")
+    for _ in range(2):  # the second time at once, where the first one has ended
+        step = LineStep()
+        with pytest.raises(ValueError, match="validation at step 4 failed: speaker-1: cut in half; mend"):
+            train(step, NoisyLine(), Unreadable(5, error), settings, tmp_path / "cut")
+        assert [path.name for path in checkpoint.find_checkpoints(tmp_path / "cut")] == ["step-00000004"]
+    assert all(len(batch) < 4 for batch in step.seen)  # no training again
+    train(LineStep(), NoisyLine(), Unreadable(5, None), settings, tmp_path / "cut")
+    lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("straight", "cut")]
+    assert lines[0] == lines[1]
+    weights = [checkpoint.load_tensors(tmp_path / name / "model.safetensors") for name in ("straight", "cut")]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_what_a_loss_of_validation_cannot_do_names_the_batch(tmp_path):
+    class Short(LineStep):
+        def validate(self, networks, batch):
+            raise RuntimeError("cannot reshape tensor of 0 elements")
+
+    with pytest.raises(RuntimeError, match=r"failed \(with speaker-\d, .*\): cannot reshape tensor of 0 elements"):
+        train(Short(), NoisyLine(), Unreadable(5, None), config(), tmp_path)
+
+
+def test_batches_of_another_size_go_on_where_as_much_of_the_epoch_is_done(tmp_path):
+    def settings(size):
+        return config(max_steps=40, batch_size=size, save_every=100)
+
+    train(LineStep(), Recorder(24), None, settings(2), tmp_path, stop_after=15)  # an epoch and a quarter
+    step = LineStep()
+    train(step, Recorder(24), None, settings(8), tmp_path, stop_after=4)
+    indices = [sorted(batch[:, 0].long().tolist()) for batch in step.seen]
+    assert [len(batch) for batch in indices] == [8] * 4
+    state = checkpoint.read_state(checkpoint.find_checkpoints(tmp_path)[-1])
+    assert (state["step"], state["epoch"], state["batch"]) == (19, 2, 2)
+
+
+def test_a_last_step_that_is_past_is_refused(tmp_path):
+    run(tmp_path, stop_after=5)
+    with pytest.raises(ValueError, match="past the last step, training.max_steps is 4; give at least 5"):
+        run(tmp_path, max_steps=4)
+    run(tmp_path, max_steps=5)
+    (tmp_path / "model.safetensors").unlink()  # as the message says of a finished one that is to go on
+    assert len(run(tmp_path, max_steps=7).seen) == 2 + 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(tmp_path, number):
+    class Signalled(LineStep):
+        def loss(self, phase, networks, batch):
+            if len(self.seen) == 2:
+                os.kill(os.getpid(), number)
+            return super().loss(phase, networks, batch)
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run(tmp_path, Signalled())
+    assert stop.value.args == (number,) and signal.getsignal(number) == before
+    assert [path.name for path in checkpoint.find_checkpoints(tmp_path)] == ["step-00000003"]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
@@ -238,11 +359,3 @@ def test_schedules_rise_to_the_peak_and_end_as_named(schedule, last):
     rates = [learning_rate(step, settings) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 9
     assert rates[-1] == pytest.approx(last, abs=0.02)
-
-
-def test_other_settings_in_an_existing_experiment_are_refused(tmp_path):
-    start_experiment(tmp_path, {"model": {"width": 8}, "training": config()}, ["train"])
-    start_experiment(tmp_path, {"model": {"width": 8}, "training": config()}, ["train"])
-    assert read_config(tmp_path)["training"]["betas"] == [0.9, 0.98]
-    with pytest.raises(ValueError, match="model.width was 8 and is now 16"):
-        start_experiment(tmp_path, {"model": {"width": 16}, "training": config()}, ["train"])

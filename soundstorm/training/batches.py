@@ -1,0 +1,86 @@
+"""Batches for the trainer, on its device; an item that cannot be read is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Generator, Tensor, device
+from torch.utils.data import DataLoader
+
+from soundstorm.data.sampler import BatchSampler, SeededIndex
+from soundstorm.training.config import TrainerConfig
+
+
+def make_sampler(
+    dataset, config: TrainerConfig, *, rank: int, world_size: int, shuffle: bool
+) -> BatchSampler:
+    """The batches of a run's settings; those of validation (not shuffled) are always the same."""
+    return BatchSampler(
+        dataset.durations,
+        batch_size=config.batch_size,
+        batch_seconds=config.batch_seconds,
+        seed=config.seed if shuffle else config.seed + 1,
+        rank=rank,
+        world_size=world_size,
+        shuffle=shuffle,
+    )
+
+
+def read_batches(
+    dataset, sampler: BatchSampler, device: device, *, num_workers: int
+) -> Iterator[tuple[list[SeededIndex], dict]]:
+    """The batches of one epoch from ``sampler.first_batch`` on, each with what was drawn for it.
+
+    Raises:
+        ValueError: an item cannot be read; the message names it.
+    """
+    loader = DataLoader(
+        _Named(dataset),
+        batch_sampler=sampler,
+        collate_fn=_Collate(dataset),
+        num_workers=num_workers,
+        generator=Generator(),  # else every new loader draws from the generator that dropout uses
+    )
+    for draws, batch in zip(sampler, loader):
+        if isinstance(batch, _Fault):
+            raise ValueError(batch.message)
+        on_device = {
+            k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()
+        }
+        yield draws, on_device
+
+
+def item_name(dataset, index: int) -> str:
+    """What people call an item: its utterance, where the dataset knows it by ``name``."""
+    return dataset.name(index) if hasattr(dataset, "name") else f"item {index} of the dataset"
+
+
+@dataclass
+class _Fault:
+    """In place of an item: an error that crosses from a loading process is a page of traceback."""
+
+    message: str
+
+
+class _Named:
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: SeededIndex):
+        try:
+            return self.dataset[draw]
+        except (ValueError, OSError, RuntimeError) as error:
+            name, reason = item_name(self.dataset, draw.index), " ".join(str(error).split())
+            return _Fault(reason if name in reason else f"{name}: {reason}")
+
+
+class _Collate:
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __call__(self, items: list):
+        return next((item for item in items if isinstance(item, _Fault)), None) or self.dataset.collate(items)
