@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.data.data_dir import write_table
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
     from soundstorm.models.devices import choose_device
-    from soundstorm.scoring.assemble import Row, score_files
+    from soundstorm.scoring.assemble import ScoringJob, score_files
     from soundstorm.scoring.config import ScoreConfig
     from soundstorm.scoring.extras import extra, iterations_section, write_extra
     from soundstorm.scoring.iterations import measure_iterations
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def score(count: int, decoded: Path, output: Path) -> None:
         score_files(
-            [Row(f"{count} iterations", args.data_dir, str(decoded), str(output))],
+            [ScoringJob(f"{count} iterations", args.data_dir, str(decoded), str(output))],
             recognizers=[args.recognizer],
             bigram_text=args.bigram_text,
             speaker=None,

@@ -25,10 +25,10 @@ def main(argv: list[str] | None = None) -> None:
     if not args.tokens and not args.kmeans:
         raise ValueError("nothing to measure; give --tokens or --kmeans")
 
-    from soundstorm.scoring.token_quality import format_table, measure_sources, write_report
+    from soundstorm.scoring.token_quality import measure_sources, quality_table, write_report
 
     results = measure_sources(args.data_dir, tokens=args.tokens, kmeans=args.kmeans)
-    print(format_table(results))
+    print(quality_table(results))
     if args.output:
         write_report(args.output, results)
 

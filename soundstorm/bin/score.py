@@ -75,12 +75,12 @@ def main(argv: list[str] | None = None) -> None:
             f"got {', '.join(map(str, counts))}; an original's --decode-dir is none"
         )
 
-    from soundstorm.scoring.assemble import Row, score_files
+    from soundstorm.scoring.assemble import ScoringJob, score_files
 
     rows = zip(systems, args.data_dir, decode_dirs, args.output)
     score_files(
         [
-            Row(system, data, None if decode == "none" else decode, output)
+            ScoringJob(system, data, None if decode == "none" else decode, output)
             for system, data, decode, output in rows
         ],
         recognizers=args.recognizer,

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the table: a system on a test set."""
+class ScoringJob:
+    """A system on a test set, one row of the table."""
 
     system: str | None  # the row's name; None: what decode.json calls it
     data_dir: str  # test set
@@ -37,7 +37,7 @@ class Row:
 
 
 def score_files(
-    rows: Sequence[Row],
+    jobs: Sequence[ScoringJob],
     *,
     recognizers: Sequence[str],
     bigram_text: str | None,
@@ -50,7 +50,7 @@ def score_files(
     """Score systems, each into its own file; a file made from the same inputs is left as it is.
 
     Args:
-        rows: What to score; models are loaded once for all of them.
+        jobs: What to score; models are loaded once for all of them.
         recognizers: Names; the first one's figures are called wer and cer, the others' carry their name.
         bigram_text: For pocketsphinx and closed vocabularies.
         speaker: Speaker model's name, None for no voice preservation.
@@ -79,31 +79,31 @@ def score_files(
         speaker=None if speaker is None else cache(lambda: load_speaker_model(speaker, device=device)),
         embed=None if consistency is None else cache(load_embed),
     )
-    for row in rows:
-        inputs = fingerprint(
+    for job in jobs:
+        inputs = inputs_digest(
             [
-                row.data_dir,
-                row.decode_dir,
+                job.data_dir,
+                job.decode_dir,
                 consistency,
                 *(name.removeprefix("closed:") for name in recognizers),
             ],
-            {"system": row.system, **settings},
+            {"system": job.system, **settings},
         )
-        if _is_current(Path(row.output), inputs):
-            logger.info("%s: up to date", row.output)
+        if _is_current(Path(job.output), inputs):
+            logger.info("%s: up to date", job.output)
             continue
-        decode_dir = Path(row.decode_dir) if row.decode_dir else None
+        decode_dir = Path(job.decode_dir) if job.decode_dir else None
         info = read_decode_info(decode_dir)
-        original = Utterances(row.data_dir, sample_rate, lower=True)
+        original = Utterances(job.data_dir, sample_rate, lower=True)
         decoded = Utterances(decode_dir, sample_rate, lower=True) if decode_dir else None
-        text_file = Path(row.data_dir) / "text"
+        text_file = Path(job.data_dir) / "text"
         texts = read_references(read_table(text_file)) if text_file.is_file() else {}
         if recognizers and not texts:
-            logger.warning("%s has no text: no word errors", row.data_dir)
+            logger.warning("%s has no text: no word errors", job.data_dir)
         ids = evenly_spaced(original.ids, config.max_utterances)
         timing = decode_dir / "timing.json" if decode_dir else None
         content = score_system(
-            row.system or info.require_title(),
+            job.system or info.require_title(),
             original=original,
             decoded=decoded,
             texts=texts,
@@ -114,9 +114,9 @@ def score_files(
             num_resamples=config.num_resamples,
             seed=config.seed,
         )
-        content["decode_dir"], content["settings"], content["inputs"] = row.decode_dir, settings, inputs
-        write_json(Path(row.output), content)
-        logger.info("%s: %s", row.output, summary(content))
+        content["decode_dir"], content["settings"], content["inputs"] = job.decode_dir, settings, inputs
+        write_json(Path(job.output), content)
+        logger.info("%s: %s", job.output, summary(content))
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _measures(
     return measures
 
 
-def fingerprint(paths: Sequence[str | None], settings: dict[str, Any]) -> str:
+def inputs_digest(paths: Sequence[str | None], settings: dict[str, Any]) -> str:
     """A digest of the settings and of size and time of the files that decide a score."""
     stamps = {}
     for path in filter(None, paths):

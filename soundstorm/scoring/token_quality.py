@@ -17,7 +17,7 @@ import numpy as np
 from soundstorm.data.data_dir import parse_seconds, read_table, write_text
 
 Interval = tuple[float, float, str]  # start s, end s, phone
-LONGEST = 1e9  # seconds: 31 years; what is later is a mistake, and no frame has a number that large
+LATEST = 1e9  # seconds: 31 years; what is later is a mistake, and no frame has a number that large
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def read_phones(path: str | Path) -> dict[str, list[Interval]]:
             fields = line.split()
             try:
                 start, duration, phone = parse_seconds(fields[1]), parse_seconds(fields[2]), fields[3]
-                if not 0 <= start <= start + duration < LONGEST:
+                if not 0 <= start <= start + duration < LATEST:
                     raise ValueError
             except (IndexError, ValueError):
                 raise ValueError(
@@ -181,7 +181,7 @@ def measure_sources(
     return results
 
 
-def format_table(results: Mapping[str, TokenQuality]) -> str:
+def quality_table(results: Mapping[str, TokenQuality]) -> str:
     """A Markdown table, a line for each source."""
     lines = [
         "| tokens | used | PNMI | phone purity | cluster purity | speaker information |",

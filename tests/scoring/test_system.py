@@ -8,7 +8,7 @@ from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.experiment import start_experiment
 from soundstorm.models.consistency import build_consistency, load_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
-from soundstorm.scoring.assemble import Row, score_files
+from soundstorm.scoring.assemble import ScoringJob, score_files
 from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.measures import Measured
 from soundstorm.scoring.score_file import read_score
@@ -129,8 +129,8 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path, consisten
     def run():
         score_files(
             [
-                Row("row", str(data), str(decoded), str(output)),
-                Row("original", str(data), None, str(output.with_name("original.json"))),
+                ScoringJob("row", str(data), str(decoded), str(output)),
+                ScoringJob("original", str(data), None, str(output.with_name("original.json"))),
             ],
             recognizers=[],
             bigram_text=None,

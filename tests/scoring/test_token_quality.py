@@ -10,11 +10,11 @@ import pytest
 from soundstorm.data.archive import TokenizerInfo, write_tokens
 from soundstorm.scoring.token_quality import (
     count_pairs,
-    format_table,
     frame_phones,
     measure_quality,
     measure_sources,
     normalized_mutual_information,
+    quality_table,
     read_phones,
     write_report,
 )
@@ -112,7 +112,7 @@ def test_archives_are_measured_and_reported(data_dir, tmp_path):
     scp = str(tmp_path / "semantic.scp")
     results = measure_sources(data_dir, tokens=[scp])
     assert results[scp].pnmi == pytest.approx(1.0)
-    assert f"| {scp} | 2 | 1.000 | 1.000 |" in format_table(results)
+    assert f"| {scp} | 2 | 1.000 | 1.000 |" in quality_table(results)
     write_report(tmp_path / "quality.json", results)
     assert json.loads((tmp_path / "quality.json").read_text())[scp]["num_utterances"] == 6
 
