@@ -10,7 +10,9 @@ from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import write_audio
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
-from soundstorm.tokens.acoustic import extract_acoustic_tokens, fingerprint, load_acoustic_tokenizer
+from soundstorm.tokens import ready_codecs
+from soundstorm.tokens.acoustic import extract_acoustic_tokens, load_acoustic_tokenizer
+from soundstorm.tokens.fingerprint import fingerprint
 
 torch.set_num_threads(1)
 MODEL = {
@@ -158,6 +160,22 @@ def test_a_bit_rate_chooses_the_levels(tmp_path):
     assert load_acoustic_tokenizer(f"dac:{tmp_path}@4.8kbps").info.num_levels == 3
     with pytest.raises(ValueError, match="expected 1 to 4 levels, or 1.6 to 6.4 kbps, after the @"):
         load_acoustic_tokenizer(f"dac:{tmp_path}@5")
+
+
+def test_a_ready_codec_is_a_class_and_a_line(tmp_path, monkeypatch):
+    class Louder(ready_codecs.Dac):
+        def decode_one(self, codes):
+            return 2 * super().decode_one(codes)
+
+    monkeypatch.setitem(ready_codecs.READY_CODECS, "louder", Louder)
+    model, config, _ = tiny_dac(tmp_path)
+    model(config).save_pretrained(tmp_path)
+    louder, dac = (load_acoustic_tokenizer(f"{kind}:{tmp_path}@2") for kind in ("louder", "dac"))
+    codes = louder.encode(noise(1, 1600))
+    assert torch.equal(louder.decode(codes), 2 * dac.decode(codes))
+    assert louder.info.name == f"louder:{tmp_path}@2" and louder.info.fingerprint != dac.info.fingerprint
+    with pytest.raises(ValueError, match="or encodec:<name>, dac:<name>, mimi:<name>, louder:<name>"):
+        load_acoustic_tokenizer("opus:whatever")
 
 
 def test_what_is_no_codec_is_refused_with_what_would_be(tmp_path, expdir):
