@@ -25,7 +25,12 @@ Section = TypeVar("Section")
 MODEL_FILE = "model.safetensors"
 OLD_NAMES = {"hubert": "ssl_model"}  # settings of section data in config.yaml files made before they were renamed
 # Settings of config.yaml files made before they were retired, and the only value that is still understood.
-RETIRED = {"model.kmeans_iterations": 10, "model.aligned_layers": [], "model.head": "cosine"}
+RETIRED = {
+    "model.kmeans_iterations": 10,
+    "model.aligned_layers": [],
+    "model.head": "cosine",
+    "data.tolerance_frames": 2,
+}
 
 
 def start_experiment(

@@ -210,7 +210,7 @@ def _read_prompts(speaker: FreeSpeaker, data_dir: Path, seconds: float, keys: st
     frames = round(seconds * semantic.info.frame_rate) * repeat
     prompts = {}
     for utt in ids:
-        tokens, codes = align(utt, semantic[utt], acoustic[utt], repeat, 2)
+        tokens, codes = align(utt, semantic[utt], acoustic[utt], repeat)
         if len(codes) >= frames:
             prompts[utt] = SpokenBeginning(tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64))
     if not prompts:

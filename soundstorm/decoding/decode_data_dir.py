@@ -115,7 +115,7 @@ def decode_data_dir(
         sampling = sampling_of(kind, system.samplings)
         archive = TokenArchive(data_dir / "semantic.scp")
         archive.info.check_same(generator.semantic_info, str(archive.scp), system.acoustic_model)
-        pairs = {u: align(u, archive[u], acoustic[u], generator.repeat, 2) for u in ids if u in archive}
+        pairs = {u: align(u, archive[u], acoustic[u], generator.repeat) for u in ids if u in archive}
         prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, generator.repeat)
         ids = list(true)
         semantic = (

@@ -17,6 +17,8 @@ from soundstorm.data.table_index import MISSING
 logger = logging.getLogger(__name__)
 
 KEPT_BYTES = 1 << 30  # of tokens; 400 hours of 12 levels
+# Largest difference of the two streams' lengths that is trimmed without complaint, in codec frames.
+TOLERANCE_FRAMES = 2
 
 
 def repeats(semantic: TokenizerInfo, acoustic: TokenizerInfo) -> int:
@@ -35,9 +37,7 @@ def repeats(semantic: TokenizerInfo, acoustic: TokenizerInfo) -> int:
     return round(ratio)
 
 
-def align(
-    utt: str, semantic: np.ndarray, codes: np.ndarray, repeat: int, tolerance: int
-) -> tuple[np.ndarray, np.ndarray]:
+def align(utt: str, semantic: np.ndarray, codes: np.ndarray, repeat: int) -> tuple[np.ndarray, np.ndarray]:
     """Repeat semantic tokens to the codec's rate and trim both streams to the shorter.
 
     Args:
@@ -45,11 +45,11 @@ def align(
         semantic: ``(T_s,)``.
         codes: ``(T, Q)``.
         repeat: codec frames to a semantic token.
-        tolerance: largest difference in codec frames that is no error.
     """
     semantic = np.repeat(semantic, repeat)
-    if abs(len(semantic) - len(codes)) > tolerance + repeat - 1:
-        _refuse(utt, len(semantic), len(codes), tolerance + repeat - 1)
+    allowed = TOLERANCE_FRAMES + repeat - 1
+    if abs(len(semantic) - len(codes)) > allowed:
+        _refuse(utt, len(semantic), len(codes), allowed)
     frames = min(len(semantic), len(codes))
     return semantic[:frames], codes[:frames]
 
@@ -80,7 +80,7 @@ class AlignedTokens:
         Args:
             semantic: the semantic tokens.
             acoustic: the acoustic tokens of the same utterances.
-            config: window lengths and tolerance.
+            config: window lengths.
             random_windows: cut windows of random length and place; otherwise the first ``max_seconds``.
         """
         self.config, self.random_windows = config, random_windows
@@ -109,7 +109,7 @@ class AlignedTokens:
 
     def _aligned_frames(self, semantic: np.ndarray, acoustic: np.ndarray) -> np.ndarray:
         """Codec frames of every utterance after :func:`align`, of which this is the check for all at once."""
-        allowed = self.config.tolerance_frames + self.repeat - 1
+        allowed = TOLERANCE_FRAMES + self.repeat - 1
         wrong = np.flatnonzero(np.abs(semantic - acoustic) > allowed)
         if len(wrong):
             first = wrong[0]
@@ -128,7 +128,7 @@ class AlignedTokens:
         if index in self._kept:
             return self._kept[index]
         semantic, codes = (archive.at(rows[index]) for archive, rows in zip(self._archives, self._rows))
-        both = align(self.name(index), semantic, codes, self.repeat, self.config.tolerance_frames)
+        both = align(self.name(index), semantic, codes, self.repeat)
         if len(both[1]) != self.frames[index]:
             tables = " and ".join(str(a.scp.with_name(FRAME_TABLES[a.info.kind])) for a in self._archives)
             raise ValueError(

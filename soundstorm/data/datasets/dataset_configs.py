@@ -12,17 +12,12 @@ class WindowConfig:
 
     min_seconds: float = option(1.0, "shortest random window")
     max_seconds: float = option(30.0, "longest random window")
-    tolerance_frames: int = option(
-        2, "largest difference of the two lengths that is trimmed without complaint"
-    )
 
     def __post_init__(self):
         if not 0 < self.min_seconds <= self.max_seconds:
             raise ValueError(
                 f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and {self.max_seconds}"
             )
-        if self.tolerance_frames < 0:
-            raise ValueError(f"data.tolerance_frames is {self.tolerance_frames}, expected at least 0")
 
 
 @dataclass(frozen=True)
@@ -56,9 +51,6 @@ class AudioLMDataConfig:
         False, "remove repeats of semantic tokens for the coarse stage too, as in AudioLM's own chain; its "
                "comparison with SoundStorm keeps them"
     )  # fmt: skip
-    tolerance_frames: int = option(
-        2, "largest difference of the two streams' lengths that is trimmed without complaint"
-    )
 
     def __post_init__(self):
         if self.coarse_levels < 0:
@@ -75,7 +67,7 @@ class AudioLMDataConfig:
         """How a stage cuts its crops."""
         longest = self.seconds(stage)
         shortest = longest if self.min_seconds is None else min(self.min_seconds, longest)
-        return WindowConfig(min_seconds=shortest, max_seconds=longest, tolerance_frames=self.tolerance_frames)
+        return WindowConfig(min_seconds=shortest, max_seconds=longest)
 
     def coarse_levels_of(self, num_levels: int) -> int:
         """Q' of a codec with Q levels; at least one level is left to the fine stage."""

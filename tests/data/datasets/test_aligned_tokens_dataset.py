@@ -55,10 +55,10 @@ def test_a_batch_is_padded_and_says_its_lengths(tokens):
 
 def test_streams_are_trimmed_within_the_tolerance_and_refused_beyond_it():
     semantic, codes = np.arange(10), np.zeros((12, 3), int)
-    trimmed, kept = align("u", semantic, codes, 1, tolerance=2)
+    trimmed, kept = align("u", semantic, codes, 1)
     assert len(trimmed) == len(kept) == 10
     with pytest.raises(ValueError, match="u: 10 semantic and 13 acoustic frames differ by more than 2"):
-        align("u", semantic, np.zeros((13, 3), int), 1, tolerance=2)
+        align("u", semantic, np.zeros((13, 3), int), 1)
 
 
 def test_frame_rates_that_do_not_stand_one_to_k_are_refused():
