@@ -31,12 +31,17 @@ fi
     exit 1
 }
 if [ ! -x .venv/bin/python ]; then
+    [ ! -e .venv ] || {
+        echo "install.sh: .venv is no environment of Python (no bin/python in it); move it away" >&2
+        exit 1
+    }
     echo "install.sh: making .venv with $("${python}" --version)"
     "${python}" -m venv .venv || {
         rm -rf .venv
         echo "install.sh: could not make .venv; on Debian the package python3-venv is needed" >&2
         exit 1
     }
+    touch "${stamp}" # made here, though not complete
 fi
 pip=(.venv/bin/python -m pip --disable-pip-version-check)
 

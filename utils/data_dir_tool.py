@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from soundstorm.data import data_dir, data_dir_check, data_dir_derive, data_dir_edit, durations  # noqa: E402
+from soundstorm.data import data_dir, data_dir_check, data_dir_derive, data_dir_edit, data_dir_replace, durations  # noqa: E402
 
 MIN_FOUND = 0.95  # of the utterances must get a duration
 
@@ -60,7 +60,8 @@ Take n utterances, spread evenly over the sorted list unless a mode, which comes
     "combine_data.sh": """
 usage: utils/combine_data.sh [options] <destination-dir> <source-dir1> <source-dir2> ...
  e.g.: utils/combine_data.sh data/train data/train_clean data/train_other
-Replace the destination by all sources together, with the files that all of them have.
+Make the destination of all sources together, with the files that all of them have. Files of a data directory that
+it has already are kept in <destination-dir>/.backup; whatever else is there stays as it is.
   --extra-files "a b"       more files with utterances as keys
   --skip-fix true|false     do not end with what utils/fix_data_dir.sh does (default false)
 """,
@@ -149,7 +150,7 @@ def fix(arguments: list[str]) -> str:
     )
     for note in result.notes:
         warn(note)
-    done = f"old files are kept in {path}/{data_dir_edit.BACKUP}" if result.changed else "nothing to fix"
+    done = f"old files are kept in {path}/{data_dir_replace.BACKUP}" if result.changed else "nothing to fix"
     return f"kept {result.num_after} utterances out of {result.num_before}; {done}"
 
 

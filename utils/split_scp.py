@@ -120,6 +120,10 @@ def main(arguments: list[str]) -> None:
             raise UsageError(f"there is no piece {jobs[1]} of {jobs[0]}, or not one <in> and one <out>")
         outputs = rest[1:] or ["-"]
         pieces = [read_pieces(Path(rest[0]), utt2spk, jobs[0])[index]]
+    for output in outputs:
+        for source in filter(None, (rest[0], utt2spk)):
+            if Path(output).exists() and Path(output).samefile(source):
+                raise ValueError(f"the piece {output} would be written over {source}; give it another name")
     for output, piece in zip(outputs, pieces):
         content = "".join(piece).encode("utf-8", errors="surrogateescape")
         if output == "-":

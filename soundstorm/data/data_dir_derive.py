@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from soundstorm.data.data_dir import (
     KNOWN,
-    KNOWN_FILES,
     SPEAKER,
     UTTERANCE,
     KnownFile,
@@ -20,7 +17,8 @@ from soundstorm.data.data_dir import (
     parse_seconds,
 )
 from soundstorm.data.data_dir_check import validate_data_dir
-from soundstorm.data.data_dir_edit import BACKUP, Contents, fix_contents, read_contents, write_files
+from soundstorm.data.data_dir_edit import Contents, fix_contents, read_contents, write_files
+from soundstorm.data.data_dir_replace import staged
 
 
 def rename(contents: Contents, *, utt_prefix="", utt_suffix="", spk_prefix="", spk_suffix="") -> Contents:
@@ -51,7 +49,7 @@ def rename(contents: Contents, *, utt_prefix="", utt_suffix="", spk_prefix="", s
 
 
 def publish(contents: Contents, source: Path, dest: Path, **validate_options: object) -> None:
-    """Write a directory made of another, if it is valid; known files of an older one move to `.backup`.
+    """Write a directory made of another, if it is valid, in place of an older one, see `staged`.
 
     Args:
         contents: What to write.
@@ -65,30 +63,13 @@ def publish(contents: Contents, source: Path, dest: Path, **validate_options: ob
     if source.resolve() == dest.resolve():
         raise ValueError(f"the source and the destination are one directory, {dest}")
     options = {"text": "text" in contents.tables, "wav": "wav.scp" in contents.tables, **validate_options}
-    files = contents.files()
-    dest.mkdir(parents=True, exist_ok=True)
-    staging = dest / ".staging.tmp"
-    shutil.rmtree(staging, ignore_errors=True)  # of a killed process
-    staging.mkdir()
-    try:
-        write_files(staging, files)
+    with staged(dest) as staging:
+        write_files(staging, contents.files())
         try:
             validate_data_dir(staging, **options)
         except (ValueError, FileNotFoundError) as error:
             message = str(error).replace(str(staging), str(dest))
             raise ValueError(f"{message}\n{dest} would not be valid; it was left as it is") from None
-        stale = [dest / name for name in (*KNOWN, *_sidecar_names()) if name not in files]
-        for path in filter(Path.is_file, stale):
-            (dest / BACKUP).mkdir(exist_ok=True)
-            os.replace(path, dest / BACKUP / path.name)
-        for name in files:
-            os.replace(staging / name, dest / name)
-    finally:
-        shutil.rmtree(staging)
-
-
-def _sidecar_names() -> list[str]:
-    return [known.sidecar for known in KNOWN_FILES if known.sidecar]
 
 
 def spread(items: Sequence[str], number: int) -> list[str]:
@@ -226,7 +207,7 @@ def _common_sidecar(known: KnownFile, sources: dict[str, Contents]) -> dict[str,
 def combine_data_dirs(
     dest: Path, sources: Sequence[Path], *, utt_extra: Sequence[str] = (), fix: bool = True
 ) -> tuple[list[str], int]:
-    """Put directories together in a new one, which replaces an older one.
+    """Put directories together in a new one, which replaces an older one, see `staged`.
 
     Args:
         dest: The new directory.
@@ -239,30 +220,19 @@ def combine_data_dirs(
 
     Raises:
         FileNotFoundError: A source is not there.
-        ValueError: The sources do not fit together, or writing dest would destroy something else.
+        ValueError: The sources do not fit together, or dest is one of them or no data directory.
     """
     for source in sources:
-        if dest.resolve() == source.resolve() or dest.resolve() in source.resolve().parents:
-            raise ValueError(
-                f"{dest} would be deleted first, but {source} is in it; choose another destination"
-            )
+        if dest.resolve() == source.resolve():
+            raise ValueError(f"the destination {dest} is a source too; choose another destination")
     if len({source.resolve() for source in sources}) < len(sources):
         raise ValueError("a source is given twice: " + " ".join(map(str, sources)))
     if dest.exists() and any(dest.iterdir()) and not (dest / "utt2spk").exists():
-        raise ValueError(f"{dest} exists and is no data directory (it has no utt2spk); not deleting it")
+        raise ValueError(f"{dest} exists and is no data directory (it has no utt2spk); choose another destination")
     contents = {str(source): read_contents(source, utt_extra=utt_extra) for source in sources}
     combined, left_out = combine(contents)
     if fix:
         combined = fix_contents(combined)
-    dest = dest.resolve()
-    staging = dest.with_name(f".{dest.name}.tmp")
-    shutil.rmtree(staging, ignore_errors=True)  # of a killed process
-    staging.mkdir(parents=True)
-    try:
+    with staged(dest) as staging:
         write_files(staging, combined.files())
-        if dest.exists():
-            shutil.rmtree(dest)
-        os.replace(staging, dest)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return left_out, len(combined.tables["utt2spk"])

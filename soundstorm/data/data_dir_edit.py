@@ -6,8 +6,6 @@ or refused run leaves everything as it was. Directories made of others are in `d
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +26,7 @@ from soundstorm.data.data_dir import (
     parse_segment,
     read_lines,
 )
-
-BACKUP = ".backup"
+from soundstorm.data.data_dir_replace import staged
 
 
 @dataclass
@@ -238,34 +235,13 @@ def fix_data_dir(
     old = {name: (root / name).read_bytes() for name in files if (root / name).is_file()}
     changed = old != {name: content.encode("utf-8") for name, content in files.items()}
     if changed:
-        staging = root / f"{BACKUP}.tmp"
-        shutil.rmtree(staging, ignore_errors=True)  # of a killed process
-        staging.mkdir()
-        try:
-            for name in old:
-                shutil.copy2(root / name, staging / name)
-            shutil.rmtree(root / BACKUP, ignore_errors=True)
-            os.replace(staging, root / BACKUP)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        write_files(root, files)
+        with staged(root, stale=()) as staging:
+            write_files(staging, files)
     return FixReport(len(before.tables["utt2spk"]), len(after.tables["utt2spk"]), changed, notes)
 
 
 def write_files(root: Path, files: dict[str, str]) -> None:
-    """Write files so that all are there under temporary names before the first is renamed.
-
-    Args:
-        root: The directory, which exists.
-        files: Name to content.
-    """
-    temporary = {name: root / f".{name}.tmp" for name in files}
-    try:
-        for name, content in files.items():
-            with naming(root / name):
-                temporary[name].write_bytes(content.encode("utf-8"))
-        for name, path in temporary.items():
-            os.replace(path, root / name)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
+    """Write files by name into a folder of their own, see `staged`."""
+    for name, content in files.items():
+        with naming(root / name):
+            (root / name).write_bytes(content.encode("utf-8"))

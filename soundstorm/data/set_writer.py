@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soundstorm.data.data_dir import PathLike, check_ids, naming
+from soundstorm.data.data_dir_replace import staged
 
 logger = logging.getLogger(__name__)
 FILES = ("wav.scp", "segments", "utt2spk", "spk2utt", "utt2dur", "text")
@@ -33,31 +34,34 @@ class Utterance(NamedTuple):
 
 
 class SetWriter:
-    """Writes one data directory, speaker by speaker, in the place of an old one.
+    """Writes one data directory, speaker by speaker, in the place of an old one, see `staged`.
 
-    What is in memory is one speaker's. The directory has its name only when all went well, so an interrupted run leaves
-    the old one, if any. A set without utterances is not made.
+    What is in memory is one speaker's. The files get their names only when all went well, so an interrupted run leaves
+    the old ones, if any. A set without utterances is not made.
 
     Args:
         directory: Where the set goes.
         segments: Whether utterances are parts of recordings; otherwise each has a file of its own, of its name.
         text: Whether there are transcripts.
+        more: Names of further files, for `write`.
     """
 
-    def __init__(self, directory: PathLike, *, segments: bool = True, text: bool = False) -> None:
+    def __init__(
+        self, directory: PathLike, *, segments: bool = True, text: bool = False, more: Sequence[str] = ()
+    ) -> None:
         self.directory = Path(directory)
-        self._new = self.directory.with_name(f".new.{self.directory.name}")
         absent = {"segments": not segments, "text": not text}
-        self._names = [name for name in FILES if not absent.get(name)]
+        self._names = [name for name in (*FILES, *more) if not absent.get(name)]
         self._last_utterance = self._last_speaker = self._last_recording = ""
         self.num_utterances = self.num_speakers = 0
         self.seconds = 0.0
 
     def __enter__(self) -> SetWriter:
-        shutil.rmtree(self._new, ignore_errors=True)
-        self._new.mkdir(parents=True)
-        self._stack = ExitStack()
-        self._files = {n: self._stack.enter_context(open(self._new / n, "w", encoding="utf-8")) for n in self._names}
+        with ExitStack() as stack:
+            self._new = stack.enter_context(staged(self.directory))
+            names = self._names
+            self._files = {n: stack.enter_context(open(self._new / n, "w", encoding="utf-8")) for n in names}
+            self._stack = stack.pop_all()
         return self
 
     def add(self, speaker: str, recordings: Mapping[str, PathLike], utterances: Sequence[Utterance]) -> None:
@@ -78,13 +82,13 @@ class SetWriter:
         self._check_order(speaker, min(recordings), utterances)
         with naming(self.directory):
             for name in sorted(recordings):
-                self._write("wav.scp", name, str(recordings[name]))
+                self.write("wav.scp", name, str(recordings[name]))
             for name, recording, start, end, words in utterances:
-                self._write("segments", name, f"{recording} {start:.3f} {end:.3f}")
-                self._write("utt2spk", name, speaker)
-                self._write("utt2dur", name, f"{end - start:.3f}")
-                self._write("text", name, words)
-            self._write("spk2utt", speaker, " ".join(u.name for u in utterances))
+                self.write("segments", name, f"{recording} {start:.3f} {end:.3f}")
+                self.write("utt2spk", name, speaker)
+                self.write("utt2dur", name, f"{end - start:.3f}")
+                self.write("text", name, words)
+            self.write("spk2utt", speaker, " ".join(u.name for u in utterances))
         self._last_utterance, self._last_speaker = utterances[-1].name, speaker
         self._last_recording = max(recordings)
         self.num_utterances += len(utterances)
@@ -102,21 +106,30 @@ class SetWriter:
                 f"{self._last_recording}; both must rise; begin the names of utterances with their speaker's and '-'"
             )
 
-    def _write(self, name: str, key: str, value: str) -> None:
+    def write(self, name: str, key: str, value: str) -> None:
+        """Add a line to a file, unless this set is without it."""
         if name in self._files:
             self._files[name].write(f"{key} {value}\n")
 
+    def become(self, other: SetWriter) -> None:
+        """Be what another writer has written, which then makes nothing."""
+        for writer in (self, other):
+            for name, file in writer._files.items():
+                with naming(writer.directory / name):
+                    file.close()
+        for name in other._names:
+            shutil.move(other._new / name, self._new / name)
+        other._names = []
+
     def __exit__(self, kind, error, trace) -> None:
+        if error is None and self._names and not self.num_utterances:
+            logger.warning("%s: no utterances, not made", self.directory)
+            for name in self._names:
+                (self._new / name).unlink()
         with naming(self.directory):
-            self._stack.close()
-        if error is None:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            if self.num_utterances:
-                self._new.rename(self.directory)
-                logger.info("%s: %s", self.directory, self.summary())
-            else:
-                logger.warning("%s: no utterances, not made", self.directory)
-        shutil.rmtree(self._new, ignore_errors=True)
+            self._stack.__exit__(kind, error, trace)
+        if error is None and self._names and self.num_utterances:
+            logger.info("%s: %s", self.directory, self.summary())
 
     def summary(self) -> str:
         """For people: utterances, speakers, hours."""

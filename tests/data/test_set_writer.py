@@ -4,7 +4,7 @@ import pytest
 
 from soundstorm.data.data_dir import invert, write_table
 from soundstorm.data.data_dir_check import validate_data_dir
-from soundstorm.data.set_writer import SetWriter, Utterance
+from soundstorm.data.set_writer import FILES, SetWriter, Utterance
 
 SPEAKERS = {
     "anna": [Utterance("anna-2", "anna-x", 1.0, 2.5, "two"), Utterance("anna-1", "anna-x", 0.0, 1.0, "one | more")],
@@ -34,7 +34,7 @@ def slow_twin(directory):
 
 
 def contents(directory):
-    return {path.name: path.read_text() for path in directory.iterdir()}
+    return {path.name: path.read_text() for path in directory.iterdir() if path.is_file()}
 
 
 def test_lines_equal_those_of_whole_tables(tmp_path):
@@ -61,6 +61,7 @@ def test_an_old_set_goes_with_all_that_was_made_of_it(tmp_path):
     (tmp_path / "set/semantic.scp").write_text("old\n")
     write(tmp_path / "set")
     assert "semantic.scp" not in contents(tmp_path / "set")
+    assert contents(tmp_path / "set/.backup") == {"semantic.scp": "old\n"}
 
 
 def test_an_interrupted_run_leaves_the_old_set(tmp_path):
@@ -78,6 +79,25 @@ def test_a_set_without_utterances_is_not_made(tmp_path, caplog):
     write(tmp_path / "set", {})
     assert not (tmp_path / "set").exists()
     assert "no utterances" in caplog.text
+
+
+def test_an_old_set_goes_where_there_are_no_utterances_any_more(tmp_path):
+    write(tmp_path / "set")
+    (tmp_path / "set/notes").write_text("mine\n")
+    write(tmp_path / "set", {})
+    assert contents(tmp_path / "set") == {"notes": "mine\n"}
+    assert sorted(contents(tmp_path / "set/.backup")) == sorted(FILES)
+
+
+def test_a_writer_becomes_what_another_has_written(tmp_path):
+    with SetWriter(tmp_path / "whole") as whole, SetWriter(tmp_path / "known", text=True) as known:
+        for speaker, utterances in SPEAKERS.items():
+            whole.add(speaker, RECORDINGS[speaker], utterances)
+            known.add(speaker, RECORDINGS[speaker], utterances)
+        whole.become(known)
+    slow_twin(tmp_path / "twin")
+    assert contents(tmp_path / "whole") == contents(tmp_path / "twin")
+    assert not (tmp_path / "known").exists()
 
 
 def test_speakers_out_of_order_are_refused(tmp_path):

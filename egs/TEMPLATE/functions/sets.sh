@@ -36,10 +36,10 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
     done
     mkdir -p "${archive}"
     # What an earlier run made by another tokenizer or of other utterances is not carried on with.
-    [ ! "${!model}" -nt "${archive}/keys.1.scp" ] || rm -rf "${archive}/log"
+    [ ! "${!model}" -nt "${archive}/keys.1.scp" ] || rm -f "${archive}"/log/extract.*.log
     utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
     for part in $(seq "${jobs}"); do
-        cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -rf "${archive}/log"
+        cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -f "${archive}"/log/extract.*.log
         mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
     done
     run_jobs "${jobs}" "${archive}/log/extract.${JOB}.log" "extract_${kind}_tokens" --data-dir "${data}" \

@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import itertools
 import logging
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from conversations import DEFAULT_GAP, SPLITS, Conversation, Entry, at_rate, rea
 from dailytalk import read_dailytalk
 from rttm import read_rttm
 
-from soundstorm.data.data_dir import check_ids, write_text
+from soundstorm.data.data_dir import check_ids, read_lines
 from soundstorm.data.set_writer import SetWriter, Utterance
 
 logger = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ def choose_splits(entries: list[Entry], lists: dict[str, Path | None], shares: d
     """What each conversation is for: as a list says, as its source says, or by the hash of its name."""
     splits = {entry.name: entry.split for entry in entries}
     for name, path in lists.items():
-        for conversation in (line.split()[0] for line in path.read_text().splitlines() if line.strip()) if path else ():
+        for conversation, _ in read_lines(path) if path else ():
             if conversation not in splits:
                 raise ValueError(f"{path}: there is no conversation {conversation}")
             splits[conversation] = name
@@ -138,7 +137,6 @@ class Preparation:
     lost: list[str] = field(default_factory=list)  # why a conversation cannot be used
     poor: set[str] = field(default_factory=set)  # recorded at a lower rate than that of the sets
     speakers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # of each split
-    turns: list[str] = field(default_factory=list)  # lines of data/test/turns
 
     def write(self, entries: list[Entry], splits: dict[str, str]) -> None:
         """Write every set conversation by conversation."""
@@ -148,7 +146,7 @@ class Preparation:
             known = {
                 name: stack.enter_context(SetWriter(datadir / f"{name}_text", text=True)) for name in ("train", "dev")
             }
-            test = stack.enter_context(SetWriter(datadir / "test", text=True))
+            test = stack.enter_context(SetWriter(datadir / "test", text=True, more=["turns"]))
             prompts = stack.enter_context(SetWriter(datadir / "prompts", text=True))
             for conversation in self._conversations(entries):
                 split = splits[conversation.name]
@@ -157,15 +155,16 @@ class Preparation:
                 if split == "test":
                     spoken = [chunk for chunk in chunks if chunk.text and len(chunk.speakers) > 1]
                     _add(test, conversation, spoken)
-                    self.turns += [line for chunk in spoken for line in _turns(conversation, chunk)]
+                    for chunk in spoken:
+                        for turn in _turns(conversation, chunk):
+                            test.write("turns", _name(conversation, chunk), turn)
                     first = exchange(conversation.turns, max_seconds=self.args.prompt_seconds)
                     _add(prompts, conversation, [first] if first else [])
                 else:
                     _add(whole[split], conversation, chunks)
                     _add(known[split], conversation, [chunk for chunk in chunks if chunk.text])
             self._check(len(entries), {"train": whole["train"], "dev": whole["dev"], "test": test})
-        write_text(datadir / "test" / "turns", "".join(f"{line}\n" for line in self.turns))
-        self._settle(datadir, {name: (whole[name], known[name]) for name in whole})
+            self._settle({name: (whole[name], known[name]) for name in whole})
         if not prompts.num_utterances:
             logger.warning(
                 "no test conversation has a transcribed exchange of at most %g s: no data/prompts",
@@ -211,12 +210,11 @@ class Preparation:
             if shared := sorted(self.speakers[name] & self.speakers["train"]):
                 logger.warning("%d speakers of %s are heard in training too (%s, ...)", len(shared), name, shared[0])
 
-    def _settle(self, datadir: Path, pairs: dict[str, tuple[SetWriter, SetWriter]]) -> None:
+    def _settle(self, pairs: dict[str, tuple[SetWriter, SetWriter]]) -> None:
         """Sets that are transcribed as a whole need no second one."""
         if all(whole.num_utterances == known.num_utterances for whole, known in pairs.values()):
-            for name in pairs:
-                shutil.rmtree(datadir / name)
-                (datadir / f"{name}_text").rename(datadir / name)
+            for whole, known in pairs.values():
+                whole.become(known)
             return
         for name, (whole, known) in pairs.items():
             logger.info("%s: %d of %d chunks are transcribed", name, known.num_utterances, whole.num_utterances)
@@ -234,11 +232,11 @@ def _name(conversation: Conversation, chunk: Chunk) -> str:
 
 
 def _turns(conversation: Conversation, chunk: Chunk) -> Iterator[str]:
-    """Lines of data/test/turns of a chunk."""
+    """Values of the lines of data/test/turns of a chunk."""
     for turn in sorted(conversation.turns, key=lambda turn: turn.start):
         start, end = max(turn.start, chunk.start) - chunk.start, min(turn.end, chunk.end) - chunk.start
         if start < end and turn.text != "":
-            yield f"{_name(conversation, chunk)} {turn.speaker} {start:.3f} {end:.3f}"
+            yield f"{turn.speaker} {start:.3f} {end:.3f}"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import shutil
+import os
 import sys
 import zlib
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from voices import NOISE, SAMPLE_RATE, Speech, join, speak
 
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import invert, write_table, write_text
+from soundstorm.data.data_dir_replace import staged
 
 PACKAGES = ("espeakng-loader", "soxr", "numpy")  # what the bytes depend on beside this code
 CODE = ("espeak.py", "grammar.py", "voices.py", "corpus_plan.py", "synthesise_corpus.py")
@@ -57,10 +59,12 @@ def _render_to_file(job: tuple[Planned, int, Path]) -> tuple[Planned, float, lis
 
 
 def write_data_dir(data_dir: Path, wav_dir: Path, spoken: list) -> None:
-    """Write one set as a whole: under a temporary name, then renamed over the old one and what was made from it."""
-    temporary = data_dir.with_name(f".{data_dir.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    """Write one set as a whole, in the place of an old one and of what was made from it, see `staged`."""
+    with staged(data_dir) as temporary:
+        _write_tables(temporary, wav_dir, spoken)
+
+
+def _write_tables(temporary: Path, wav_dir: Path, spoken: list) -> None:
     utt2spk = {planned.utt: planned.speaker for planned, _, _ in spoken}
     write_table(temporary / "wav.scp", {p.utt: str(wav_dir / p.set_name / f"{p.utt}.wav") for p, _, _ in spoken})
     write_table(temporary / "utt2spk", utt2spk)
@@ -74,8 +78,6 @@ def write_data_dir(data_dir: Path, wav_dir: Path, spoken: list) -> None:
             for planned, _, phones in spoken
         },
     )
-    shutil.rmtree(data_dir, ignore_errors=True)
-    temporary.rename(data_dir)
 
 
 def synthesise(preset: str, seed: int, corpus_dir: Path, data_root: Path, nj: int) -> bool:
@@ -89,13 +91,19 @@ def synthesise(preset: str, seed: int, corpus_dir: Path, data_root: Path, nj: in
 
     stamp_file.unlink(missing_ok=True)
     new = corpus_dir / "wav.new"
-    shutil.rmtree(new, ignore_errors=True)
     jobs = [(utterance, seed, new) for utterance in planned]
     with multiprocessing.Pool(nj) as pool:
         spoken = pool.map(_render_to_file, jobs, chunksize=8)
+    # One by one: only what is made here is replaced, whatever else lies in the directory.
     wav_dir = corpus_dir / "wav"
-    shutil.rmtree(wav_dir, ignore_errors=True)
-    new.rename(wav_dir)
+    for set_name in sets:
+        (wav_dir / set_name).mkdir(parents=True, exist_ok=True)
+    for planned, _, _ in spoken:
+        name = Path(planned.set_name, f"{planned.utt}.wav")
+        os.replace(new / name, wav_dir / name)
+    with suppress(OSError):  # of an interrupted run of another size
+        for folder in (*(new / set_name for set_name in sets), new):
+            folder.rmdir()
 
     for set_name in sets:
         of_set = [item for item in spoken if item[0].set_name == set_name]

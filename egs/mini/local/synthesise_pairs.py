@@ -12,7 +12,6 @@ import io
 import json
 import multiprocessing
 import re
-import shutil
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -112,7 +111,7 @@ def make_pairs(output: Path, seed: int, nj: int) -> bool:
     stamp = {"seed": seed, "code": hashlib.sha256(code).hexdigest()[:16], "packages": packages}
     if (output / "stamp.json").exists() and json.loads((output / "stamp.json").read_text()) == stamp:
         return False
-    shutil.rmtree(output, ignore_errors=True)
+    (output / "stamp.json").unlink(missing_ok=True)
     for name, pairs, column in (
         ("words", word_pairs(seed), "frequency"),
         ("sentences", sentence_pairs(seed), "type"),

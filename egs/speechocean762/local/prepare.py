@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from sources import CORPUS_HELP, Utterance, read_corpus, read_extra
 
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import invert, read_lines, write_table
+from soundstorm.data.data_dir_replace import staged
 
 logger = logging.getLogger(__name__)
 SAMPLE_RATE = 16000  # Hz, of every set
@@ -202,18 +202,23 @@ def seconds_of(utterance: Utterance, recordings: dict[str, Recording]) -> float:
 
 
 def write_set(directory: Path, utterances: list[Utterance], recordings: dict[str, Recording]) -> None:
-    """Writes one data directory in the place of an old one, tokens of which are no longer its own.
+    """Writes one data directory in the place of an old one, see `staged`: its tokens are no longer its own.
 
     Nothing is written for a set without utterances.
     """
-    if directory.exists():
-        shutil.rmtree(directory)
+    with staged(directory) as new:
+        if utterances:
+            write_files(new, utterances, recordings)
     if not utterances:
         logger.warning("%s: no utterances, not made", directory)
         return
-    new = directory.with_name(f".new.{directory.name}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
+    hours = sum(seconds_of(utterance, recordings) for utterance in utterances) / 3600
+    speakers = {utterance.speaker for utterance in utterances}
+    logger.info("%s: %d utterances, %d speakers, %.2f h", directory, len(utterances), len(speakers), hours)
+
+
+def write_files(new: Path, utterances: list[Utterance], recordings: dict[str, Recording]) -> None:
+    """Writes the files of a set."""
     utt2spk = {utterance.name: utterance.speaker for utterance in sorted(utterances, key=lambda u: u.name)}
     write_table(new / "utt2spk", utt2spk)
     write_table(new / "spk2utt", invert(utt2spk))
@@ -225,9 +230,6 @@ def write_set(directory: Path, utterances: list[Utterance], recordings: dict[str
         write_table(new / "text", {u.name: u.text for u in utterances})
     if all(utterance.gender for utterance in utterances):
         write_table(new / "spk2gender", {u.speaker: u.gender for u in utterances})
-    new.rename(directory)
-    hours = sum(seconds_of(utterance, recordings) for utterance in utterances) / 3600
-    logger.info("%s: %d utterances, %d speakers, %.2f h", directory, len(utterances), len(set(utt2spk.values())), hours)
 
 
 def _segment(utterance: Utterance, recordings: dict[str, Recording]) -> str:
