@@ -8,12 +8,14 @@ found relative to this file and needs no installation.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from soundstorm.data import data_dir, data_dir_check, data_dir_derive, data_dir_edit, data_dir_replace, durations  # noqa: E402
 
+MOST_SHOWN = 10  # of what was dropped
 MIN_FOUND = 0.95  # of the utterances must get a duration
 
 USAGE = {
@@ -32,7 +34,8 @@ Check a data directory; the exit status is 1 at the first file with faults.
 usage: utils/fix_data_dir.sh [options] <data-dir>
  e.g.: utils/fix_data_dir.sh data/train
 Sort the files, drop repeated lines and keep the utterances that all files have; utterances without tokens go
-where there is a semantic.scp or acoustic.scp. The old files are kept in <data-dir>/.backup.
+where there is a semantic.scp or acoustic.scp. What is dropped is named, all of it in <data-dir>/log/fix_data_dir.log.
+The old files are kept in <data-dir>/.backup.
   --utt-extra-files "a b"   more files with utterances as keys, to be filtered too
   --spk-extra-files "a b"   more files with speakers as keys
 """,
@@ -114,6 +117,24 @@ def expect(rest: list[str], *names: str) -> list[str]:
     return rest
 
 
+def read(path: str) -> data_dir_edit.Contents:
+    """Read a directory, and say what reading has repaired."""
+    contents = data_dir_edit.read_contents(path)
+    warn("\n".join(contents.repairs))
+    return contents
+
+
+def tell(dropped: Sequence[str], directory: str) -> None:
+    """Say what was dropped: the first of it here, all of it in a log in the directory."""
+    if dropped:
+        log = Path(directory, "log", f"{Path(script_name()).stem}.log")
+        log.parent.mkdir(exist_ok=True)
+        data_dir.write_text(log, "".join(f"{line}\n" for line in dropped))
+        warn("\n".join(dropped[:MOST_SHOWN]))
+        more = len(dropped) - MOST_SHOWN
+        warn((f"... and {more} more; " if more > 0 else "") + f"all of this is in {log}")
+
+
 VALIDATE_FLAGS = ["no-feats", "no-text", "no-wav", "no-spk-sort", "non-print"]
 
 
@@ -150,6 +171,7 @@ def fix(arguments: list[str]) -> str:
     )
     for note in result.notes:
         warn(note)
+    tell(result.dropped, path)
     done = f"old files are kept in {path}/{data_dir_replace.BACKUP}" if result.changed else "nothing to fix"
     return f"kept {result.num_after} utterances out of {result.num_before}; {done}"
 
@@ -161,7 +183,7 @@ def copy(arguments: list[str]) -> str:
     checks, others = parse(str(options["validate-opts"]).split(), VALIDATE_FLAGS, {"require": ""})
     if others:
         raise UsageError(f"--validate-opts takes options only, got {others[0]!r}")
-    contents = data_dir_edit.read_contents(source)
+    contents = read(source)
     contents = data_dir_derive.rename(contents, **{name.replace("-", "_"): options[name] for name in names})
     data_dir_derive.publish(contents, Path(source), Path(dest), **validate_options(checks))
     return f"copied {len(contents.tables['utt2spk'])} utterances from {source} to {dest}"
@@ -179,8 +201,9 @@ def subset(arguments: list[str]) -> str:
     mode = modes[0] if modes else "spread"
     if mode in lists:
         source, dest = expect(rest, "<source-dir>", "<destination-dir>")
-        contents = data_dir_edit.read_contents(source)
-        listed = {key for key, _ in data_dir.read_lines(str(options[mode]))}
+        contents, repairs = read(source), []
+        listed = {key for key, _ in data_dir.read_lines(str(options[mode]), repairs)}
+        warn("\n".join(repairs))
         utt2spk = contents.tables["utt2spk"]
         known = set(utt2spk) if mode == "utt-list" else set(utt2spk.values())
         if unknown := sorted(listed - known):
@@ -192,7 +215,7 @@ def subset(arguments: list[str]) -> str:
         source, number, dest = expect(rest, "<source-dir>", "<n>", "<destination-dir>")
         if not (number.isdecimal() and number.isascii() and int(number) > 0):
             raise UsageError(f"<n> must be a positive whole number, got {number!r}")
-        contents = data_dir_edit.read_contents(source)
+        contents = read(source)
         chosen = set(choose(contents, mode, int(number), source, str(options["seed"])))
     if not chosen:
         raise ValueError(f"no utterance of {source} was chosen")
@@ -227,7 +250,7 @@ def combine(arguments: list[str]) -> str:
         raise UsageError(f"--skip-fix takes true or false, got {options['skip-fix']!r}")
     if len(rest) < 2:
         raise UsageError("expected <destination-dir> and at least one source")
-    left_out, number = data_dir_derive.combine_data_dirs(
+    left_out, number, dropped = data_dir_derive.combine_data_dirs(
         Path(rest[0]),
         [Path(source) for source in rest[1:]],
         utt_extra=str(options["extra-files"]).split(),
@@ -235,6 +258,7 @@ def combine(arguments: list[str]) -> str:
     )
     for name in left_out:
         warn(f"**not combining {name} as it does not exist everywhere**")
+    tell(dropped, rest[0])
     return f"combined {len(rest) - 1} directories with {number} utterances in {rest[0]}"
 
 

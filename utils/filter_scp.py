@@ -10,8 +10,10 @@ come from stdin. With --exclude the other lines are kept.
 
 from __future__ import annotations
 
+import codecs
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from typing import BinaryIO
 
 
 def main(arguments: list[str]) -> None:
@@ -28,19 +30,30 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(f"filter_scp.py: expected <ids> [<in.scp>], got {len(rest)} arguments (see --help)")
     # Bytes throughout: what is not a key is none of our business.
     ids = set()
-    for number, line in enumerate(Path(rest[0]).read_bytes().splitlines(), start=1):
+    for number, line in lines_of(open(rest[0], "rb"), rest[0]):  # noqa: SIM115
         if not line.split():
             raise SystemExit(f"filter_scp.py: {rest[0]}, line {number} is empty")
         ids.add(line.split(maxsplit=1)[0])
-    stream = sys.stdin.buffer if rest[1:] in ([], ["-"]) else open(rest[1], "rb")  # noqa: SIM115
+    from_stdin = rest[1:] in ([], ["-"])
+    name = "stdin" if from_stdin else rest[1]
+    for number, line in lines_of(sys.stdin.buffer if from_stdin else open(name, "rb"), name):  # noqa: SIM115
+        fields = line.split(maxsplit=field)
+        if len(fields) < field:
+            raise SystemExit(f"filter_scp.py: {name}, line {number} has no field {field}: {line!r}")
+        if (fields[field - 1] in ids) != exclude:
+            sys.stdout.buffer.write(line)
+
+
+def lines_of(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """Lines by number; a byte order mark would hide the first key."""
     with stream:
         for number, line in enumerate(stream, start=1):
-            fields = line.split(maxsplit=field)
-            if len(fields) < field:
-                name = "stdin" if stream is sys.stdin.buffer else rest[1]
-                raise SystemExit(f"filter_scp.py: {name}, line {number} has no field {field}: {line!r}")
-            if (fields[field - 1] in ids) != exclude:
-                sys.stdout.buffer.write(line)
+            if line.startswith(codecs.BOM_UTF8):
+                raise SystemExit(
+                    f"filter_scp.py: {name}, line {number} starts with a byte order mark; remove it with "
+                    f"sed -i 's/^\\xEF\\xBB\\xBF//' {name}"
+                )
+            yield number, line
 
 
 if __name__ == "__main__":

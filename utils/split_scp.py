@@ -14,6 +14,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from soundstorm.data.data_dir import read_table  # noqa: E402
+
 
 class UsageError(ValueError):
     """The command line is wrong: the usage is shown with the message."""
@@ -68,7 +72,7 @@ def split_speakers(counts: list[int], num_pieces: int) -> list[list[int]]:
 
 def split_by_speaker(lines: list[str], utt2spk: Path, num_pieces: int) -> list[list[str]]:
     """Cut a list between speakers; lines of one speaker come together in the order of the first of them."""
-    speaker_of = dict(line.split() for line in utt2spk.read_text(encoding="utf-8").splitlines())
+    speaker_of = read_table(utt2spk)
     by_speaker: dict[str, list[str]] = {}
     for line in lines:
         utterance = line.split(maxsplit=1)[0]

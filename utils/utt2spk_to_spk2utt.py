@@ -7,6 +7,7 @@ usage: utils/utt2spk_to_spk2utt.py [<utt2spk>] > <spk2utt>
 
 from __future__ import annotations
 
+import codecs
 import sys
 
 
@@ -21,11 +22,11 @@ def main(arguments: list[str]) -> None:
     utterances: dict[bytes, list[bytes]] = {}
     with stream:
         for number, line in enumerate(stream, start=1):
-            fields = line.split()
-            if len(fields) != 2:
+            fields, has_mark = line.split(), line.startswith(codecs.BOM_UTF8)
+            if len(fields) != 2 or has_mark:
                 raise SystemExit(
                     f"utt2spk_to_spk2utt.py: {name}, line {number}: expected <utterance> <speaker>, "
-                    f"got {len(fields)} fields"
+                    f"got {len(fields)} fields{' after a byte order mark' if has_mark else ''}"
                 )
             utterances.setdefault(fields[1], []).append(fields[0])
     for speaker, names in utterances.items():

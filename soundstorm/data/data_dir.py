@@ -22,6 +22,8 @@ UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9._+-]+")
 MOST_SECONDS = 1e9  # of anything: about thirty years
+SPEAKER_FIRST = "begin every utterance with its speaker and '-', and write '_' for '-' and '+' in names of speakers"
+BYTE_ORDER_MARK = "\ufeff"  # which editors of Windows put before the first line
 
 
 @dataclass(frozen=True)
@@ -78,24 +80,26 @@ class Segment(NamedTuple):
     end: float
 
 
-def read_lines(path: PathLike) -> list[tuple[str, str]]:
+def read_lines(path: PathLike, repairs: list[str] | None = None) -> list[tuple[str, str]]:
     """Read a file as (key, rest of the line) pairs, in the file's order, with keys repeated as they are.
 
     Args:
         path: A text file of a data directory. Fields are separated by blanks and tabs only: other Unicode
             white space belongs to the words of a transcript.
+        repairs: Remove byte order marks, and say so here.
 
     Returns:
         One pair for each line; the rest is stripped, and empty where the line is only a key.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not UTF-8, or a line is empty, starts with white space or ends as in Windows.
+        ValueError: The file is not UTF-8, or a line is empty, starts with white space or a byte order mark, or ends
+            as in Windows.
     """
-    return list(iterate_lines(path))
+    return list(iterate_lines(path, repairs))
 
 
-def iterate_lines(path: PathLike) -> Iterator[tuple[str, str]]:
+def iterate_lines(path: PathLike, repairs: list[str] | None = None) -> Iterator[tuple[str, str]]:
     """Read a file as `read_lines` does, one line at a time."""
     try:
         file = open(path, "rb")
@@ -107,10 +111,19 @@ def iterate_lines(path: PathLike) -> Iterator[tuple[str, str]]:
                 line = data.decode("utf-8").removesuffix("\n")
             except UnicodeDecodeError:
                 raise ValueError(
-                    f"{path}, line {number}: not UTF-8; convert it, e.g. with iconv -t UTF-8"
+                    f"{path}, line {number}: not UTF-8; convert it, e.g. with iconv -f UTF-16 -t UTF-8 {path}, or "
+                    "-f WINDOWS-1252, whatever it is in"
                 ) from None
+            if line.startswith(BYTE_ORDER_MARK):  # it would become a part of the key
+                if repairs is None:
+                    raise ValueError(
+                        f"{path}, line {number}: starts with a byte order mark; remove it with "
+                        f"sed -i 's/^\\xEF\\xBB\\xBF//' {path}"
+                    )
+                repairs.append(f"{path}, line {number}: a byte order mark was removed")
+                line = line.lstrip(BYTE_ORDER_MARK)
             if line.endswith("\r"):
-                raise ValueError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//'")
+                raise ValueError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//' {path}")
             key = line.replace("\t", " ").partition(" ")[0]
             if not key:
                 raise ValueError(

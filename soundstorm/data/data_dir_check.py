@@ -13,6 +13,7 @@ from soundstorm.data.data_dir import (
     KNOWN_FILES,
     RECORDING,
     SPEAKER,
+    SPEAKER_FIRST,
     UTTERANCE,
     PathLike,
     Table,
@@ -190,8 +191,7 @@ def _check_speaker_sorted(path: Path, utt2spk: Table) -> None:
         if speaker < previous:
             faults.append(
                 f"{path}: sorted by utterance but not by speaker: {utterance} of {speaker} comes after "
-                f"{previous}; make the speaker a prefix of the utterance, joined by '-', "
-                "or specify --no-spk-sort"
+                f"{previous}; {SPEAKER_FIRST}; or specify --no-spk-sort"
             )
         previous = speaker
     _fail(faults)

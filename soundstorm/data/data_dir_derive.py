@@ -17,7 +17,7 @@ from soundstorm.data.data_dir import (
     parse_seconds,
 )
 from soundstorm.data.data_dir_check import validate_data_dir
-from soundstorm.data.data_dir_edit import Contents, fix_contents, read_contents, write_files
+from soundstorm.data.data_dir_edit import Contents, fix_contents, read_contents, reasons_of, write_files
 from soundstorm.data.data_dir_replace import staged
 
 
@@ -206,7 +206,7 @@ def _common_sidecar(known: KnownFile, sources: dict[str, Contents]) -> dict[str,
 
 def combine_data_dirs(
     dest: Path, sources: Sequence[Path], *, utt_extra: Sequence[str] = (), fix: bool = True
-) -> tuple[list[str], int]:
+) -> tuple[list[str], int, list[str]]:
     """Put directories together in a new one, which replaces an older one, see `staged`.
 
     Args:
@@ -216,7 +216,7 @@ def combine_data_dirs(
         fix: Whether to keep only what all files agree on.
 
     Returns:
-        The names of the files left out, and the number of utterances.
+        The names of the files left out, the number of utterances, and what was dropped or repaired, a line each.
 
     Raises:
         FileNotFoundError: A source is not there.
@@ -231,8 +231,11 @@ def combine_data_dirs(
         raise ValueError(f"{dest} exists and is no data directory (it has no utt2spk); choose another destination")
     contents = {str(source): read_contents(source, utt_extra=utt_extra) for source in sources}
     combined, left_out = combine(contents)
+    dropped = [repair for content in contents.values() for repair in content.repairs]
     if fix:
-        combined = fix_contents(combined)
+        fixed = fix_contents(combined)
+        dropped += reasons_of(combined, fixed)
+        combined = fixed
     with staged(dest) as staging:
         write_files(staging, combined.files())
-    return left_out, len(combined.tables["utt2spk"])
+    return left_out, len(combined.tables["utt2spk"]), dropped

@@ -15,6 +15,7 @@ from soundstorm.data.data_dir import (
     KNOWN_FILES,
     RECORDING,
     SPEAKER,
+    SPEAKER_FIRST,
     UTTERANCE,
     KnownFile,
     PathLike,
@@ -37,11 +38,13 @@ class Contents:
         tables: File name to table.
         sidecars: Name to content of the files that describe a table.
         extra: Files that only the caller knows, by name.
+        repairs: What reading has repaired, a line each.
     """
 
     tables: dict[str, Table]
     sidecars: dict[str, str] = field(default_factory=dict)
     extra: dict[str, KnownFile] = field(default_factory=dict)
+    repairs: list[str] = field(default_factory=list)
 
     def key_of(self, name: str) -> str:
         """Tell what the keys of a file name here: without `segments` a recording is an utterance."""
@@ -69,7 +72,7 @@ def read_contents(
         spk_extra: Further files whose keys are speakers.
 
     Returns:
-        The contents. A line that is there twice counts once.
+        The contents. A line that is there twice counts once, and byte order marks are removed; both are `repairs`.
 
     Raises:
         FileNotFoundError: There is no such directory or no `utt2spk` in it.
@@ -86,15 +89,15 @@ def read_contents(
     for known in (*KNOWN_FILES, *extra.values()):
         if known.name == "spk2utt" or not (root / known.name).is_file():
             continue
-        contents.tables[known.name] = _without_repeats(root / known.name, known)
+        contents.tables[known.name] = _without_repeats(root / known.name, known, contents.repairs)
         if known.sidecar and (root / known.sidecar).is_file():
             contents.sidecars[known.sidecar] = (root / known.sidecar).read_text(encoding="utf-8")
     return contents
 
 
-def _without_repeats(path: Path, known: KnownFile) -> Table:
+def _without_repeats(path: Path, known: KnownFile, repairs: list[str]) -> Table:
     table: Table = {}
-    for key, value in read_lines(path):
+    for number, (key, value) in enumerate(read_lines(path, repairs), start=1):
         if key not in table:
             table[key] = value
         elif known.repeated:
@@ -103,6 +106,8 @@ def _without_repeats(path: Path, known: KnownFile) -> Table:
             raise ValueError(
                 f"{path}: {key} has two values, {table[key]!r} and {value!r}; delete the line that is wrong"
             )
+        else:
+            repairs.append(f"{path}, line {number}: dropped, the same as an earlier line of {key}")
     return dict(sorted(table.items()))
 
 
@@ -178,12 +183,52 @@ def fix_contents(contents: Contents) -> Contents:
         raise ValueError(f"no utterance is in all files, nothing would be left: {sizes}")
     fixed = keep(contents, utterances)
     speakers = list(fixed.tables["utt2spk"].values())
-    if speakers != sorted(speakers):
-        raise ValueError(
-            "utt2spk is sorted by utterance but not by speaker, fix this yourself: "
-            "make the speaker a prefix of the utterance, joined by '-'"
-        )
+    for before, (utterance, speaker) in zip(["", *speakers], fixed.tables["utt2spk"].items()):
+        if speaker < before:
+            raise ValueError(
+                f"utt2spk is sorted by utterance but not by speaker, fix this yourself: {utterance} of {speaker} "
+                f"comes after {before}; {SPEAKER_FIRST}"
+            )
     return fixed
+
+
+def reasons_of(before: Contents, after: Contents) -> list[str]:
+    """Name what fixing has dropped, and why.
+
+    Args:
+        before: A directory.
+        after: What `fix_contents` made of it.
+
+    Returns:
+        A line for each utterance, speaker and recording that is gone.
+    """
+    rows = {UTTERANCE: {}, SPEAKER: {}, RECORDING: {}}  # kind -> name -> the files that have it; a dict keeps order
+    for name, table in before.tables.items():
+        for key in table.keys() - after.tables[name].keys():
+            rows[before.key_of(name)].setdefault(key, []).append(name)
+    lines = [f"utterance {utterance}: {_reason(before, utterance)}" for utterance in sorted(rows[UTTERANCE])]
+    for kind in (SPEAKER, RECORDING):
+        gone = sorted(rows[kind].items())
+        lines += [f"{kind} {key} of {', '.join(names)}: no utterance of it is left" for key, names in gone]
+    return lines
+
+
+def _reason(contents: Contents, utterance: str) -> str:
+    """Say why an utterance cannot stay."""
+    speaker = contents.tables["utt2spk"].get(utterance)
+    recording = (contents.tables.get("segments", {}).get(utterance) or " ").split(" ")[0]
+    reasons = []
+    for name in filter(contents.restricts, contents.tables):
+        kind, table = contents.key_of(name), contents.tables[name]
+        key = {UTTERANCE: utterance, SPEAKER: speaker, RECORDING: recording}[kind]
+        if not key:  # said of utt2spk or segments
+            continue
+        whose = "" if kind == UTTERANCE else f"its {kind} {key} "
+        if key not in table:
+            reasons.append(f"{whose}not in {name}")
+        elif not is_usable(name, table[key]):
+            reasons.append(f"{whose}{name} has {table[key]!r:.60}" if table[key] else f"{whose}empty in {name}")
+    return ", ".join(reasons)
 
 
 @dataclass(frozen=True)
@@ -195,12 +240,14 @@ class FixReport:
         num_after: Utterances after.
         changed: Whether anything had to be changed.
         notes: A line for each file that lost lines.
+        dropped: A line for each thing that was dropped or repaired, with the reason.
     """
 
     num_before: int
     num_after: int
     changed: bool
     notes: tuple[str, ...]
+    dropped: tuple[str, ...]
 
 
 def fix_data_dir(
@@ -237,7 +284,8 @@ def fix_data_dir(
     if changed:
         with staged(root, stale=()) as staging:
             write_files(staging, files)
-    return FixReport(len(before.tables["utt2spk"]), len(after.tables["utt2spk"]), changed, notes)
+    dropped = (*before.repairs, *reasons_of(before, after))
+    return FixReport(len(before.tables["utt2spk"]), len(after.tables["utt2spk"]), changed, notes, dropped)
 
 
 def write_files(root: Path, files: dict[str, str]) -> None:

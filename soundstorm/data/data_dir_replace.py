@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -19,8 +20,9 @@ KNOWN_NAMES = frozenset(name for known in KNOWN_FILES for name in (known.name, k
 def staged(dest: PathLike, stale: Collection[str] = KNOWN_NAMES) -> Iterator[Path]:
     """Where to write files of a data directory that should change as a whole or not at all.
 
-    When all has gone well they are moved to the directory. What they replace is copied to `.backup` before, and so are
-    stale files, which are then removed. Nothing else in it is touched: it may hold recordings and notes.
+    When all has gone well they are moved to the directory. What they replace is copied to `.backup` before, if any of it
+    differs, and so are stale files, which are then removed. Nothing else in it is touched: it may hold recordings and
+    notes.
 
     Args:
         dest: The directory; made where there is none.
@@ -61,10 +63,10 @@ def _install(staging: Path, dest: Path, stale: Collection[str]) -> None:
     for path in [dest / name for name in (*names, *old)] + [backup / name for name in old]:
         if path.is_dir():
             raise ValueError(f"{path} is a directory, where a file of that name belongs; move it away")
-    if old:
+    kept = [name for name in old if (dest / name).exists()]  # a link to nowhere does not
+    if any(name not in names or not filecmp.cmp(dest / name, staging / name, shallow=False) for name in kept):
         backup.mkdir(exist_ok=True)
-    for name in old:
-        if (dest / name).exists():  # which a link to nowhere does not
+        for name in kept:
             with whole_file(backup / name) as temporary:
                 shutil.copy2(dest / name, temporary)
     gone = [name for name in old if name in stale and (name not in names or name == KEY_FILE)]

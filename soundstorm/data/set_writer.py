@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from soundstorm.data.data_dir import PathLike, check_ids, naming
+from soundstorm.data.data_dir import SPEAKER_FIRST, PathLike, check_ids, naming
 from soundstorm.data.data_dir_replace import staged
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class SetWriter:
         if speaker <= self._last_speaker or recording <= self._last_recording:
             raise ValueError(
                 f"{self.directory}: speaker {speaker} and recording {recording} come after {self._last_speaker} and "
-                f"{self._last_recording}; both must rise; begin the names of utterances with their speaker's and '-'"
+                f"{self._last_recording}; both must rise; {SPEAKER_FIRST}"
             )
 
     def write(self, name: str, key: str, value: str) -> None:

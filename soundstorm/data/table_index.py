@@ -294,7 +294,7 @@ class _Lines(NamedTuple):
     @classmethod
     def split(cls, piece: bytes) -> _Lines | None:
         """None where a line is not of the usual form."""
-        if any(odd in piece for odd in (b"\r", b"\t", b"\0")):
+        if any(odd in piece for odd in (b"\r", b"\t", b"\0", b"\xef\xbb\xbf")):
             return None
         try:
             piece.isascii() or piece.decode()

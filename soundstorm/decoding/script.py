@@ -26,7 +26,7 @@ def read_script(path: str | Path) -> list[Turn]:
     """
     turns = []
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error})") from error
     for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""No tool removes or changes a file that it has not written: recordings and notes in a data directory stay."""
+"""No tool removes or changes what it has not written: recordings and notes in a data directory stay."""
 
 import hashlib
 import shutil

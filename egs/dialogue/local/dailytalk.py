@@ -41,6 +41,6 @@ def _load(folder: Path, name: str, gap: float) -> Conversation:
         words = path.with_suffix(".txt")
         if not words.is_file():
             raise ValueError(f"{words}: missing; unpack DailyTalk again")
-        turns.append(Turn(f"dailytalk-{match[2]}", 0.0, 0.0, " ".join(words.read_text(encoding="utf-8").split())))
+        turns.append(Turn(f"dailytalk-{match[2]}", 0.0, 0.0, " ".join(words.read_text(encoding="utf-8-sig").split())))
         pieces.append(Piece(path, 0.0, None, gap))
     return Conversation(name, None, tuple(turns), tuple(pieces))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from conversations import Conversation, Entry, Turn
 
-from soundstorm.data.data_dir import parse_seconds
+from soundstorm.data.data_dir import BYTE_ORDER_MARK, parse_seconds
 from soundstorm.data.text import TURN_MARKER
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,10 @@ def assign(turns: list[Turn], texts: list[Turn], *, keep_words: bool) -> tuple[l
 
 def _lines(path: Path, least: int) -> Iterator[tuple[str, list[str]]]:
     """Where a line stands, and its fields."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = path.read_text(encoding="utf-8")
+    if text.startswith(BYTE_ORDER_MARK):
+        logger.warning("%s: a byte order mark is passed over", path)
+    for number, line in enumerate(text.lstrip(BYTE_ORDER_MARK).split("\n"), start=1):
         fields = line.split()
         if not fields or fields[0].startswith(";;"):
             continue

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from soundstorm.bin.common import provide_numba_cache
 from soundstorm.data.audio import Utterances, num_samples
-from soundstorm.data.data_dir import write_text
+from soundstorm.data.data_dir import iterate_lines, parse_seconds, write_text
 from soundstorm.scoring.measures import cosine
 from soundstorm.scoring.statistics import bootstrap
 from soundstorm.scoring.tables import table
@@ -53,11 +53,13 @@ class Similarities(NamedTuple):
 def read_turns(path: Path) -> dict[str, list[Turn]]:
     """Turns of each utterance, as stage 0 wrote them."""
     turns: dict[str, list[Turn]] = defaultdict(list)
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        fields = line.split()
-        if len(fields) != 4:
-            raise ValueError(f"{path}, line {number}: expected <utterance> <speaker> <start> <end>, got {line!r:.80}")
-        turns[fields[0]].append(Turn(fields[1], float(fields[2]), float(fields[3])))
+    for number, (utterance, value) in enumerate(iterate_lines(path), start=1):
+        fields = value.split()
+        if len(fields) != 3:
+            raise ValueError(
+                f"{path}, line {number}: expected <utterance> <speaker> <start> <end>, got {utterance} {value!r:.80}"
+            )
+        turns[utterance].append(Turn(fields[0], parse_seconds(fields[1]), parse_seconds(fields[2])))
     return dict(turns)
 
 
