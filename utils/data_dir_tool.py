@@ -303,6 +303,18 @@ def utt2dur_merge(arguments: list[str]) -> str:
     return f"made {directory.path}/utt2dur from the headers of {len(merged)} files"
 
 
+def place_of(arguments: list[str]) -> str:
+    """Print <directory of its set>/<utterance> of an utterance, or of the first one of a set."""
+    datadir, name = expect(arguments, "<datadir>", "<utterance or set>")
+    own = Path(datadir, name, "utt2spk")
+    for path in [own] if own.is_file() else sorted(Path(datadir).glob("*/utt2spk")):
+        for key, _ in data_dir.iterate_lines(path):
+            if path == own or key == name:
+                print(path.parent / key)
+                return ""
+    raise ValueError(f"no utterance {name!r} in {datadir}/*/utt2spk")
+
+
 COMMANDS = {  # the jobs of get_utt2dur.sh have no script of their own
     "validate_data_dir.sh": validate,
     "fix_data_dir.sh": fix,
@@ -312,6 +324,8 @@ COMMANDS = {  # the jobs of get_utt2dur.sh have no script of their own
     "utt2dur_from_segments": utt2dur_from_segments,
     "utt2dur_from_headers": utt2dur_from_headers,
     "utt2dur_merge": utt2dur_merge,
+    "--dialogue-prompts": place_of,  # options of the engine
+    "--dialogue-exchange": place_of,
 }
 
 

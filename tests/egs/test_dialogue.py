@@ -429,3 +429,14 @@ def test_stage_0_of_the_recipe_is_complete_after_one_run(checkout, calls):
     assert done.returncode == 0, done.stderr
     done = checkout.run(command, cwd=RECIPE)
     assert "complete, nothing to do" in done.stdout
+
+
+@pytest.mark.parametrize("table", ["rttm", "ctm"])
+def test_a_byte_order_mark_costs_no_line(local, tmp_path, table):
+    (tmp_path / "wav").mkdir()
+    soundfile.write(tmp_path / "wav/call.wav", np.zeros(16000 * 5), 16000)
+    (tmp_path / "rttm").write_text("SPEAKER call 1 0.0 2.0 <NA> <NA> ann <NA> <NA>\n")
+    (tmp_path / "ctm").write_text("call 1 0.5 0.5 hello\ncall 1 1.0 0.5 there\n")
+    (tmp_path / table).write_text("\ufeff" + (tmp_path / table).read_text())
+    (entry,) = local.rttm.read_rttm(tmp_path / "wav", rttm=tmp_path / "rttm", ctm=tmp_path / "ctm")
+    assert [turn.text for turn in entry.load().turns] == ["hello there"]

@@ -156,3 +156,18 @@ def test_pieces_by_speaker_name_a_bad_line_of_utt2spk(tmp_path):
         text=True,
     )
     assert done.returncode == 1 and "utt2spk, line 2: expected a key and its value" in done.stderr
+
+
+PLACES = [("ben-1", "data/all/ben-1"), ("all", "data/all/anna-0"), ("long", "data/long/a-1")]
+
+
+@pytest.mark.parametrize("name, place", PLACES)
+def test_the_engine_finds_utterances_by_the_reader_of_tables(shell, good_dir, segmented_dir, name, place):
+    (good_dir / "utt2spk").write_text((good_dir / "utt2spk").read_text().replace(" ", "\t"))
+    assert shell("utils/data_dir_tool.py", "--dialogue-prompts", "data", name).stdout == f"{place}\n"
+
+
+def test_an_utterance_that_is_nowhere_is_named_with_the_option(shell, good_dir):
+    done = shell("utils/data_dir_tool.py", "--dialogue-exchange", "data", "zoe-1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "--dialogue-exchange: no utterance 'zoe-1' in data/*/utt2spk\n"

@@ -86,14 +86,7 @@ decode_one() {  # <system> <set> <directory>: synthesises one set by one system
 }
 
 place_of() {  # <option> <utterance, or a set: its first one>: <directory of its set>/<utterance>
-    local table
-    if [ -s "${datadir}/$2/utt2spk" ]; then
-        echo "${datadir}/$2/$(head -n 1 "${datadir}/$2/utt2spk" | cut -d ' ' -f 1)"
-        return
-    fi
-    table=$(awk -v key="$2" '$1 == key { print FILENAME; exit }' "${datadir}"/*/utt2spk)
-    [ -n "${table}" ] || die "$1: no utterance '$2' in ${datadir}/*/utt2spk"
-    echo "${table%/utt2spk}/$2"
+    "${python}" utils/data_dir_tool.py "$1" "${datadir}" "$2"
 }
 
 dialogue_dir() {
