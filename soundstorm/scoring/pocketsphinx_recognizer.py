@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from soundstorm.data.data_dir import read_table
 from soundstorm.scoring.intelligibility import Transcript, scored_text
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,7 @@ class PocketsphinxRecognizer:
         known = {
             line.split(maxsplit=1)[0] for line in dictionary.read_text(encoding="utf-8").splitlines() if line
         }
-        lines = Path(bigram_text).read_text(encoding="utf-8").splitlines()
-        sentences = [scored_text(line.partition(" ")[2]).split() for line in lines]
+        sentences = [scored_text(words).split() for words in read_table(bigram_text).values()]
         unknown = {word for sentence in sentences for word in sentence} - known
         if unknown:
             logger.warning(

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from soundstorm.scoring.pocketsphinx_recognizer import bigram_arpa
+from soundstorm.scoring.pocketsphinx_recognizer import PocketsphinxRecognizer, bigram_arpa
 from soundstorm.scoring.recognizers import load_recognizer
 
 
@@ -47,3 +47,10 @@ def test_pocketsphinx_reads_with_bigrams_and_hears_nothing_in_silence(tmp_path):
     (transcript,) = recognizer([np.zeros(16000, dtype=np.float32)])
     assert len(transcript.word_starts) == len(transcript.text.split()) <= 2
     assert "bigrams" in recognizer.name
+
+
+def test_bigrams_are_of_a_table_that_is_read_as_every_other(tmp_path):
+    pytest.importorskip("pocketsphinx")
+    (tmp_path / "text").write_text("utt-1\tone two\nutt-1\tthree\n")
+    with pytest.raises(ValueError, match="text, line 2: key 'utt-1' is there a second time"):
+        PocketsphinxRecognizer(str(tmp_path / "text"))
