@@ -11,15 +11,9 @@ import torch
 from torch import Tensor
 
 from soundstorm.decoding.config import ParallelConfig
-from soundstorm.decoding.sampling import (
-    count_within_bound,
-    entropy,
-    gumbel,
-    keep_most_confident,
-    mean_log_probability,
-    sample_tokens,
-)
-from soundstorm.models.masking import coarse_to_fine_mask, masked_after
+from soundstorm.decoding.rules import DecodingRules, Proposal
+from soundstorm.decoding.sampling import gumbel, sample_by_gumbel
+from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,6 +30,7 @@ def decode(
     prompt_lengths: Tensor | None = None,
     seeds: list[int] | None = None,
     watch: Callable[[int, int, Tensor, Tensor], None] | None = None,
+    rules: DecodingRules | None = None,
 ) -> Tensor:
     """Fill in the acoustic tokens of a batch.
 
@@ -48,6 +43,7 @@ def decode(
         prompt_lengths: int64 ``(B,)``, prompt frames of each example, below its length.
         seeds: one for each example; ``config.seed`` plus its number by default.
         watch: called before each forward pass with level, iteration (1-based), codes and hidden, for tests and films.
+        rules: schedule, confidence and choice; those of ``config`` by default.
 
     Returns:
         int64 ``(B, T, Q)``: the prompt as it was, then the generated tokens, zeros at padded frames.
@@ -70,7 +66,8 @@ def decode(
         codes[:, : prompt.shape[1]][in_prompt] = prompt.to(device)[in_prompt]
     seeds = [config.seed + b for b in range(batch)] if seeds is None else seeds
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    filling = _Filling(model, semantic, codes, starts, ends, config, generators, watch)
+    rules = rules or DecodingRules.of(config)
+    filling = _Filling(model, semantic, codes, starts, ends, config, generators, watch, rules)
     with torch.autocast(device.type, PRECISIONS.get(config.precision), enabled=config.precision in PRECISIONS):
         for level, iterations in enumerate(config.iterations_of(model.num_levels)):
             filling.fill_level(level, iterations)
@@ -93,6 +90,7 @@ class _Filling:
     config: ParallelConfig
     generators: list[torch.Generator]
     watch: Callable[[int, int, Tensor, Tensor], None] | None
+    rules: DecodingRules
 
     def fill_level(self, level: int, iterations: int) -> None:
         """Fill in one level of the codes in place; write nowhere else."""
@@ -105,6 +103,7 @@ class _Filling:
         everything = torch.ones(batch, frames, dtype=torch.bool, device=device)
         _, masked = coarse_to_fine_mask(starts, in_level, everything, ends, levels)
         left = to_fill = self.ends - self.starts
+        rank = self.rules.confidence()
         for iteration in range(1, iterations + 1):
             # The same function as in training says what is hidden.
             hidden, _ = coarse_to_fine_mask(starts, in_level, masked, ends, levels)
@@ -118,34 +117,21 @@ class _Filling:
                 flat[rows, level] = logits.argmax(-1)
                 return
             noise = self._noise(logits.shape[-1], rows, left)
-            config, example = self.config, rows // frames
-            tokens, confidence = sample_tokens(
-                logits, noise[:, 1:], temperature=config.temperature, top_k=config.top_k
+            tokens, log_probability = sample_by_gumbel(
+                logits, noise[:, 1:], temperature=self.config.temperature, top_k=self.config.top_k
             )
-            if config.prior:
-                if iteration == 1:  # nothing of the level is known yet
-                    prior = mean_log_probability(logits, example, batch)
-                confidence = confidence - config.prior * prior[example, tokens]
-            confidence = confidence + config.choice_temperature * (1 - iteration / iterations) * noise[:, 0]
-            confidence = self._laid_out(confidence, rows)
-            stay = masked_after(to_fill, iteration, iterations)
-            if config.entropy_bound:
-                entropies = self._laid_out(entropy(logits), rows)
-                within = count_within_bound(confidence, entropies, masked, config.entropy_bound).cpu()
-                stay = torch.minimum(stay, left - within)
+            proposal = Proposal(
+                iteration, iterations, to_fill, left, masked, rows, logits, tokens, log_probability, noise[:, 0]
+            )
+            confidence = proposal.laid_out(rank(proposal))
+            stay = self.rules.schedule(proposal, confidence)
             if (stay == 0).any():  # of fewer frames than iterations; it ends as it would in its last iteration
-                tokens = torch.where((stay == 0).to(device)[example], logits.argmax(-1), tokens)
-            committed = keep_most_confident(confidence, masked, stay.to(device))
+                tokens = torch.where((stay == 0).to(device)[proposal.example], logits.argmax(-1), tokens)
+            committed = self.rules.choice(confidence, masked, stay.to(device))
             flat[rows, level] = torch.where(committed.flatten()[rows], tokens, flat[rows, level])
             masked, left = masked & ~committed, stay
             if not left.any():
                 return
-
-    def _laid_out(self, values: Tensor, rows: Tensor) -> Tensor:
-        """Values of some frames ``(M,)`` at their places ``(B, T)``, zeros elsewhere."""
-        places = values.new_zeros(self.codes.shape[0] * self.codes.shape[1])
-        places[rows] = values
-        return places.view(self.codes.shape[:2])
 
     def _noise(self, size: int, rows: Tensor, left: Tensor) -> Tensor:
         """Gumbel noise ``(M, 1 + N)`` of some frames: for the confidence, then for the tokens. Every frame of an

@@ -9,7 +9,7 @@ def gumbel(uniform: Tensor) -> Tensor:
     return -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
 
 
-def sample_tokens(logits: Tensor, noise: Tensor, *, temperature: float, top_k: int = 0) -> tuple[Tensor, Tensor]:
+def sample_by_gumbel(logits: Tensor, noise: Tensor, *, temperature: float, top_k: int = 0) -> tuple[Tensor, Tensor]:
     """Sample one token for each position by the Gumbel-max trick.
 
     Args:

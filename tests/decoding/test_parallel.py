@@ -13,7 +13,7 @@ from soundstorm.decoding.sampling import (
     gumbel,
     keep_most_confident,
     mean_log_probability,
-    sample_tokens,
+    sample_by_gumbel,
 )
 from soundstorm.models.masking import masked_after
 from soundstorm.models.soundstorm import SoundStorm
@@ -266,13 +266,13 @@ def test_sampled_tokens_follow_the_distribution_and_its_temperature():
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0]).expand(1, 20000, 4)
     noise = gumbel(torch.rand(1, 20000, 4, generator=torch.Generator().manual_seed(0)))
     for temperature in (1.0, 0.5):
-        tokens, log_probability = sample_tokens(logits, noise, temperature=temperature)
+        tokens, log_probability = sample_by_gumbel(logits, noise, temperature=temperature)
         share = torch.bincount(tokens[0], minlength=4) / 20000
         torch.testing.assert_close(share, torch.softmax(logits[0, 0] / temperature, 0), atol=0.01, rtol=0)
         assert torch.equal(log_probability[0], torch.log_softmax(logits[0, 0], 0)[tokens[0]])
-    top2, _ = sample_tokens(logits, noise, temperature=1.0, top_k=2)
+    top2, _ = sample_by_gumbel(logits, noise, temperature=1.0, top_k=2)
     assert set(top2.unique().tolist()) == {0, 1}
-    greedy, _ = sample_tokens(logits, noise, temperature=0.0)
+    greedy, _ = sample_by_gumbel(logits, noise, temperature=0.0)
     assert not greedy.any()
 
 

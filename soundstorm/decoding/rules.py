@@ -1,0 +1,106 @@
+"""The three decisions of confidence-based parallel decoding, each replaceable on its own (SoundStorm, section 3.3).
+
+After every forward pass a *schedule* says how many frames stay masked, a *confidence* ranks the sampled tokens, and a
+*choice* commits the best of them. What the paper leaves open is as in MaskGIT.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.sampling import (
+    count_within_bound,
+    entropy,
+    keep_most_confident,
+    mean_log_probability,
+)
+from soundstorm.models.masking import masked_after
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What one forward pass proposes for the M masked frames of B utterances, all at one RVQ level."""
+
+    iteration: int  # 1-based
+    iterations: int  # of the level
+    to_fill: Tensor  # frames that the level had to fill (B,), on the host
+    left: Tensor  # those still masked before this pass (B,), on the host
+    masked: Tensor  # bool (B, T)
+    rows: Tensor  # places of the masked frames among B * T (M,)
+    logits: Tensor  # (M, N)
+    tokens: Tensor  # sampled (M,)
+    log_probability: Tensor  # of these tokens (M,)
+    noise: Tensor  # standard Gumbel noise (M,)
+
+    @property
+    def example(self) -> Tensor:
+        """Which utterance each masked frame is of (M,)."""
+        return self.rows // self.masked.shape[1]
+
+    def laid_out(self, values: Tensor) -> Tensor:
+        """Values of the masked frames ``(M,)`` at their places ``(B, T)``, zeros elsewhere."""
+        places = values.new_zeros(self.masked.numel())
+        places[self.rows] = values
+        return places.view(self.masked.shape)
+
+
+# (M,): higher is committed sooner.
+Confidence = Callable[[Proposal], Tensor]
+# Given the confidence (B, T) too: frames that stay masked (B,), int64 on the host, fewer than before.
+Schedule = Callable[[Proposal, Tensor], Tensor]
+# Of confidence (B, T), masked (B, T) and frames that stay masked (B,): which are committed, bool (B, T).
+Choice = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class DecodingRules:
+    """One of each; ``confidence`` is made anew for every level, so that it may remember the level's first pass."""
+
+    schedule: Schedule
+    confidence: Callable[[], Confidence]
+    choice: Choice = keep_most_confident
+
+    @classmethod
+    def of(cls, config: ParallelConfig) -> "DecodingRules":
+        """Those that the options name."""
+        return cls(CosineSchedule(config.entropy_bound), lambda: MaskGITConfidence(config))
+
+
+class MaskGITConfidence:
+    """Log-probability of the sampled token plus Gumbel noise that falls to zero over the level.
+
+    With ``prior`` it loses a share of the token's mean log-probability in the level's first pass.
+    """
+
+    def __init__(self, config: ParallelConfig):
+        self.config = config
+        self.prior: Tensor | None = None
+
+    def __call__(self, proposal: Proposal) -> Tensor:
+        """Of each sampled token ``(M,)``."""
+        config, confidence = self.config, proposal.log_probability
+        if config.prior:
+            if self.prior is None:  # nothing of the level is known yet
+                self.prior = mean_log_probability(proposal.logits, proposal.example, len(proposal.to_fill))
+            confidence = confidence - config.prior * self.prior[proposal.example, proposal.tokens]
+        annealing = 1 - proposal.iteration / proposal.iterations
+        return confidence + config.choice_temperature * annealing * proposal.noise
+
+
+@dataclass(frozen=True)
+class CosineSchedule:
+    """MaskGIT's cosine schedule; with a bound also what EB-Sampler would commit at once."""
+
+    entropy_bound: float = 0.0  # nats; 0 for none
+
+    def __call__(self, proposal: Proposal, confidence: Tensor) -> Tensor:
+        """Frames that stay masked ``(B,)``."""
+        stay = masked_after(proposal.to_fill, proposal.iteration, proposal.iterations)
+        if self.entropy_bound:
+            entropies = proposal.laid_out(entropy(proposal.logits))
+            within = count_within_bound(confidence, entropies, proposal.masked, self.entropy_bound).cpu()
+            stay = torch.minimum(stay, proposal.left - within)
+        return stay
