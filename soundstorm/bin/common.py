@@ -31,6 +31,16 @@ def setup_logging() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)
 
 
+def acoustic_model_parser(description: str, sections: dict[str, type]) -> "FrontParser":
+    """A :func:`config_parser` with the options by which the engine trains every acoustic model."""
+    parser = config_parser(description, sections)
+    parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
+    parser.add_argument("--valid-data", required=True, help="data directory for validation")
+    parser.add_argument("--codec", help="codec of the acoustic tokens, e.g. to start from its codebooks")
+    parser.add_argument("--expdir", required=True, help="experiment directory to write")
+    return parser
+
+
 def starting_codebooks(init, codec: str | None):
     """Codebooks ``(Q, N, D)`` that ``init.codebooks`` starts from; None where it is off or no codec is given."""
     if not (init.codebooks and codec):

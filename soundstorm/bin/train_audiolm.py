@@ -1,6 +1,6 @@
 """Train one of AudioLM's stages on stored tokens: a baseline for SoundStorm (stage 4)."""
 
-from soundstorm.bin.common import FrontParser, config_parser, run_front, section, starting_codebooks
+from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, section, starting_codebooks
 from soundstorm.data.audiolm_stages import STAGES
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -12,12 +12,8 @@ SECTIONS = {"model": AudioLMConfig, "data": AudioLMDataConfig, "init": InitConfi
 
 def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
+    parser = acoustic_model_parser(__doc__, SECTIONS)
     parser.add_argument("--stage", required=True, choices=STAGES, help="which of the three language models")
-    parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
-    parser.add_argument("--valid-data", required=True, help="data directory for validation")
-    parser.add_argument("--codec", help="codec whose codebooks init.codebooks starts from")
-    parser.add_argument("--expdir", required=True, help="experiment directory to write")
     return parser
 
 

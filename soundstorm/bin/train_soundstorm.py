@@ -1,6 +1,6 @@
 """Train SoundStorm on stored semantic and acoustic tokens (stage 4)."""
 
-from soundstorm.bin.common import FrontParser, config_parser, run_front, section, starting_codebooks
+from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, section, starting_codebooks
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
 from soundstorm.models.soundstorm_config import InitConfig, SoundStormConfig
 from soundstorm.training.config import TrainerConfig
@@ -16,12 +16,7 @@ SECTIONS = {
 
 def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
-    parser.add_argument("--valid-data", required=True, help="data directory for validation")
-    parser.add_argument("--codec", help="codec whose codebooks init.codebooks starts from")
-    parser.add_argument("--expdir", required=True, help="experiment directory to write")
-    return parser
+    return acoustic_model_parser(__doc__, SECTIONS)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """The corpus of egs/TEMPLATE/README.md, and the README followed to the letter."""
 
 import re
+import shutil
 
 import numpy as np
 import soundfile
@@ -53,7 +54,7 @@ OPTIONS = (
     "--train-threads 1 --nj 2"
 ).split()
 CONFIGS["pretrain_text_to_semantic"] = CONFIGS["train_text_to_semantic"]
-BLOCK = re.compile(r"^```(\w+) (run|file)=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+) (run|file|line)=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def write_corpus(directory, *, sample_rate=16000, seconds=1.0, chapters=2, longer=0.25):
@@ -69,10 +70,34 @@ def write_corpus(directory, *, sample_rate=16000, seconds=1.0, chapters=2, longe
     (directory / "transcripts.tsv").write_text("".join(lines))
 
 
+def blocks_of(path):
+    """A document's blocks that say how they are used: (language, use, where, text)."""
+    return [match.groups() for match in BLOCK.finditer(path.read_text(encoding="utf-8"))]
+
+
 def readme_blocks(checkout):
-    """The README's blocks that say how they are used: (language, use, where, text)."""
-    text = (checkout.root / "egs/TEMPLATE/README.md").read_text(encoding="utf-8")
-    return [match.groups() for match in BLOCK.finditer(text)]
+    """Those of the walk through a new corpus."""
+    return blocks_of(checkout.root / "egs/TEMPLATE/README.md")
+
+
+def add_unigram(checkout):
+    """Add an acoustic model as CONTRIBUTING does; the number of lines added to files that were there."""
+    package = checkout.root / "soundstorm"
+    package.unlink()
+    shutil.copytree(checkout.source / "soundstorm", package, ignore=shutil.ignore_patterns("__pycache__"))
+    lines = 0
+    for _, use, where, text in blocks_of(checkout.source / ".github/CONTRIBUTING.md"):
+        path = checkout.root / where
+        if use == "file":
+            assert not path.exists()
+            path.write_text(text)
+        else:
+            assert use == "line"
+            source = path.read_text()
+            assert source.count("MODULES = {\n") == 1
+            path.write_text(source.replace("MODULES = {\n", "MODULES = {\n" + text))
+            lines += text.count("\n")
+    return lines
 
 
 def follow_readme(checkout, corpus, timeout=60):

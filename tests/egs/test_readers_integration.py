@@ -1,10 +1,12 @@
 """A corpus of another shape through all stages, with the smallest of models: `pytest -m integration`."""
 
+import sys
+
 import numpy as np
 import pytest
 import soundfile
 
-from .readers import OPTIONS, follow_readme, write_configs, write_corpus
+from .readers import OPTIONS, add_unigram, follow_readme, write_configs, write_corpus
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 TRAINING = {"max_steps": 4, "batch_size": 4, "log_every": 2, "valid_every": 2, "save_every": 2}
@@ -58,7 +60,33 @@ def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
     assert {line.split("-")[0] for line in texts} <= {"anna", "bert", "carl"} and len(texts) > 4
     done = checkout.run(command, cwd="egs/readers", timeout=100)
     assert "Stage 5: complete, nothing to do" in done.stdout
+    add_an_acoustic_model(checkout, recipe, options)
     speak_from_a_pack(checkout, recipe)
+
+
+def add_an_acoustic_model(checkout, recipe, options):
+    """CONTRIBUTING's walk: a third kind of model is trained, decoded, timed, scored, reported and packed."""
+    assert add_unigram(checkout) <= 2
+    assert "--unigram-config" in checkout.run(["./run.sh", "--help"], cwd="egs/readers").stdout
+    more = ["--acoustic-models", "soundstorm unigram", "--likelihood-pairs", "", "--figures", "runtime"]
+    more += ["--systems", "codec soundstorm_prompted unigram_prompted unigram_text", "--results", "THIRD.md"]
+    more += ["--runtime-args", "--lengths 1 --repeats 1", "--stage", "4"]
+    done = checkout.run(["./run.sh", *options, *more], cwd="egs/readers", timeout=400)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    results = (recipe / "THIRD.md").read_text()
+    ratio = "| SoundStorm (2 s prompt) : Unigram (2 s prompt) |"
+    for row in ("| Unigram (2 s prompt) |", "| Unigram from text |", ratio):
+        assert row in results
+    assert "| codec decoding | SoundStorm | Unigram | text to semantic | Unigram : SoundStorm |" in results
+    words = "--acoustic-model exp/soundstorm --acoustic-model exp/unigram --codec exp/codec --output packs/third"
+    done = checkout.run(["utils/pack_model.sh", *words.split()], cwd="egs/readers", timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "--acoustic-model unigram:PACK" in (recipe / "packs/third/README.md").read_text()
+    command = [sys.executable, "-m", "soundstorm.bin.synthesize", "--data-dir", "data/test", "--codec", "packs/third"]
+    command += ["--acoustic-model", "unigram:packs/third", "--output", "from_pack"]
+    done = checkout.run(command, cwd="egs/readers", timeout=200, PYTHONPATH=str(checkout.root))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (recipe / "from_pack/wav.scp").exists()
 
 
 def speak_from_a_pack(checkout, recipe):
