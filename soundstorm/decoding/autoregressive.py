@@ -13,8 +13,8 @@ from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
-from soundstorm.decoding.walk import Walk, prompt_places
 from soundstorm.models.devices import ready_for_single_steps
+from soundstorm.decoding.pointer_path import PointerPath, prompt_places
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     ENCODER_DIR,
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Frames per text id in the training data: what a reader can do. Ends sampling that never stops or never starts."""
+class SpeakingRate:
+    """Frames per text id in the training data, by which sampling that never starts or never stops is ended."""
 
     slowest: float
     fastest: float
@@ -44,7 +44,7 @@ class Pace:
 
 
 @dataclass
-class Drawn:
+class SampledTokens:
     """One sampled utterance: the ``tokens`` ``(T,)`` after the prompt, and whether the model ended it itself."""
 
     tokens: np.ndarray
@@ -73,7 +73,7 @@ def choose(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int) -
 
 
 @torch.no_grad()
-def sample_tokens(
+def sample_sequences(
     model: TextToSemantic,
     texts: Sequence[np.ndarray],
     *,
@@ -82,7 +82,7 @@ def sample_tokens(
     temperature: float,
     top_k: int,
     prompts: Sequence[np.ndarray] | None = None,
-) -> list[Drawn]:
+) -> list[SampledTokens]:
     """Sample a batch of different lengths with a key-value cache.
 
     Every row has its own random numbers and its own limits, so a row comes out as it would alone.
@@ -110,9 +110,9 @@ def sample_tokens(
     lengths = torch.tensor([len(ids) for ids in texts])
     text = text.to(device)
     state = model.begin(text, lengths.to(device))
-    walk = None
+    path = None
     if model.pointer is not None:
-        walk = Walk(model, lengths, numbers[1], temperature, prompt_places(model, text, lengths, forced))
+        path = PointerPath(model, lengths, numbers[1], temperature, prompt_places(model, text, lengths, forced))
     # What all prompts have is read in one pass; the longer ones are then fed frame by frame beside the sampling.
     shared = min(len(prompt) for prompt in prompts)
     given = torch.cat([torch.full((len(texts), 1), model.start_id), forced[:, :shared]], dim=1)
@@ -123,18 +123,18 @@ def sample_tokens(
     running = torch.ones(len(texts), dtype=torch.bool)  # of the rows still in the batch
     for frame in range(shared, width):
         may_end = frame >= earliest[rows]
-        if walk is None:
+        if path is None:
             hidden, _ = model.advance(given.to(device), state)
             logits = model.emit(hidden[:, -1:], state)[:, 0].float().cpu()
             logits[:, model.end_id].masked_fill_(~may_end, float("-inf"))
             token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
         else:
-            places, dwells = walk.before(rows, frame + 1 - given.shape[1], frame)
+            places, dwells = path.inputs(rows, frame + 1 - given.shape[1], frame)
             hidden, _ = model.advance(given.to(device), state, places=places.to(device), dwells=dwells.to(device))
-            place = walk.go(rows, frame, hidden[:, -1:])
+            place = path.advance(rows, frame, hidden[:, -1:])
             logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))[:, 0].float().cpu()
-            # With a pointer the end is one more move, off the last letter, not a token that competes with others.
-            ends = may_end & walk.leave(rows, frame, logits.softmax(-1)[:, model.end_id])
+            # With a pointer the end is one more advance, off the last letter, not a token that competes with others.
+            ends = may_end & path.ends(rows, frame, logits.softmax(-1)[:, model.end_id])
             logits[:, model.end_id] = float("-inf")
             token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
             token = torch.where(ends, model.end_id, token)
@@ -152,7 +152,7 @@ def sample_tokens(
             running = torch.ones(len(rows), dtype=torch.bool)
         given = token[:, None]
     return [
-        Drawn(written[row, len(prompts[row]) : frames[row]].numpy().copy(), bool(ended[row]))
+        SampledTokens(written[row, len(prompts[row]) : frames[row]].numpy().copy(), bool(ended[row]))
         for row in range(len(texts))
     ]
 
@@ -160,7 +160,7 @@ def sample_tokens(
 class TextToSemanticGenerator:
     """A trained model ready to speak: texts in, semantic tokens out."""
 
-    def __init__(self, model: TextToSemantic, tokenizer: TextTokenizer, info: TokenizerInfo, pace: Pace):
+    def __init__(self, model: TextToSemantic, tokenizer: TextTokenizer, info: TokenizerInfo, pace: SpeakingRate):
         """
         Args:
             model: trained.
@@ -209,14 +209,14 @@ class TextToSemanticGenerator:
         ids = [self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)]
         new = [None] * len(texts) if new_texts is None else [len(self.tokenizer.encode(text)) for text in new_texts]
         prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
-        results: list[Drawn | None] = [None] * len(texts)
+        results: list[SampledTokens | None] = [None] * len(texts)
         for _ in range(1 if temperature == 0 else attempts):
             left = [row for row, drawn in enumerate(results) if drawn is None or not drawn.ended]
             if not left:
                 break
             bounds = [self._limits(len(ids[row]), new[row], len(prompts[row]), max_seconds) for row in left]
             uniforms = [torch.rand(2, most, generator=streams[row]) for row, (_, most) in zip(left, bounds)]
-            drawn = sample_tokens(
+            drawn = sample_sequences(
                 self.model, [ids[row] for row in left], uniforms=uniforms, min_frames=[least for least, _ in bounds],
                 temperature=temperature, top_k=top_k, prompts=[prompts[row] for row in left],
             )  # fmt: skip
@@ -265,7 +265,7 @@ def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "c
     """The trained model of an experiment directory, with everything it needs to speak."""
     expdir = Path(part_of(expdir, "text_to_semantic"))
     info = config_section(expdir, "semantic", TokenizerInfo)
-    text, pace = config_section(expdir, "text", TextConfig), config_section(expdir, "pace", Pace)
+    text, pace = config_section(expdir, "text", TextConfig), config_section(expdir, "pace", SpeakingRate)
     model_config = config_section(expdir, "model", TextToSemanticConfig)
     tokenizer = load_text_tokenizer(text, expdir)
     encoder_dir = expdir / ENCODER_DIR

@@ -131,19 +131,19 @@ def choose_context(prompt: Passage | None, made: Sequence[Passage], voices: set[
     """
     chosen: list[Passage] = []
     for passage in reversed(made):
-        if chosen and _frames([passage, *chosen]) > longest:
+        if chosen and _num_frames([passage, *chosen]) > longest:
             break
         chosen.insert(0, passage)
     if prompt is None:
         return chosen
     heard = {turn.voice for passage in chosen for turn in passage.turns}
     if not voices <= heard:
-        while chosen and _frames([prompt, *chosen]) > longest:
+        while chosen and _num_frames([prompt, *chosen]) > longest:
             chosen.pop(0)
-    return [prompt, *chosen] if not chosen or _frames([prompt, *chosen]) <= longest else chosen
+    return [prompt, *chosen] if not chosen or _num_frames([prompt, *chosen]) <= longest else chosen
 
 
-def _frames(passages: Sequence[Passage]) -> int:
+def _num_frames(passages: Sequence[Passage]) -> int:
     return sum(len(passage.codes) for passage in passages)
 
 
@@ -245,7 +245,7 @@ class DialogueSynthesizer:
                 new_texts=[new],
             )
         stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
-        before = _frames(context)
+        before = _num_frames(context)
         (codes,) = self.generator.acoustic_tokens(
             [np.concatenate([*(passage.semantic for passage in context), tokens])],
             sampling,

@@ -18,7 +18,7 @@ from soundstorm.data.datasets.masked_tokens_dataset import draw_mask_numbers
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageModel
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
-from soundstorm.decoding.autoregressive import sample_tokens
+from soundstorm.decoding.autoregressive import sample_sequences
 from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.audiolm import AudioLM
@@ -184,7 +184,7 @@ def _text_to_semantic(work: Work) -> Built:
 
     def run() -> None:
         with autocast:
-            sample_tokens(
+            sample_sequences(
                 model, texts, uniforms=streams, min_frames=[work.frames] * work.batch, temperature=0.9, top_k=125
             )
 

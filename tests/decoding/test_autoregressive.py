@@ -10,7 +10,7 @@ from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
-from soundstorm.decoding.autoregressive import Pace, TextToSemanticGenerator, choose, load_text_to_semantic
+from soundstorm.decoding.autoregressive import SpeakingRate, TextToSemanticGenerator, choose, load_text_to_semantic
 from soundstorm.decoding.free_running import edit_distance, report_free_running
 from soundstorm.models.pointer import dwell_times
 from soundstorm.models.text_to_semantic import build_text_to_semantic
@@ -25,7 +25,7 @@ TINY = TextToSemanticConfig(
     decoder_dim=16, decoder_heads=2, head_dim=8, decoder_ffn_dim=24, dropout=0.0,
 )  # fmt: skip
 TEXTS = ["abc def", "ha", "cab ab bag hed"]
-PACE = Pace(slowest=6.0, fastest=3.0)
+PACE = SpeakingRate(slowest=6.0, fastest=3.0)
 
 
 def make(pointer: bool, *, seed: int = 0) -> TextToSemanticGenerator:
@@ -240,7 +240,7 @@ def trained(tmp_path_factory):
         (loss.total / loss.weight).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    return TextToSemanticGenerator(model, ByteTokenizer(), INFO, Pace(*dataset.pace()))
+    return TextToSemanticGenerator(model, ByteTokenizer(), INFO, SpeakingRate(*dataset.pace()))
 
 
 def unseen_texts(count, words=3):

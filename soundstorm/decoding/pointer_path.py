@@ -7,12 +7,12 @@ from soundstorm.models.pointer import dwell_times
 from soundstorm.models.text_to_semantic import TextToSemantic
 
 
-class Walk:
+class PointerPath:
     """Places in the text of a batch, frame by frame.
 
-    The model gives the probability of going on at each frame. Sampling draws, on arrival at a letter, the share of
-    probability of staying at which to leave; greedy leaves at one half, the median of the time spent there. (Leaving
-    when going on is the likelier alternative would never leave a letter of uncertain length.)
+    The model gives the probability of advancing to the next letter at each frame. Sampling draws, on arrival at a
+    letter, the survival probability at which the pointer advances; greedy advances at one half, the median duration.
+    (Advancing when that is the likelier alternative would never end a letter of uncertain duration.)
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Walk:
         """
         self.pointer = model.pointer
         self.last = text_lengths - 1
-        self.leave_at = 0.5 + min(temperature, 1.0) * (1.0 - uniforms - 0.5)
+        self.threshold = 0.5 + min(temperature, 1.0) * (1.0 - uniforms - 0.5)
         self.forced = forced
         batch, frames = uniforms.shape
         # Column k holds the place and the time spent there before frame k.
@@ -42,21 +42,21 @@ class Walk:
         if frames:
             self.places[:, 1:] = forced.clamp(min=0)
             self.dwells[:, 1:] = dwell_times(self.places[:, 1:])
-        self.staying = torch.ones(batch)
-        self.limit = self.leave_at[:, 0].clone() if frames else torch.zeros(batch)
+        self.survival = torch.ones(batch)
+        self.current_threshold = self.threshold[:, 0].clone() if frames else torch.zeros(batch)
 
-    def before(self, rows: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
+    def inputs(self, rows: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
         """Places and dwells ``(rows, n)`` that go with the inputs of frames ``first .. last``."""
         return self.places[rows, first : last + 1], self.dwells[rows, first : last + 1]
 
-    def go(self, rows: Tensor, frame: int, hidden: Tensor) -> Tensor:
-        """Decide the places ``(rows,)`` of a frame from the decoder's states there ``(rows, 1, D)``."""
+    def advance(self, rows: Tensor, frame: int, hidden: Tensor) -> Tensor:
+        """Choose the places ``(rows,)`` of a frame from the decoder's states there ``(rows, 1, D)``."""
         place, dwell = self.places[rows, frame], self.dwells[rows, frame]
         if frame:
             probability = self.pointer.move_logits(hidden)[:, 0].float().sigmoid().cpu()
             free = place < self.last[rows]
-            self.staying[rows] *= torch.where(free, 1.0 - probability, 1.0)
-            move = (self.staying[rows] < self.limit[rows]) & free
+            self.survival[rows] *= torch.where(free, 1.0 - probability, 1.0)
+            move = (self.survival[rows] < self.current_threshold[rows]) & free
         else:
             move = torch.zeros(len(rows), dtype=torch.bool)
         forced = self.forced[rows, frame]
@@ -65,14 +65,14 @@ class Walk:
         self.places[rows, frame + 1] = place
         self.dwells[rows, frame + 1] = torch.where(move, 1, dwell + 1)
         fresh = rows[move | (forced >= 0)]
-        self.staying[fresh], self.limit[fresh] = 1.0, self.leave_at[fresh, frame]
+        self.survival[fresh], self.current_threshold[fresh] = 1.0, self.threshold[fresh, frame]
         return place
 
-    def leave(self, rows: Tensor, frame: int, probability: Tensor) -> Tensor:
-        """Which rows end in a frame ``(rows,)``, given the probability of the end: like :meth:`go`, off the text."""
+    def ends(self, rows: Tensor, frame: int, probability: Tensor) -> Tensor:
+        """Which rows end in a frame ``(rows,)``, given the probability of the end: advancing off the last letter."""
         arrived = self.places[rows, frame + 1] == self.last[rows]
-        self.staying[rows] *= torch.where(arrived, 1.0 - probability, 1.0)
-        return arrived & (self.staying[rows] < self.limit[rows])
+        self.survival[rows] *= torch.where(arrived, 1.0 - probability, 1.0)
+        return arrived & (self.survival[rows] < self.current_threshold[rows])
 
 
 def prompt_places(model: TextToSemantic, text: Tensor, text_lengths: Tensor, forced: Tensor) -> Tensor:

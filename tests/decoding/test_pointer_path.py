@@ -5,21 +5,21 @@ import types
 import pytest
 import torch
 
-from soundstorm.decoding.walk import Walk, prompt_places
+from soundstorm.decoding.pointer_path import PointerPath, prompt_places
 from soundstorm.models.pointer import dwell_times
 
 
 def walk_with(hazard, uniforms, *, letters=4, temperature=1.0, forced=None):
-    """A walk under a model whose probability of going on is always ``hazard``; all places ``(B, T)``."""
+    """A path under a model whose probability of going on is always ``hazard``; all places ``(B, T)``."""
     batch, frames = uniforms.shape
     logit = torch.logit(torch.tensor(hazard))
     pointer = types.SimpleNamespace(move_logits=lambda hidden: logit.expand(hidden.shape[:2]))
     forced = torch.full((batch, frames), -1) if forced is None else forced
     model = types.SimpleNamespace(pointer=pointer)
-    walk = Walk(model, torch.full((batch,), letters), uniforms, temperature, forced)
+    path = PointerPath(model, torch.full((batch,), letters), uniforms, temperature, forced)
     rows = torch.arange(batch)
-    places = torch.stack([walk.go(rows, frame, torch.zeros(batch, 1, 1)) for frame in range(frames)], dim=1)
-    return places, walk
+    places = torch.stack([path.advance(rows, frame, torch.zeros(batch, 1, 1)) for frame in range(frames)], dim=1)
+    return places, path
 
 
 def test_sampled_stays_are_as_long_as_the_model_says():
@@ -49,33 +49,33 @@ def test_the_pointer_goes_one_letter_at_a_time_and_stops_at_the_last():
 def test_the_end_comes_at_the_last_letter_only_and_as_often_as_likely(temperature):
     batch, frames = 3000, 40
     uniforms = torch.rand(batch, frames, generator=torch.Generator().manual_seed(0))
-    _, walk = walk_with(0.9, uniforms[:, :1], letters=1, temperature=temperature)
-    walk.places = torch.zeros(batch, frames + 1, dtype=torch.int64)
+    _, path = walk_with(0.9, uniforms[:, :1], letters=1, temperature=temperature)
+    path.places = torch.zeros(batch, frames + 1, dtype=torch.int64)
     rows, chance = torch.arange(batch), torch.full((batch,), 0.25)
-    ends = torch.stack([walk.leave(rows, frame, chance) for frame in range(frames)], dim=1)
+    ends = torch.stack([path.ends(rows, frame, chance) for frame in range(frames)], dim=1)
     first = ends.int().argmax(1).float()
     if temperature:
         assert first.mean().item() == pytest.approx(0.75 / 0.25, rel=0.06)
     else:
         assert (first == 2).all()  # 0.75 cubed is the first power below one half
-    walk.last += 1
-    assert not walk.leave(rows, 0, torch.ones(batch)).any()
+    path.last += 1
+    assert not path.ends(rows, 0, torch.ones(batch)).any()
 
 
 def test_dwells_count_frames_at_the_place():
     uniforms = torch.rand(20, 30, generator=torch.Generator().manual_seed(0))
-    places, walk = walk_with(0.4, uniforms)
-    before, spent = walk.before(torch.arange(20), 1, 30)
+    places, path = walk_with(0.4, uniforms)
+    before, spent = path.inputs(torch.arange(20), 1, 30)
     assert torch.equal(before, places) and torch.equal(spent, dwell_times(places))
 
 
 def test_prompt_frames_are_where_they_were_found():
     forced = torch.full((2, 10), -1)
     forced[0, :5] = torch.tensor([0, 0, 1, 1, 2])
-    places, walk = walk_with(0.5, torch.rand(2, 10, generator=torch.Generator().manual_seed(0)), forced=forced)
+    places, path = walk_with(0.5, torch.rand(2, 10, generator=torch.Generator().manual_seed(0)), forced=forced)
     assert places[0, :5].tolist() == [0, 0, 1, 1, 2]
     assert (places[0, 5:] >= 2).all()
-    assert torch.equal(walk.before(torch.tensor([0]), 1, 10)[1], dwell_times(places[:1]))
+    assert torch.equal(path.inputs(torch.tensor([0]), 1, 10)[1], dwell_times(places[:1]))
 
 
 def test_no_prompt_has_no_places():
