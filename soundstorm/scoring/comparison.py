@@ -10,20 +10,25 @@ from soundstorm.scoring.system import REFERENCE
 Row = Mapping[str, Any]
 
 
-def ratios_to_others(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def kinds_of(rows: Sequence[Row]) -> list[str]:
+    """Kinds of acoustic models, in the order of first mention."""
+    return list(dict.fromkeys(_kind(row) for row in rows if _kind(row)))
+
+
+def ratios_to_others(rows: Sequence[Row], kinds: Sequence[str]) -> list[dict[str, Any]]:
     """Every system of the first acoustic model, divided by each other model's with as much of a voice prompt.
 
-    Compared are systems that follow given semantic tokens. The model of the first such row is compared with the others.
+    Compared are systems that follow given semantic tokens.
 
     Args:
         rows: Contents of score files of one test set.
+        kinds: Of acoustic models, the one that is compared with the others first.
 
     Returns:
         For each pair of rows its names, the ratios ``metrics[metric][length]``, and ``computing``: that of the seconds
         of computing acoustic tokens per second of speech. What the other model has as zero has no ratio.
     """
     candidates = [row for row in rows if row["group"] != REFERENCE and row["decode"].get("from") == "semantic"]
-    kinds = list(dict.fromkeys(_kind(row) for row in candidates))
     compared = []
     for other in kinds[1:]:
         for row in candidates:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.experiment import source_commit
-from soundstorm.scoring.comparison import ratios_to_others
+from soundstorm.scoring.comparison import kinds_of, ratios_to_others
 from soundstorm.scoring.statistics import ALL, LENGTHS, Estimate, paired_difference
 from soundstorm.scoring.system import REFERENCE, WITH_PROMPT, WITHOUT_PROMPT
 from soundstorm.scoring.targets import TargetResult, check_targets
@@ -193,7 +193,7 @@ def build_report(
     """
     sets = order_scores(scores)
     gains = {name: voice_gains(rows) for name, rows in sets.items()}
-    first = next(iter(sets))
+    first, kinds = next(iter(sets)), kinds_of(scores)
     results: list[TargetResult] = check_targets(targets, target_figures(sets[first], gains[first], usage, seconds))
     return {
         "title": title,
@@ -206,7 +206,7 @@ def build_report(
             name: {
                 "lengths": lengths_present(rows),
                 "voice_gains": [gain.as_dict() for gain in gains[name]],
-                "ratios": ratios_to_others(rows),
+                "ratios": ratios_to_others(rows, kinds),
                 "rows": [{key: value for key, value in row.items() if key != "utterances"} for row in rows],
             }
             for name, rows in sets.items()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from soundstorm.scoring.comparison import ratios_to_others
+from soundstorm.scoring.comparison import kinds_of, ratios_to_others
 from soundstorm.scoring.report import build_report
 from soundstorm.scoring.tables import render_markdown
 
@@ -39,7 +39,7 @@ def rows():
 
 
 def test_systems_on_given_tokens_are_divided_by_the_other_model_with_as_much_of_a_prompt():
-    plain, prompted = ratios_to_others(rows())
+    plain, prompted = ratios_to_others(rows(), kinds_of(rows()))
     assert (plain["system"], plain["baseline"]) == ("SoundStorm", "AudioLM")
     assert plain["metrics"] == {"wer": {"all": 0.75, "short": 0.75}}  # a zero divides nothing
     assert plain["computing"] == pytest.approx(0.1 / 4)
@@ -48,7 +48,7 @@ def test_systems_on_given_tokens_are_divided_by_the_other_model_with_as_much_of_
 
 
 def test_without_audiolm_there_is_nothing_to_compare():
-    assert ratios_to_others(rows()[:5]) == []
+    assert ratios_to_others(rows()[:5], kinds_of(rows()[:5])) == []
 
 
 def test_the_report_has_them_in_its_json_and_in_its_markdown():
@@ -58,3 +58,10 @@ def test_the_report_has_them_in_its_json_and_in_its_markdown():
     assert "| Ratio (4-10 s / all) | WER % | Computing, all |" in markdown
     assert "| SoundStorm : AudioLM | 0.75 / 0.75 | 0.0250 (1 : 40) |" in markdown
     assert "| SoundStorm (3 s prompt) : AudioLM (3 s prompt) | 2.50 / 2.50 | - |" in markdown
+
+
+def test_the_first_model_mentioned_is_compared_also_where_another_one_s_rows_come_first_by_group():
+    scores = [rows()[4], rows()[5], rows()[6]]
+    report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
+    (ratio,) = report["sets"]["test"]["ratios"]
+    assert (ratio["system"], ratio["baseline"]) == ("SoundStorm (3 s prompt)", "AudioLM (3 s prompt)")
