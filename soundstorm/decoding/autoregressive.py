@@ -13,8 +13,8 @@ from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
-from soundstorm.models.devices import ready_for_single_steps
 from soundstorm.decoding.pointer_path import PointerPath, prompt_places
+from soundstorm.models.devices import ready_for_single_steps
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     ENCODER_DIR,
