@@ -124,13 +124,13 @@ def sample_sequences(
     for frame in range(shared, width):
         may_end = frame >= earliest[rows]
         if path is None:
-            hidden, _ = model.advance(given.to(device), state)
+            hidden = model.advance(given.to(device), state)
             logits = model.emit(hidden[:, -1:], state)[:, 0].float().cpu()
             logits[:, model.end_id].masked_fill_(~may_end, float("-inf"))
             token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
         else:
             places, dwells = path.inputs(rows, frame + 1 - given.shape[1], frame)
-            hidden, _ = model.advance(given.to(device), state, places=places.to(device), dwells=dwells.to(device))
+            hidden = model.advance(given.to(device), state, places=places.to(device), dwells=dwells.to(device))
             place = path.advance(rows, frame, hidden[:, -1:])
             logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))[:, 0].float().cpu()
             # With a pointer the end is one more advance, off the last letter, not a token that competes with others.

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLANK_SCORE = -1.0  # of "no letter in particular", against scores that start near zero
-
 
 class Neighbours(nn.Module):
     """A residual convolution over positions, written as one matrix product (fast in bfloat16 on CPUs too)."""
@@ -95,35 +93,6 @@ def emission_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prio
     counted = (torch.arange(frames, device=scores.device) < lengths[:, None]) & (lengths >= text_lengths)[:, None]
     slope = -(posterior * scores * counted[..., None]).sum((1, 2))
     return value.detach() + slope - slope.detach()
-
-
-def attention_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prior: float) -> Tensor:
-    """How unlikely attention makes it to pass through the text in order, leaving no letter out.
-
-    The forward algorithm of CTC with the letters' places as the labels, on the scores of cross-attention, as Neekhara
-    et al. (2024) do to keep an encoder-decoder from skipping and repeating.
-
-    Args:
-        scores: before the softmax ``(B, heads, T, L)``, minus infinity at padding.
-        lengths: frames ``(B,)``; text_lengths: letters ``(B,)``.
-        prior: width of the :func:`diagonal_prior` that favours paths at an even pace; 0 for none.
-
-    Returns:
-        ``(B, heads)``: minus the log likelihood; 0 where there are fewer frames than letters.
-    """
-    batch, heads, frames, letters = scores.shape
-    scores = scores.float()
-    if prior:
-        scores = scores + diagonal_prior(frames, letters, lengths, text_lengths, width=prior)[:, None]
-    # A finite floor at padding: CTC's gradient of minus infinity is not a number.
-    scores = F.pad(scores.clamp(min=-1e4), (1, 0), value=BLANK_SCORE)
-    log_probs = scores.log_softmax(-1).flatten(0, 1).transpose(0, 1)
-    labels = torch.arange(1, letters + 1, device=scores.device).expand(batch * heads, -1)
-    per_head = F.ctc_loss(
-        log_probs, labels, lengths.repeat_interleave(heads), text_lengths.repeat_interleave(heads),
-        blank=0, reduction="none", zero_infinity=True,
-    )  # fmt: skip
-    return per_head.view(batch, heads)
 
 
 @torch.no_grad()

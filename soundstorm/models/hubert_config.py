@@ -30,7 +30,6 @@ class HubertPretrainingConfig:
     dropout: float = option(0.1, "dropout of the transformer and its input")
     layer_drop: float = option(0.05, "probability of leaving out a layer")
     normalize: bool = option(False, "bring every recording to zero mean and unit variance")
-    head: str = option("cosine", "prediction: cosine (similarity to label embeddings, eq. 3) or linear")
     label_width: int = option(256, "width of the label embeddings")
     temperature: float = option(0.1, "of the cosine similarities")
     mask_probability: float = option(0.08, "share of frames at which a masked span starts")
@@ -46,9 +45,8 @@ class HubertPretrainingConfig:
                 f"model: conv_widths, conv_kernels and conv_strides list {shapes[0]}, {shapes[1]} and {shapes[2]} "
                 "convolutions; expected the same number"
             )
-        for name, choices in {"conv_norm": ("group", "layer"), "head": ("cosine", "linear")}.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"model.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        if self.conv_norm not in ("group", "layer"):
+            raise ValueError(f"model.conv_norm is {self.conv_norm!r}, expected one of group, layer")
         counts = ("width", "num_layers", "num_heads", "feed_forward_width", "position_kernel", "position_groups")
         for name in (*counts, "label_width"):
             if getattr(self, name) < 1:

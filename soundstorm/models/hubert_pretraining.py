@@ -81,14 +81,6 @@ class CosineHead(nn.Module):
         return projected @ F.normalize(self.labels.float(), dim=-1).T / self.temperature
 
 
-class LinearHead(nn.Linear):
-    """The usual classifier, instead of the paper's cosine."""
-
-    def forward(self, states: Tensor) -> Tensor:
-        """``(frames, D)`` to logits ``(frames, K)`` float32."""
-        return super().forward(states).float()
-
-
 def build_hubert_pretraining(
     config: HubertPretrainingConfig, num_labels: int, *, sample_rate: int
 ) -> HubertPretraining:
@@ -130,12 +122,9 @@ def build_hubert_pretraining(
     speed_up_hubert(hubert)
     if config.filterbank_start:
         _start_as_filterbank(hubert.feature_extractor.conv_layers[0].conv, sample_rate)
-    if config.head == "cosine":
-        head: nn.Module = CosineHead(
-            config.width, num_labels, label_width=config.label_width, temperature=config.temperature
-        )
-    else:
-        head = LinearHead(config.width, num_labels)
+    head = CosineHead(
+        config.width, num_labels, label_width=config.label_width, temperature=config.temperature
+    )
     return HubertPretraining(hubert, head)
 
 

@@ -80,7 +80,7 @@ class TextToSemanticOutput:
     """Teacher-forced predictions of ``T`` tokens and the end."""
 
     logits: Tensor  # (B, T + 1, N + 1), the last class being the end
-    scores: Tensor  # letters against frames before the softmax, (B, heads, T + 1, L)
+    scores: Tensor | None = None  # with a pointer: of the aligner, letters against frames (B, T + 1, L)
     path: Tensor | None = None  # with a pointer: the letter of each frame (B, T + 1)
     moves: Tensor | None = None  # with a pointer: logits of going on to the next letter (B, T + 1)
 
@@ -93,20 +93,17 @@ class TextToSemantic(nn.Module):
     """
 
     def __init__(self, encoder: nn.Module, num_tokens: int, *, layers: int, dim: int, heads: int, head_dim: int,
-                 ffn_dim: int, dropout: float, aligned_layers: tuple[int, ...] = (),
-                 pointer: Pointer | None = None):  # fmt: skip
+                 ffn_dim: int, dropout: float, pointer: Pointer | None = None):  # fmt: skip
         """
         Args:
             encoder: from ids and existence ``(B, L)`` to ``(B, L, encoder.dim)``.
             num_tokens: N, semantic tokens.
             layers, dim, heads, head_dim, ffn_dim, dropout: of the decoder.
-            aligned_layers: blocks whose first cross-attention head's scores are given out for the alignment loss.
             pointer: keeps the place in the text; without it the decoder finds it by attention alone, as in the paper.
         """
         super().__init__()
         self.num_tokens = self.start_id = self.end_id = num_tokens
         self.hidden_id = num_tokens + 1
-        self.aligned_layers = aligned_layers
         self.encoder = encoder
         self.pointer = pointer
         self.bridge = nn.Identity() if encoder.dim == dim else nn.Linear(encoder.dim, dim, bias=False)
@@ -146,15 +143,14 @@ class TextToSemantic(nn.Module):
         given = torch.cat([start, torch.where(inputs < 0, self.hidden_id, inputs)], dim=1)
         state = self.begin(text, text_lengths, caching=False)
         if self.pointer is None:
-            hidden, scores = self.advance(given, state)
-            return TextToSemanticOutput(self.emit(hidden, state), scores)
+            return TextToSemanticOutput(self.emit(self.advance(given, state), state))
         scores, path = self.pointer.align(text, text_lengths, tokens, lengths, prior=prior)
         # What a frame is made from is the place and the time spent there up to the frame before.
         before = torch.cat([path[:, :1], path[:, :-1]], dim=1)
         spent = torch.cat([torch.zeros_like(path[:, :1]), dwell_times(path)[:, :-1]], dim=1)
-        hidden, _ = self.advance(given, state, places=before, dwells=spent)
+        hidden = self.advance(given, state, places=before, dwells=spent)
         moves = self.pointer.move_logits(hidden)
-        return TextToSemanticOutput(self.emit(hidden, state, places=path), scores[:, None], path, moves)
+        return TextToSemanticOutput(self.emit(hidden, state, places=path), scores, path, moves)
 
     def begin(self, text: Tensor, text_lengths: Tensor, *, caching: bool = True) -> DecoderState:
         """Read padded ids ``(B, L)``; the state before the first frame.
@@ -177,25 +173,19 @@ class TextToSemantic(nn.Module):
         *,
         places: Tensor | None = None,
         dwells: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Feed the next inputs ``(B, n)`` (start, tokens, hidden), with a pointer its ``places`` and ``dwells`` too.
-
-        Returns:
-            Decoder states ``(B, n, D)`` and the aligned blocks' scores ``(B, blocks, n, L)``.
+    ) -> Tensor:
+        """Feed the next inputs ``(B, n)`` (start, tokens, hidden), with a pointer its ``places`` and ``dwells``
+        too; decoder states ``(B, n, D)``.
         """
         x = self.embed(given)
         if self.pointer is not None:
             x = x + self.pointer.enter(state.memory, places, dwells)
         x = self.dropout(x)
-        mask, scores = state.exists[:, None, None], []
+        mask = state.exists[:, None, None]
         for index, block in enumerate(self.blocks):
             cache = state.past[index] if state.past else None
-            x, score = block(x, state.texts[index], mask=mask, cache=cache)
-            if index in self.aligned_layers:
-                scores.append(score.masked_fill(~state.exists[:, None], float("-inf")))
-        return self.norm(x), torch.stack(scores, dim=1) if scores else x.new_zeros(
-            len(x), 0, x.shape[1], mask.shape[-1]
-        )
+            x = block(x, state.texts[index], mask=mask, cache=cache)
+        return self.norm(x)
 
     def emit(self, hidden: Tensor, state: DecoderState, *, places: Tensor | None = None) -> Tensor:
         """Decoder states ``(B, n, D)``, with a pointer the new ``places`` too, to logits ``(B, n, N + 1)``."""
@@ -237,7 +227,6 @@ def build_text_to_semantic(
     return TextToSemantic(
         encoder, num_tokens, layers=config.decoder_layers, dim=config.decoder_dim, heads=config.decoder_heads,
         head_dim=config.head_dim, ffn_dim=config.decoder_ffn_dim, dropout=config.dropout,
-        aligned_layers=config.aligned_layers,
         pointer=Pointer(text_vocab_size, num_tokens, config.decoder_dim) if config.pointer else None,
     )  # fmt: skip
 

@@ -34,9 +34,6 @@ class TextToSemanticConfig:
         False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
                "minutes of training, where attention alone (the paper) needs much more"
     )  # fmt: skip
-    aligned_layers: tuple[int, ...] = option(
-        (), "without a pointer: decoder blocks with a head for the alignment loss"
-    )
 
     def __post_init__(self):
         for name in ("encoder_layers", "encoder_dim", "encoder_heads", "encoder_ffn_dim", "decoder_layers",
@@ -49,17 +46,6 @@ class TextToSemanticConfig:
             raise ValueError(f"model.encoder_convolutions is {self.encoder_convolutions}, expected 0 or more")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
-        for layer in self.aligned_layers:
-            if not 0 <= layer < self.decoder_layers:
-                raise ValueError(
-                    f"model.aligned_layers names block {layer}, expected 0 to {self.decoder_layers - 1} "
-                    "(model.decoder_layers)"
-                )
-        if self.pointer and self.aligned_layers:
-            raise ValueError(
-                f"model.aligned_layers is {self.aligned_layers}, but a decoder with model.pointer has its own aligner; "
-                "leave one of them out"
-            )
         if self.freeze_encoder and self.encoder == SCRATCH:
             raise ValueError("model.freeze_encoder needs a published encoder in model.encoder, got 'scratch'")
 
@@ -68,7 +54,7 @@ class TextToSemanticConfig:
         """ByT5-large's shape, encoder frozen: 36 + 12 layers, width 1536, 1.2B parameters (SoundStorm section 5)."""
         return cls(
             encoder="google/byt5-large", freeze_encoder=True, decoder_layers=12, decoder_dim=1536, decoder_heads=16,
-            head_dim=64, decoder_ffn_dim=3840, aligned_layers=(),
+            head_dim=64, decoder_ffn_dim=3840,
         )  # fmt: skip
 
 
@@ -116,7 +102,7 @@ class TextLossConfig:
         0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)"
     )
     alignment_weight: float = option(
-        0.0, "weight of the monotonic alignment loss of pointer or aligned layers"
+        0.0, "weight of the monotonic alignment loss of the pointer"
     )
     move_weight: float = option(1.0, "weight of the pointer's decisions")
     alignment_prior: float = option(

@@ -205,7 +205,7 @@ class CrossAttention(nn.Module):
         )
         return KeyValues(keys, values, length)
 
-    def forward(self, x: Tensor, memory: KeyValues, *, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, memory: KeyValues, *, mask: Tensor) -> Tensor:
         """
         Args:
             x: ``(B, T, D)``.
@@ -213,13 +213,12 @@ class CrossAttention(nn.Module):
             mask: True at existing memory positions, ``(B, 1, 1, L)``.
 
         Returns:
-            The result ``(B, T, D)`` and the first head's scores before the softmax ``(B, T, L)``.
+            ``(B, T, D)``.
         """
         batch, length, _ = x.shape
         queries = self.query(x).view(batch, length, self.heads, self.head_dim).transpose(1, 2)
         out = attention(queries, memory.keys, memory.values, mask)
-        scores = queries[:, 0] @ memory.keys[:, 0].transpose(1, 2) / math.sqrt(self.head_dim)
-        return self.leave(out.transpose(1, 2).reshape(batch, length, -1)), scores
+        return self.leave(out.transpose(1, 2).reshape(batch, length, -1))
 
 
 class SelfBlock(nn.Module):
@@ -257,9 +256,8 @@ class DecoderBlock(nn.Module):
 
     def forward(
         self, x: Tensor, memory: KeyValues, *, mask: Tensor, cache: KeyValues | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """New frames ``(B, T, D)`` to their states and the first cross-attention head's scores ``(B, T, L)``."""
+    ) -> Tensor:
+        """New frames ``(B, T, D)`` to their states; memory and mask as for :class:`CrossAttention`."""
         x = x + self.dropout(self.self_attention(self.self_norm(x), cache=cache, causal=True))
-        seen, scores = self.cross_attention(self.cross_norm(x), memory, mask=mask)
-        x = x + self.dropout(seen)
-        return x + self.dropout(self.feed(self.feed_norm(x))), scores
+        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, mask=mask))
+        return x + self.dropout(self.feed(self.feed_norm(x)))

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundstorm.models.alignment import attention_loss, emission_loss
+from soundstorm.models.alignment import emission_loss
 from soundstorm.models.text_to_semantic import TextToSemantic, TextToSemanticOutput
 from soundstorm.models.text_to_semantic_config import TextLossConfig
 from soundstorm.training.step import Loss
@@ -21,11 +21,10 @@ class TextToSemanticStep:
             model: the network.
             config: weights of the losses.
         """
-        self.aligned = model.pointer is not None or bool(model.aligned_layers)
-        if config.alignment_weight and not self.aligned:
+        if config.alignment_weight and model.pointer is None:
             raise ValueError(
-                f"loss.alignment_weight is {config.alignment_weight}, but there is nothing to align; set model.pointer "
-                "or model.aligned_layers, or the weight to 0"
+                f"loss.alignment_weight is {config.alignment_weight}, but there is nothing to align; set "
+                "model.pointer, or the weight to 0"
             )
         if model.pointer is not None and not config.alignment_weight:
             raise ValueError(
@@ -55,12 +54,10 @@ class TextToSemanticStep:
         total = entropy
         if config.alignment_weight:
             frames = batch["lengths"] + 1  # the end is a frame too
-            if out.path is None:
-                heads = attention_loss(out.scores, frames, batch["text_lengths"], prior=config.alignment_prior)
-                aligned = heads.mean(1).sum()
-            else:
-                scores = out.scores[:, 0]
-                aligned = emission_loss(scores, frames, batch["text_lengths"], prior=config.alignment_prior).sum()
+            losses = emission_loss(
+                out.scores, frames, batch["text_lengths"], prior=config.alignment_prior
+            )
+            aligned = losses.sum()
             total = total + config.alignment_weight * aligned
             metrics["alignment"] = (aligned.detach(), weight)
         if out.moves is not None:

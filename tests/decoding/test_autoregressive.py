@@ -88,7 +88,7 @@ def slow_greedy(reader: TextToSemanticGenerator, text: str, least: int, most: in
             path = torch.tensor([[0, *places]])
             spent = torch.cat([torch.zeros(1, 1, dtype=torch.int64), dwell_times(path[:, 1:])], 1) if places else path
             extra = {"places": path, "dwells": spent}
-        hidden, _ = model.advance(given, state, **extra)
+        hidden = model.advance(given, state, **extra)
         may_end, now = len(tokens) >= least, None
         if model.pointer is not None:
             place = places[-1] if places else 0

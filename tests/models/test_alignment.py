@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from soundstorm.models.alignment import (
-    BLANK_SCORE,
     Aligner,
     Neighbours,
-    attention_loss,
     diagonal_prior,
     emission_loss,
     monotonic_path,
@@ -60,40 +58,6 @@ def test_a_padded_path_is_the_path_alone(open_end):
 def test_more_letters_than_frames_are_read_as_far_as_possible():
     path = monotonic_path(random_scores(1, 3, 6), torch.tensor([3]), torch.tensor([6]))
     assert path.tolist() == [[0, 1, 2]]
-
-
-def test_the_attention_loss_is_the_likelihood_of_all_paths():
-    """Slow twin: sum over every assignment of letters and blanks to frames that reads 1, 2, ..., L."""
-    frames, letters = 5, 3
-    scores = random_scores(1, 1, frames, letters)
-    padded = torch.cat([torch.full((frames, 1), BLANK_SCORE), scores[0, 0]], dim=1)
-    probabilities = padded.softmax(-1)
-    total = 0.0
-    for labels in itertools.product(range(letters + 1), repeat=frames):
-        read = [label for label, _ in itertools.groupby(labels) if label]
-        if read == [1, 2, 3]:
-            total += float(torch.stack([probabilities[t, label] for t, label in enumerate(labels)]).prod())
-    got = attention_loss(scores, torch.tensor([frames]), torch.tensor([letters]), prior=0.0)
-    assert float(got) == pytest.approx(-torch.tensor(total).log().item(), abs=1e-4)
-
-
-def test_padding_changes_neither_loss_nor_gradient():
-    scores = random_scores(2, 1, 8, 5)
-    scores[1, :, :, 3:] = float("-inf")
-    scores.requires_grad_()
-    lengths, text_lengths = torch.tensor([8, 6]), torch.tensor([5, 3])
-    loss = attention_loss(scores, lengths, text_lengths, prior=0.3)
-    alone = attention_loss(scores[1:, :, :6, :3], lengths[1:], text_lengths[1:], prior=0.3)
-    assert loss[1].item() == pytest.approx(alone[0].item(), abs=1e-4)
-    loss.sum().backward()
-    assert scores.grad.isfinite().all() and not scores.grad[1, :, 6:].any()
-
-
-def test_too_few_frames_for_the_letters_cost_nothing():
-    scores = random_scores(1, 1, 2, 5).requires_grad_()
-    loss = attention_loss(scores, torch.tensor([2]), torch.tensor([5]), prior=0.0)
-    loss.sum().backward()
-    assert loss.item() == 0 and not scores.grad.any()
 
 
 def enumerated_likelihood(scores):

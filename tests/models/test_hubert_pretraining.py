@@ -46,9 +46,8 @@ def test_the_cosine_head_equals_its_formula():
             assert logit.item() == pytest.approx(cosine.item() / 0.1, abs=1e-4)
 
 
-@pytest.mark.parametrize("head", ["cosine", "linear"])
-def test_only_the_frames_asked_for_are_predicted(head):
-    model = build(head=head).eval()
+def test_only_the_frames_asked_for_are_predicted():
+    model = build().eval()
     left, right = frame_padding(model.hubert.config)[1]
     wavs = torch.randn(2, 10 * 320 + left + right)
     mask = torch.zeros(2, 10, dtype=torch.bool)
@@ -113,7 +112,6 @@ def test_the_default_is_hubert_base():
     [
         ({"conv_strides": (5, 2)}, "list 7, 7 and 2 convolutions; expected the same number"),
         ({"conv_norm": "batch"}, "model.conv_norm is 'batch', expected one of group, layer"),
-        ({"head": "tree"}, "model.head is 'tree', expected one of cosine, linear"),
         ({"width": 112, "num_heads": 3}, "model.width 112 is not a multiple of model.num_heads 3"),
         ({"mask_probability": 1.5}, "model.mask_probability is 1.5"),
     ],

@@ -14,7 +14,7 @@ TINY = TextToSemanticConfig(
     encoder_layers=1, encoder_dim=12, encoder_heads=2, encoder_ffn_dim=16, encoder_convolutions=1, decoder_layers=2,
     decoder_dim=16, decoder_heads=2, head_dim=8, decoder_ffn_dim=24, dropout=0.1,
 )  # fmt: skip
-KINDS = {"attention": replace(TINY, aligned_layers=(0, 1)), "pointer": replace(TINY, pointer=True)}
+KINDS = {"attention": TINY, "pointer": replace(TINY, pointer=True)}
 
 
 @pytest.fixture(params=sorted(KINDS))
@@ -38,8 +38,8 @@ def run(model, text, text_lengths, tokens, lengths):
 def test_it_predicts_every_token_and_the_end(model):
     out = run(model, *random_batch())
     assert out.logits.shape == (2, 12, 10)
-    assert out.scores.shape == (2, 1 if model.pointer else 2, 12, 6)
-    assert (out.path is None) == (out.moves is None) == (model.pointer is None)
+    assert (out.path is None) == (out.moves is None) == (out.scores is None) == (model.pointer is None)
+    assert model.pointer is None or out.scores.shape == (2, 12, 6)
 
 
 def test_no_prediction_depends_on_the_token_it_predicts_or_later_ones(model):
@@ -58,8 +58,8 @@ def test_padding_of_text_and_tokens_changes_nothing(model):
     together = run(model, text, text_lengths, tokens, lengths)
     alone = run(model, text[1:, :4], text_lengths[1:], tokens[1:, :8], lengths[1:])
     assert torch.allclose(together.logits[1, :9], alone.logits[0], atol=1e-5)
-    assert torch.allclose(together.scores[1, :, :9, :4], alone.scores[0], atol=1e-5)
     if model.pointer is not None:
+        assert torch.allclose(together.scores[1, :9, :4], alone.scores[0], atol=1e-5)
         assert torch.equal(together.path[1, :9], alone.path[0])
         assert torch.allclose(together.moves[1, :9], alone.moves[0], atol=1e-5)
 
@@ -90,7 +90,7 @@ def test_decoding_with_a_cache_equals_teacher_forcing(model, cuts):
     with torch.no_grad():
         state = model.begin(text, text_lengths)
         for index, part in enumerate(given.split(cuts, 1)):
-            hidden, _ = model.advance(part, state, **{name: values[index] for name, values in extra.items()})
+            hidden = model.advance(part, state, **{name: values[index] for name, values in extra.items()})
             places = None if model.pointer is None else whole.path.split(cuts, 1)[index]
             logits.append(model.emit(hidden, state, places=places))
     assert torch.allclose(torch.cat(logits, 1), whole.logits, atol=1e-5)
@@ -101,9 +101,9 @@ def test_every_parameter_learns(model):
     if model.pointer is not None:  # its aligner starts flat: at first only the last layer has a gradient
         torch.nn.init.normal_(model.pointer.aligner.emit.weight)
     out = model(text, text_lengths, tokens, tokens, lengths, prior=0.3)
-    loss = out.logits.square().sum() + out.scores.clamp(min=-1e4).square().sum()
-    if out.moves is not None:
-        loss = loss + out.moves.square().sum()
+    loss = out.logits.square().sum()
+    if model.pointer is not None:
+        loss = loss + out.scores.clamp(min=-1e4).square().sum() + out.moves.square().sum()
     loss.backward()
     unused = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert unused == []
@@ -197,8 +197,6 @@ def test_a_name_that_is_no_encoder_is_an_error(tmp_path):
         (lambda: TextToSemanticConfig(head_dim=7), "model.head_dim is 7, expected an even number"),
         (lambda: TextToSemanticConfig(dropout=1.0), "model.dropout is 1.0"),
         (lambda: TextToSemanticConfig(encoder_convolutions=-1), "model.encoder_convolutions is -1"),
-        (lambda: TextToSemanticConfig(aligned_layers=(4,)), "names block 4, expected 0 to 3"),
-        (lambda: TextToSemanticConfig(aligned_layers=(1,), pointer=True), "has its own aligner"),
         (lambda: TextToSemanticConfig(freeze_encoder=True), "model.freeze_encoder needs a published encoder"),
         (lambda: TextConfig(tokenizer="phones"), "text.tokenizer is 'phones', expected bytes or sentencepiece"),
         (lambda: TextDataConfig(token_dropout=1.5), "data.token_dropout is 1.5"),

@@ -102,13 +102,13 @@ def test_self_attention_equals_its_slow_twin():
     assert torch.allclose(got[0], wanted, atol=1e-5)
 
 
-def test_cross_attention_equals_its_slow_twin_and_reports_its_first_head():
+def test_cross_attention_equals_its_slow_twin():
     attention = make(CrossAttention, 12, 2, 6)
     generator = torch.Generator().manual_seed(1)
     x, memory = torch.randn(1, 4, 12, generator=generator), torch.randn(1, 7, 12, generator=generator)
     mask = (torch.arange(7) < 5)[None, None, None]
     with torch.no_grad():
-        got, scores = attention(x, attention.read(memory), mask=mask)
+        got = attention(x, attention.read(memory), mask=mask)
         queries = attention.query(x)[0]
         keys, values = attention.project(memory)[0].chunk(2, -1)
         heads = [
@@ -117,7 +117,6 @@ def test_cross_attention_equals_its_slow_twin_and_reports_its_first_head():
         ]
         wanted = attention.leave(torch.cat(heads, -1))
     assert torch.allclose(got[0], wanted, atol=1e-5)
-    assert torch.allclose(scores[0], queries[:, :6] @ keys[:, :6].T / 6**0.5, atol=1e-5)
 
 
 @pytest.mark.parametrize("cuts", [[1] * 9, [4, 1, 1, 3], [1, 8]])
@@ -128,9 +127,9 @@ def test_a_cache_gives_what_recomputing_gives(cuts):
     mask = torch.ones(2, 1, 1, 4, dtype=torch.bool)
     with torch.no_grad():
         text = block.cross_attention.read(memory)
-        whole, _ = block(x, text, mask=mask)
+        whole = block(x, text, mask=mask)
         cache = block.self_attention.empty_cache(2, x, capacity=2)
-        parts = [block(part, text, mask=mask, cache=cache)[0] for part in x.split(cuts, dim=1)]
+        parts = [block(part, text, mask=mask, cache=cache) for part in x.split(cuts, dim=1)]
     assert torch.allclose(torch.cat(parts, 1), whole, atol=1e-5)
 
 
@@ -148,7 +147,7 @@ def test_a_decoder_block_sees_no_later_frame():
     changed[:, 4:] += 1
     mask = torch.ones(1, 1, 1, 4, dtype=torch.bool)
     with torch.no_grad():
-        before, after = (block(y, block.cross_attention.read(memory), mask=mask)[0] for y in (x, changed))
+        before, after = (block(y, block.cross_attention.read(memory), mask=mask) for y in (x, changed))
     assert torch.allclose(before[:, :4], after[:, :4], atol=1e-6)
     assert not torch.allclose(before[:, 4:], after[:, 4:], atol=1e-2)
 

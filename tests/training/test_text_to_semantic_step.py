@@ -77,7 +77,7 @@ def test_a_pointer_adds_its_path_and_its_decisions(batch):
         )
         total, _ = slow_cross_entropy(out.logits, batch, INFO.codebook_size)
         aligned = emission_loss(
-            out.scores[:, 0], batch["lengths"] + 1, batch["text_lengths"], prior=config.alignment_prior
+            out.scores, batch["lengths"] + 1, batch["text_lengths"], prior=config.alignment_prior
         ).sum()
         decided = 0.0
         for row, length in enumerate(batch["lengths"].tolist()):
@@ -88,11 +88,11 @@ def test_a_pointer_adds_its_path_and_its_decisions(batch):
     assert {"cross_entropy", "accuracy", "alignment", "move"} == set(loss.metrics)
 
 
-@pytest.mark.parametrize("config", [replace(TINY, aligned_layers=(1,)), replace(TINY, pointer=True)])
-def test_the_loss_of_a_batch_is_the_sum_of_its_items(corpus, config):
+@pytest.mark.parametrize("config, loss", [(TINY, TextLossConfig()), (replace(TINY, pointer=True), ALIGNED)])
+def test_the_loss_of_a_batch_is_the_sum_of_its_items(corpus, config, loss):
     dataset = TextSemanticDataset(corpus[0], ByteTokenizer())
     items = [dataset[SeededIndex(i, (0, 0, i))] for i in range(4)]
-    step = make(config, ALIGNED)
+    step = make(config, loss)
     with torch.no_grad():
         whole = step.loss("model", step.networks, dataset.collate(items))
         single = [step.loss("model", step.networks, dataset.collate([item])) for item in items]
