@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +98,11 @@ def count_parameters(path: Path) -> int:
 
 
 def without_places(name: str) -> str:
-    """Words with the last name only of every absolute path: where things were is nobody's business."""
-    return " ".join(word.rpartition("/")[2] if word.startswith("/") else word for word in name.split(" "))
+    """A text with the last name only of every absolute path, which may come after ``w2v-bert:`` and the like.
+
+    Where things were is nobody's business.
+    """
+    return re.sub(r"(?<![^\s:])/(?!/)(\S*/)?", "", name)
 
 
 def _usage(places: dict[str, str]) -> str:

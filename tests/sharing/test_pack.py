@@ -14,6 +14,7 @@ from soundstorm.models.consistency import load_consistency
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo
 from soundstorm.tokens.semantic import SemanticTokenizer
+from tests.tokens.conftest import make_whisper
 
 EXPERIMENTS = ("soundstorm", "text_to_semantic", "codec", "kmeans", "audiolm")
 ACOUSTIC_MODELS = ("soundstorm", "audiolm")
@@ -87,19 +88,24 @@ def test_a_pack_that_was_moved_gives_the_tokens_of_the_experiments_that_are_gone
     assert load_trained_recognizer("elsewhere/shared").log_probabilities(wav).ndim == 2
 
 
-def save_kmeans(recipe, directory):
-    """Writes a k-means on features of the recipe's HuBERT; a recording and its tokens."""
-    features = open_features(str(recipe / "hubert"), 1)
-    identity = (str(recipe / "hubert"), 1, features.fingerprint, features.frame_rate, 16000)
+def save_kmeans(source, directory):
+    """Writes a k-means on features of a model; a recording and its tokens."""
+    features = open_features(source, 1)
+    identity = (source, 1, features.fingerprint, features.frame_rate, 16000)
     info = KMeansInfo(*identity, 8, "none", "sklearn", 0, 1.0, 9, 1.0)
-    centroids = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
-    KMeans(info, centroids, np.zeros(8, np.float32), np.ones(8, np.float32)).save(directory)
     wav = np.random.default_rng(1).normal(size=16000).astype(np.float32)
+    width = features.extract([wav])[0].shape[1]
+    centroids = np.random.default_rng(0).normal(size=(8, width)).astype(np.float32)
+    KMeans(info, centroids, np.zeros(width, np.float32), np.ones(width, np.float32)).save(directory)
     return wav, SemanticTokenizer.load(directory).encode([wav])[0]
 
 
-def test_a_self_supervised_model_comes_along_and_no_path_of_the_machine_does(recipe):
-    wav, tokens = save_kmeans(recipe, "listening")
+@pytest.mark.parametrize("prefix", ["", "whisper:"])
+def test_a_self_supervised_model_comes_along_and_no_path_of_the_machine_does(recipe, prefix):
+    if prefix:
+        shutil.rmtree("hubert")
+        make_whisper(recipe / "hubert")
+    wav, tokens = save_kmeans(f"{prefix}{recipe / 'hubert'}", "listening")
     pack("kmeans", kmeans=str(recipe / "listening"))
     shutil.rmtree("hubert")
     np.testing.assert_array_equal(SemanticTokenizer.load("pack").encode([wav])[0], tokens)
@@ -111,7 +117,7 @@ def test_a_self_supervised_model_comes_along_and_no_path_of_the_machine_does(rec
 
 def test_packs_and_experiments_of_before_still_load(recipe):
     """When only a HuBERT could be there, its folder was called so, and so was the setting of a consistency network."""
-    wav, tokens = save_kmeans(recipe, "listening")
+    wav, tokens = save_kmeans(str(recipe / "hubert"), "listening")
     pack("kmeans", "consistency", kmeans="listening")
     embedding = load_consistency("consistency")(wav)
     assert not (recipe / "pack/kmeans/hubert").exists()

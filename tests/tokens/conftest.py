@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    Wav2Vec2FeatureExtractor,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+)
 
 from soundstorm.data.audio import write_audio
 from soundstorm.models.hubert_config import HubertPretrainingConfig
@@ -50,6 +56,21 @@ def make_ssl_model(directory, model_type, *, normalize=True, **settings):
     Wav2Vec2FeatureExtractor(
         do_normalize=normalize, return_attention_mask=config.feat_extract_norm == "layer"
     ).save_pretrained(directory)
+    return directory
+
+
+def make_whisper(directory, *, positions=300):
+    """Write a random Whisper, with its decoder as the published ones; returns its directory."""
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        d_model=16, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=16, decoder_ffn_dim=16, num_mel_bins=20, max_source_positions=positions,
+        vocab_size=20, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config)
+    for parameter in model.parameters():  # so that frames differ, and biases are not zero
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(directory)
     return directory
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperModel
+from transformers import WhisperFeatureExtractor, WhisperModel
 
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.whisper import HOP, OVERLAP, SILENCE, cut_windows
+from tests.tokens.conftest import make_whisper
 
 POSITIONS = 300  # six seconds, not thirty
 LONGEST = POSITIONS - SILENCE
@@ -14,19 +15,8 @@ LONGEST = POSITIONS - SILENCE
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The directory of a tiny random model, saved with its decoder as the published ones are."""
-    torch.manual_seed(0)
-    config = WhisperConfig(
-        d_model=16, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
-        encoder_ffn_dim=16, decoder_ffn_dim=16, num_mel_bins=20, max_source_positions=POSITIONS,
-        vocab_size=20, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
-    )  # fmt: skip
-    model = WhisperForConditionalGeneration(config)
-    for parameter in model.parameters():  # so that frames differ, and biases are not zero
-        torch.nn.init.normal_(parameter, std=0.3)
-    folder = tmp_path_factory.mktemp("whisper") / "tiny"
-    model.save_pretrained(folder)
-    return folder
+    """The directory of a tiny random model."""
+    return make_whisper(tmp_path_factory.mktemp("whisper") / "tiny", positions=POSITIONS)
 
 
 def noise(samples, seed=0):
