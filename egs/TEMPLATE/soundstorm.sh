@@ -29,7 +29,7 @@ text_train_set=               # transcribed set for stage 5 (empty: the training
 text_valid_set=               # transcribed set to validate stage 5 on (empty: the validation set)
 local_data_opts=              # options of local/data.sh, which is told --datadir too
 # Semantic tokens (stage 1)
-ssl_model=facebook/hubert-base-ls960  # hub name or directory of a HuBERT or its like; w2v-bert:<the same>; "pretrain": a HuBERT on the corpus
+ssl_model=facebook/hubert-base-ls960  # name or directory, as train_kmeans --help has it; "pretrain": train a HuBERT
 hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
 hubert_args=                  # further options of pretrain_hubert, e.g. "--training.max-steps 1000"
 hubert_tag=                   # suffix of the experiment directory (empty: from the configuration's name)
@@ -228,6 +228,12 @@ if [ "${ssl_model}" = pretrain ]; then
     : "${semantic_tag:=$(file_name "${hubert_exp}")_l${semantic_layer}_k${semantic_clusters}}"
 else
     ssl_source=${ssl_model}
+    # Before hours of work, not after them.
+    if [[ ${consistency} == train && ${stop_stage} -ge 7 && ! -e ${consistency_exp}/model.safetensors &&
+        ${consistency_ssl_model:-${ssl_model}} =~ ^[a-z0-9-]+: ]]; then
+        die "the consistency network of stage 7 cannot read ${BASH_REMATCH[0]}... as the tokens do;" \
+            "give it a model without a prefix by --consistency-ssl-model"
+    fi
     : "${semantic_tag:=$(file_name "${ssl_model}")_l${semantic_layer}_k${semantic_clusters}}"
 fi
 : "${semantic_exp:=${expdir}/kmeans_${semantic_tag}}"

@@ -62,6 +62,12 @@ def test_help_shows_the_defaults_of_the_recipe(checkout):
     assert re.search(r'--ssl-model .*\(default: "pretrain"\)', shown.stdout)
 
 
+def test_a_model_that_the_consistency_network_cannot_read_is_refused_before_all_work(checkout):
+    done = checkout.run(["./run.sh", "--ssl-model", "whisper:openai/whisper-base"], cwd="egs/mini")
+    assert done.returncode == 1 and "without a prefix by --consistency-ssl-model" in done.stderr
+    assert not (checkout.root / "egs/mini/data").exists()
+
+
 def test_a_misspelt_option_is_named(checkout):
     done = checkout.run(["./run.sh", "--train-sett", "x"], cwd="egs/mini")
     assert done.returncode == 1

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from transformers import HubertConfig, HubertModel
+from transformers import AutoConfig, AutoModel
 
 from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.models.consistency import MAX_SCALE, ConsistencyNetwork, EarlyLayers, contrastive_loss
@@ -11,14 +11,14 @@ from soundstorm.models.consistency_config import ConsistencyConfig
 torch.set_num_threads(1)
 
 
-def tiny_hubert(stable=False, norm="layer"):
+def tiny_model(stable=False, norm="layer", model_type="hubert"):
     torch.manual_seed(0)
-    config = HubertConfig(
-        hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8),
+    config = AutoConfig.for_model(
+        model_type, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8),
         conv_kernel=(10, 8), conv_stride=(20, 16), feat_extract_norm=norm, num_conv_pos_embeddings=4,
         num_conv_pos_embedding_groups=2, do_stable_layer_norm=stable,
     )  # fmt: skip
-    return HubertModel(config).eval()
+    return AutoModel.from_config(config).eval()
 
 
 def network():
@@ -33,15 +33,25 @@ def network():
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_early_layers_give_what_the_whole_hubert_gives_there(layer, stable):
     wav = torch.randn(1, 6400)
-    expected = tiny_hubert(stable)(wav, output_hidden_states=True).hidden_states[layer]
+    expected = tiny_model(stable)(wav, output_hidden_states=True).hidden_states[layer]
     assert torch.allclose(
-        EarlyLayers(tiny_hubert(stable), layer)(wav, torch.tensor([6400])), expected, atol=1e-5
+        EarlyLayers(tiny_model(stable), layer)(wav, torch.tensor([6400])), expected, atol=1e-5
     )
 
 
-@pytest.mark.parametrize("norm, stable", [("layer", False), ("layer", True), ("group", False)])
-def test_features_do_not_depend_on_the_company(norm, stable):
-    features, lengths = EarlyLayers(tiny_hubert(stable, norm), 2), torch.tensor([6400, 3300, 4801])
+@pytest.mark.parametrize(
+    "norm, stable, model_type",
+    [
+        ("layer", False, "hubert"),
+        ("layer", True, "hubert"),
+        ("group", False, "hubert"),
+        ("layer", True, "wavlm"),
+        ("layer", True, "wav2vec2"),
+        ("layer", False, "data2vec-audio"),
+    ],
+)
+def test_features_do_not_depend_on_the_company(norm, stable, model_type):
+    features, lengths = EarlyLayers(tiny_model(stable, norm, model_type), 2), torch.tensor([6400, 3300, 4801])
     wavs = torch.zeros(3, 6400)
     for row, length in enumerate(lengths.tolist()):
         wavs[row, :length] = torch.randn(length, generator=torch.Generator().manual_seed(row))
@@ -54,7 +64,7 @@ def test_features_do_not_depend_on_the_company(norm, stable):
 
 def test_a_layer_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="model.layer is 4, but the model has 3"):
-        EarlyLayers(tiny_hubert(), 4)
+        EarlyLayers(tiny_model(), 4)
 
 
 def test_embeddings_have_unit_length_and_do_not_see_padding():
