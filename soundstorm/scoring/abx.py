@@ -73,7 +73,7 @@ class TaskScore:
 
 @dataclass(frozen=True)
 class AbxResult:
-    """Both tasks with one representation; None where the corpus has no comparison for it."""
+    """Errors of one representation in both tasks; None where the corpus has no comparison for one."""
 
     distance: str
     context: str
@@ -87,7 +87,7 @@ class AbxResult:
 
 @dataclass(frozen=True)
 class Representation:
-    """Frames of the utterances and how far two frames are apart."""
+    """Frames of the utterances and the distance between two of them."""
 
     frames: Mapping[str, np.ndarray]  # utterance to (T, D) vectors or (T, Q) tokens
     frame_rate: float  # frames per second
@@ -140,16 +140,15 @@ def find_items(
     """Occurrences of phones: with the phones beside them, or alone."""
     items = []
     for utt in sorted(set(phones) & set(speakers)):
-        spans = phones[utt]
+        intervals, speaker = phones[utt], speakers[utt]
         if not triphone:
-            items += [
-                Item(utt, speakers[utt], p, None, start, end) for start, end, p in spans if p not in silence
-            ]
+            spoken = [interval for interval in intervals if interval[2] not in silence]
+            items += [Item(utt, speaker, phone, None, start, end) for start, end, phone in spoken]
             continue
-        for before, (start, end, phone), after in zip(spans, spans[1:], spans[2:]):
-            near = start - before[1] <= GAP and after[0] - end <= GAP
-            if near and not {before[2], phone, after[2]} & set(silence):
-                items.append(Item(utt, speakers[utt], phone, (before[2], after[2]), before[0], after[1]))
+        for before, (start, end, phone), after in zip(intervals, intervals[1:], intervals[2:]):
+            adjacent = start - before[1] <= GAP and after[0] - end <= GAP
+            if adjacent and not {before[2], phone, after[2]} & set(silence):
+                items.append(Item(utt, speaker, phone, (before[2], after[2]), before[0], after[1]))
     return items
 
 
@@ -196,15 +195,11 @@ def _across(groups: Groups, config: AbxConfig) -> Iterator[Cell]:
                 if len(by_phone) == 1:
                     continue
                 others = sorted(s for s, theirs in by_speaker.items() if s != speaker and phone in theirs)
-                for other_speaker in _subset(
-                    others, config.max_speakers, config.seed, context, speaker, phone
-                ):
-                    x = by_speaker[other_speaker][phone]
-                    yield from (
-                        Cell(speaker, phone, other, a, b, x)
-                        for other, b in by_phone.items()
-                        if other != phone
-                    )
+                chosen = _subset(others, config.max_speakers, config.seed, context, speaker, phone)
+                for x in (by_speaker[other_speaker][phone] for other_speaker in chosen):
+                    for other, b in by_phone.items():
+                        if other != phone:
+                            yield Cell(speaker, phone, other, a, b, x)
 
 
 def _subset_of_cells(cells: list[Cell], config: AbxConfig, name: str) -> list[Cell]:
@@ -219,9 +214,7 @@ def measure_abx(representation: Representation, tasks: Tasks) -> AbxResult:
     Raises:
         ValueError: an utterance has no frames.
     """
-    pairs = sorted(
-        {pair for cells in (tasks.within, tasks.across) for cell in cells for pair in _pairs(cell)}
-    )
+    pairs = sorted({pair for cell in tasks.within + tasks.across for pair in _pairs(cell)})
     distances = dict(zip(pairs, _distances(representation, tasks.items, pairs)))
     return AbxResult(
         distance=representation.distance_name,
@@ -285,9 +278,7 @@ def _score(cells: Sequence[Cell], distances: Mapping[tuple[int, int], float]) ->
         error, number = cell_error(cell, distances)
         errors[cell.phone, cell.other][cell.speaker].append(error)
         triples += number
-    by_pair = [
-        np.mean([np.mean(of_speaker) for of_speaker in speakers.values()]) for speakers in errors.values()
-    ]
+    by_pair = [np.mean([np.mean(theirs) for theirs in speakers.values()]) for speakers in errors.values()]
     return TaskScore(
         error=100.0 * float(np.mean(by_pair)),
         num_phone_pairs=len(by_pair),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +60,14 @@ def abx_of_sources(
     logger.info("%s: %d cells within and %d across speakers, of %d occurrences; context: %s",
                 data_dir, len(tasks.within), len(tasks.across), tasks.num_items, tasks.context)  # fmt: skip
     results = {}
-    for parts in (
+    representations = chain(
         _of_features(data_dir, used, features, device),
         _of_kmeans(data_dir, used, kmeans, device),
         _of_acoustic(used, acoustic, codec),
-    ):
-        for name, representation in parts:
-            results[name] = measure_abx(representation, tasks)
-            logger.info("%s: %s", name, _line(results[name]))
+    )
+    for name, representation in representations:
+        results[name] = measure_abx(representation, tasks)
+        logger.info("%s: %s", name, _summary(results[name]))
     return results
 
 
@@ -82,9 +83,8 @@ def _of_features(data_dir: Path, used: list[str], sources: Sequence[str], device
 
 def _extract(extractor, data_dir: Path, used: list[str]) -> dict[str, np.ndarray]:
     utterances = Utterances(data_dir, extractor.sample_rate, used, lower=True)
-    return {
-        utt: part for ids, parts in extract_batches(extractor, utterances) for utt, part in zip(ids, parts)
-    }
+    batches = extract_batches(extractor, utterances)
+    return {utt: frames for ids, arrays in batches for utt, frames in zip(ids, arrays)}
 
 
 def _of_kmeans(
@@ -125,6 +125,6 @@ def _of_acoustic(
             yield f"{name}, sum of codebook vectors", Representation(vectors, rate, angular, ANGULAR)
 
 
-def _line(result: AbxResult) -> str:
+def _summary(result: AbxResult) -> str:
     scores = (("within", result.within), ("across", result.across))
     return ", ".join(f"{name} speakers {score.error:.1f} %" for name, score in scores if score is not None)

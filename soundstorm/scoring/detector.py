@@ -18,9 +18,7 @@ from soundstorm.scoring.system import read_decode_info
 logger = logging.getLogger(__name__)
 
 Key = tuple[int, str]  # number of the set, utterance
-Detect = Callable[
-    [np.ndarray], np.ndarray
-]  # of models/detector.py: samples to logits of crops, above 0: generated
+Detect = Callable[[np.ndarray], np.ndarray]  # samples to logits of crops, above 0 for generated speech
 
 
 def split_by_text(texts: Mapping[Key, str], train_share: float, seed: int) -> tuple[list[Key], list[Key]]:

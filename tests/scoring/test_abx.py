@@ -34,7 +34,9 @@ def frames_of(phones, vector, width):
     rng = np.random.default_rng(1)
     made = {}
     for utt, spans in phones.items():
-        frames = [vector(phone, rng) for start, end, phone in spans for _ in range(round((end - start) * RATE))]
+        frames = [
+            vector(phone, rng) for start, end, phone in spans for _ in range(round((end - start) * RATE))
+        ]
         made[utt] = np.array(frames).reshape(-1, width)
     return made
 
@@ -90,13 +92,16 @@ def slow_abx(frames, phones, voices, frame_distance, *, across, triphone):
                 if b[0] == a[0] and b[2] == a[2] and b[1] != a[1]:
                     to_a, to_b = (distance(*sorted((third, other))) for other in (first, second))
                     error = 1.0 if to_a > to_b else 0.5 if to_a == to_b else 0.0
-                    cells.setdefault((a[1], b[1]), {}).setdefault(a[0], {}).setdefault((a[2], x[0]), []).append(error)
+                    by_speaker = cells.setdefault((a[1], b[1]), {}).setdefault(a[0], {})
+                    by_speaker.setdefault((a[2], x[0]), []).append(error)
 
     def mean(values):
         values = list(values)
         return sum(values) / len(values)
 
-    return 100 * mean(mean(mean(mean(c) for c in cell.values()) for cell in s.values()) for s in cells.values())
+    return 100 * mean(
+        mean(mean(mean(c) for c in cell.values()) for cell in s.values()) for s in cells.values()
+    )
 
 
 @pytest.mark.parametrize("triphone", [False, True])
@@ -135,7 +140,9 @@ def test_frames_that_are_the_phones_make_no_error_and_frames_that_say_nothing_ha
     phones, voices = make_corpus(0)
     tasks = make_tasks(phones, voices, AbxConfig(**SETTINGS))
     names = {name: row for name, row in zip(("a", "b", "c", "sil"), np.eye(4))}
-    perfect = measure_abx(Representation(frames_of(phones, lambda p, _: names[p], 4), RATE, angular, ""), tasks)
+    perfect = measure_abx(
+        Representation(frames_of(phones, lambda p, _: names[p], 4), RATE, angular, ""), tasks
+    )
     assert perfect.within.error == perfect.across.error == 0.0
     blind = measure_abx(Representation(frames_of(phones, lambda p, _: [7], 1), RATE, mismatch, ""), tasks)
     assert blind.within.error == blind.across.error == 50.0
@@ -149,7 +156,11 @@ def test_frames_of_the_voice_are_told_apart_within_speakers_only():
     for utt, spans in phones.items():
         shift = int(voices[utt][1:])
         frames[utt] = np.array(
-            [["abcsil".index(p) + shift] for start, end, p in spans for _ in range(round((end - start) * RATE))]
+            [
+                ["abcsil".index(p) + shift]
+                for start, end, p in spans
+                for _ in range(round((end - start) * RATE))
+            ]
         )
     result = measure_abx(
         Representation(frames, RATE, mismatch, ""), make_tasks(phones, voices, AbxConfig(**SETTINGS))
@@ -166,7 +177,8 @@ def test_an_item_has_the_frames_whose_middle_it_holds_and_at_least_one():
 
 
 def test_a_triphone_has_no_silence_and_no_gap():
-    spans = [(0.0, 0.1, "sil"), (0.1, 0.2, "a"), (0.2, 0.3, "b"), (0.3, 0.4, "a"), (0.4, 0.5, "b"), (0.6, 0.7, "a")]
+    spans = [(0.0, 0.1, "sil"), (0.1, 0.2, "a"), (0.2, 0.3, "b"), (0.3, 0.4, "a"), (0.4, 0.5, "b")]
+    spans.append((0.6, 0.7, "a"))
     items = find_items({"u": spans}, {"u": "s"}, triphone=True, silence=("sil",))
     assert [item[2:] for item in items] == [("b", ("a", "a"), 0.1, 0.4), ("a", ("b", "b"), 0.2, 0.5)]
 

@@ -35,7 +35,7 @@ def test_as_many_crops_of_a_recording_as_of_generated_speech_are_counted():
 
     # Recording: the first of two crops is right; generated: the first of two.
     assert count_correct(detect, np.zeros(4), np.zeros(2)) == (2, 4)
-    # The other way round: none of the first two of generated (-1 wrong, 2 right), of the recording the second.
+    # The other way round: of the first two of generated -1 is wrong and 2 right, of the recording the second.
     assert count_correct(detect, np.zeros(2), np.zeros(4)) == (2, 4)
 
 

@@ -33,7 +33,9 @@ def slow_reading(log_probabilities, words, longest):
     best = (ctc_score(log_probabilities, []), ())
     for count in range(1, longest + 1):
         for sequence in itertools.product(words, repeat=count):
-            marks = [m for i, w in enumerate(sequence) for m in ([BOUNDARY] if i else []) + [LETTERS[c] for c in w]]
+            marks = [
+                m for i, w in enumerate(sequence) for m in ([BOUNDARY] if i else []) + [LETTERS[c] for c in w]
+            ]
             best = max(best, (ctc_score(log_probabilities, marks), sequence))
             best = max(best, (ctc_score(log_probabilities, [*marks, BOUNDARY]), sequence))
     return best[1]

@@ -4,7 +4,9 @@ import pytest
 from soundstorm.scoring.measures import Measured, Pair, SubsetMeasure, evenly_spaced
 
 
-@pytest.mark.parametrize("number, expected", [(None, list("abcde")), (9, list("abcde")), (3, ["a", "c", "e"]), (0, [])])
+@pytest.mark.parametrize(
+    "number, expected", [(None, list("abcde")), (9, list("abcde")), (3, ["a", "c", "e"]), (0, [])]
+)
 def test_a_subset_of_utterances_is_spaced_evenly_over_the_ids(number, expected):
     assert evenly_spaced({"c", "a", "b", "e", "d"}, number) == expected
 

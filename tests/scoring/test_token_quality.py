@@ -96,10 +96,14 @@ def test_a_single_phone_is_an_error():
         measure_quality({"u": [1]}, {"u": [(0, 1, "a")]}, frame_rate=50.0, speakers={"u": "s"})
 
 
-@pytest.mark.parametrize("times", ["0.1 long", "inf 0.1", "0.1 1e308", "nan 0.1", "-1 0.1", "0.1 -0.1", "0.1"])
+@pytest.mark.parametrize(
+    "times", ["0.1 long", "inf 0.1", "0.1 1e308", "nan 0.1", "-1 0.1", "0.1 -0.1", "0.1"]
+)
 def test_a_malformed_line_is_named(tmp_path, times):
     (tmp_path / "phones.ctm").write_text(f"u1 1 0.0 0.1 a\nu1 1 {times} b\n")
-    with pytest.raises(ValueError, match="utterance u1: expected '<channel> <start> <duration> <phone>', got"):
+    with pytest.raises(
+        ValueError, match="utterance u1: expected '<channel> <start> <duration> <phone>', got"
+    ):
         read_phones(tmp_path / "phones.ctm")
 
 
@@ -107,7 +111,9 @@ def test_archives_are_measured_and_reported(data_dir, tmp_path):
     phones = read_phones(data_dir / "phones.ctm")
     info = TokenizerInfo("semantic", "perfect", "f", 50.0, 1, 2, 16000)
     # Recordings of half a second at least: every frame's phone is known.
-    perfect = {utt: np.array([p == "s" for p in frame_phones(spans, 30, 50.0)]) for utt, spans in phones.items()}
+    perfect = {
+        utt: np.array([p == "s" for p in frame_phones(spans, 30, 50.0)]) for utt, spans in phones.items()
+    }
     write_tokens(tmp_path / "semantic", ((u, t.astype(np.uint16)) for u, t in perfect.items()), info)
     scp = str(tmp_path / "semantic.scp")
     results = measure_sources(data_dir, tokens=[scp])

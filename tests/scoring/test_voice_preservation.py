@@ -97,8 +97,10 @@ def test_a_transformers_x_vector_model_loads_by_name(tmp_path):
     from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMForXVector
 
     config = WavLMConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-                         conv_dim=(8, 8), conv_kernel=(10, 8), conv_stride=(20, 16), feat_extract_norm="layer",
-                         num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, tdnn_dim=(8, 8, 8, 8, 16),
+                         conv_dim=(8, 8), conv_kernel=(10, 8), conv_stride=(20, 16),
+                          feat_extract_norm="layer",
+                         num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+                          tdnn_dim=(8, 8, 8, 8, 16),
                          xvector_output_dim=12)  # fmt: skip
     WavLMForXVector(config).save_pretrained(tmp_path)
     Wav2Vec2FeatureExtractor(sampling_rate=16000).save_pretrained(tmp_path)

@@ -41,7 +41,9 @@ def test_the_trained_network_knows_crops_of_one_recording(tmp_path):
         expdir=tmp_path / "exp",
         model_config=ConsistencyConfig(layer=1, width=32, heads=2, embedding_dim=16, dropout=0.0),
         crop_config=CropConfig(0.2, 0.4),
-        trainer_config=TrainerConfig(max_steps=60, batch_size=12, learning_rate=2e-3, warmup_steps=5, ema_decay=0.8),
+        trainer_config=TrainerConfig(
+            max_steps=60, batch_size=12, learning_rate=2e-3, warmup_steps=5, ema_decay=0.8
+        ),
         command=["test"],
     )
     embed = load_consistency(tmp_path / "exp")

@@ -27,7 +27,13 @@ def test_noises_of_two_colours_are_told_apart_and_a_trained_detector_is_loaded_a
     white = [0.1 * rng.standard_normal(12000).astype(np.float32) for _ in range(4)]
     blue = [np.diff(wav, prepend=0).astype(np.float32) for wav in white]
     config = TrainerConfig(max_steps=40, batch_size=16, learning_rate=5e-3, warmup_steps=5, ema_decay=0.8)
-    options = {"expdir": tmp_path, "model_config": TINY, "trainer_config": config, "data": {"n": 1}, "command": ["x"]}
+    options = {
+        "expdir": tmp_path,
+        "model_config": TINY,
+        "trainer_config": config,
+        "data": {"n": 1},
+        "command": ["x"],
+    }
     detect = train_detector(white[:2], blue[:2], **options)
     assert (detect(white[3]) < 0).all() and (detect(blue[3]) > 0).all()
     assert detect(white[3]).shape == (2,) and detect(white[3][:100]).shape == (0,)

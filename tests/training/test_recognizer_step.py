@@ -26,7 +26,9 @@ def sing(text, generator):
     for letter in text:
         length = int(generator.integers(1400, 1900))
         tone = (
-            np.zeros(length) if letter == " " else 0.3 * np.sin(2 * np.pi * TONES[letter] * np.arange(length) / 16000)
+            np.zeros(length)
+            if letter == " "
+            else 0.3 * np.sin(2 * np.pi * TONES[letter] * np.arange(length) / 16000)
         )
         pieces += [tone, np.zeros(800)]
     return np.concatenate(pieces).astype(np.float32)
@@ -95,7 +97,9 @@ def test_a_trained_recogniser_reads_utterances_that_it_has_not_heard(trained):
     assert first.word_starts[0] < 0.2 < first.word_starts[1] < first.word_starts[2]
 
 
-def test_a_trained_recogniser_is_loaded_by_its_directory_and_reads_with_a_closed_vocabulary(trained, tmp_path):
+def test_a_trained_recogniser_is_loaded_by_its_directory_and_reads_with_a_closed_vocabulary(
+    trained, tmp_path
+):
     folder, texts, _ = trained
     (tmp_path / "text").write_text("u-1 abc\nu-2 bb\n")
     closed = load_recognizer(f"closed:{folder / 'exp'}", bigram_text=str(tmp_path / "text"))
@@ -116,7 +120,9 @@ def test_training_again_changes_no_file(trained):
     folder, _, run = trained
     before = {path: path.stat().st_mtime_ns for path in (folder / "exp").rglob("*")}
     run()
-    assert len(before) > 5 and before == {path: path.stat().st_mtime_ns for path in (folder / "exp").rglob("*")}
+    assert len(before) > 5 and before == {
+        path: path.stat().st_mtime_ns for path in (folder / "exp").rglob("*")
+    }
 
 
 def test_another_experiment_is_no_recogniser(tmp_path):
