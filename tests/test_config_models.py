@@ -49,11 +49,11 @@ from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep
 from soundstorm.training.optim import build_optimizer, learning_rate
-from soundstorm.training.pretrain_text_to_semantic import build_pretrained
 from soundstorm.training.recognizer_step import RecognizerStep
+from soundstorm.training.semantic_to_text_training import SemanticToTextStep
 from soundstorm.training.soundstorm_step import SoundStormStep
+from soundstorm.training.text_to_semantic_pretraining import build_pretrained
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
-from soundstorm.training.train_semantic_to_text import SemanticToTextStep
 
 ROOT = Path(__file__).resolve().parent.parent
 FRONTS = {

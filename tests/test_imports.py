@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,9 @@ def test_a_module_keeps_the_import_rule(path):
         ("def f():\n    import soundstorm.training.trainer", "soundstorm.models.soundstorm"),
         ("from soundstorm import scoring", "soundstorm.data.audio"),
         ("from ..decoding import sampling", "soundstorm.training.trainer"),
-        ("from soundstorm.bin.common import section", "soundstorm.scoring.report"),
-        ("from soundstorm.training.trainer import train", "soundstorm.scoring.detector"),
-        ("from soundstorm.decoding import parallel", "soundstorm.scoring.detector"),
+        ("from soundstorm.bin.common import section", "soundstorm.scoring.report_content"),
+        ("from soundstorm.training.trainer import train", "soundstorm.scoring.detection"),
+        ("from soundstorm.decoding import parallel", "soundstorm.scoring.detection"),
     ],
 )
 def test_the_rule_finds_a_forbidden_import(source, module):
@@ -65,6 +66,12 @@ def test_the_graph_has_every_allowed_arrow_that_is_there_and_no_other():
     graph = import_graph(FILES)
     assert graph["decoding", "tokens"] > 0 and graph["bin", "decoding"] > 0
     assert all(importing == "bin" or imported in ALLOWED[importing] for importing, imported in graph)
+
+
+def test_no_two_files_have_one_name():
+    names = Counter(path.name for path in FILES if path.stem != "__init__")
+    twice = sorted(str(path.relative_to(ROOT)) for path in FILES if names[path.name] > 1)
+    assert not twice, f"{', '.join(twice)}: give each a name that says which it is"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

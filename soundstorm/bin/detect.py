@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.models.detector_config import DetectorConfig, SplitConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {"model": DetectorConfig, "split": SplitConfig, "training": TrainerConfig}
 
@@ -36,10 +36,10 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.data.log_mel import SAMPLE_RATE
     from soundstorm.models.devices import choose_device
-    from soundstorm.scoring.detector import DetectionPairs, measure_detection, split_by_text
+    from soundstorm.scoring.detection import DetectionPairs, measure_detection, split_by_text
     from soundstorm.scoring.extras import detector_section, extra, write_extra
     from soundstorm.scoring.system import read_decode_info
-    from soundstorm.training.train_detector import train_detector
+    from soundstorm.training.detector_training import train_detector
 
     device, model, split = choose_device(args.device), settings["model"], settings["split"]
     pairs = DetectionPairs(args.data_dir, args.real, args.generated, SAMPLE_RATE)

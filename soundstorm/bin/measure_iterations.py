@@ -39,10 +39,10 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
     from soundstorm.models.devices import choose_device
     from soundstorm.scoring.assemble import ScoringJob, score_files
-    from soundstorm.scoring.config import ScoreConfig
     from soundstorm.scoring.extras import extra, iterations_section, write_extra
     from soundstorm.scoring.iterations import measure_iterations
     from soundstorm.scoring.measures import evenly_spaced
+    from soundstorm.scoring.scoring_config import ScoreConfig
 
     device, folder = choose_device(args.device), Path(args.folder)
     folder.mkdir(parents=True, exist_ok=True)

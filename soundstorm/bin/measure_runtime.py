@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.bin.synthesize import SAMPLING, SECTIONS
-from soundstorm.decoding.config import TextSamplingConfig
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 
 
 def get_parser():

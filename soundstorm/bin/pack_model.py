@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.sharing.model_card import Card
-    from soundstorm.sharing.pack_model import LOADERS, pack_model
+    from soundstorm.sharing.packing import LOADERS, pack_model
 
     title = args.title or Path(args.output).name
     pack_model(

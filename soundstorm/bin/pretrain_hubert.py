@@ -5,7 +5,7 @@ from __future__ import annotations
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import HubertDataConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {"model": HubertPretrainingConfig, "data": HubertDataConfig, "training": TrainerConfig}
 
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.data.audio import Utterances
     from soundstorm.tokens.semantic import SemanticTokenizer
-    from soundstorm.training.pretrain_hubert import pretrain_hubert
+    from soundstorm.training.hubert_training import pretrain_hubert
 
     if (Path(args.expdir) / "hubert" / "model.safetensors").is_file():
         logging.info("%s: already trained", args.expdir)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import DenoisingDataConfig
 from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {
     "model": TextToSemanticConfig,
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import sys
 
-    from soundstorm.training.pretrain_text_to_semantic import pretrain_text_to_semantic
+    from soundstorm.training.text_to_semantic_pretraining import pretrain_text_to_semantic
 
     pretrain_text_to_semantic(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
 

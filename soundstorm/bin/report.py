@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.scoring.publish import publish
-    from soundstorm.scoring.report import parse_running, run_facts
+    from soundstorm.scoring.report_content import parse_running, run_facts
 
     publish(
         [Path(path) for path in args.scores],

@@ -8,7 +8,7 @@ with --help).
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.scoring.config import ScoreConfig
+from soundstorm.scoring.scoring_config import ScoreConfig
 
 # First word of the command line -> the front that it stands for.
 FURTHER = {

@@ -2,7 +2,7 @@
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.decoding.acoustic_generator import sampling_sections
-from soundstorm.decoding.config import TextSamplingConfig
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 
 SAMPLING = sampling_sections()
 SECTIONS = {"text": TextSamplingConfig, **SAMPLING}

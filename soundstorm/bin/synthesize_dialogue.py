@@ -2,7 +2,7 @@
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.bin.synthesize import SAMPLING, SECTIONS
-from soundstorm.decoding.config import TextSamplingConfig
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 
 
 def get_parser() -> FrontParser:

@@ -5,7 +5,7 @@ from soundstorm.data.audiolm_stages import STAGES
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.soundstorm_config import InitConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {"model": AudioLMConfig, "data": AudioLMDataConfig, "init": InitConfig, "training": TrainerConfig}
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     import sys
 
-    from soundstorm.training.train_audiolm import train_audiolm
+    from soundstorm.training.audiolm_training import train_audiolm
 
     config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
     codebooks = starting_codebooks(config["init"], args.codec)

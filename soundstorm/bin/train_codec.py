@@ -2,9 +2,9 @@
 
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import CodecDataConfig
-from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.families import CODEC_FAMILIES
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {"model": CODEC_FAMILIES, "loss": CodecLossConfig, "data": CodecDataConfig, "training": TrainerConfig}
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import sys
 
-    from soundstorm.training.train_codec import train_codec
+    from soundstorm.training.codec_training import train_codec
 
     train_codec(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.models.consistency_config import ConsistencyConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {"model": ConsistencyConfig, "crops": CropConfig, "training": TrainerConfig}
 
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     import sys
     from pathlib import Path
 
-    from soundstorm.training.train_consistency import train_consistency
+    from soundstorm.training.consistency_training import train_consistency
 
     train_consistency(
         args.train_data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
 from soundstorm.models.recognizer_config import RecognizerConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {"model": RecognizerConfig, "augment": AugmentConfig, "training": TrainerConfig}
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.data.data_dir import read_table
     from soundstorm.scoring.intelligibility import read_references
-    from soundstorm.training.train_recognizer import train_recognizer
+    from soundstorm.training.recognizer_training import train_recognizer
 
     train_recognizer(
         args.train_data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import TranscriptionDataConfig
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {"model": SemanticToTextConfig, "data": TranscriptionDataConfig, "training": TrainerConfig}
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
 
     import sys
 
-    from soundstorm.training.train_semantic_to_text import train_semantic_to_text
+    from soundstorm.training.semantic_to_text_training import train_semantic_to_text
 
     train_semantic_to_text(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
 

@@ -3,7 +3,7 @@
 from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, section, starting_codebooks
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
 from soundstorm.models.soundstorm_config import InitConfig, SoundStormConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {
     "model": SoundStormConfig,
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     import sys
 
-    from soundstorm.training.train_soundstorm import train_soundstorm
+    from soundstorm.training.soundstorm_training import train_soundstorm
 
     config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
     codebooks = starting_codebooks(config["init"], args.codec)

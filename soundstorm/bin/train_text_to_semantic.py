@@ -10,7 +10,7 @@ from soundstorm.models.text_to_semantic_config import (
     TextLossConfig,
     TextToSemanticConfig,
 )
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 SECTIONS = {
     "model": TextToSemanticConfig,
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     import sys
 
     from soundstorm.decoding.free_running import report_free_running
-    from soundstorm.training.train_text_to_semantic import train_text_to_semantic
+    from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 
     train_text_to_semantic(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
     report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)

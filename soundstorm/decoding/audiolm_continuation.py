@@ -20,7 +20,7 @@ from soundstorm.decoding.audiolm_generator import LanguageModel, add_fine_levels
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.audiolm_rows import RowTask
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.synthesize import utterance_seed, waveform
+from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.synthesize import waveform
+from soundstorm.decoding.waveform import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer
 
 # Samples (S,) and their rate in Hz -> estimated quality, higher is better.

@@ -19,9 +19,9 @@ from soundstorm.data.datasets.aligned_tokens_dataset import align
 from soundstorm.decoding.acoustic_generator import kind_named, load_generator, sampling_of
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.best_of import Reranker, best_of
-from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.synthesize import utterance_seed, waveform
+from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 
 logger = logging.getLogger(__name__)

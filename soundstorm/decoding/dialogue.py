@@ -19,10 +19,10 @@ from soundstorm.data.audio import read_audio, resample_down, write_audio
 from soundstorm.data.data_dir import DataDir, write_text
 from soundstorm.decoding.acoustic_generator import AcousticGenerator
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator
-from soundstorm.decoding.config import TextSamplingConfig
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.script import SEPARATOR, Turn, joined_text, passes
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.synthesize import waveform
+from soundstorm.decoding.waveform import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.rules import DecodingRules, Proposal
 from soundstorm.decoding.sampling import gumbel, sample_by_gumbel
 from soundstorm.models.masking import coarse_to_fine_mask

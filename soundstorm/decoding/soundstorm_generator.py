@@ -11,7 +11,7 @@ from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.models.soundstorm import SoundStorm

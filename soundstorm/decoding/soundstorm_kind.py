@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from soundstorm.decoding.acoustic_generator import GeneratorKind
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 
 
 def _load(place: str | Path, codec, device: str):

@@ -16,10 +16,10 @@ from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.scoring.acoustic_consistency import AcousticConsistency
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos
-from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.intelligibility import Intelligibility, Recognizer, read_references
 from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
 from soundstorm.scoring.recognizers import load_recognizer
+from soundstorm.scoring.scoring_config import ScoreConfig
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
 from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
 

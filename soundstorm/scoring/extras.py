@@ -8,7 +8,7 @@ from typing import Any
 
 from soundstorm.data.records import read_json
 from soundstorm.scoring.figures import iterations_figure, runtime_curve_figure
-from soundstorm.scoring.report import run_facts
+from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import heading_of, interval, table
 

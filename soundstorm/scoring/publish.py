@@ -17,8 +17,8 @@ from soundstorm.scoring.extras import extra_figures, extra_sections, read_extra
 from soundstorm.scoring.figures import report_figures
 from soundstorm.scoring.listening_page import Clip, Example, write_page
 from soundstorm.scoring.measures import evenly_spaced
-from soundstorm.scoring.report import build_report, inputs_digest, order_scores, read_timing_table
 from soundstorm.scoring.report_config import ReportConfig
+from soundstorm.scoring.report_content import build_report, inputs_digest, order_scores, read_timing_table
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import render_markdown

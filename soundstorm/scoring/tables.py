@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from soundstorm.scoring.report import GROUPS
+from soundstorm.scoring.report_content import GROUPS
 from soundstorm.scoring.statistics import ALL
 
 # Metric, heading, decimals. The first five are the paper's columns, in the paper's order.

@@ -22,8 +22,8 @@ from soundstorm.decoding.acoustic_generator import (
     sampling_of,
 )
 from soundstorm.decoding.autoregressive import load_text_to_semantic
-from soundstorm.decoding.config import TextSamplingConfig
-from soundstorm.decoding.synthesize import waveform
+from soundstorm.decoding.decoding_config import TextSamplingConfig
+from soundstorm.decoding.waveform import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
 
 TEXT_SHARE = 1.5  # of the length wanted: so much text that the model is cut and does not end early

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, device
 from torch.utils.data import DataLoader
 
 from soundstorm.data.sampler import BatchSampler, SeededIndex
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 
 def make_sampler(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.models.codec.codec import Codec, CodecOutput
-from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.discriminators import Discriminators
 from soundstorm.models.codec.losses import (
     MultiScaleMelLoss,

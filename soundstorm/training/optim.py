@@ -5,8 +5,8 @@ import math
 import torch
 from torch import nn
 
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.layout import local, share
+from soundstorm.training.training_config import TrainerConfig
 
 
 def build_optimizer(network: nn.Module, config: TrainerConfig) -> torch.optim.AdamW:

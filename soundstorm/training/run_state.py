@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from soundstorm.data.experiment import MODEL_FILE
 from soundstorm.data.sampler import BatchSampler
 from soundstorm.training import checkpoint, layout
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.metrics import Metrics
 from soundstorm.training.optim import MovingAverage
 from soundstorm.training.step import TrainingStep
+from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
 

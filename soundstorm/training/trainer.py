@@ -20,12 +20,12 @@ from soundstorm.data.experiment import is_finished
 from soundstorm.data.sampler import BatchSampler, SeededIndex
 from soundstorm.training import layout
 from soundstorm.training.batches import item_name, make_sampler, read_batches
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.interrupts import Interrupts
 from soundstorm.training.metrics import Metrics
 from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 from soundstorm.training.run_state import RunState
 from soundstorm.training.step import TrainingStep
+from soundstorm.training.training_config import TrainerConfig
 from soundstorm.training.update import Updater, count_loss
 
 logger = logging.getLogger(__name__)

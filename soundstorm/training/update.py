@@ -9,11 +9,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from soundstorm.training import layout
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.interrupts import Interrupts
 from soundstorm.training.metrics import Metrics
 from soundstorm.training.run_state import RunState
 from soundstorm.training.step import Loss, TrainingStep
+from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageModel
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.autoregressive import sample_sequences
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -30,9 +30,9 @@ from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.optim import build_optimizer
 from soundstorm.training.soundstorm_step import SoundStormStep
+from soundstorm.training.training_config import TrainerConfig
 
 Built = tuple[Callable[[], object], nn.Module, int]  # what to time, the network whose calls are passes, parameters
 

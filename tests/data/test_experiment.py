@@ -8,7 +8,7 @@ import yaml
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig, WindowConfig
 from soundstorm.data.experiment import config_section, read_config, start_experiment
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
-from soundstorm.training.config import TrainerConfig
+from soundstorm.training.training_config import TrainerConfig
 
 CONFIG = TrainerConfig(batch_size=4)
 CHANGES = {

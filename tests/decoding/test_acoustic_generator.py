@@ -14,7 +14,7 @@ from soundstorm.decoding.acoustic_generator import (
     sampling_sections,
     stage_place,
 )
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 
 
 def experiment(path, **sections):

@@ -15,9 +15,9 @@ from soundstorm.decoding.free_running import edit_distance, report_free_running
 from soundstorm.models.pointer import dwell_times
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
-from soundstorm.training.train_text_to_semantic import train_text_to_semantic
+from soundstorm.training.text_to_semantic_training import train_text_to_semantic
+from soundstorm.training.training_config import TrainerConfig
 from tests.text_to_semantic_toy import INFO, random_text, speak, spell, write_corpus
 
 TINY = TextToSemanticConfig(

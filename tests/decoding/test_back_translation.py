@@ -14,10 +14,10 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.back_translation import Transcriber
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig, TranscriptionConfig
-from soundstorm.training.train_semantic_to_text import SemanticToTextStep
+from soundstorm.training.semantic_to_text_training import SemanticToTextStep
 from tests.text_to_semantic_toy import INFO, write_corpus
 from tests.training.test_overfitting import learn
-from tests.training.test_pretrain_text_to_semantic import SMALL
+from tests.training.test_text_to_semantic_pretraining import SMALL
 
 TINY = SemanticToTextConfig(layers=1, dim=32, heads=2, head_dim=16, ffn_dim=48, convolutions=1, dropout=0.0)
 OPTIONS = (

@@ -8,10 +8,10 @@ import pytest
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import read_audio
-from soundstorm.decoding.config import ParallelConfig
 from soundstorm.decoding.decode_data_dir import System, decode_data_dir
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.synthesize import utterance_seed
+from soundstorm.decoding.waveform import utterance_seed
 from tests.decoding.test_chain import DURATIONS, chain, decode  # noqa: F401
 
 

@@ -325,7 +325,7 @@ def test_an_utterance_serves_as_prompt_with_its_words(chain, tmp_path):
 
 def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     from soundstorm.decoding.autoregressive import load_text_to_semantic
-    from soundstorm.decoding.config import ParallelConfig, TextSamplingConfig
+    from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
     from soundstorm.decoding.dialogue import DialogueSynthesizer, Prompt
     from soundstorm.decoding.script import Turn
     from soundstorm.decoding.soundstorm_generator import SoundStormGenerator

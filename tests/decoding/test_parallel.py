@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.decoding.sampling import (
     count_within_bound,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.decoding.rules import DecodingRules
 from tests.decoding.test_parallel import Film, small_model

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from soundstorm.data.datasets.masked_tokens_dataset import draw_mask_numbers
-from soundstorm.decoding.config import ParallelConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm

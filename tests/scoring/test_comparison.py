@@ -3,7 +3,7 @@
 import pytest
 
 from soundstorm.scoring.comparison import kinds_of, ratios_to_others
-from soundstorm.scoring.report import build_report
+from soundstorm.scoring.report_content import build_report
 from soundstorm.scoring.tables import render_markdown
 
 

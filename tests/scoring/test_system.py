@@ -9,9 +9,9 @@ from soundstorm.data.experiment import start_experiment
 from soundstorm.models.consistency import build_consistency, load_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.scoring.assemble import ScoringJob, score_files
-from soundstorm.scoring.config import ScoreConfig
 from soundstorm.scoring.measures import Measured
 from soundstorm.scoring.score_file import read_score
+from soundstorm.scoring.scoring_config import ScoreConfig
 from soundstorm.scoring.system import read_decode_info, score_system
 
 

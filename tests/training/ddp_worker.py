@@ -12,9 +12,9 @@ from soundstorm.data.datasets.dataset_configs import MaskingConfig, WindowConfig
 from soundstorm.data.datasets.masked_tokens_dataset import MaskedTokens
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 SEMANTIC = TokenizerInfo("semantic", "s", "f" * 64, 50.0, 1, 7, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "a", "e" * 64, 50.0, 3, 11, 16000)

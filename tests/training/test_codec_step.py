@@ -9,14 +9,14 @@ import yaml
 from soundstorm.data.audio import write_audio
 from soundstorm.data.datasets.dataset_configs import CodecDataConfig
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.training.codec_step import CodebookHealth, CodecStep
-from soundstorm.training.config import TrainerConfig
-from soundstorm.training.train_codec import train_codec
+from soundstorm.training.codec_training import train_codec
+from soundstorm.training.training_config import TrainerConfig
 
 torch.set_num_threads(1)
 MODEL = IstftConfig(

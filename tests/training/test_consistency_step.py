@@ -6,8 +6,8 @@ from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.models.consistency import load_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig
-from soundstorm.training.config import TrainerConfig
-from soundstorm.training.train_consistency import train_consistency
+from soundstorm.training.consistency_training import train_consistency
+from soundstorm.training.training_config import TrainerConfig
 
 torch.set_num_threads(1)
 

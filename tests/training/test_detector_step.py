@@ -4,9 +4,9 @@ import torch
 
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig, SplitConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.detector_step import DetectorStep
-from soundstorm.training.train_detector import train_detector
+from soundstorm.training.detector_training import train_detector
+from soundstorm.training.training_config import TrainerConfig
 
 TINY = DetectorConfig(crop_seconds=0.3, num_mels=16, width=16, blocks=2, kernel=3)
 

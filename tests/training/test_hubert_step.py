@@ -14,9 +14,9 @@ from soundstorm.data.datasets.dataset_configs import HubertDataConfig
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.hubert_step import HubertStep, make_dataset
-from soundstorm.training.pretrain_hubert import pretrain_hubert
+from soundstorm.training.hubert_training import pretrain_hubert
+from soundstorm.training.training_config import TrainerConfig
 
 TINY = {
     "width": 16,

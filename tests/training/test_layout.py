@@ -15,10 +15,10 @@ from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
 from soundstorm.training.checkpoint import load_tensors
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.layout import compile_network, find_blocks, recompute_activations
 from soundstorm.training.step import Loss
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 LEVELS, CODES = 3, 11
 

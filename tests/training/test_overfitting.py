@@ -24,7 +24,7 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers

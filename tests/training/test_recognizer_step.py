@@ -11,9 +11,9 @@ from soundstorm.data.sampler import SeededIndex
 from soundstorm.models.recognizer import CtcNetwork, load_trained_recognizer
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.scoring.recognizers import load_recognizer
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.recognizer_step import RecognizerStep
-from soundstorm.training.train_recognizer import train_recognizer
+from soundstorm.training.recognizer_training import train_recognizer
+from soundstorm.training.training_config import TrainerConfig
 
 torch.set_num_threads(1)
 TONES = {"a": 300.0, "b": 1100.0, "c": 2500.0}

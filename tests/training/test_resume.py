@@ -31,7 +31,7 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
@@ -50,15 +50,15 @@ from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSema
 from soundstorm.training import checkpoint
 from soundstorm.training.audiolm_step import AudioLMStep
 from soundstorm.training.codec_step import CodecStep
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep, make_dataset
 from soundstorm.training.recognizer_step import RecognizerStep
+from soundstorm.training.semantic_to_text_training import SemanticToTextStep
 from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
-from soundstorm.training.train_semantic_to_text import SemanticToTextStep
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 from tests.text_to_semantic_toy import INFO, write_corpus
 from tests.training import ddp_worker
 

@@ -16,9 +16,9 @@ from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.alignment import emission_loss
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
-from soundstorm.training.train_text_to_semantic import train_text_to_semantic
+from soundstorm.training.text_to_semantic_training import train_text_to_semantic
+from soundstorm.training.training_config import TrainerConfig
 from tests.text_to_semantic_toy import INFO, write_corpus
 
 TINY = TextToSemanticConfig(

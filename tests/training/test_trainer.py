@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soundstorm.training import checkpoint
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.optim import MovingAverage, learning_rate
 from soundstorm.training.step import Loss
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 
 class NoisyLine:

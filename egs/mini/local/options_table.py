@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from soundstorm.data.data_dir import write_text
-from soundstorm.scoring.report import run_facts
+from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.statistics import Estimate, bootstrap
 from soundstorm.scoring.tables import table

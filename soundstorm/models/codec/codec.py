@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundstorm.models.codec.config import CodecConfig
+from soundstorm.models.codec.codec_config import CodecConfig
 from soundstorm.models.codec.rvq import Quantized, ResidualVectorQuantizer
 
 

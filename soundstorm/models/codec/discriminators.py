@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecLossConfig
 
 
 class WaveDiscriminator(nn.Module):

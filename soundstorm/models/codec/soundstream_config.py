@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from soundstorm.data.options import option
-from soundstorm.models.codec.config import CodecConfig
+from soundstorm.models.codec.codec_config import CodecConfig
 
 
 @dataclass(frozen=True)

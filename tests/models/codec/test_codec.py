@@ -5,7 +5,7 @@ import torch
 
 from soundstorm.data.records import make_record
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecConfig
+from soundstorm.models.codec.codec_config import CodecConfig
 from soundstorm.models.codec.families import CODEC_FAMILIES
 from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig

@@ -1,6 +1,6 @@
 import torch
 
-from soundstorm.models.codec.config import CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.discriminators import StftDiscriminator, WaveDiscriminator, build_discriminators
 
 

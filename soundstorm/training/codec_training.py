@@ -11,12 +11,12 @@ from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
 from soundstorm.data.datasets.dataset_configs import CodecDataConfig
 from soundstorm.data.experiment import start_experiment
 from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.config import CodecConfig, CodecLossConfig
+from soundstorm.models.codec.codec_config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.models.codec.families import CODEC_FAMILIES
 from soundstorm.training.codec_step import CodecStep
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 
 def train_codec(

@@ -15,9 +15,9 @@ from soundstorm.data.experiment import start_experiment
 from soundstorm.data.log_mel import SAMPLE_RATE
 from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.recognizer_config import RecognizerConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 
 def train_recognizer(

@@ -14,9 +14,9 @@ from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.data.log_mel import LogMel
 from soundstorm.models.detector import Detector, load_detector
 from soundstorm.models.detector_config import DetectorConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 
 def train_detector(

@@ -11,7 +11,7 @@ from soundstorm.bin import train_text_to_semantic as training_front
 from soundstorm.data.experiment import read_config
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.models.text_to_semantic_config import PretrainedConfig
-from soundstorm.training.train_text_to_semantic import train_text_to_semantic
+from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 from tests.text_to_semantic_toy import write_corpus
 from tests.training.test_text_to_semantic_step import settings
 

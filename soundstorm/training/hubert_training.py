@@ -17,9 +17,9 @@ from soundstorm.data.datasets.dataset_configs import HubertDataConfig
 from soundstorm.data.experiment import load_weights, start_experiment
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.hubert_step import HubertStep, export_hubert, make_dataset
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
 

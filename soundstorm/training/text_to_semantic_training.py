@@ -21,10 +21,10 @@ from soundstorm.models.text_to_semantic_config import (
     TextLossConfig,
     TextToSemanticConfig,
 )
-from soundstorm.training.config import TrainerConfig
-from soundstorm.training.pretrain_text_to_semantic import take_over
+from soundstorm.training.text_to_semantic_pretraining import take_over
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
 

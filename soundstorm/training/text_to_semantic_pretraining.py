@@ -22,9 +22,9 @@ from soundstorm.models.text_to_semantic_config import (
     TextLossConfig,
     TextToSemanticConfig,
 )
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
 DENOISING = "denoising"  # the section of config.yaml by which such an experiment is known

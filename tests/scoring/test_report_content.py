@@ -1,6 +1,6 @@
 import pytest
 
-from soundstorm.scoring.report import (
+from soundstorm.scoring.report_content import (
     build_report,
     describe_hardware,
     lengths_present,

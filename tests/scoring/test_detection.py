@@ -5,7 +5,7 @@ import pytest
 
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import write_table
-from soundstorm.scoring.detector import DetectionPairs, count_correct, measure_detection, split_by_text
+from soundstorm.scoring.detection import DetectionPairs, count_correct, measure_detection, split_by_text
 
 RATE = 16000
 

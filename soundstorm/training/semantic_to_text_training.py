@@ -14,9 +14,9 @@ from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.semantic_to_text import BLANK, SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.step import Loss
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
 

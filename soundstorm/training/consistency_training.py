@@ -12,9 +12,9 @@ from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.data.experiment import start_experiment
 from soundstorm.models.consistency import build_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
-from soundstorm.training.config import TrainerConfig
 from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.trainer import train
+from soundstorm.training.training_config import TrainerConfig
 
 
 def train_consistency(
