@@ -262,45 +262,61 @@ def combine(arguments: list[str]) -> str:
     return f"combined {len(rest) - 1} directories with {number} utterances in {rest[0]}"
 
 
-def utt2dur_from_segments(arguments: list[str]) -> str:
-    """Finish get_utt2dur.sh where no audio need be read; says nothing where it must."""
-    directory = data_dir.DataDir(expect(arguments, "<data-dir>")[0])
-    path = directory.path / "utt2dur"
-    if directory.has("utt2dur") and sorted(directory.table("utt2dur")) == sorted(directory.key_table()):
-        return f"{path} is there already"
-    if directory.has("segments"):
-        data_dir.write_table(path, durations.durations_of_segments(directory.segments()))
-        return f"made {path} from segments"
-    return ""
+def utt2dur_known(arguments: list[str]) -> str:
+    """Whether get_utt2dur.sh has anything to do; says nothing where it has."""
+    path, samples = expect(arguments, "<data-dir>", "true|false")
+    known = durations.is_known(data_dir.DataDir(path), samples=samples == "true")
+    return f"{path}/utt2dur is there already" if known else ""
 
 
-def utt2dur_from_headers(arguments: list[str]) -> str:
+def utt2dur_inspect(arguments: list[str]) -> str:
     """One job of get_utt2dur.sh."""
-    wav_scp, output = expect(arguments, "<wav.scp>", "<utt2dur>")
-    table, failures = durations.durations_of_headers(data_dir.read_table(wav_scp))
-    for failure in failures:
-        warn(failure)
-    data_dir.write_table(output, table)
-    return f"{len(table)} durations in {output}"
+    wav_scp, samples, output, faulty = expect(arguments, "<wav.scp>", "true|false", "<found>", "<faulty>")
+    found, faults = durations.inspect_all(data_dir.read_table(wav_scp), samples=samples == "true")
+    for name, reason in faults.items():
+        warn(f"{name}: {reason}")
+    data_dir.write_table(output, found)
+    data_dir.write_table(faulty, faults)
+    return f"{len(found)} of {len(found) + len(faults)} recordings can be used"
 
 
 def utt2dur_merge(arguments: list[str]) -> str:
-    """The end of get_utt2dur.sh: put the parts together and count what is missing."""
-    directory = data_dir.DataDir(arguments[0])
-    merged: data_dir.Table = {}
-    for part in arguments[1:]:
-        merged.update(data_dir.read_table(part))
-    wanted = directory.key_table()
-    missing = [utterance for utterance in wanted if utterance not in merged]
-    if len(merged) < MIN_FOUND * len(wanted):
+    """The end of get_utt2dur.sh: put the parts together, tell what cannot be used and count it."""
+    directory, jobs = data_dir.DataDir(arguments[0]), len(arguments[1:]) // 2
+    faults: data_dir.Table = {}
+    for part in arguments[1 + jobs :]:
+        faults.update(data_dir.read_table(part))
+    found = durations.read_found(arguments[1 : 1 + jobs])
+    report = durations.merge(directory, found, faults, least=MIN_FOUND)
+    path, num, log = directory.path, len(report.missing), directory.path / "log" / "audio_report"
+    said = []
+    if report.changes:
+        title = f"{path}: {len(report.changes)} durations are not what its tables say"
+        said += shown(title, report.changes, log)
+    if report.faults:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(report.counts.items()))
+        said += shown(f"{path}: {len(report.faults)} cannot be used ({kinds})", report.faults, log)
+    log.unlink(missing_ok=True)
+    if said:
+        data_dir.write_text(log, "".join(f"{line}\n" for line in report.changes + report.faults))
+        warn("\n".join(said))
+    if report.expected - num < MIN_FOUND * report.expected:
         raise ValueError(
-            f"only {len(merged)} of {len(wanted)} utterances of {directory.path} got a duration, e.g. "
-            f"{missing[0]} did not; see the logs {directory.path}/log/get_utt2dur.*.log"
+            f"only {report.expected - num} of {report.expected} utterances of {path} got a duration, e.g. "
+            f"{report.missing[0]} did not; mend what {log} names, or take it out of the tables"
         )
-    if missing:
-        warn(f"{len(missing)} of {len(wanted)} utterances got no duration, e.g. {missing[0]}; see the logs")
-    data_dir.write_table(directory.path / "utt2dur", merged)
-    return f"made {directory.path}/utt2dur from the headers of {len(merged)} files"
+    if num:
+        warn(
+            f"{num} of {report.expected} utterances got no duration, e.g. {report.missing[0]}; "
+            f"utils/fix_data_dir.sh {path} leaves them out"
+        )
+    return f"made {path}/utt2dur from the headers of {report.num_found} files"
+
+
+def shown(title: str, lines: list[str], log: Path) -> list[str]:
+    """The first lines of many, below a title."""
+    more = len(lines) - durations.MAX_SHOWN
+    return [f"{title}:", *lines[: durations.MAX_SHOWN]] + [f"... and {more} more, see {log}"] * (more > 0)
 
 
 def place_of(arguments: list[str]) -> str:
@@ -321,8 +337,8 @@ COMMANDS = {  # the jobs of get_utt2dur.sh have no script of their own
     "copy_data_dir.sh": copy,
     "subset_data_dir.sh": subset,
     "combine_data.sh": combine,
-    "utt2dur_from_segments": utt2dur_from_segments,
-    "utt2dur_from_headers": utt2dur_from_headers,
+    "utt2dur_known": utt2dur_known,
+    "utt2dur_inspect": utt2dur_inspect,
     "utt2dur_merge": utt2dur_merge,
     "--dialogue-prompts": place_of,  # options of the engine
     "--dialogue-exchange": place_of,

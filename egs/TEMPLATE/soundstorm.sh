@@ -27,6 +27,8 @@ valid_set=dev                 # set to validate on
 test_sets="test"              # sets to decode and score
 text_train_set=               # transcribed set for stage 5 (empty: the training set)
 text_valid_set=               # transcribed set to validate stage 5 on (empty: the validation set)
+check_samples=false           # true: read all samples of all recordings once: is any silent, or damaged in the middle?
+validate_args=                # further options of utils/validate_data_dir.sh, e.g. "--non-print"
 local_data_opts=              # options of local/data.sh, which is told --datadir too
 # Semantic tokens (stage 1)
 ssl_model=facebook/hubert-base-ls960  # name or directory, as train_kmeans --help has it; "pretrain": train a HuBERT
@@ -288,18 +290,24 @@ done
 
 # -------------------------------------------------------------------------------------------------------------- stages
 if doing 0 "Data preparation: ${all_sets[*]}"; then
+    made=false
     if ! valid_sets; then
-        worked=true
+        worked=true made=true
         split_arguments "${local_data_opts}"
         [ "${datadir}" = data ] || arguments=(--datadir "${datadir}" "${arguments[@]}")
         interruptible local/data.sh "${arguments[@]}"
         for set_name in "${all_sets[@]}"; do
             [ -d "${datadir}/${set_name}" ] ||
                 die "local/data.sh made no ${datadir}/${set_name}; it should, or --train-set, --valid-set, --test-sets differ"
-            interruptible utils/get_utt2dur.sh --nj "${nj}" "${datadir}/${set_name}"
-            validate_set "${set_name}"
         done
     fi
+    for set_name in "${all_sets[@]}"; do
+        if "${made}" || ! looked_at "${set_name}"; then
+            worked=true
+            interruptible utils/get_utt2dur.sh --nj "${nj}" --check-samples "${check_samples}" "${datadir}/${set_name}"
+            validate_set "${set_name}"
+        fi
+    done
     done_with_stage
 fi
 

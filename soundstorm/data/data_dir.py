@@ -67,6 +67,8 @@ KNOWN_FILES = (
     KnownFile("cmvn.scp", SPEAKER, restricts=True),
     KnownFile("spk2warp", SPEAKER),
     KnownFile("reco2dur", RECORDING),
+    KnownFile("reco2peak", RECORDING),
+    KnownFile("utt2rate", UTTERANCE),
     KnownFile("reco2file_and_channel", RECORDING),
 )
 KNOWN = {known.name: known for known in KNOWN_FILES}
@@ -77,7 +79,7 @@ class Segment(NamedTuple):
 
     recording: str
     start: float
-    end: float
+    end: float | None  # None: that of the recording
 
 
 def read_lines(path: PathLike, repairs: list[str] | None = None) -> list[tuple[str, str]]:
@@ -289,7 +291,7 @@ def parse_segment(value: str) -> Segment:
     """Read the value of a line of `segments`.
 
     Args:
-        value: `<recording> <start> <end>`, in seconds.
+        value: `<recording> <start> <end>`, in seconds; an end of -1 is that of the recording, as in Kaldi.
 
     Returns:
         The segment.
@@ -301,8 +303,13 @@ def parse_segment(value: str) -> Segment:
     if len(fields) != 3:
         raise ValueError(f"expected <utterance> <recording> <start> <end>, got {len(fields) + 1} fields")
     start, end = parse_seconds(fields[1]), parse_seconds(fields[2])
+    if end == -1 and start >= 0:
+        return Segment(fields[0], start, None)
     if not 0 <= start < end:
-        raise ValueError(f"expected 0 <= start < end, got start {fields[1]} and end {fields[2]}")
+        raise ValueError(
+            f"expected 0 <= start < end, or -1 for the end of the recording, got start {fields[1]} "
+            f"and end {fields[2]}"
+        )
     return Segment(fields[0], start, end)
 
 
@@ -405,9 +412,10 @@ class DataDir:
         return read_segments(self.path / "segments") if self.has("segments") else {}
 
     def durations(self) -> dict[str, float] | None:
-        """Utterance to seconds, from `utt2dur` or else `segments`; None where there is neither."""
+        """Utterance to seconds, from `utt2dur` or else `segments`; None where neither tells."""
         if self.has("utt2dur"):
             return {utterance: parse_seconds(value) for utterance, value in self.table("utt2dur").items()}
-        if self.has("segments"):
-            return {utterance: segment.end - segment.start for utterance, segment in self.segments().items()}
-        return None
+        segments = self.segments()
+        if not segments or any(segment.end is None for segment in segments.values()):
+            return None
+        return {utterance: segment.end - segment.start for utterance, segment in segments.items()}

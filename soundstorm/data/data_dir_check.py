@@ -15,6 +15,7 @@ from soundstorm.data.data_dir import (
     SPEAKER,
     SPEAKER_FIRST,
     UTTERANCE,
+    DataDir,
     PathLike,
     Table,
     invert,
@@ -25,11 +26,10 @@ from soundstorm.data.data_dir import (
     read_table,
     to_table,
 )
+from soundstorm.data.durations import TOLERANCE_SECONDS
 
 CHECKED_FIRST = ("utt2spk", "spk2utt", "text", "segments", "wav.scp")
 MAX_FAULTS_SHOWN = 10
-# Segments may end this much after their recording: both times were rounded when they were written.
-SEGMENT_TOLERANCE_SECONDS = 0.01
 
 
 class DataDirError(ValueError):
@@ -120,15 +120,14 @@ def validate_data_dir(
             complete = set(table) if known.restricts else expected | set(table)
             _check_keys(root, known.name, complete, expected, reference)
     _check_segment_ends(root)
+    if (root / "text").exists():
+        warnings += _odd_paces(root, transcripts)
     return Summary(len(utterances), len(speakers), _hours(root), tuple(warnings))
 
 
 def _fail(faults: list[str]) -> None:
     if faults:
-        shown = faults[:MAX_FAULTS_SHOWN]
-        if len(faults) > len(shown):
-            shown.append(f"... and {len(faults) - len(shown)} more")
-        raise DataDirError("\n".join(shown))
+        raise DataDirError(_first(faults, "\n"))
 
 
 def _load(root: Path, name: str, *, remedy: str = "") -> Table:
@@ -239,23 +238,50 @@ def _check_recordings(root: Path, utterances: set[str], *, wav: bool) -> set[str
 
 
 def _check_segment_ends(root: Path) -> None:
+    """Segments end with their recordings, or `utt2dur` says that they are cut there."""
     if not (root / "segments").exists() or not (root / "reco2dur").exists():
         return
-    durations = {name: parse_seconds(value) for name, value in read_table(root / "reco2dur").items()}
-    _fail(
-        [
-            f"{root}/segments, {utterance}: ends at {segment.end} s but recording {segment.recording} is "
-            f"{durations[segment.recording]} s long according to reco2dur"
-            for utterance, segment in read_segments(root / "segments").items()
-            if segment.end > durations.get(segment.recording, segment.end) + SEGMENT_TOLERANCE_SECONDS
-        ]
+    lengths = {name: parse_seconds(value) for name, value in read_table(root / "reco2dur").items()}
+    claimed = DataDir(root).durations() or {}
+    faults = []
+    for utterance, (recording, start, end) in read_segments(root / "segments").items():
+        seconds = claimed.get(utterance, 0.0 if end is None else end - start)
+        if start + seconds > lengths.get(recording, start + seconds) + TOLERANCE_SECONDS:
+            faults.append(
+                f"{root}/segments, {utterance}: ends at {start + seconds:.6g} s but recording {recording} is "
+                f"{lengths[recording]} s long according to reco2dur; make utt2dur again: "
+                f"rm {root}/utt2dur && utils/get_utt2dur.sh {root}"
+            )
+    _fail(faults)
+
+
+def _odd_paces(root: Path, transcripts: Table) -> list[str]:
+    """Name the transcripts with many times more, or fewer, letters a second than most: they are of other audio."""
+    seconds = DataDir(root).durations()
+    if not seconds:
+        return []
+    paces = {name: sum(map(str.isalnum, words)) / seconds[name] for name, words in transcripts.items()}
+    usual = sorted(paces.values())[len(paces) // 2]
+    slowest, fastest = values.LEAST_TIMES_PACE * usual, max(values.MOST_PACE, values.MOST_TIMES_PACE * usual)
+    odd = [
+        f"{name} has {pace:.3g} letters a second"
+        for name, pace in paces.items()
+        if not slowest <= pace <= fastest
+    ]
+    if not odd:
+        return []
+    title = (
+        f"{root}/text: {len(odd)} of {len(paces)} transcripts do not fit their audio (most have {usual:.3g} "
     )
+    return [title + f"letters a second): {_first(odd, ', ')}"]
+
+
+def _first(lines: list[str], joint: str) -> str:
+    """The first of many lines, and how many more there are."""
+    more = len(lines) - MAX_FAULTS_SHOWN
+    return joint.join(lines[:MAX_FAULTS_SHOWN] + ([f"... and {more} more"] if more > 0 else []))
 
 
 def _hours(root: Path) -> float | None:
-    if (root / "utt2dur").exists():
-        return sum(map(parse_seconds, read_table(root / "utt2dur").values())) / 3600
-    if (root / "segments").exists():
-        segments = read_segments(root / "segments").values()
-        return sum(segment.end - segment.start for segment in segments) / 3600
-    return None
+    seconds = DataDir(root).durations()
+    return None if seconds is None else sum(seconds.values()) / 3600

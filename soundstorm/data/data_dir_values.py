@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 from soundstorm.data.data_dir import ID_PATTERN, parse_seconds, parse_segment
+
+# The tab is white space. The others do not print and belong to the spelling of Persian, of Indic scripts and of
+# emoji (non-joiner, joiner), or say where a word may be broken and how it is read (soft hyphen, directions).
+SPELLING = "\t\u200c\u200d\u00ad\u200e\u200f\u061c"
+MOST_PACE = 25.0  # letters a second that anyone says
+MOST_TIMES_PACE, LEAST_TIMES_PACE = (
+    4.0,
+    0.05,
+)  # of what most have: beyond, a transcript does not belong to its audio
 
 
 def shorten(words: str) -> str:
@@ -48,15 +58,27 @@ def segment(value: str) -> str:
     return ""
 
 
+def has_words(value: str) -> bool:
+    """Tell whether there is anything to pronounce: a letter or a digit, of any script."""
+    return any(letter.isalnum() for letter in value) or any(
+        map(str.isalnum, unicodedata.normalize("NFKC", value))
+    )
+
+
 def transcript(value: str, non_print: bool) -> str:
     """Check the words of an utterance; with ``non_print`` they may have characters that do not print."""
     if not value:
         return "the transcript is empty; leave the utterance out, or the file if there are no transcripts"
+    if not has_words(value):
+        return f"nothing to pronounce in {shorten(value)!r}; give it words or leave the utterance out"
     for letter in value:
         if letter.isspace() and letter not in " \t":
             return f"white space U+{ord(letter):04X} in the transcript; only blanks and tabs separate words"
-        if not non_print and letter != "\t" and not letter.isprintable():
-            return f"character U+{ord(letter):04X} does not print (if this is by design, specify --non-print)"
+        if not non_print and letter not in SPELLING and not letter.isprintable():
+            return (
+                f"character U+{ord(letter):04X} does not print (if this is by design, specify --non-print, "
+                "in a recipe --validate-args --non-print)"
+            )
     reserved = sorted({"<s>", "</s>", "#0"} & set(value.split()))
     return f"{reserved[0]} is reserved and cannot be a word of a transcript" if reserved else ""
 
@@ -106,6 +128,7 @@ def phones(value: str) -> str:
 CHECKS: dict[str, Callable[[str], str]] = {
     "utt2dur": positive_seconds,
     "reco2dur": positive_seconds,
+    "utt2rate": positive_integer,
     "utt2num_frames": positive_integer,
     "utt2num_acoustic_frames": positive_integer,
     "spk2gender": gender,

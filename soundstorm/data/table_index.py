@@ -147,7 +147,7 @@ class Stretches(NamedTuple):
     recordings: list[str]  # each once
     recording: np.ndarray  # int32 (number of lines,), into ``recordings``
     start: np.ndarray  # float64 (number of lines,), seconds
-    end: np.ndarray
+    end: np.ndarray  # not a number where it is that of the recording
 
 
 def read_stretches(path: str | Path) -> Stretches:
@@ -381,7 +381,7 @@ def _odd_stretches(path: str | Path) -> Stretches:
     segments = read_segments(path)
     codes: dict[str, int] = {}
     recording = [codes.setdefault(segment.recording, len(codes)) for segment in segments.values()]
-    start, end = (np.array([segment[side] for segment in segments.values()]) for side in (1, 2))
+    start, end = (np.array([segment[side] for segment in segments.values()], dtype=float) for side in (1, 2))
     return Stretches(Keys.of(segments, path), list(codes), np.array(recording, dtype=np.int32), start, end)
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from soundstorm.data.data_dir import whole_file
+from soundstorm.data.data_dir_values import has_words
 
 TURN_MARKER = "|"  # written between two speakers' turns, SoundStorm section 5 and its demonstration page
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2  # as in every published T5 and ByT5
@@ -105,7 +106,7 @@ class SentencePieceTokenizer:
 
 def _normalize_or_refuse(text: str, lowercase: bool, where: str) -> str:
     normalized = normalize_text(text, lowercase=lowercase)
-    if not any(char.isalnum() for char in normalized):
+    if not has_words(normalized):
         raise ValueError(
             f"{where}: nothing to pronounce in {text!r}; expected letters or digits. Give it words or remove it"
         )

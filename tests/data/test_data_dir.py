@@ -24,7 +24,7 @@ from soundstorm.data.data_dir import (
     write_table,
 )
 from soundstorm.data.data_dir_derive import shortest, spread, spread_per_speaker, whole_speakers
-from soundstorm.data.durations import durations_of_headers, durations_of_segments, format_seconds
+from soundstorm.data.durations import format_seconds
 
 IDS = st.text("abcXYZ019._+-", min_size=1, max_size=8)
 # Anything but line ends; blanks and tabs at the ends of a value are not kept.
@@ -112,10 +112,11 @@ def test_a_key_of_phones_ctm_may_have_several_lines(tmp_path):
 
 
 def test_segments_are_read_in_seconds(tmp_path):
-    (tmp_path / "segments").write_text("a-1 reco 0 2.5\na-2 reco 2.5 1e1\n")
+    (tmp_path / "segments").write_text("a-1 reco 0 2.5\na-2 reco 2.5 1e1\nb reco 3 -1\n")
     assert read_segments(tmp_path / "segments") == {
         "a-1": Segment("reco", 0.0, 2.5),
         "a-2": Segment("reco", 2.5, 10.0),
+        "b": Segment("reco", 3.0, None),
     }
 
 
@@ -123,7 +124,8 @@ def test_segments_are_read_in_seconds(tmp_path):
     "line, message",
     [
         ("a reco 0", "got 3 fields"),
-        ("a reco 2 1", "expected 0 <= start < end, got start 2 and end 1"),
+        ("a reco 2 1", "expected 0 <= start < end, .* got start 2 and end 1"),
+        ("a reco 2 -2", "or -1 for the end of the recording, got start 2 and end -2"),
         ("a reco -1 1", "expected 0 <= start < end"),
         ("a reco 0 nan", "expected a number of seconds, got 'nan'"),
         ("a reco 0 1_0", "expected a number of seconds, got '1_0'"),
@@ -147,20 +149,6 @@ def test_a_written_duration_gives_the_number_of_samples_back(samples, rate):
     assert int(parse_seconds(format_seconds(samples / rate)) * rate + 0.5) == samples
 
 
-def test_durations_of_segments_are_their_lengths():
-    assert durations_of_segments({"a": Segment("r", 0.1, 0.4)}) == {"a": "0.3"}
-
-
-def test_durations_of_headers_name_the_files_that_fail(tmp_path):
-    soundfile = pytest.importorskip("soundfile")
-    soundfile.write(tmp_path / "a.wav", [0.0] * 12345, 16000)
-    (tmp_path / "b.wav").write_text("no audio")
-    paths = {name: str(tmp_path / f"{name}.wav") for name in "abc"}
-    table, failures = durations_of_headers(paths)
-    assert table == {"a": "0.771563"}
-    assert [failure[:2] for failure in failures] == ["b:", "c:"]
-
-
 @settings(deadline=None)
 @given(st.dictionaries(IDS, IDS, min_size=1))
 def test_spk2utt_has_every_utterance_once_with_its_speaker(utt2spk):
@@ -181,6 +169,8 @@ def test_a_directory_tells_its_utterances_and_durations(tmp_path):
     write_table(tmp_path / "segments", {"a-1": "r 0 2", "b-1": "r 2 3"})
     assert directory.key_file.name == "segments"
     assert directory.durations() == {"a-1": 2.0, "b-1": 1.0}
+    write_table(tmp_path / "segments", {"a-1": "r 0 2", "b-1": "r 2 -1"})
+    assert directory.durations() is None
     write_table(tmp_path / "utt2dur", {"a-1": "2.5", "b-1": "1"})
     assert directory.durations() == {"a-1": 2.5, "b-1": 1.0}
 

@@ -59,7 +59,7 @@ COMMANDS = (
     Command("copy_data_dir.sh", "--utt-prefix x- --spk-prefix x- segmented new", "segmented/*"),
     Command("subset_data_dir.sh", "--per-spk data 1 new", f"{TABLES} data/text data/spk2utt"),
     Command("combine_data.sh", "new segmented", "segmented/*"),
-    Command("utt2dur_from_headers", "data/wav.scp new", f"data/wav.scp {SOUND}"),
+    Command("utt2dur_inspect", "data/wav.scp true new new.faulty", f"data/wav.scp {SOUND}"),
     Command(
         "train_kmeans",
         "--data-dir data --features hubert --layer 1 --clusters 3 --output new",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 
 import pytest
 
 from soundstorm.data import data_dir_edit
+from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.data_dir_check import validate_data_dir
 from soundstorm.data.data_dir_derive import publish
@@ -456,15 +458,85 @@ def test_durations_come_from_headers(shell, audio_dir):
 
 
 def test_durations_that_are_complete_are_left_alone(shell, audio_dir):
+    shell("utils/get_utt2dur.sh", "data/x")
     shell.write("data/x/utt2dur", "".join(f"a-{n} 7\n" for n in range(10)))
+    shutil.rmtree(shell.root / "corpus")  # nothing is looked at again
     done = shell("utils/get_utt2dur.sh", "data/x")
     assert done.returncode == 0 and "is there already" in done.stdout
     assert set(read_table(audio_dir / "utt2dur").values()) == {"7"}
 
 
-def test_durations_come_from_segments_where_there_are_some(shell, segmented_dir):
+def test_durations_that_were_never_compared_with_the_audio_are(shell, audio_dir):
+    shell.write("data/x/utt2dur", "".join(f"a-{n} {'7' if n < 2 else f'{(n + 1) / 10:.4f}'}\n" for n in range(10)))
+    done = shell("utils/get_utt2dur.sh", "data/x")
+    assert done.returncode == 0 and "a-0 lasts 0.1 s, not 7 as utt2dur had it" in done.stderr
+    assert list(read_table(audio_dir / "utt2dur").values())[:3] == ["0.1", "0.2", "0.3000"]
+    assert set(read_table(audio_dir / "utt2rate").values()) == {"16000"}
+
+
+@pytest.fixture
+def cut_dir(shell, segmented_dir):
+    """The directory of segments with its recordings."""
+    soundfile = pytest.importorskip("soundfile")
+    (shell.root / "corpus").mkdir()
+    for number, seconds in ((1, 10), (2, 4.5)):
+        soundfile.write(shell.root / f"corpus/{number}.flac", [0.1, 0.0] * int(8000 * seconds), 16000)
+    (segmented_dir / "reco2dur").unlink()
+    return segmented_dir
+
+
+def test_durations_come_from_segments_where_there_are_some(shell, cut_dir):
     assert shell("utils/get_utt2dur.sh", "data/long").returncode == 0
-    assert read_table(segmented_dir / "utt2dur") == {"a-1": "2.5", "a-2": "7.5", "b-1": "4"}
+    assert read_table(cut_dir / "utt2dur") == {"a-1": "2.5", "a-2": "7.5", "b-1": "4"}
+    assert read_table(cut_dir / "reco2dur") == {"reco1": "10", "reco2": "4.5"}
+
+
+def test_segments_to_the_end_and_a_little_beyond_it_are_cut_there(shell, cut_dir, monkeypatch):
+    shell.write("data/long/segments", "a-1 reco1 0 -1\na-2 reco1 2.5 10.2\nb-1 reco2 0.5 -1\n")
+    done = shell("utils/get_utt2dur.sh", "data/long")
+    assert "a-2 ends 0.2 s after the end of reco1 and is cut there" in done.stderr
+    assert read_table(cut_dir / "utt2dur") == {"a-1": "10", "a-2": "7.5", "b-1": "4"}
+    assert validate_data_dir(cut_dir).hours == pytest.approx(21.5 / 3600)
+    monkeypatch.chdir(shell.root)
+    utterances = Utterances(cut_dir, 16000)
+    assert [len(utterances.read(name)) / 16000 for name in ("a-1", "a-2", "b-1")] == [10.0, 7.5, 4.0]
+
+
+def test_segments_that_reach_far_beyond_their_recordings_are_refused(shell, cut_dir):
+    shell.write("data/long/segments", "a-1 reco1 0 -1\na-2 reco1 2.5 100\nb-1 reco2 0.5 45\n")
+    done = shell("utils/get_utt2dur.sh", "data/long")
+    assert done.returncode == 1 and "data/long: 2 cannot be used (2 segment):" in done.stderr
+    assert "a-2: from 2.5 s to 100 s of reco1, which is 10 s long" in done.stderr
+    assert "only 1 of 3 utterances of data/long got a duration, e.g. a-2 did not" in done.stderr
+
+
+def test_all_faulty_recordings_are_reported_at_once(shell, audio_dir):
+    shell.write("data/x/utt2spk", "".join(f"a-{n:03} a\n" for n in range(300)))
+    for number in range(12):
+        (shell.root / f"corpus/bad{number}.wav").write_bytes((shell.root / "corpus/9.wav").read_bytes()[:9000])
+    lines = [f"a-{n:03} corpus/{f'bad{n}' if n < 12 else n % 10}.wav\n" for n in range(300)]
+    shell.write("data/x/wav.scp", "".join(lines))
+    done = shell("utils/get_utt2dur.sh", "--nj", "2", "data/x")
+    assert done.returncode == 0, done.stderr
+    assert "data/x: 12 cannot be used (12 truncated):" in done.stderr
+    assert done.stderr.count("bad") == 10 and "... and 2 more, see data/x/log/audio_report" in done.stderr
+    assert (audio_dir / "log/audio_report").read_text().count("is truncated: its header promises") == 12
+    assert "12 of 300 utterances got no duration, e.g. a-000; utils/fix_data_dir.sh data/x leaves" in done.stderr
+    assert shell(FIX, "data/x").returncode == 0 and len(read_table(audio_dir / "wav.scp")) == 288
+    done = shell("utils/get_utt2dur.sh", "data/x")  # what is left is whole, and known
+    assert (done.returncode, done.stderr) == (0, "") and "is there already" in done.stdout
+
+
+def test_samples_are_checked_on_request_and_once(shell, audio_dir):
+    assert shell("utils/get_utt2dur.sh", "data/x").returncode == 0
+    done = shell("utils/get_utt2dur.sh", "--check-samples", "true", "data/x")
+    assert done.returncode == 1 and "data/x: 10 cannot be used (10 silent):" in done.stderr
+    soundfile = pytest.importorskip("soundfile")
+    for number in range(10):
+        soundfile.write(shell.root / f"corpus/{number}.wav", [0.5, 0.0] * (800 * (number + 1)), 16000)
+    assert shell("utils/get_utt2dur.sh", "--check-samples", "true", "data/x").returncode == 0
+    assert set(read_table(audio_dir / "reco2peak").values()) == {"0.5"}
+    assert "already" in shell("utils/get_utt2dur.sh", "--check-samples", "true", "data/x").stdout
 
 
 def test_a_few_missing_durations_are_a_warning_and_more_an_error(shell, audio_dir):

@@ -76,6 +76,12 @@ FAULTS = [
     ("text", "THE WORDS OF ben-1", "", r"text, ben-1: the transcript is empty"),
     ("text", "OF ben-1", "\u00a0 ben-1", r"text, ben-1: white space U\+00A0 in the transcript"),
     ("text", "OF ben-1", "\u200b ben-1", r"text, ben-1: character U\+200B does not print .*--non-print"),
+    (
+        "text",
+        "THE WORDS OF ben-1",
+        "...!? \u2014",
+        r"text, ben-1: nothing to pronounce in '...!\? \u2014'; give it words",
+    ),
     ("text", "OF ben-1", "</s> ben-1", r"text, ben-1: </s> is reserved"),
     (
         "text",
@@ -216,6 +222,23 @@ def test_options_permit_what_they_say(good_dir, options, name, old, new):
     with pytest.raises(DataDirError):
         validate_data_dir(good_dir)
     validate_data_dir(good_dir, **options)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "co\u00adoperate", "\u2121", "7", "\u0e04\u0e33"],
+)
+def test_words_of_all_scripts_are_transcripts(good_dir, words):
+    change(good_dir, "text", "THE WORDS OF ben-1", words)
+    validate_data_dir(good_dir)
+
+
+def test_transcripts_that_cannot_belong_to_their_audio_are_named(good_dir):
+    change(good_dir, "text", "THE WORDS OF ben-1", "word " * 300)
+    change(good_dir, "text", "THE WORDS OF cora-3", "a")
+    (warning,) = validate_data_dir(good_dir).warnings
+    assert "/text: 2 of 12 transcripts do not fit their audio (most have" in warning
+    assert "ben-1 has 98 letters a second, cora-3 has" in warning
 
 
 def test_no_text_still_checks_a_text_that_is_there(good_dir):

@@ -9,8 +9,15 @@ valid_sets() {  # Do all sets exist in a shape the later stages can use?
     done
 }
 
+looked_at() {  # <set>: were its recordings looked at since its tables were written?
+    local data=${datadir}/$1 found=${datadir}/$1/utt2rate
+    ! "${check_samples}" || found=${data}/reco2peak
+    [ -s "${found}" ] && [ ! "${data}/wav.scp" -nt "${found}" ] && [ ! "${data}/segments" -nt "${found}" ]
+}
+
 validate_set() {  # <set>: transcripts are checked where there are some
-    local options=(--no-feats)
+    split_arguments "${validate_args}"
+    local options=(--no-feats "${arguments[@]}")
     [ -e "${datadir}/$1/text" ] || options+=(--no-text)
     interruptible utils/validate_data_dir.sh "${options[@]}" "${datadir}/$1"
 }
