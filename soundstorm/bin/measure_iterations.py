@@ -29,6 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     """Decode and score with each number of iterations, print a table, write JSON and figure."""
     args = get_parser().parse_args(argv)
     samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
+    if min(args.iterations) < 1:
+        raise ValueError(f"--iterations are {args.iterations}, expected numbers, each at least 1")
 
     from dataclasses import replace
     from pathlib import Path
@@ -38,9 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.data.data_dir import write_table
     from soundstorm.decoding.decode_data_dir import System, decode_data_dir
     from soundstorm.models.devices import choose_device
-    from soundstorm.scoring.assemble import ScoringJob, score_files
     from soundstorm.scoring.extras import extra, iterations_section, write_extra
-    from soundstorm.scoring.iterations import measure_iterations
+    from soundstorm.scoring.iterations import score_iterations
     from soundstorm.scoring.measures import evenly_spaced
     from soundstorm.scoring.scoring_config import ScoreConfig
 
@@ -50,7 +51,8 @@ def main(argv: list[str] | None = None) -> None:
     chosen = evenly_spaced(Utterances(args.data_dir, args.sample_rate, lower=True).ids, args.utterances)
     write_table(keys, {utt: "" for utt in chosen if utt in tokens})
 
-    def decode(count: int, output: Path) -> None:
+    decode_dirs = {count: folder / f"decode_{count}" for count in sorted(set(args.iterations))}
+    for count, output in decode_dirs.items():
         system = System(
             source="semantic",
             codec=args.codec,
@@ -59,24 +61,22 @@ def main(argv: list[str] | None = None) -> None:
             samplings={**samplings, "decode": replace(samplings["decode"], iterations=(count, 1), best_of=1)},
         )
         decode_data_dir(args.data_dir, output, system, keys=str(keys), device=device)
-
-    def score(count: int, decoded: Path, output: Path) -> None:
-        score_files(
-            [ScoringJob(f"{count} iterations", args.data_dir, str(decoded), str(output))],
-            recognizers=[args.recognizer],
-            bigram_text=args.bigram_text,
-            speaker=None,
-            consistency=None,
-            sample_rate=args.sample_rate,
-            device=device,
-            config=ScoreConfig(max_utterances=args.utterances, quality_utterances=args.quality_utterances),
-        )
-
+    points = score_iterations(
+        decode_dirs,
+        args.data_dir,
+        recognizers=[args.recognizer],
+        bigram_text=args.bigram_text,
+        speaker=None,
+        consistency=None,
+        sample_rate=args.sample_rate,
+        device=device,
+        config=ScoreConfig(max_utterances=args.utterances, quality_utterances=args.quality_utterances),
+    )
     content = {
         "data_dir": args.data_dir,
         "prompt_seconds": args.prompt_seconds,
         "recognizer": args.recognizer,
-        "points": measure_iterations(args.iterations, folder, decode, score),
+        "points": points,
     }
     content = extra("iterations", content, command=command_line(argv), device=device)
     write_extra(args.output, content)

@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from soundstorm.scoring.assemble import ScoringJob, score_files
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.statistics import ALL
 
 METRICS = ("wer", "cer", "dnsmos")
 
 
-def measure_iterations(
-    counts: Sequence[int],
-    folder: Path,
-    decode: Callable[[int, Path], None],
-    score: Callable[[int, Path, Path], None],
-) -> list[dict[str, Any]]:
-    """Decode and score the same utterances with each number of iterations; what is there already stays.
+def score_iterations(decode_dirs: Mapping[int, Path], data_dir: str, **options) -> list[dict[str, Any]]:
+    """Score the utterances decoded with each number of iterations, into files beside the decode directories.
 
     Args:
-        counts: Iterations of the first level.
-        folder: Where decoded speech and scores go.
-        decode: Writes a decode directory, given the number and where.
-        score: Writes a score file, given the number, the decode directory and where.
+        decode_dirs: Iterations of the first level to decode directory.
+        data_dir: Test set.
+        **options: As of :func:`soundstorm.scoring.assemble.score_files`.
 
     Returns:
         A point for each number, in their order.
     """
-    if not counts or min(counts) < 1:
-        raise ValueError(f"--iterations are {list(counts)}, expected numbers, each at least 1")
+    outputs = {count: folder.with_name(f"score_{count}.json") for count, folder in decode_dirs.items()}
+    jobs = [
+        ScoringJob(f"{count} iterations", data_dir, str(folder), str(outputs[count]))
+        for count, folder in decode_dirs.items()
+    ]
+    score_files(jobs, **options)
     points = []
-    for count in sorted(set(counts)):
-        decoded, scored = folder / f"decode_{count}", folder / f"score_{count}.json"
-        decode(count, decoded)
-        score(count, decoded, scored)
-        content = read_score(scored)
-        points.append(
-            {
-                "iterations": count,
-                "metrics": {
-                    name: content["metrics"][name][ALL] for name in METRICS if name in content["metrics"]
-                },
-                "runtime": content["runtime"],
-            }
-        )
+    for count in sorted(outputs):
+        content = read_score(outputs[count])
+        metrics = {name: content["metrics"][name][ALL] for name in METRICS if name in content["metrics"]}
+        points.append({"iterations": count, "metrics": metrics, "runtime": content["runtime"]})
     return points

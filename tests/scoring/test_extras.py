@@ -1,9 +1,7 @@
-import json
 
 import pytest
 
 from soundstorm.scoring.extras import extra, extra_figures, extra_sections, read_extra, write_extra
-from soundstorm.scoring.iterations import measure_iterations
 from soundstorm.timing.curves import measure_curves
 
 ESTIMATE = {"value": 12.5, "low": 10.0, "high": 15.0, "count": 8}
@@ -112,19 +110,3 @@ def test_a_slow_part_is_timed_once_at_least_and_the_device_is_waited_for():
     )
     assert curves["p"][0]["repeats"] == 1
     assert events == ["run", "wait", "run", "wait"]
-
-
-def test_each_number_of_iterations_is_decoded_and_scored_once(tmp_path):
-    calls = []
-
-    def score(count, decoded, output):
-        calls.append((count, decoded.name))
-        metrics = {"wer": {"all": {**ESTIMATE, "value": 100.0 / count}}, "stoi": {"all": ESTIMATE}}
-        content = {"system": "s", "group": "reference", "data_dir": "d", "metrics": metrics, "utterances": {}}
-        output.write_text(json.dumps({**content, "runtime": {}}))
-
-    points = measure_iterations([8, 1, 8], tmp_path, lambda count, output: calls.append(count), score)
-    assert calls == [1, (1, "decode_1"), 8, (8, "decode_8")]
-    assert [p["iterations"] for p in points] == [1, 8]
-    assert [list(p["metrics"]) for p in points] == [["wer"], ["wer"]]
-    assert [p["metrics"]["wer"]["value"] for p in points] == [100.0, 12.5]

@@ -58,8 +58,9 @@ def test_every_recording_comes_once(tmp_path):
 
 
 def test_voices_of_an_id_are_averaged_before_ids_and_a_tie_counts_half(tmp_path):
-    # id 1: voice A right, voice B wrong -> 50; id 2: a tie -> 50. Without the average over voices: 1.5 of 3 as
-    # well, so voice A of another id 3 is added: right -> 100. Over ids (50 + 50 + 100) / 3, over pairs 2.5 / 4.
+    # id 1: voice A right, voice B wrong -> 50; id 2: a tie -> 50. Without the average over voices: 1.5 of 3
+    # as well, so voice A of another id 3 is added: right -> 100. Over ids (50 + 50 + 100) / 3, over pairs
+    # 2.5 / 4.
     table = LEXICAL + "3,x,A,7,cat,k ae t,3,1\n3,y,A,7,gat,g ae t,3,0\n"
     scores = {"aAb": 2, "aAc": 1, "aAd": 1, "aAe": 2, "aAf": 5, "aAg": 5, "x": -1, "y": -2}
     result = pairwise_accuracy(read_pairs(write(tmp_path, table)), lambda path: scores[path.stem])
