@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from soundstorm.data.audio import normalize
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import own_ssl_model, part_of
+from soundstorm.models.collectives import gather_rows
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.models.fast_path import build_conformer
 from soundstorm.models.ssl_model import load_ssl_model, sees_padding
@@ -82,9 +83,14 @@ class ConsistencyNetwork(nn.Module):
             layers=1, width=width, heads=heads, inner=4 * width, kernel=5, expansion=2, dropout=dropout
         )
         self.output = nn.Linear(width, embedding_dim)
-        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())  # inverse temperature, CLIP's start
+        # Inverse temperature, CLIP's start. With a dimension, so that it can be shared among processes.
+        self.log_scale = nn.Parameter(torch.tensor([1 / 0.07]).log())
 
-    def forward(self, features: Tensor, frames: Tensor) -> Tensor:
+    def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, D) and the scale of their products: all that the loss uses of the weights."""
+        return self.embed(features, frames), self.scale()
+
+    def embed(self, features: Tensor, frames: Tensor) -> Tensor:
         """Features (B, T, F) and their number (B,) to embeddings (B, D)."""
         hidden = self.layer(self.input(features), frames)
         inside = (torch.arange(hidden.shape[1], device=hidden.device) < frames[:, None])[:, :, None]
@@ -93,24 +99,32 @@ class ConsistencyNetwork(nn.Module):
 
     def scale(self) -> Tensor:
         """Inverse temperature of the loss, limited as in CLIP."""
-        return self.log_scale.exp().clamp(max=MAX_SCALE)
+        return self.log_scale.squeeze(0).exp().clamp(max=MAX_SCALE)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest) -> None:
+        name = f"{prefix}log_scale"
+        if name in state_dict:  # earlier versions saved it without a dimension
+            state_dict[name] = state_dict[name].reshape(1)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """CLIP's symmetric cross-entropy: each crop must find its partner among all of the batch.
+    """CLIP's symmetric cross-entropy: each crop must find its partner among all of the batch, on all processes.
 
     Args:
-        first: (B, D) unit vectors of one crop of each recording.
+        first: (B, D) unit vectors of one crop of each recording of this process.
         second: (B, D) of another crop of the same recordings.
         scale: Inverse temperature.
 
     Returns:
         Sum over recordings of the mean of both directions, and how often (0 to 2B) the partner was found.
     """
-    logits = scale * first @ second.T  # (B, B)
-    partner = torch.arange(len(logits), device=logits.device)
-    total = sum(F.cross_entropy(part, partner, reduction="sum") for part in (logits, logits.T)) / 2
-    found = sum((part.argmax(dim=-1) == partner).sum() for part in (logits, logits.T))
+    (firsts, _), (seconds, rank) = gather_rows(first), gather_rows(second)
+    logits = scale * first @ torch.cat(seconds).T  # (B, those of all processes)
+    reverse = logits.T if len(firsts) == 1 else scale * second @ torch.cat(firsts).T
+    partner = torch.arange(len(logits), device=logits.device) + sum(map(len, firsts[:rank]))
+    total = sum(F.cross_entropy(part, partner, reduction="sum") for part in (logits, reverse)) / 2
+    found = sum((part.argmax(dim=-1) == partner).sum() for part in (logits, reverse))
     return total, found
 
 
@@ -156,6 +170,6 @@ def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np
     def embed(wav: np.ndarray) -> np.ndarray:
         samples = torch.from_numpy(normalize(wav) if do_normalize else wav).to(device)[None]
         length = torch.tensor([samples.shape[1]], device=device)
-        return network(features(samples, length), features.num_frames(length))[0].cpu().numpy()
+        return network.embed(features(samples, length), features.num_frames(length))[0].cpu().numpy()
 
     return embed

@@ -21,7 +21,7 @@ class ConsistencyStep:
         """Loss of the batch, to be divided by the number of recordings."""
         features = self._features.to(batch["wavs"].device)
         hidden = features(batch["wavs"], batch["lengths"])
-        embeddings = networks["model"](hidden, features.num_frames(batch["lengths"]))
+        embeddings, scale = networks["model"](hidden, features.num_frames(batch["lengths"]))
         first, second = embeddings.chunk(2)
-        total, found = contrastive_loss(first, second, self.networks["model"].scale())
+        total, found = contrastive_loss(first, second, scale)
         return Loss(total=total, weight=len(first), metrics={"accuracy": (found, 2 * len(first))})

@@ -69,9 +69,9 @@ def test_a_layer_that_is_not_there_is_refused():
 
 def test_embeddings_have_unit_length_and_do_not_see_padding():
     features = torch.randn(2, 30, 16)
-    embeddings = network()(features, torch.tensor([30, 12]))
+    embeddings = network().embed(features, torch.tensor([30, 12]))
     assert torch.allclose(embeddings.norm(dim=-1), torch.ones(2), atol=1e-6)
-    alone = network()(features[1:, :12], torch.tensor([12]))
+    alone = network().embed(features[1:, :12], torch.tensor([12]))
     assert torch.allclose(embeddings[1], alone[0], atol=1e-5)
 
 
