@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import nn
@@ -16,6 +17,7 @@ from transformers import HubertModel
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.hubert_dataset import HubertDataset
+from soundstorm.models.collectives import sum_over_processes
 from soundstorm.models.hubert_pretraining import HubertPrediction, HubertPretraining, frame_padding
 from soundstorm.training.step import Loss
 
@@ -45,8 +47,10 @@ class HubertStep:
             num_seen = (~masked).sum()
             metrics["masked_loss"] = (total.detach(), num_masked)
             metrics["unmasked_accuracy"] = (right[~masked].sum(), num_seen)
-            # Each part is a mean over its own frames.
-            total = total + self.unmasked_weight * entropy[~masked].sum() * num_masked / num_seen.clamp(min=1)
+            # Each part is a mean over its own frames, those of all processes.
+            masked_frames, seen_frames = sum_over_processes(torch.stack([num_masked, num_seen])).unbind()
+            seen = entropy[~masked].sum() * masked_frames / seen_frames.clamp(min=1)
+            total = total + self.unmasked_weight * seen
         return Loss(total, num_masked, metrics)
 
 

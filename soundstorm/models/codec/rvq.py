@@ -10,8 +10,14 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+
+from soundstorm.models.collectives import (
+    from_first_process,
+    gather_in_order,
+    is_distributed,
+    sum_over_processes,
+)
 
 KMEANS_ITERATIONS = 10  # on the first training batch
 
@@ -147,11 +153,11 @@ class ResidualVectorQuantizer(nn.Module):
         for level in range(self.num_levels):
             if self.training:
                 # Before the codes are chosen, so that the first batch already meets the k-means codebook.
-                self._start(level, residual.detach()[mask])
+                self._start(level, residual.detach()[mask], mask.sum(1))
             chosen = nearest(residual.detach(), self.codebooks[level])  # (B, T)
             vectors = self.codebooks[level][chosen]  # (B, T, D)
             if self.training:
-                counted.append(self._learn(level, residual.detach()[mask], chosen[mask]))
+                counted.append(self._learn(level, residual.detach()[mask], chosen[mask], mask.sum(1)))
             kept = (mask & (level < levels)[:, None]).float()  # (B, T)
             distance = distance + ((residual - vectors).square().mean(-1) * kept).sum()
             weight = weight + kept.sum()
@@ -161,6 +167,10 @@ class ResidualVectorQuantizer(nn.Module):
         if self.training:
             self.num_updates += 1
             self.batch_counts = torch.stack(counted)
+        if is_distributed():  # the mean over all processes, as this one's share of a sum over examples
+            size = weight.new_tensor(len(inputs))
+            weight, examples = sum_over_processes(torch.stack([weight, size])).unbind()
+            distance = distance * (examples / size)
         straight = inputs + (total - inputs).detach()
         return Quantized(self.project_out(straight), torch.stack(codes, -1), distance / weight.clamp(min=1))
 
@@ -182,45 +192,32 @@ class ResidualVectorQuantizer(nn.Module):
         return torch.Generator().manual_seed(hash((self.seed, int(self.num_updates), level)) & 0x7FFFFFFF)
 
     @torch.no_grad()
-    def _start(self, level: int, frames: Tensor) -> None:
+    def _start(self, level: int, frames: Tensor, sizes: Tensor) -> None:
         if self.num_updates > 0:
             return
+        frames = gather_in_order(frames, sizes)
         centres, counts = kmeans(frames, self.codebook_size, KMEANS_ITERATIONS, self._generator(level))
-        # The processes have different frames; the codebook of the first is as good as any and must be
-        # everyone's.
-        self.codebooks[level] = _from_first_rank(centres)
-        self.counts[level] = _from_first_rank(counts.clamp(min=1))
+        # On GPUs sums of the same numbers differ in the last bit, and the codebook must be everyone's.
+        self.codebooks[level] = from_first_process(centres)
+        self.counts[level] = from_first_process(counts.clamp(min=1))
         self.sums[level] = self.codebooks[level] * self.counts[level][:, None]
 
     @torch.no_grad()
-    def _learn(self, level: int, frames: Tensor, codes: Tensor) -> Tensor:
+    def _learn(self, level: int, frames: Tensor, codes: Tensor, sizes: Tensor) -> Tensor:
         """Moving averages of counts and sums over all ranks, and replacement of dead codes;
 
         returns counts (N,).
         """
-        counts, sums = _statistics(frames, codes, self.codebook_size)
-        if _distributed():
-            dist.all_reduce(counts)
-            dist.all_reduce(sums)
+        counts, sums = map(sum_over_processes, _statistics(frames, codes, self.codebook_size))
         self.counts[level].lerp_(counts, 1 - self.decay)
         self.sums[level].lerp_(sums, 1 - self.decay)
         limit = min(self.dead_code_usage, 0.25 * float(counts.sum()) / self.codebook_size)
         dead = self.counts[level] < limit
         if dead.any():
             # Counts are the same on every rank, so all of them come here together.
+            frames = gather_in_order(frames, sizes)
             chosen = _choose(len(frames), int(dead.sum()), self._generator(level)).to(frames.device)
-            self.sums[level][dead] = _from_first_rank(frames[chosen]) * limit
+            self.sums[level][dead] = from_first_process(frames[chosen]) * limit
             self.counts[level][dead] = limit
         self.codebooks[level] = self.sums[level] / self.counts[level].clamp(min=1e-8)[:, None]
         return counts
-
-
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-def _from_first_rank(values: Tensor) -> Tensor:
-    if _distributed():
-        values = values.contiguous()
-        dist.broadcast(values, src=0)
-    return values
