@@ -29,6 +29,11 @@ class Metrics:
         kept[0] += float(total)
         kept[1] += float(count)
 
+    def add_common(self, name: str, value: float) -> None:
+        """Add a figure of one step that all processes have alike."""
+        if self.accelerator.is_main_process:
+            self.add(name, value, 1.0)
+
     def merge(self) -> Sums:
         """Sums over all processes, which all must call; from then on they are the first one's."""
         if self.accelerator.num_processes > 1:

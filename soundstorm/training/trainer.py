@@ -191,7 +191,7 @@ class _Trainer:
             self.average.update(self.raw["model"], state.step)
         if made and hasattr(self.step, "after_step"):
             for name, value in (self.step.after_step(state.step + 1) or {}).items():
-                self.metrics.add(name, value, 1.0)
+                self.metrics.add_common(name, value)
         state.step += 1
 
     def _log_training(self) -> None:

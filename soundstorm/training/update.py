@@ -102,7 +102,7 @@ class Updater:
             return False
         for loss in losses:
             self._count(phase, loss)
-        self.metrics.add(f"gradient_norm/{phase}", norm, 1.0)
+        self.metrics.add_common(f"gradient_norm/{phase}", norm)
         return True
 
     def _choose_weights(self, phase: str) -> None:

@@ -5,62 +5,14 @@ own way to go on differently. The loop itself is tested on a toy in test_trainer
 """
 
 import json
-from dataclasses import asdict
-from functools import partial
 
-import numpy as np
 import pytest
 import torch
-from transformers import HubertConfig, HubertModel
 
-from soundstorm.data.audio import Utterances, write_audio
-from soundstorm.data.audiolm_layout import stage_layout
-from soundstorm.data.audiolm_stages import STAGES
-from soundstorm.data.characters import build_vocabulary
-from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
-from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
-from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
-from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset
-from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig, AugmentConfig, CropConfig
-from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
-from soundstorm.data.datasets.detector_dataset import DetectorDataset
-from soundstorm.data.datasets.recognizer_dataset import RecognizerDataset
-from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
-from soundstorm.data.log_mel import LogMel
-from soundstorm.data.text import ByteTokenizer
-from soundstorm.models.audiolm import AudioLM
-from soundstorm.models.audiolm_config import AudioLMConfig
-from soundstorm.models.codec.codec import build_codec
-from soundstorm.models.codec.codec_config import CodecLossConfig
-from soundstorm.models.codec.discriminators import build_discriminators
-from soundstorm.models.codec.istft_config import IstftConfig
-from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
-from soundstorm.models.detector import Detector
-from soundstorm.models.detector_config import DetectorConfig
-from soundstorm.models.hubert_config import HubertPretrainingConfig
-from soundstorm.models.hubert_pretraining import build_hubert_pretraining
-from soundstorm.models.recognizer import CtcNetwork
-from soundstorm.models.recognizer_config import RecognizerConfig
-from soundstorm.models.semantic_to_text import SemanticToText
-from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
-from soundstorm.models.soundstorm import SoundStorm
-from soundstorm.models.soundstorm_config import SoundStormConfig
-from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
 from soundstorm.training import checkpoint
-from soundstorm.training.audiolm_step import AudioLMStep
-from soundstorm.training.codec_step import CodecStep
-from soundstorm.training.consistency_step import ConsistencyStep
-from soundstorm.training.detector_step import DetectorStep
-from soundstorm.training.hubert_step import HubertStep, make_dataset
-from soundstorm.training.recognizer_step import RecognizerStep
-from soundstorm.training.semantic_to_text_training import SemanticToTextStep
-from soundstorm.training.soundstorm_step import SoundStormStep
-from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.trainer import train
 from soundstorm.training.training_config import TrainerConfig
-from tests.text_to_semantic_toy import INFO, write_corpus
-from tests.training import ddp_worker
+from tests.training.models import MODELS, write_data
 
 SETTINGS = TrainerConfig(
     max_steps=10, batch_size=3, warmup_steps=2, learning_rate=2e-3, ema_decay=0.9, log_every=3, valid_every=4,
@@ -70,126 +22,9 @@ SETTINGS = TrainerConfig(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Tokens, texts and eight recordings."""
-    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    ddp_worker.write_data(folder)
-    write_corpus(folder / "text", utterances=8)
-    (folder / "audio").mkdir()
-    lines = []
-    for number in range(8):
-        wav = np.cumsum(rng.standard_normal(3200 + 320 * number)) * 0.002
-        write_audio(folder / f"audio/u{number}.wav", (wav - wav.mean()).astype(np.float32), 16000)
-        lines.append(f"u{number} {folder}/audio/u{number}.wav\n")
-    (folder / "audio/wav.scp").write_text("".join(lines))
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder)
     return folder
-
-
-def soundstorm(data):
-    config = SoundStormConfig(layers=1, width=16, heads=2, inner=32, kernel=3, dropout=0.2)
-    model = SoundStorm(config, num_levels=3, codebook_size=11, semantic_size=7)
-    return SoundStormStep(model), ddp_worker.read_data(data)
-
-
-def text_to_semantic(data):
-    config = TextToSemanticConfig(
-        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1, decoder_dim=16,
-        decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=0.2, pointer=True,
-    )  # fmt: skip
-    model = build_text_to_semantic(config, text_vocab_size=384, num_tokens=INFO.codebook_size)
-    noise = {"token_dropout": 0.3, "token_noise": 0.2, "join_probability": 0.5}
-    return TextToSemanticStep(model, TextLossConfig(alignment_weight=0.5)), TextSemanticDataset(
-        data / "text", ByteTokenizer(), **noise
-    )
-
-
-def audiolm(data, stage):
-    settings = AudioLMDataConfig(semantic_seconds=1.0, coarse_seconds=0.6, fine_seconds=0.4, min_seconds=0.2)
-    layout = stage_layout(stage, semantic_size=7, num_levels=3, coarse_levels=1, codebook_size=11)
-    if stage == "semantic":
-        rows = SemanticRows.from_data_dir(data, layout, settings.window(stage))
-    else:
-        rows = AcousticRows(AlignedTokens.from_data_dir(data, settings.window(stage)), stage, layout, coarse_levels=1)
-    config = AudioLMConfig(layers=1, width=16, heads=2, head_dim=8, inner=32, dropout=0.2)
-    return AudioLMStep(AudioLM(config, **asdict(layout))), rows
-
-
-def denoising(data):
-    config = TextToSemanticConfig(
-        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1, decoder_dim=16,
-        decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=0.2, pointer=True,
-    )  # fmt: skip
-    size = INFO.codebook_size
-    model = build_text_to_semantic(config, text_vocab_size=token_text_size(size), num_tokens=size)
-    dataset = DenoisingDataset(data / "text", token_dropout=0.3, token_noise=0.2)
-    return TextToSemanticStep(model, TextLossConfig(alignment_weight=0.5)), dataset
-
-
-def semantic_to_text(data):
-    config = SemanticToTextConfig(layers=1, dim=16, heads=2, head_dim=8, ffn_dim=16, convolutions=1, dropout=0.2)
-    model = SemanticToText(config, num_tokens=INFO.codebook_size, text_vocab_size=384)
-    return SemanticToTextStep(model), TextSemanticDataset(data / "text", ByteTokenizer())
-
-
-def codec(data):
-    config = IstftConfig(
-        num_levels=3, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
-    )
-    loss = CodecLossConfig(
-        wave_discriminators=1, wave_channels=4, wave_max_channels=8, stft_discriminator=False, mel_windows=(64, 256),
-        discriminator_start=3, health_every=2, min_usage=0.0,
-    )  # fmt: skip
-    step = CodecStep(build_codec(config), build_discriminators(loss), loss, sample_rate=16000, quantizer_dropout=0.5)
-    return step, AudioCropDataset(Utterances(data / "audio", 16000), 0.1)
-
-
-def hubert(data):
-    config = HubertPretrainingConfig(
-        width=16, num_layers=2, num_heads=2, feed_forward_width=16, conv_widths=(8, 8), conv_kernels=(64, 10),
-        conv_strides=(32, 10), conv_norm="layer", position_kernel=8, position_groups=2, label_width=8, dropout=0.2,
-        layer_drop=0.5, unmasked_weight=0.5,
-    )  # fmt: skip
-    model = build_hubert_pretraining(config, 5, sample_rate=16000)
-    utterances = Utterances(data / "audio", 16000)
-    labels = {utt: np.arange(10 + number) % 5 for number, utt in enumerate(utterances.ids)}
-    dataset = make_dataset(utterances, labels, model, crop_seconds=0.2, normalize=True)
-    return HubertStep(model, unmasked_weight=0.5), dataset
-
-
-def consistency(data):
-    generator = torch.get_rng_state()
-    torch.manual_seed(0)
-    frozen = HubertModel(
-        HubertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-                     conv_dim=(8, 8), conv_kernel=(20, 16), conv_stride=(20, 16), feat_extract_norm="layer",
-                     num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
-    )  # fmt: skip
-    torch.set_rng_state(generator)
-    network = ConsistencyNetwork(16, width=16, heads=2, embedding_dim=8, dropout=0.2)
-    dataset = ConsistencyDataset(Utterances(data / "audio", 16000), CropConfig(0.05, 0.1), do_normalize=True)
-    return ConsistencyStep(network, EarlyLayers(frozen, 1)), dataset
-
-
-def recognizer(data):
-    utterances, config = Utterances(data / "audio", 16000), RecognizerConfig(num_mels=8, stack=2, width=16, blocks=1)
-    texts = {utt: f"a {utt[1]}" for utt in utterances.ids}
-    vocabulary = build_vocabulary(texts.values())
-    dataset = RecognizerDataset(utterances, texts, vocabulary, num_mels=8, stack=2, augmentation=AugmentConfig())
-    return RecognizerStep(CtcNetwork(config, len(vocabulary)), vocabulary), dataset
-
-
-def detector(data):
-    utterances, log_mel = Utterances(data / "audio", 16000), LogMel(8)
-    spectra = [log_mel(torch.from_numpy(utterances.read(utt))) for utt in utterances.ids]
-    model = Detector(DetectorConfig(crop_seconds=0.1, num_mels=8, width=16, blocks=1))
-    return DetectorStep(model), DetectorDataset(spectra[:4], spectra[4:], model.crop)
-
-
-MODELS = {
-    "soundstorm": soundstorm, "text_to_semantic": text_to_semantic, "denoising": denoising, "codec": codec,
-    "hubert": hubert, "consistency": consistency, "recognizer": recognizer, "detector": detector,
-    "semantic_to_text": semantic_to_text,
-    **{f"audiolm_{stage}": partial(audiolm, stage=stage) for stage in STAGES},
-}  # fmt: skip
 
 
 class Killed(Exception):
@@ -217,7 +52,7 @@ class Witness:
 def run(make, data, expdir, seed, dies_at=None):
     """One process's part of a training, from objects as a new process would make them."""
     torch.manual_seed(0)
-    step, dataset = make(data)
+    step, dataset = make(data, dropout=0.2)
     torch.manual_seed(seed)  # whatever came before must not matter
     witness = Witness(step, dies_at)
     expdir.mkdir(exist_ok=True)
