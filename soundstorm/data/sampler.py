@@ -65,7 +65,7 @@ class BatchSampler:
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.durations))
         if self.batch_seconds is not None:
-            # Sorting a shuffled order by coarse length keeps padding small and the company of an utterance changing.
+            # Sorting a shuffled order by coarse length keeps padding small and mixes the batches anew.
             coarse = np.round(np.log2(np.maximum(self.durations[order], 0.1)) * 4)
             order = order[np.argsort(coarse, kind="stable")]
         starts = self._starts(order)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from soundstorm.data.data_dir import whole_file, write_text
 from soundstorm.data.records import read_json
-from soundstorm.training.layout import share_one
+from soundstorm.training.layout import shard_tensor_like
 
 
 def checkpoint_dir(expdir: Path, step: int) -> Path:
@@ -103,7 +103,7 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
                 f"the optimizer's state of parameter {index} has {shapes}, the parameter {shape}"
             )
     for index, values in state.items():
-        state[index] = {name: share_one(value, parameters[index]) for name, value in values.items()}
+        state[index] = {name: shard_tensor_like(value, parameters[index]) for name, value in values.items()}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

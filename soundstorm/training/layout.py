@@ -1,4 +1,4 @@
-"""How a network lies in memory: activations computed again, weights shared among processes, blocks compiled.
+"""How a network lies in memory: activations recomputed, weights sharded, blocks compiled.
 
 All three work on the blocks of a network: the members of every ``nn.ModuleList`` called ``blocks``, be it a Conformer's
 or a Transformer's. None of them changes the names of weights, so that checkpoints and exported models are the same with
@@ -55,13 +55,13 @@ class _Recomputed:
 
 
 def compile_network(network: nn.Module) -> None:
-    """Compile each block, alike as they are, instead of the whole: so it takes seconds, not minutes."""
+    """Compile each block, alike as they are, instead of the network: so it takes seconds, not minutes."""
     for part in find_blocks(network) or [network]:
         part.compile()
 
 
 def shard(network: nn.Module, device: torch.device) -> None:
-    """Share weights, gradients and the optimizer's state among all processes (FSDP2), block by block.
+    """Shard weights, gradients and the optimizer's state over all processes (FSDP2), block by block.
 
     Every process must have the same weights before.
     """
@@ -70,48 +70,48 @@ def shard(network: nn.Module, device: torch.device) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (get_world_size(),))
-    # A block's weights are together while it runs; those that are used before it runs are shared on their own.
+    # A block's weights are gathered while it runs; those that are used before it runs are sharded on their own.
     for module in list(network.modules()):
         for name in getattr(module, "used_outside", ()):
             fully_shard(getattr(module, name), mesh=mesh)
     for block in find_blocks(network):
         fully_shard(block, mesh=mesh)
-    # By default the outermost weights stay whole after a forward pass, as if a backward pass followed at once.
+    # By default the outermost weights stay gathered after a forward pass, as if a backward pass followed at once.
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
 def is_sharded(network: nn.Module) -> bool:
-    """Whether :func:`shard` has shared its weights."""
+    """Whether :func:`shard` has sharded its weights."""
     return hasattr(network, "set_requires_gradient_sync")
 
 
-def local(tensor: Tensor) -> Tensor:
-    """This process' share of a tensor."""
+def local_shard(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """A tensor put together from all processes; every one of them must call it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def gather(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """Whole tensors, one after the other, for the process that writes them; the others ``keep`` nothing."""
+def gather_tensors(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """Full tensors, one after the other, for the process that writes them; the others ``keep`` nothing."""
     gathered = {}
     for name, tensor in tensors.items():
-        value = whole(tensor.detach())
+        value = full_tensor(tensor.detach())
         if keep:
             gathered[name] = value.cpu() if isinstance(tensor, DTensor) else value
     return gathered
 
 
-def share(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Whole tensors as those of the same names in ``like`` are: shares of them where those are shares."""
-    return {name: share_one(value, like.get(name)) for name, value in tensors.items()}
+def shard_like(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Full tensors, sharded as those of the same names in ``like`` are."""
+    return {name: shard_tensor_like(value, like.get(name)) for name, value in tensors.items()}
 
 
-def share_one(tensor: Tensor, like: Tensor | None) -> Tensor:
-    """One tensor of :func:`share`."""
+def shard_tensor_like(tensor: Tensor, like: Tensor | None) -> Tensor:
+    """One tensor of :func:`shard_like`."""
     if not isinstance(like, DTensor) or tensor.shape != like.shape:
         return tensor
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from soundstorm.training.layout import local, share
+from soundstorm.training.layout import local_shard, shard_like
 from soundstorm.training.training_config import TrainerConfig
 
 
@@ -51,7 +51,7 @@ class MovingAverage:
         if shapes[0] != shapes[1]:
             different = sorted({*shapes[0], *shapes[1]}, key=lambda name: shapes[0].get(name) == shapes[1].get(name))
             raise ValueError(f"the averaged weights are those of another network, see {different[0]}")
-        for name, value in share(values, self.values).items():
+        for name, value in shard_like(values, self.values).items():
             self.values[name].copy_(value)
 
     @torch.no_grad()
@@ -62,8 +62,8 @@ class MovingAverage:
         averaged, current = [], []
         for name, value in network.state_dict().items():
             if name in parameters and value.is_floating_point():
-                averaged.append(local(self.values[name]))
-                current.append(local(value.detach()))
+                averaged.append(local_shard(self.values[name]))
+                current.append(local_shard(value.detach()))
             else:
                 self.values[name].copy_(value)
         torch._foreach_lerp_(averaged, current, 1.0 - decay)
@@ -72,7 +72,7 @@ class MovingAverage:
         """Exchange the network's weights with the averaged ones; call again to change back."""
         with torch.no_grad():
             for name, value in network.state_dict().items():
-                ours, theirs = local(self.values[name]), local(value)
+                ours, theirs = local_shard(self.values[name]), local_shard(value)
                 kept = theirs.clone()
                 theirs.copy_(ours)
                 ours.copy_(kept)

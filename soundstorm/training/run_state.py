@@ -58,7 +58,7 @@ class RunState:
         if carried:
             tables["carried"] = carried
         for name, table in tables.items():
-            tensors = layout.gather(table, keep=main)  # by all processes, which may each have a share
+            tensors = layout.gather_tensors(table, keep=main)  # by all processes, which may each hold a shard
             if main:
                 writer.tensors(name, tensors)
         sums = self._metrics.merge()
@@ -103,7 +103,7 @@ class RunState:
     def _restore(self, folder: Path, sampler: BatchSampler) -> None:
         for name, network in self._step.networks.items():
             tensors = checkpoint.load_tensors(folder / f"{name}.safetensors")
-            network.load_state_dict(layout.share(tensors, network.state_dict()))
+            network.load_state_dict(layout.shard_like(tensors, network.state_dict()))
         if self._average:
             self._average.load(checkpoint.load_tensors(folder / "ema.safetensors"))
         for phase, optimizer in self._optimizers.items():
@@ -137,7 +137,7 @@ class RunState:
         """Write the weights that decoding uses; every process must call it."""
         self._accelerator.wait_for_everyone()
         values = self._average.values if self._average else self._step.networks["model"].state_dict()
-        values = layout.gather(values, keep=self._accelerator.is_main_process)
+        values = layout.gather_tensors(values, keep=self._accelerator.is_main_process)
         if self._accelerator.is_main_process:
             checkpoint.save_tensors(self._expdir / MODEL_FILE, values, {"step": str(self.step)})
             os.sync()

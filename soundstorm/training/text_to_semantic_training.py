@@ -62,7 +62,7 @@ def train_text_to_semantic(
     train_set = TextSemanticDataset(train_data, tokenizer, **asdict(data_config))
     valid_set = TextSemanticDataset(valid_data, tokenizer, **lengths)
     train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
-    slowest, fastest = train_set.pace()
+    slowest, fastest = train_set.speaking_rates()
     torch.manual_seed(trainer_config.seed)
     model = build_text_to_semantic(
         model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=train_set.info.codebook_size

@@ -130,14 +130,14 @@ class Updater:
             weight, *notes = self.accelerator.reduce(totals, reduction="sum").tolist()
         self.interrupts.agree(notes)
         factor = processes / max(weight, 1e-8)  # DDP and FSDP have already divided by the number of processes
-        gradients = [layout.local(p.grad) for p in network.parameters() if p.grad is not None]
+        gradients = [layout.local_shard(p.grad) for p in network.parameters() if p.grad is not None]
         if gradients:
             torch._foreach_mul_(gradients, factor)
 
     def _clip(self, network: nn.Module, optimizer) -> float:
         self.accelerator.unscale_gradients(optimizer)
         limit = self.config.clip_norm or math.inf
-        return float(layout.whole(torch.nn.utils.clip_grad_norm_(network.parameters(), limit)))
+        return float(layout.full_tensor(torch.nn.utils.clip_grad_norm_(network.parameters(), limit)))
 
     def _skip(self, phase: str, norm: float, number: int) -> None:
         scaler = self.accelerator.scaler

@@ -240,7 +240,7 @@ def trained(tmp_path_factory):
         (loss.total / loss.weight).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    return TextToSemanticGenerator(model, ByteTokenizer(), INFO, SpeakingRate(*dataset.pace()))
+    return TextToSemanticGenerator(model, ByteTokenizer(), INFO, SpeakingRate(*dataset.speaking_rates()))
 
 
 def unseen_texts(count, words=3):

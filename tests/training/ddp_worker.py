@@ -53,7 +53,7 @@ def check_other_models() -> None:
     from soundstorm.models.audiolm_config import AudioLMConfig
     from soundstorm.models.text_to_semantic import build_text_to_semantic
     from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
-    from soundstorm.training.layout import local, recompute_activations, shard, whole
+    from soundstorm.training.layout import full_tensor, local_shard, recompute_activations, shard
 
     if not is_initialized():
         return
@@ -84,9 +84,9 @@ def check_other_models() -> None:
             if shared:
                 recompute_activations(model)
                 shard(model, torch.device("cpu"))
-                assert any(local(p).numel() < p.numel() for p in model.parameters())
+                assert any(local_shard(p).numel() < p.numel() for p in model.parameters())
             loss_of(model).backward()
-            gradients.append({name: whole(p.grad) for name, p in model.named_parameters() if p.grad is not None})
+            gradients.append({name: full_tensor(p.grad) for name, p in model.named_parameters() if p.grad is not None})
         assert gradients[0].keys() == gradients[1].keys() and gradients[0]
         for name, gradient in gradients[0].items():
             torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5, msg=lambda t, n=name: n + t)

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
-from soundstorm.data.datasets.text_semantic_dataset import collate_examples, disturb
+from soundstorm.data.datasets.text_semantic_dataset import collate_examples, corrupt
 from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import EOS_ID, UNK_ID
@@ -76,7 +76,7 @@ class DenoisingDataset:
         source = deduplicate(tokens) if self.deduplicate else tokens
         kept = rng.random(len(source)) >= self.deletion
         kept[rng.integers(len(source))] |= not kept.any()  # something is always left
-        return {"text": tokens_as_text(source[kept]), "tokens": tokens, "inputs": disturb(tokens, rng, **self.noise)}
+        return {"text": tokens_as_text(source[kept]), "tokens": tokens, "inputs": corrupt(tokens, rng, **self.noise)}
 
     def collate(self, items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
         """See :func:`collate_examples`; what is left of the tokens stands where a text would."""

@@ -13,7 +13,7 @@ from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
 from soundstorm.data.text import TURN_MARKER, TextTokenizer
 
 logger = logging.getLogger(__name__)
-MOST_LOOKED_AT = 100_000  # texts before training: to see that they can be read, and at what pace
+MOST_TEXTS_CHECKED = 100_000  # before training: to see that they can be read, and how fast they are spoken
 HIDDEN = -1  # in ``inputs``: a previous token the decoder may not see
 
 
@@ -21,7 +21,7 @@ class TextSemanticDataset:
     """One example per utterance of a data directory that has text and semantic tokens.
 
     Semantic tokens are not deduplicated (SoundStorm section 5): a token is a frame. So the previous token predicts the
-    next one well, and a decoder may learn to repeat instead of to read; hiding or replacing stretches of the previous
+    next one well, and a decoder may learn to repeat instead of to read; hiding or replacing spans of the previous
     tokens takes that way out from it.
     """
 
@@ -48,7 +48,7 @@ class TextSemanticDataset:
                 this is how a model of single sentences learns to go on after a prompt.
             token_dropout, token_noise: largest share of previous tokens hidden, and replaced by tokens from elsewhere
                 in the utterance; every example draws its own shares below these.
-            noise_span: mean length of such stretches, in frames.
+            noise_span: mean length of such spans, in frames.
         """
         data_dir = Path(data_dir)
         self.archive = TokenArchive(tokens or data_dir / "semantic.scp")
@@ -63,8 +63,8 @@ class TextSemanticDataset:
         self._texts, self._tokenizer = Lines(text_file), tokenizer
         self._rows, self.durations = self._choose(text_file, min_seconds, max_seconds)
         self.ids = Keys(self._texts.keys.names[self._rows], text_file)
-        self._looked_at = np.linspace(0, len(self) - 1, min(len(self), MOST_LOOKED_AT)).astype(int)
-        self._ids_in_text = np.array([len(self._text_ids(index)) for index in self._looked_at])
+        self._checked = np.linspace(0, len(self) - 1, min(len(self), MOST_TEXTS_CHECKED)).astype(int)
+        self._ids_in_text = np.array([len(self._text_ids(index)) for index in self._checked])
         if join_probability:
             self._group_by_speaker(data_dir)
 
@@ -111,9 +111,9 @@ class TextSemanticDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pace(self) -> tuple[float, float]:
+    def speaking_rates(self) -> tuple[float, float]:
         """Frames per text id of slow and of fast speech here: the 99th and the 1st percentile."""
-        rates = self.durations[self._looked_at] * self.info.frame_rate / self._ids_in_text
+        rates = self.durations[self._checked] * self.info.frame_rate / self._ids_in_text
         slow, fast = np.percentile(rates, [99, 1])
         return round(float(slow), 3), round(float(fast), 3)
 
@@ -131,21 +131,21 @@ class TextSemanticDataset:
                 text = self._tokenizer.encode(f"{first_text} {second_text}")
                 tokens = np.concatenate([tokens, self.archive[self.ids[second]].astype(np.int64)])
         noise = {"dropout": self.token_dropout, "noise": self.token_noise, "span": self.noise_span}
-        return {"text": text, "tokens": tokens, "inputs": disturb(tokens, rng, **noise)}
+        return {"text": text, "tokens": tokens, "inputs": corrupt(tokens, rng, **noise)}
 
     def collate(self, items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
         """See :func:`collate_examples`."""
         return collate_examples(items)
 
 
-def disturb(
+def corrupt(
     tokens: np.ndarray, rng: np.random.Generator, *, dropout: float, noise: float, span: float
 ) -> np.ndarray:
     """Previous tokens ``(T,)`` as the decoder sees them in training; see :class:`TextSemanticDataset`."""
     inputs = tokens.copy()
-    replaced = _stretches(len(tokens), noise * rng.random(), span, rng)
+    replaced = _span_mask(len(tokens), noise * rng.random(), span, rng)
     inputs[replaced] = rng.choice(tokens, int(replaced.sum()))
-    inputs[_stretches(len(tokens), dropout * rng.random(), span, rng)] = HIDDEN
+    inputs[_span_mask(len(tokens), dropout * rng.random(), span, rng)] = HIDDEN
     return inputs
 
 
@@ -157,17 +157,17 @@ def collate_examples(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
     return batch
 
 
-def _stretches(length: int, share: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:
-    """A mask ``(length,)`` with about ``share`` True in runs of ``mean_span`` frames on average: a two-state chain."""
-    if share <= 0:
+def _span_mask(length: int, ratio: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:
+    """A mask ``(length,)`` with about ``ratio`` True in runs of ``mean_span`` frames on average: a two-state chain."""
+    if ratio <= 0:
         return np.zeros(length, dtype=bool)
-    leave = 1.0 / mean_span
-    enter = min(1.0, leave * share / max(1.0 - share, 1e-6))
+    end_probability = 1.0 / mean_span
+    start_probability = min(1.0, end_probability * ratio / max(1.0 - ratio, 1e-6))
     draws, mask = rng.random(length), np.empty(length, dtype=bool)
-    inside = rng.random() < share
+    inside = rng.random() < ratio
     for frame in range(length):
         mask[frame] = inside
-        inside = draws[frame] >= leave if inside else draws[frame] < enter
+        inside = draws[frame] >= end_probability if inside else draws[frame] < start_probability
     return mask
 
 

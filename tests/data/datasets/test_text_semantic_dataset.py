@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from soundstorm.data.datasets.text_semantic_dataset import HIDDEN, TextSemanticDataset, _stretches
+from soundstorm.data.datasets.text_semantic_dataset import HIDDEN, TextSemanticDataset, _span_mask
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
 from tests.text_to_semantic_toy import write_corpus
@@ -36,7 +36,7 @@ def test_an_example_is_a_function_of_its_draw(corpus):
     assert not np.array_equal(first["inputs"], other["inputs"])
 
 
-def test_disturbing_inputs_leaves_targets_alone(corpus):
+def test_corrupting_inputs_leaves_targets_alone(corpus):
     dataset, clean = make(corpus, token_dropout=1.0, token_noise=0.5), make(corpus)
     hidden = 0
     for index in range(len(dataset)):
@@ -47,8 +47,8 @@ def test_disturbing_inputs_leaves_targets_alone(corpus):
 
 
 @pytest.mark.parametrize("share, span", [(0.1, 1.0), (0.3, 4.0), (0.6, 10.0)])
-def test_stretches_have_the_share_and_length_asked_for(share, span):
-    mask = _stretches(200_000, share, span, np.random.default_rng(0))
+def test_spans_have_the_share_and_length_asked_for(share, span):
+    mask = _span_mask(200_000, share, span, np.random.default_rng(0))
     starts = np.count_nonzero(np.diff(mask.astype(int)) == 1)
     assert mask.mean() == pytest.approx(share, rel=0.1)
     assert mask.sum() / starts == pytest.approx(span, rel=0.1)
@@ -88,7 +88,7 @@ def test_collate_pads_with_zeros(corpus):
 
 
 def test_pace_is_frames_per_letter(corpus):
-    slowest, fastest = make(corpus).pace()
+    slowest, fastest = make(corpus).speaking_rates()
     assert 3 <= fastest < slowest <= 8
 
 
