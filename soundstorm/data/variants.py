@@ -52,10 +52,10 @@ class Variants:
             ValueError: a field that only other kinds have.
         """
         for name in sorted(self.foreign(kind).intersection(given)):
-            owners = " and ".join(self.owners(name))
+            owners, chosen = self.owners(name), f"{section}.{self.field}"
             raise ValueError(
-                f"{section}.{name} is a setting of {self.field} {owners}, but {section}.{self.field} is {kind}; "
-                f"leave it out, or choose {section}.{self.field}: {self.owners(name)[0]}"
+                f"{section}.{name} is a setting of {self.field} {' and '.join(owners)}, but {chosen} is {kind}; "
+                f"leave it out, or choose {chosen}: {owners[0]}"
             )
 
 

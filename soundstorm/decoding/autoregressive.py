@@ -129,8 +129,8 @@ def sample_sequences(
             logits[:, model.end_id].masked_fill_(~may_end, float("-inf"))
             token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
         else:
-            places, dwells = path.inputs(rows, frame + 1 - given.shape[1], frame)
-            hidden = model.advance(given.to(device), state, places=places.to(device), dwells=dwells.to(device))
+            places, durations = path.inputs(rows, frame + 1 - given.shape[1], frame)
+            hidden = model.advance(given.to(device), state, places=places.to(device), durations=durations.to(device))
             place = path.advance(rows, frame, hidden[:, -1:])
             logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))[:, 0].float().cpu()
             # With a pointer the end is one more advance, off the last letter, not a token that competes with others.

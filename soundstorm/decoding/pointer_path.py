@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from soundstorm.models.pointer import dwell_times
+from soundstorm.models.pointer import durations_so_far
 from soundstorm.models.text_to_semantic import TextToSemantic
 
 
@@ -38,22 +38,22 @@ class PointerPath:
         batch, frames = uniforms.shape
         # Column k holds the place and the time spent there before frame k.
         self.places = torch.zeros(batch, frames + 1, dtype=torch.int64)
-        self.dwells = torch.zeros(batch, frames + 1, dtype=torch.int64)
+        self.durations = torch.zeros(batch, frames + 1, dtype=torch.int64)
         if frames:
             self.places[:, 1:] = forced.clamp(min=0)
-            self.dwells[:, 1:] = dwell_times(self.places[:, 1:])
+            self.durations[:, 1:] = durations_so_far(self.places[:, 1:])
         self.survival = torch.ones(batch)
         self.current_threshold = self.threshold[:, 0].clone() if frames else torch.zeros(batch)
 
     def inputs(self, rows: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Places and dwells ``(rows, n)`` that go with the inputs of frames ``first .. last``."""
-        return self.places[rows, first : last + 1], self.dwells[rows, first : last + 1]
+        """Places and durations ``(rows, n)`` that go with the inputs of frames ``first .. last``."""
+        return self.places[rows, first : last + 1], self.durations[rows, first : last + 1]
 
     def advance(self, rows: Tensor, frame: int, hidden: Tensor) -> Tensor:
         """Choose the places ``(rows,)`` of a frame from the decoder's states there ``(rows, 1, D)``."""
-        place, dwell = self.places[rows, frame], self.dwells[rows, frame]
+        place, duration = self.places[rows, frame], self.durations[rows, frame]
         if frame:
-            probability = self.pointer.move_logits(hidden)[:, 0].float().sigmoid().cpu()
+            probability = self.pointer.advance_logits(hidden)[:, 0].float().sigmoid().cpu()
             free = place < self.last[rows]
             self.survival[rows] *= torch.where(free, 1.0 - probability, 1.0)
             move = (self.survival[rows] < self.current_threshold[rows]) & free
@@ -63,7 +63,7 @@ class PointerPath:
         move = torch.where(forced >= 0, forced != place, move)
         place = torch.where(forced >= 0, forced, place + move)
         self.places[rows, frame + 1] = place
-        self.dwells[rows, frame + 1] = torch.where(move, 1, dwell + 1)
+        self.durations[rows, frame + 1] = torch.where(move, 1, duration + 1)
         fresh = rows[move | (forced >= 0)]
         self.survival[fresh], self.current_threshold[fresh] = 1.0, self.threshold[fresh, frame]
         return place

@@ -1,8 +1,8 @@
 """Which letter belongs to which frame: learned without any alignment, from texts and their tokens alone.
 
-The aligner says how likely each letter makes each token; the likelihood of all monotonic paths is its training
-criterion, the best path its answer, as in "One TTS alignment to rule them all" (Badlani et al., 2021), there for
-spectra.
+The aligner says how likely each letter makes each token; the likelihood of all monotonic paths is its
+training criterion, the best path its answer, as in "One TTS alignment to rule them all" (Badlani et al.,
+2021), there for spectra.
 """
 
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Neighbours(nn.Module):
+class LocalConvolution(nn.Module):
     """A residual convolution over positions, written as one matrix product (fast in bfloat16 on CPUs too)."""
 
     def __init__(self, dim: int, width: int = 5):
@@ -29,13 +29,14 @@ class Neighbours(nn.Module):
 class Aligner(nn.Module):
     """How likely each letter, seen with its neighbours, makes each semantic token.
 
-    As semantic tokens are discrete, this and the monotonic paths are a hidden Markov model with one state per letter.
+    As semantic tokens are discrete, this and the monotonic paths are a hidden Markov model with one state per
+    letter.
     """
 
     def __init__(self, text_vocab_size: int, num_tokens: int, dim: int = 128):
         super().__init__()
         self.letters = nn.Embedding(text_vocab_size, dim)
-        self.mixers = nn.ModuleList([Neighbours(dim), Neighbours(dim)])
+        self.mixers = nn.ModuleList([LocalConvolution(dim), LocalConvolution(dim)])
         self.norm = nn.LayerNorm(dim, bias=False)
         self.emit = nn.Linear(dim, num_tokens)
         # All letters alike at first: the first path is then the prior's, an even pace (a flat start).
@@ -43,7 +44,7 @@ class Aligner(nn.Module):
         nn.init.zeros_(self.emit.bias)
 
     def forward(self, text: Tensor, exists: Tensor, tokens: Tensor) -> Tensor:
-        """Ids and which exist ``(B, L)``, tokens ``(B, T)``, to log probabilities ``(B, T, L)``; no padded letters."""
+        """Ids, which of them exist ``(B, L)``, tokens ``(B, T)`` to log probabilities ``(B, T, L)``."""
         x = self.letters(text)
         for mixer in self.mixers:
             x = mixer(x, exists)
@@ -52,7 +53,9 @@ class Aligner(nn.Module):
         return scores.masked_fill(~exists[:, None], float("-inf"))
 
 
-def diagonal_prior(frames: int, letters: int, lengths: Tensor, text_lengths: Tensor, *, width: float) -> Tensor:
+def diagonal_prior(
+    frames: int, letters: int, lengths: Tensor, text_lengths: Tensor, *, width: float
+) -> Tensor:
     """Log of a Gaussian around an even pace, up to a constant: ``(B, frames, letters)``.
 
     Args:
@@ -67,9 +70,10 @@ def diagonal_prior(frames: int, letters: int, lengths: Tensor, text_lengths: Ten
 def emission_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prior: float) -> Tensor:
     """Minus the log likelihood of the tokens, summed over all monotonic paths that leave no letter out.
 
-    Its gradient is that of Baum and Welch: minus the posterior of each letter at each frame. torch's CTC computes both
-    quickly, but its gradient takes for granted that the scores of a frame are normalised, which these are not (they
-    are over tokens, not over letters); so the posterior is taken out of that gradient.
+    Its gradient is that of Baum and Welch: minus the posterior of each letter at each frame. torch's CTC
+        computes both
+    quickly, but its gradient takes for granted that the scores of a frame are normalised, which these are not
+    (they are over tokens, not over letters); so the posterior is taken out of that gradient.
 
     Args:
         scores: log probabilities ``(B, T, L)``, minus infinity at padding; lengths, text_lengths: ``(B,)``.
@@ -90,20 +94,25 @@ def emission_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prio
         value = F.ctc_loss(leaf, labels, lengths, text_lengths, blank=0, reduction="none", zero_infinity=True)
         (gradient,) = torch.autograd.grad(value.sum(), leaf)
     posterior = (leaf.detach().exp() - gradient)[..., 1:].transpose(0, 1)
-    counted = (torch.arange(frames, device=scores.device) < lengths[:, None]) & (lengths >= text_lengths)[:, None]
+    counted = (torch.arange(frames, device=scores.device) < lengths[:, None]) & (lengths >= text_lengths)[
+        :, None
+    ]
     slope = -(posterior * scores * counted[..., None]).sum((1, 2))
     return value.detach() + slope - slope.detach()
 
 
 @torch.no_grad()
-def monotonic_path(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, open_end: bool = False) -> Tensor:
-    """The best path that starts at the first letter and stays or goes one letter on with each frame (Viterbi).
+def monotonic_path(
+    scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, open_end: bool = False
+) -> Tensor:
+    """The best path that starts at the first letter and stays or goes one letter on with each frame
+    (Viterbi).
 
     Args:
         scores: ``(B, T, L)``, higher is better.
         lengths: frames ``(B,)``; text_lengths: letters ``(B,)``.
-        open_end: let the path end anywhere: the frames are only the beginning of the text. Otherwise it ends at the
-            last letter; where there are fewer frames than letters, at the last one it can reach.
+        open_end: let the path end anywhere: the frames are only the beginning of the text. Otherwise it ends
+            at the last letter; where there are fewer frames than letters, at the last one it can reach.
 
     Returns:
         Places in the text ``(B, T)``; padded frames repeat the last place.

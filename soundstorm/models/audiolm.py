@@ -1,4 +1,4 @@
-"""AudioLM's language model: a decoder-only Transformer over rows of tokens (Borsos et al., 2022, section IV-B)."""
+"""AudioLM's language model, a decoder-only Transformer over tokens (Borsos et al., 2022, section IV-B)."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codebook_start import unit_rows
 from soundstorm.models.relative_positions import SequencePositions
-from soundstorm.models.transformer import Frames, KeyValues, SelfBlock, TimeRotation
+from soundstorm.models.transformer import KeyValues, SelfBlock, TimeRotation, TokenTimes
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Columns:
     condition: Tensor
     exists: Tensor | None = None  # bool: False at padding, which may be on the left; None: everything counts
 
-    def frames(self) -> Frames:
+    def token_times(self) -> TokenTimes:
         """Where they stand in time."""
-        return Frames(self.times, self.due, self.condition)
+        return TokenTimes(self.times, self.due, self.condition)
 
 
 @dataclass
@@ -44,26 +44,34 @@ class AudioLMState:
 class AudioLM(nn.Module):
     """One stage: tokens seen so far in, logits of the level that is due out.
 
-    The output matrix has a row for every class of every level; only the level that is due is multiplied, as tokens of
-    another one cannot follow.
+    The output matrix has a row for every class of every level; only the level that is due is multiplied, as
+    tokens of another one cannot follow.
     """
 
     def __init__(
-        self, config: AudioLMConfig, *, condition_size: int, num_levels: int, level_size: int, ends: bool = False
+        self,
+        config: AudioLMConfig,
+        *,
+        condition_size: int,
+        num_levels: int,
+        level_size: int,
+        ends: bool = False,
     ):
         """
         Args:
             config: sizes.
-            condition_size, num_levels, level_size, ends: vocabularies, as in :class:`soundstorm.data.audiolm_layout`.
+            condition_size, num_levels, level_size, ends: vocabularies, as in
+                :class:`soundstorm.data.audiolm_layout`.
         """
         super().__init__()
         self.condition_size, self.num_levels, self.level_size = condition_size, num_levels, level_size
         self.ends = ends
         self.embed = nn.Embedding(condition_size + num_levels * level_size + 1, config.width)
         timed, buckets = config.positions == "time", config.position_buckets
-        self.positions = (
-            None if timed else SequencePositions(config.heads, buckets=buckets, max_distance=config.max_distance)
-        )
+        self.positions = None
+        if not timed:
+            sizes = {"buckets": buckets, "max_distance": config.max_distance}
+            self.positions = SequencePositions(config.heads, **sizes)
         self.blocks = nn.ModuleList(
             SelfBlock(
                 config.width, config.heads, config.head_dim, config.inner, config.dropout, rotary=False,
@@ -82,7 +90,8 @@ class AudioLM(nn.Module):
         """Give codes that sound alike alike embeddings and outputs, as :class:`SoundStorm` can have them.
 
         Args:
-            codebooks: those of the levels that are read or written, in the order of their ids ``(levels, N, D')``.
+            codebooks: those of the levels that are read or written, in the order of their ids
+                ``(levels, N, D')``.
         """
         rows = unit_rows(codebooks, self.embed.embedding_dim).to(self.embed.weight.device)
         first = self.embed.num_embeddings - 1 - rows.shape[0] * rows.shape[1]
@@ -93,7 +102,8 @@ class AudioLM(nn.Module):
                 f"AudioLM {self.num_levels} of {self.level_size}"
             )
         self.embed.weight[first:-1] = rows.flatten(0, 1)
-        self.head.weight[:predicted] = rows[-self.num_levels :].flatten(0, 1) * 0.02  # nearly uniform predictions
+        # Small: nearly uniform predictions to begin with.
+        self.head.weight[:predicted] = rows[-self.num_levels :].flatten(0, 1) * 0.02
 
     def forward(self, columns: Columns, levels: Tensor) -> list[Tensor]:
         """Logits ``(M, N)`` of each level, for the M columns that predict it.
@@ -115,10 +125,13 @@ class AudioLM(nn.Module):
         return self._run(columns, self.positions(length, length).masked_fill(later, float("-inf")), None)
 
     def begin(self, columns: Columns) -> tuple[Tensor, AudioLMState]:
-        """Read the beginning of rows padded on the left; their states and what :meth:`advance` goes on from."""
+        """Read the beginning of rows padded on the left; states, and what :meth:`advance` goes on from."""
         batch = len(columns.ids)
         like = self.embed.weight[:0]
-        past = [block.attention.empty_cache(batch, like, capacity=2 * columns.ids.shape[1]) for block in self.blocks]
+        past = [
+            block.attention.empty_cache(batch, like, capacity=2 * columns.ids.shape[1])
+            for block in self.blocks
+        ]
         state = AudioLMState(past)
         if columns.exists is not None and not bool(columns.exists.all()):
             state.exists = columns.exists[:, :0]
@@ -144,13 +157,13 @@ class AudioLM(nn.Module):
 
     def _run(self, columns: Columns, mask: Tensor | None, past: list[KeyValues] | None) -> Tensor:
         """Without a mask every column sees the earlier ones."""
-        x, frames = self.dropout(self.embed(columns.ids)), columns.frames()
+        x, times = self.dropout(self.embed(columns.ids)), columns.token_times()
         for index, block in enumerate(self.blocks):
-            x = block(x, mask, past[index] if past else None, causal=mask is None, frames=frames)
+            x = block(x, mask, past[index] if past else None, causal=mask is None, times=times)
         return self.norm(x)
 
     def level_logits(self, states: Tensor, level: int) -> Tensor:
-        """States ``(..., D)`` to logits of one level's classes ``(..., N)``, plus the end's where rows end."""
+        """States ``(..., D)`` to logits ``(..., N)`` of a level's classes, plus the end's where rows end."""
         first = level * self.level_size
         weight = self.head.weight[first : first + self.level_size]
         if self.ends and level == 0:

@@ -1,6 +1,7 @@
 """The masks of SoundStorm, for training and for decoding (SoundStorm, sections 3.2 and 3.3).
 
-The dice and the rule are kept apart: ``data/datasets/masked_tokens_dataset.py`` draws the random numbers of one
+The random numbers and the rule are kept apart: ``data/datasets/masked_tokens_dataset.py`` draws the random
+    numbers of one
 example, and :func:`coarse_to_fine_mask` turns such numbers into masks without any randomness.
 """
 
@@ -23,25 +24,27 @@ def coarse_to_fine_mask(
         num_levels: Q.
 
     Returns:
-        hidden: bool ``(B, T, Q)``, what the network must not see: the dropped target frames at ``level`` and all
-            target frames at the finer levels. Coarser levels, the prompt and the padding are never hidden.
+        hidden: bool ``(B, T, Q)``, what the network must not see: the dropped target frames at ``level`` and
+            all target frames at the finer levels. Coarser levels, the prompt and the padding are never
+            hidden.
         target: bool ``(B, T)``, the frames predicted (and counted in the loss) at ``level``.
     """
     frames = torch.arange(dropped.shape[1], device=dropped.device)
     levels = torch.arange(num_levels, device=dropped.device)
-    open_ = (frames >= prompt_end[:, None]) & (frames < lengths[:, None])  # (B, T)
-    target = open_ & dropped
+    in_target = (frames >= prompt_end[:, None]) & (frames < lengths[:, None])  # (B, T)
+    target = in_target & dropped
     hidden = target[:, :, None] & (levels == level[:, None])[:, None, :]
-    hidden = hidden | (open_[:, :, None] & (levels > level[:, None])[:, None, :])
+    hidden = hidden | (in_target[:, :, None] & (levels > level[:, None])[:, None, :])
     return hidden, target
 
 
 def masked_after(num_frames: Tensor | int, iteration: int, iterations: int) -> Tensor | int:
-    """How many frames stay masked after ``iteration`` (1-based) of ``iterations``: the cosine schedule of MaskGIT.
+    """How many frames stay masked after ``iteration`` (1-based) of ``iterations``: the cosine schedule of
+    MaskGIT.
 
-    ``floor(n cos(pi/2 i/N))``, kept strictly falling and none left at the end, so that every iteration commits at
-    least one token as long as any is masked. With n < N none are left after n iterations, the last of which is then
-    the greedy one.
+    ``floor(n cos(pi/2 i/N))``, kept strictly falling and none left at the end, so that every iteration
+    commits at least one token as long as any is masked. With n < N none are left after n iterations, the last
+    of which is then the greedy one.
 
     Args:
         num_frames: n, frames to fill; an int or an int64 tensor.

@@ -1,7 +1,9 @@
-"""A pointer that walks through the text, one letter after the other, as the decoder writes frames.
+"""A monotonic pointer into the text, which advances letter by letter as the decoder writes frames.
 
-The paper's decoder finds its place by attention alone, which takes far more training than a small recipe has. With the
-pointer, place and time spent there are inputs, and whether to go on is an output, as in transducers: nothing can be
+The paper's decoder finds its place by attention alone, which takes far more training than a small recipe has.
+With the
+pointer, the letter and its duration so far are inputs, and whether to advance is an output, as in
+    transducers: nothing can be
 skipped or read twice, and the end comes after the last letter only. The path to learn from is the aligner's.
 """
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from soundstorm.models.alignment import Aligner, diagonal_prior, monotonic_path
 from soundstorm.models.transformer import GatedFeedForward
 
-LONGEST_DWELL = 63  # frames told apart
+LONGEST_DURATION = 63  # frames told apart
 
 
 class Pointer(nn.Module):
@@ -29,7 +31,7 @@ class Pointer(nn.Module):
         self.end_id = num_tokens
         self.aligner = Aligner(text_vocab_size, num_tokens + 1)
         self.read_before = nn.Linear(dim, dim, bias=False)
-        self.dwell = nn.Embedding(LONGEST_DWELL + 1, dim)
+        self.dwell = nn.Embedding(LONGEST_DURATION + 1, dim)
         self.move = nn.Linear(dim, 1)
         self.read_now = nn.Linear(dim, dim, bias=False)
         self.joint_norm = nn.LayerNorm(dim, bias=False)
@@ -51,7 +53,8 @@ class Pointer(nn.Module):
         Args:
             text: ids ``(B, L)``; text_lengths: ``(B,)``; tokens: ``(B, T)``; lengths: ``(B,)``.
             prior: width of the diagonal prior; 0 for none.
-            prefix: the tokens are a beginning of the text only, no end follows: ``T`` frames instead of ``T + 1``.
+            prefix: the tokens are a beginning of the text only, no end follows: ``T`` frames instead of ``T +
+                1``.
         """
         if not prefix:
             tokens, lengths = F.pad(tokens, (0, 1)), lengths + 1
@@ -64,21 +67,21 @@ class Pointer(nn.Module):
         path = monotonic_path(best, lengths, text_lengths, open_end=prefix)
         return scores, path.to(text.device)
 
-    def enter(self, memory: Tensor, places: Tensor, dwells: Tensor) -> Tensor:
-        """What the decoder is told with each input: letter and time there, ``(B, n)`` each, to ``(B, n, D)``."""
-        return self.read_before(_at(memory, places)) + self.dwell(dwells.clamp(max=LONGEST_DWELL))
+    def input_condition(self, memory: Tensor, places: Tensor, durations: Tensor) -> Tensor:
+        """What is added to each decoder input: places and durations so far ``(B, n)`` to ``(B, n, D)``."""
+        return self.read_before(_at(memory, places)) + self.dwell(durations.clamp(max=LONGEST_DURATION))
 
-    def move_logits(self, hidden: Tensor) -> Tensor:
-        """Decoder states ``(B, n, D)`` to logits of going on to the next letter ``(B, n)``."""
+    def advance_logits(self, hidden: Tensor) -> Tensor:
+        """Decoder states ``(B, n, D)`` to logits of advancing to the next letter ``(B, n)``."""
         return self.move(hidden)[..., 0]
 
-    def join(self, hidden: Tensor, memory: Tensor, places: Tensor) -> Tensor:
+    def output_condition(self, hidden: Tensor, memory: Tensor, places: Tensor) -> Tensor:
         """Decoder states and the letters just chosen ``(B, n)`` to what the tokens are predicted from."""
         x = hidden + self.read_now(_at(memory, places))
         return self.norm(x + self.joint(self.joint_norm(x)))
 
 
-def dwell_times(path: Tensor) -> Tensor:
+def durations_so_far(path: Tensor) -> Tensor:
     """Frames spent at the place so far, this one included: ``(B, T)`` places to ``(B, T)`` counts from 1."""
     frames = torch.arange(path.shape[1], device=path.device)
     moved = path.diff(dim=1, prepend=path[:, :1]) != 0

@@ -1,4 +1,4 @@
-"""Relative positions as T5 has them: a learned number for each head and distance, added to the attention scores."""
+"""Relative positions as T5 has them: a number for each head and distance, added to the attention scores."""
 
 import math
 
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 
 def distance_buckets(distance: Tensor, *, buckets: int, max_distance: int) -> Tensor:
-    """Non-negative distances to ``0 .. buckets - 1``: each its own up to half of them, then logarithmically shared.
+    """Non-negative distances to ``0 .. buckets - 1``: each its own up to half of them, then logarithmically
+    shared.
 
     Args:
         distance: int64; negative ones count as 0.
@@ -34,7 +35,7 @@ class SequencePositions(nn.Module):
         self.register_buffer("_buckets", shared, persistent=False)
 
     def forward(self, new: int, total: int) -> Tensor:
-        """What is added to the scores of the last ``new`` columns against all ``total``: ``(1, heads, new, total)``."""
+        """Biases ``(1, heads, new, total)`` of scores of the last ``new`` columns against all ``total``."""
         columns = torch.arange(total, device=self._buckets.device)
         distance = columns[total - new :, None] - columns
         return self.table(self._buckets[distance.clamp(0, self.max_distance)]).permute(2, 0, 1)[None]

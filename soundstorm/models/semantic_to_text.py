@@ -1,7 +1,9 @@
 """Semantic tokens to text, for back-translation: texts for speech that has none (SPEAR-TTS).
 
-SPEAR-TTS has an encoder-decoder here, which goes on from its pre-training. Ours is an encoder with a CTC output, as
-letters come in the order of the frames: it learns from minutes of transcribed speech, and skips or repeats nothing.
+SPEAR-TTS has an encoder-decoder here, which goes on from its pre-training. Ours is an encoder with a CTC
+output, as
+letters come in the order of the frames: it learns from minutes of transcribed speech, and skips or repeats
+    nothing.
 """
 
 import torch
@@ -32,6 +34,6 @@ class SemanticToText(nn.Module):
         self.head = nn.Linear(config.dim, text_vocab_size)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Tokens ``(B, T)`` to logits over text ids ``(B, T, V)``, the first being no letter; lengths ``(B,)``."""
+        """Tokens ``(B, T)``, lengths ``(B,)`` to logits of text ids ``(B, T, V)``; the first is no letter."""
         exists = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         return self.head(self.encoder(tokens, exists)) * OUTPUT_SCALE

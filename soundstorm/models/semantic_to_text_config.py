@@ -41,5 +41,6 @@ class TranscriptionConfig:
     def __post_init__(self):
         if self.temperature < 0 or self.seed < 0:
             raise ValueError(
-                f"transcribe.temperature is {self.temperature} and transcribe.seed {self.seed}, expected 0 or more"
+                f"transcribe.temperature is {self.temperature} and transcribe.seed {self.seed}, expected 0 "
+                "or more"
             )

@@ -13,8 +13,9 @@ ACOUSTIC_SCALE = 0.6  # of the sum of a frame's acoustic embeddings at the start
 class SoundStorm(nn.Module):
     """Sum of the embeddings of a frame's tokens in, logits of one RVQ level out.
 
-    Each level has its own embedding table, whose last row is that level's mask token, and its own head. The sequence
-    is as long as the codec's frames, whatever the number of levels. Only the logits asked for are computed.
+    Each level has its own embedding table, whose last row is that level's mask token, and its own head. The
+    sequence is as long as the codec's frames, whatever the number of levels. Only the logits asked for are
+    computed.
     """
 
     def __init__(self, config: SoundStormConfig, *, num_levels: int, codebook_size: int, semantic_size: int):
@@ -30,7 +31,8 @@ class SoundStorm(nn.Module):
         self.semantic = nn.Embedding(semantic_size, config.width)
         # One table for all levels: row q * (N + 1) + code, so that a frame's embedding is one bag of Q rows.
         self.acoustic = nn.Embedding(num_levels * (codebook_size + 1), config.width)
-        # The conditioning is to be heard above the sum of Q acoustic tokens, most of them masked or unpredictable.
+        # The conditioning is to be heard above the sum of Q acoustic tokens, most of them masked or
+        # unpredictable.
         nn.init.normal_(self.semantic.weight, std=1.0)
         nn.init.normal_(self.acoustic.weight, std=ACOUSTIC_SCALE / num_levels**0.5)
         self.conformer = build_conformer(
@@ -52,7 +54,8 @@ class SoundStorm(nn.Module):
     def start_from_codebooks(self, codebooks: Tensor) -> None:
         """Give codes that sound alike alike embeddings and heads, as they are in the codec.
 
-        A random start has to learn the geometry of every codebook from examples, which little data do not show.
+        A random start has to learn the geometry of every codebook from examples, which little data do not
+        show.
 
         Args:
             codebooks: ``(Q, N, D')``.
@@ -93,7 +96,13 @@ class SoundStorm(nn.Module):
         return self.conformer(self.semantic(semantic) + summed.view(batch, frames, -1), lengths, rows)
 
     def forward(
-        self, semantic: Tensor, codes: Tensor, hidden: Tensor, level: Tensor, target: Tensor, lengths: Tensor | None
+        self,
+        semantic: Tensor,
+        codes: Tensor,
+        hidden: Tensor,
+        level: Tensor,
+        target: Tensor,
+        lengths: Tensor | None,
     ) -> list[tuple[int, Tensor, Tensor]]:
         """Logits of the masked tokens of each example's level, and of nothing else.
 

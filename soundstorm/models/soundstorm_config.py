@@ -22,7 +22,9 @@ class SoundStormConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if self.width % (2 * self.heads):
-            raise ValueError(f"model.width is {self.width}, expected model.heads ({self.heads}) times an even number")
+            raise ValueError(
+                f"model.width is {self.width}, expected model.heads ({self.heads}) times an even number"
+            )
         if self.kernel % 2 == 0:
             raise ValueError(f"model.kernel is {self.kernel}, expected an odd number")
         if not 0 <= self.dropout < 1:
@@ -34,5 +36,6 @@ class InitConfig:
     """Where training starts."""
 
     codebooks: bool = option(
-        False, "start embeddings and heads from the codec's codebooks instead of at random; learns from less data"
+        False,
+        "start embeddings and heads from the codec's codebooks instead of at random; learns from less data",
     )

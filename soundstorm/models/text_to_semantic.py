@@ -1,4 +1,4 @@
-"""Text to semantic tokens: the encoder-decoder of SPEAR-TTS's first stage, as SoundStorm section 5 uses it."""
+"""Text to semantic tokens: the first stage of SPEAR-TTS, as SoundStorm uses it in section 5."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from soundstorm.models.alignment import Neighbours
-from soundstorm.models.pointer import Pointer, dwell_times
+from soundstorm.models.alignment import LocalConvolution
+from soundstorm.models.pointer import Pointer, durations_so_far
 from soundstorm.models.text_to_semantic_config import SCRATCH, TextToSemanticConfig
 from soundstorm.models.transformer import DecoderBlock, KeyValues, SelfBlock, sinusoids
 
@@ -20,7 +20,7 @@ class ScratchEncoder(nn.Module):
         super().__init__()
         self.dim = dim
         self.embed = nn.Embedding(vocab_size, dim)
-        self.convolutions = nn.ModuleList(Neighbours(dim) for _ in range(convolutions))
+        self.convolutions = nn.ModuleList(LocalConvolution(dim) for _ in range(convolutions))
         self.blocks = nn.ModuleList(SelfBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim, bias=False)
         self.dropout = nn.Dropout(dropout)
@@ -82,7 +82,7 @@ class TextToSemanticOutput:
     logits: Tensor  # (B, T + 1, N + 1), the last class being the end
     scores: Tensor | None = None  # with a pointer: of the aligner, letters against frames (B, T + 1, L)
     path: Tensor | None = None  # with a pointer: the letter of each frame (B, T + 1)
-    moves: Tensor | None = None  # with a pointer: logits of going on to the next letter (B, T + 1)
+    moves: Tensor | None = None  # with a pointer: logits of advancing to the next letter (B, T + 1)
 
 
 class TextToSemantic(nn.Module):
@@ -92,14 +92,15 @@ class TextToSemantic(nn.Module):
     decoder outputs are ``0 .. N-1`` for tokens and ``N`` for the end.
     """
 
-    def __init__(self, encoder: nn.Module, num_tokens: int, *, layers: int, dim: int, heads: int, head_dim: int,
-                 ffn_dim: int, dropout: float, pointer: Pointer | None = None):  # fmt: skip
+    def __init__(self, encoder: nn.Module, num_tokens: int, *, layers: int, dim: int, heads: int,
+                 head_dim: int, ffn_dim: int, dropout: float, pointer: Pointer | None = None):  # fmt: skip
         """
         Args:
             encoder: from ids and existence ``(B, L)`` to ``(B, L, encoder.dim)``.
             num_tokens: N, semantic tokens.
             layers, dim, heads, head_dim, ffn_dim, dropout: of the decoder.
-            pointer: keeps the place in the text; without it the decoder finds it by attention alone, as in the paper.
+            pointer: keeps the place in the text; without it the decoder finds it by attention alone, as in
+                the paper.
         """
         super().__init__()
         self.num_tokens = self.start_id = self.end_id = num_tokens
@@ -108,9 +109,12 @@ class TextToSemantic(nn.Module):
         self.pointer = pointer
         self.bridge = nn.Identity() if encoder.dim == dim else nn.Linear(encoder.dim, dim, bias=False)
         # The encoder knows distances only; where in the text a letter stands tells repeated words apart.
-        self.position_scale = nn.Parameter(torch.ones(1))  # weights without a dimension cannot be shared by FSDP
+        # Of one dimension, as FSDP cannot shard weights without any.
+        self.position_scale = nn.Parameter(torch.ones(1))
         self.embed = nn.Embedding(num_tokens + 2, dim)
-        self.blocks = nn.ModuleList(DecoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            DecoderBlock(dim, heads, head_dim, ffn_dim, dropout) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(dim, bias=False)
         self.head = nn.Linear(dim, num_tokens + 1, bias=False)
         self.dropout = nn.Dropout(dropout)
@@ -145,11 +149,11 @@ class TextToSemantic(nn.Module):
         if self.pointer is None:
             return TextToSemanticOutput(self.emit(self.advance(given, state), state))
         scores, path = self.pointer.align(text, text_lengths, tokens, lengths, prior=prior)
-        # What a frame is made from is the place and the time spent there up to the frame before.
+        # A frame's inputs are the place of the frame before and the duration there so far.
         before = torch.cat([path[:, :1], path[:, :-1]], dim=1)
-        spent = torch.cat([torch.zeros_like(path[:, :1]), dwell_times(path)[:, :-1]], dim=1)
-        hidden = self.advance(given, state, places=before, dwells=spent)
-        moves = self.pointer.move_logits(hidden)
+        spent = torch.cat([torch.zeros_like(path[:, :1]), durations_so_far(path)[:, :-1]], dim=1)
+        hidden = self.advance(given, state, places=before, durations=spent)
+        moves = self.pointer.advance_logits(hidden)
         return TextToSemanticOutput(self.emit(hidden, state, places=path), scores, path, moves)
 
     def begin(self, text: Tensor, text_lengths: Tensor, *, caching: bool = True) -> DecoderState:
@@ -172,14 +176,14 @@ class TextToSemantic(nn.Module):
         state: DecoderState,
         *,
         places: Tensor | None = None,
-        dwells: Tensor | None = None,
+        durations: Tensor | None = None,
     ) -> Tensor:
-        """Feed the next inputs ``(B, n)`` (start, tokens, hidden), with a pointer its ``places`` and ``dwells``
-        too; decoder states ``(B, n, D)``.
+        """Feed the next inputs ``(B, n)`` (start, tokens, hidden), with a pointer its ``places`` and
+        ``durations`` too; decoder states ``(B, n, D)``.
         """
         x = self.embed(given)
         if self.pointer is not None:
-            x = x + self.pointer.enter(state.memory, places, dwells)
+            x = x + self.pointer.input_condition(state.memory, places, durations)
         x = self.dropout(x)
         mask = state.exists[:, None, None]
         for index, block in enumerate(self.blocks):
@@ -188,9 +192,9 @@ class TextToSemantic(nn.Module):
         return self.norm(x)
 
     def emit(self, hidden: Tensor, state: DecoderState, *, places: Tensor | None = None) -> Tensor:
-        """Decoder states ``(B, n, D)``, with a pointer the new ``places`` too, to logits ``(B, n, N + 1)``."""
+        """Decoder states ``(B, n, D)``, with a pointer the new ``places``, to logits ``(B, n, N + 1)``."""
         if self.pointer is not None:
-            hidden = self.pointer.join(hidden, state.memory, places)
+            hidden = self.pointer.output_condition(hidden, state.memory, places)
         return self.head(hidden)
 
 
@@ -207,14 +211,14 @@ def build_text_to_semantic(
         config: the ``model:`` section.
         text_vocab_size: ids of the text tokenizer.
         num_tokens: N, semantic tokens.
-        encoder_dir: a directory with a T5 ``config.json``: build the published encoder's shape from there and leave
-            its weights to the checkpoint, which has them.
+        encoder_dir: a directory with a T5 ``config.json``: build the published encoder's shape from there and
+            leave its weights to the checkpoint, which has them.
     """
     if config.encoder == SCRATCH:
         encoder: nn.Module = ScratchEncoder(
             text_vocab_size, layers=config.encoder_layers, dim=config.encoder_dim, heads=config.encoder_heads,
-            head_dim=config.head_dim, ffn_dim=config.encoder_ffn_dim, convolutions=config.encoder_convolutions,
-            dropout=config.dropout,
+            head_dim=config.head_dim, ffn_dim=config.encoder_ffn_dim,
+            convolutions=config.encoder_convolutions, dropout=config.dropout,
         )  # fmt: skip
     else:
         encoder = T5Encoder(_t5_network(config.encoder, encoder_dir), frozen=config.freeze_encoder)
@@ -240,6 +244,6 @@ def _t5_network(name: str, encoder_dir: str | Path | None) -> nn.Module:
         return T5EncoderModel.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"cannot load the text encoder {name!r}: expected a T5 or ByT5 on the hub or in a local directory "
-            f"({str(error).splitlines()[0]:.150})"
+            f"cannot load the text encoder {name!r}: expected a T5 or ByT5 on the hub or in a local "
+            f"directory ({str(error).splitlines()[0]:.150})"
         ) from error

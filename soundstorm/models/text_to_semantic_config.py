@@ -51,10 +51,10 @@ class TextToSemanticConfig:
 
     @classmethod
     def paper(cls) -> "TextToSemanticConfig":
-        """ByT5-large's shape, encoder frozen: 36 + 12 layers, width 1536, 1.2B parameters (SoundStorm section 5)."""
+        """ByT5-large's shape, encoder frozen: 36 + 12 layers, width 1536, 1.2B parameters (section 5)."""
         return cls(
-            encoder="google/byt5-large", freeze_encoder=True, decoder_layers=12, decoder_dim=1536, decoder_heads=16,
-            head_dim=64, decoder_ffn_dim=3840,
+            encoder="google/byt5-large", freeze_encoder=True, decoder_layers=12, decoder_dim=1536,
+            decoder_heads=16, head_dim=64, decoder_ffn_dim=3840,
         )  # fmt: skip
 
 
@@ -101,9 +101,7 @@ class TextLossConfig:
     label_smoothing: float = option(
         0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)"
     )
-    alignment_weight: float = option(
-        0.0, "weight of the monotonic alignment loss of the pointer"
-    )
+    alignment_weight: float = option(0.0, "weight of the monotonic alignment loss of the pointer")
     move_weight: float = option(1.0, "weight of the pointer's decisions")
     alignment_prior: float = option(
         0.1, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none"

@@ -1,4 +1,4 @@
-"""Encoder and decoder blocks: pre-norm, rotary positions, gated feed-forward, scaled-dot-product attention."""
+"""Encoder and decoder blocks: pre-norm, rotary positions, gated feed-forward, attention."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
         x: queries or keys ``(B, heads, T, head_dim)``.
         positions: frame numbers ``(T,)``, or ``(B, 1, T)`` where rows differ.
     """
-    return apply_rotary(x, *turns(positions, x.shape[-1], x.dtype))
+    return apply_rotary(x, *rotary_angles(positions, x.shape[-1], x.dtype))
 
 
-def turns(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rotary_angles(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines ``(..., T, head_dim / 2)`` of :func:`rotate`."""
     half = head_dim // 2
     rates = torch.exp(torch.arange(half, device=positions.device) * (-math.log(10000.0) / half))
@@ -30,30 +30,34 @@ def turns(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple[Tensor,
 
 
 @dataclass
-class Frames:
+class TokenTimes:
     """Where some columns of a row stand in time: ``(B, L)`` each."""
 
     times: Tensor  # frame of each token
     due: Tensor  # frame of the token that it predicts
     condition: Tensor  # bool: whether it is conditioning
-    _turns: dict = field(default_factory=dict)  # the same for all layers
+    _angles: dict = field(default_factory=dict)  # the same for all layers
 
-    def turns(self, head_dim: int, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    def rotary_angles(self, head_dim: int, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
         """Cosines and sines, as :func:`apply_rotary` takes them, for queries and for keys."""
-        if (head_dim, dtype) not in self._turns:
-            self._turns[head_dim, dtype] = [turns(t[:, None], head_dim, dtype) for t in (self.due, self.times)]
-        return self._turns[head_dim, dtype]
+        if (head_dim, dtype) not in self._angles:
+            both = (self.due[:, None], self.times[:, None])
+            self._angles[head_dim, dtype] = [rotary_angles(frames, head_dim, dtype) for frames in both]
+        return self._angles[head_dim, dtype]
 
 
 class TimeRotation(nn.Module):
     """Rotary positions that count time: from the frame a query is to predict to the frame of each token seen.
 
-    Every head has constants that are added to queries and to keys, those of conditioning apart from the others (as
-    Transformer-XL adds some to queries): scores then depend on the distance alone, too. Half of the heads begin with
-    constants that find the conditioning of the frame that is due, so a model need not learn to count.
+    Every head has constants that are added to queries and to keys, those of conditioning apart from the
+    others (as Transformer-XL adds some to queries): scores then depend on the distance alone, too. Half of
+    the heads begin with constants that find the conditioning of the frame that is due, so a model need not
+    learn to count.
     """
 
-    sharpness = 3.0  # of what these heads begin with; the frame beside the right one gets a tenth of its attention
+    sharpness = (
+        3.0  # of what these heads begin with; the frame beside the right one gets a tenth of its attention
+    )
 
     def __init__(self, heads: int, head_dim: int):
         super().__init__()
@@ -67,12 +71,12 @@ class TimeRotation(nn.Module):
             self.query[: (heads + 1) // 2] = start
             self.key[1, : (heads + 1) // 2] = start
 
-    def forward(self, queries: Tensor, keys: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
+    def forward(self, queries: Tensor, keys: Tensor, times: TokenTimes) -> tuple[Tensor, Tensor]:
         """Queries and keys ``(B, heads, L, head_dim)`` in, the same rotated out."""
-        key = self.key[frames.condition.long()].transpose(1, 2)
+        key = self.key[times.condition.long()].transpose(1, 2)
         queries = (queries + self.query[:, None]).to(queries.dtype)
         keys = (keys + key).to(keys.dtype)
-        of_queries, of_keys = frames.turns(queries.shape[-1], queries.dtype)
+        of_queries, of_keys = times.rotary_angles(queries.shape[-1], queries.dtype)
         return apply_rotary(queries, *of_queries), apply_rotary(keys, *of_keys)
 
 
@@ -100,7 +104,7 @@ class GatedFeedForward(nn.Module):
 
 @dataclass
 class KeyValues:
-    """Keys and values of earlier positions, ``(B, heads, capacity, head_dim)``, of which ``length`` are filled."""
+    """Keys and values ``(B, heads, capacity, head_dim)`` of earlier positions; ``length`` are filled."""
 
     keys: Tensor
     values: Tensor
@@ -132,7 +136,13 @@ class SelfAttention(nn.Module):
     """Attention within one sequence, with rotary positions unless these come with the mask."""
 
     def __init__(
-        self, dim: int, heads: int, head_dim: int, *, rotary: bool = True, rotation: TimeRotation | None = None
+        self,
+        dim: int,
+        heads: int,
+        head_dim: int,
+        *,
+        rotary: bool = True,
+        rotation: TimeRotation | None = None,
     ):
         """
         Args:
@@ -147,7 +157,7 @@ class SelfAttention(nn.Module):
         self.rotation = rotation
 
     def forward(self, x: Tensor, *, mask: Tensor | None = None, cache: KeyValues | None = None,
-                causal: bool = False, frames: Frames | None = None) -> Tensor:  # fmt: skip
+                causal: bool = False, times: TokenTimes | None = None) -> Tensor:  # fmt: skip
         """
         Args:
             x: ``(B, T, D)``; with a cache, the new positions only.
@@ -155,15 +165,16 @@ class SelfAttention(nn.Module):
                 ``(B, heads, T, K)``, the cached positions and the new ones being the K.
             cache: earlier positions; extended in place.
             causal: look at no later position.
-            frames: of ``x``, if positions are in time.
+            times: of ``x``, if positions are in time.
         """
         batch, length, _ = x.shape
         queries, keys, values = (
-            part.view(batch, length, self.heads, self.head_dim).transpose(1, 2) for part in self.project(x).chunk(3, -1)
+            part.view(batch, length, self.heads, self.head_dim).transpose(1, 2)
+            for part in self.project(x).chunk(3, -1)
         )
         start = 0 if cache is None else cache.length
         if self.rotation is not None:
-            queries, keys = self.rotation(queries, keys, frames)
+            queries, keys = self.rotation(queries, keys, times)
         elif self.rotary:
             positions = torch.arange(start, start + length, device=x.device)
             queries, keys = rotate(queries, positions), rotate(keys, positions)

@@ -51,8 +51,8 @@ def load_acoustic_tokenizer(spec: str, device: str | torch.device = "cpu") -> Ac
     """A tokenizer by name.
 
     Args:
-        spec: the experiment directory of a codec, a pack, or the name of a ready codec (``ready_codecs.py``) before a
-            hub name or a local directory of transformers, with the levels to use after ``@``:
+        spec: the experiment directory of a codec, a pack, or the name of a ready codec (``ready_codecs.py``)
+            before a hub name or a local directory of transformers, with the levels to use after ``@``:
             ``encodec:facebook/encodec_24khz@8``, or as a bit rate ``@6kbps``; all levels by default.
         device: where it works.
     """
@@ -88,7 +88,7 @@ class CodecTokenizer:
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes ``(B, T, Q)`` to samples ``(B, T * hop)``, zero beyond ``lengths (B,)``, which are in frames."""
+        """Codes ``(B, T, Q)`` to samples ``(B, T * hop)``, zero beyond ``lengths (B,)`` in frames."""
         device = self.codec.quantizer.codebooks.device
         return self.codec.decode(codes.to(device), None if lengths is None else lengths.to(device))
 
@@ -101,7 +101,9 @@ def load_codebooks(spec: str) -> Tensor:
     """
     tokenizer = load_acoustic_tokenizer(spec)
     if not isinstance(tokenizer, CodecTokenizer):
-        raise ValueError(f"{spec}: init.codebooks needs a codec trained by train_codec; set it to false for this one")
+        raise ValueError(
+            f"{spec}: init.codebooks needs a codec trained by train_codec; set it to false for this one"
+        )
     return tokenizer.codec.quantizer.codebooks.clone()
 
 
@@ -145,7 +147,8 @@ def extract_acoustic_tokens(
         codec: see :func:`load_acoustic_tokenizer`.
         output: prefix of the archive.
         device: ``auto`` takes a GPU where there is one.
-        shard_utterances: utterances in one archive; where there are more, a repeated call goes on after the last.
+        shard_utterances: utterances in one archive; where there are more, a repeated call goes on after the
+            last.
 
     Returns:
         Number of utterances written.

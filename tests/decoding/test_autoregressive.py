@@ -12,7 +12,7 @@ from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding.autoregressive import SpeakingRate, TextToSemanticGenerator, choose, load_text_to_semantic
 from soundstorm.decoding.free_running import edit_distance, report_free_running
-from soundstorm.models.pointer import dwell_times
+from soundstorm.models.pointer import durations_so_far
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
@@ -86,15 +86,16 @@ def slow_greedy(reader: TextToSemanticGenerator, text: str, least: int, most: in
         state, extra = model.begin(ids, lengths, caching=False), {}
         if model.pointer is not None:
             path = torch.tensor([[0, *places]])
-            spent = torch.cat([torch.zeros(1, 1, dtype=torch.int64), dwell_times(path[:, 1:])], 1) if places else path
-            extra = {"places": path, "dwells": spent}
+            none = torch.zeros(1, 1, dtype=torch.int64)
+            spent = torch.cat([none, durations_so_far(path[:, 1:])], 1) if places else path
+            extra = {"places": path, "durations": spent}
         hidden = model.advance(given, state, **extra)
         may_end, now = len(tokens) >= least, None
         if model.pointer is not None:
             place = places[-1] if places else 0
             if places:
                 if place < ids.shape[1] - 1:
-                    staying *= 1 - float(model.pointer.move_logits(hidden)[0, -1].sigmoid())
+                    staying *= 1 - float(model.pointer.advance_logits(hidden)[0, -1].sigmoid())
                     if staying < 0.5:
                         place, staying = place + 1, 1.0
             places.append(place)

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from soundstorm.decoding.pointer_path import PointerPath, prompt_places
-from soundstorm.models.pointer import dwell_times
+from soundstorm.models.pointer import durations_so_far
 
 
 def walk_with(hazard, uniforms, *, letters=4, temperature=1.0, forced=None):
     """A path under a model whose probability of going on is always ``hazard``; all places ``(B, T)``."""
     batch, frames = uniforms.shape
     logit = torch.logit(torch.tensor(hazard))
-    pointer = types.SimpleNamespace(move_logits=lambda hidden: logit.expand(hidden.shape[:2]))
+    pointer = types.SimpleNamespace(advance_logits=lambda hidden: logit.expand(hidden.shape[:2]))
     forced = torch.full((batch, frames), -1) if forced is None else forced
     model = types.SimpleNamespace(pointer=pointer)
     path = PointerPath(model, torch.full((batch,), letters), uniforms, temperature, forced)
@@ -66,7 +66,7 @@ def test_dwells_count_frames_at_the_place():
     uniforms = torch.rand(20, 30, generator=torch.Generator().manual_seed(0))
     places, path = walk_with(0.4, uniforms)
     before, spent = path.inputs(torch.arange(20), 1, 30)
-    assert torch.equal(before, places) and torch.equal(spent, dwell_times(places))
+    assert torch.equal(before, places) and torch.equal(spent, durations_so_far(places))
 
 
 def test_prompt_frames_are_where_they_were_found():
@@ -75,7 +75,7 @@ def test_prompt_frames_are_where_they_were_found():
     places, path = walk_with(0.5, torch.rand(2, 10, generator=torch.Generator().manual_seed(0)), forced=forced)
     assert places[0, :5].tolist() == [0, 0, 1, 1, 2]
     assert (places[0, 5:] >= 2).all()
-    assert torch.equal(path.inputs(torch.tensor([0]), 1, 10)[1], dwell_times(places[:1]))
+    assert torch.equal(path.inputs(torch.tensor([0]), 1, 10)[1], durations_so_far(places[:1]))
 
 
 def test_no_prompt_has_no_places():

@@ -7,7 +7,7 @@ import torch
 
 from soundstorm.models.alignment import (
     Aligner,
-    Neighbours,
+    LocalConvolution,
     diagonal_prior,
     emission_loss,
     monotonic_path,
@@ -110,7 +110,7 @@ def test_the_prior_is_highest_on_the_diagonal():
 
 def test_convolution_by_windows_is_convolution():
     torch.manual_seed(0)
-    layer = Neighbours(6)
+    layer = LocalConvolution(6)
     x = torch.randn(2, 9, 6)
     exists = torch.arange(9) < torch.tensor([[9], [7]])
     weight = layer.mix.weight.view(6, 5, 6).permute(0, 2, 1)

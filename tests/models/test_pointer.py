@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from soundstorm.models.pointer import LONGEST_DWELL, Pointer, dwell_times
+from soundstorm.models.pointer import LONGEST_DURATION, Pointer, durations_so_far
 
 
 def slow_dwell_times(path):
@@ -16,7 +16,7 @@ def slow_dwell_times(path):
 def test_dwell_times_equal_their_slow_twin():
     generator = torch.Generator().manual_seed(0)
     paths = torch.randint(0, 2, (20, 30), generator=generator).cumsum(1)
-    got = dwell_times(paths)
+    got = durations_so_far(paths)
     assert got.tolist() == [slow_dwell_times(path) for path in paths.tolist()]
 
 
@@ -38,13 +38,13 @@ def test_a_prefix_has_no_end_and_may_stop_anywhere():
     assert path.shape == (1, 3) and path.max() < 7
 
 
-@pytest.mark.parametrize("dwell", [LONGEST_DWELL, LONGEST_DWELL + 1, 10_000])
+@pytest.mark.parametrize("dwell", [LONGEST_DURATION, LONGEST_DURATION + 1, 10_000])
 def test_very_long_stays_are_told_apart_no_further(dwell):
     pointer = make()
     memory = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(0))
     places = torch.tensor([[2]])
-    longest = pointer.enter(memory, places, torch.tensor([[LONGEST_DWELL]]))
-    assert torch.equal(pointer.enter(memory, places, torch.tensor([[dwell]])), longest)
+    longest = pointer.input_condition(memory, places, torch.tensor([[LONGEST_DURATION]]))
+    assert torch.equal(pointer.input_condition(memory, places, torch.tensor([[dwell]])), longest)
 
 
 def make():

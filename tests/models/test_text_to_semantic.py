@@ -81,11 +81,11 @@ def test_decoding_with_a_cache_equals_teacher_forcing(model, cuts):
     given = torch.cat([torch.full((2, 1), model.start_id), tokens], dim=1)
     extra = {}
     if model.pointer is not None:
-        from soundstorm.models.pointer import dwell_times
+        from soundstorm.models.pointer import durations_so_far
 
         before = torch.cat([torch.zeros(2, 1, dtype=torch.int64), whole.path[:, :-1]], dim=1)
-        spent = torch.cat([torch.zeros(2, 1, dtype=torch.int64), dwell_times(whole.path)[:, :-1]], dim=1)
-        extra = {"places": before.split(cuts, 1), "dwells": spent.split(cuts, 1)}
+        spent = torch.cat([torch.zeros(2, 1, dtype=torch.int64), durations_so_far(whole.path)[:, :-1]], dim=1)
+        extra = {"places": before.split(cuts, 1), "durations": spent.split(cuts, 1)}
     logits = []
     with torch.no_grad():
         state = model.begin(text, text_lengths)

@@ -6,11 +6,11 @@ import torch
 from soundstorm.models.transformer import (
     CrossAttention,
     DecoderBlock,
-    Frames,
     KeyValues,
     SelfAttention,
     SelfBlock,
     TimeRotation,
+    TokenTimes,
     rotate,
     sinusoids,
 )
@@ -52,7 +52,7 @@ def test_rotation_in_time_equals_its_slow_twin():
     for parameter in rotation.parameters():
         torch.nn.init.normal_(parameter)
     queries, keys = torch.randn(2, 3, 2, 4, 6, generator=torch.Generator().manual_seed(0))  # 3 rows, 2 heads, 4 columns
-    frames = Frames(*torch.randint(0, 50, (2, 3, 4)), condition=torch.rand(3, 4) > 0.5)
+    frames = TokenTimes(*torch.randint(0, 50, (2, 3, 4)), condition=torch.rand(3, 4) > 0.5)
     with torch.no_grad():
         got = rotation(queries, keys, frames)
         for row in range(3):
@@ -70,7 +70,7 @@ def test_rotation_in_time_equals_its_slow_twin():
 def test_half_of_the_heads_begin_at_the_conditioning_of_the_frame_that_is_due(head_dim):
     rotation, nothing = TimeRotation(4, head_dim), torch.zeros(1, 4, 400, head_dim)
     condition = torch.arange(400)[None] < 200
-    frames = Frames(times=torch.arange(400)[None] % 200, due=torch.full((1, 400), 70), condition=condition)
+    frames = TokenTimes(times=torch.arange(400)[None] % 200, due=torch.full((1, 400), 70), condition=condition)
     with torch.no_grad():
         queries, keys = rotation(nothing, nothing, frames)
         attention = (queries @ keys.transpose(-1, -2) / head_dim**0.5).softmax(-1)[0, :, 0]

@@ -38,9 +38,7 @@ class CodecConfig:
         self.at_least(1, "sample_rate")
         self.at_least(0, "code_dim", "dead_code_usage")
         if not 0 <= self.codebook_decay < 1:
-            raise ValueError(
-                f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)"
-            )
+            raise ValueError(f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)")
         if not 0 <= self.quantizer_dropout <= 1:
             raise ValueError(
                 f"model.quantizer_dropout is {self.quantizer_dropout}, expected a share from 0 to 1"
@@ -110,12 +108,21 @@ class CodecLossConfig:
         if self.mel_style not in ("paper", "log"):
             raise ValueError(f"loss.mel_style is {self.mel_style!r}, expected paper or log")
         if not self.mel_windows or min(self.mel_windows) < 4:
-            raise ValueError(f"loss.mel_windows are {self.mel_windows}, expected lengths of at least 4 samples")
+            raise ValueError(
+                f"loss.mel_windows are {self.mel_windows}, expected lengths of at least 4 samples"
+            )
         for name in ("reconstruction_weight", "commitment_weight", "adversarial_weight", "feature_weight",
                      "discriminator_start", "wave_discriminators", "health_grace", "min_usage"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}, expected at least 0")
-        for name in ("wave_channels", "wave_max_channels", "stft_channels", "stft_window", "stft_hop", "health_every"):
+        for name in (
+            "wave_channels",
+            "wave_max_channels",
+            "stft_channels",
+            "stft_window",
+            "stft_hop",
+            "health_every",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}, expected at least 1")
 

@@ -48,8 +48,8 @@ class SpectrumBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, T, F)`` to ``(B, C', T / strides[0], F / strides[1])``."""
         main = self.second(F.leaky_relu(self.first(F.leaky_relu(x, 0.2)), 0.2))
-        # Strides by slicing: a strided convolution of kernel 1 corrupts memory in the backward pass of torch 2.13
-        # on a CPU when there are fewer than 16 channels, and this is the same and no slower.
+        # Strides by slicing: a strided convolution of kernel 1 corrupts memory in the backward pass of torch
+        # 2.13 on a CPU when there are fewer than 16 channels, and this is the same and no slower.
         skip = self.skip(x[..., :: self.strides[0], :: self.strides[1]])
         return main + skip[..., : main.shape[-2], : main.shape[-1]]
 

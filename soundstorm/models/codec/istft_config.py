@@ -26,8 +26,8 @@ class IstftConfig(CodecConfig):
         self.at_least(1, "hop", "width", "expansion", "encoder_blocks", "decoder_blocks", "kernel_size")
         if self.n_fft % 2 or self.hop % 2 or self.n_fft < 2 * self.hop:
             raise ValueError(
-                f"model.n_fft is {self.n_fft} and model.hop {self.hop}, expected even numbers and a window of "
-                "two hops at least"
+                f"model.n_fft is {self.n_fft} and model.hop {self.hop}, expected even numbers and a window "
+                "of two hops at least"
             )
         if self.kernel_size % 2 == 0:
             raise ValueError(f"model.kernel_size is {self.kernel_size}, expected an odd number of frames")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from soundstorm.data.mel import mel_filters
 
-# Magnitude, relative to full scale, below which differences stop to count. Much lower and the noise of the pauses,
-# which nothing can reproduce, takes a share of the loss, and of the codes, that speech should have.
+# Magnitude, relative to full scale, below which differences stop to count. Much lower and the noise of the
+# pauses, which nothing can reproduce, takes a share of the loss, and of the codes, that speech should have.
 LOG_FLOOR = 1e-3
 
 
