@@ -76,7 +76,8 @@ def load_trained_recognizer(expdir: str | Path, *, device: str = "cpu") -> Train
     config = read_config(expdir)
     if "vocabulary" not in config:
         raise ValueError(f"{expdir}: not a recogniser, its config.yaml has sections {sorted(config)}")
-    model_config, vocabulary = config_section(expdir, "model", RecognizerConfig), config["vocabulary"]
+    model_config = config_section(expdir, "model", RecognizerConfig)
+    vocabulary = config["vocabulary"]
     columns = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
     numbered = sorted(map(str, columns)) == sorted(map(str, range(len(columns))))
     if not numbered or not {BLANK, WORD_BOUNDARY} <= set(vocabulary):

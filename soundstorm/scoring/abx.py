@@ -237,7 +237,8 @@ def _distances(
     cut = {number: cut_frames(representation, items[number]) for pair in pairs for number in pair}
     longest = [max(len(cut[number]) for number in pair) for pair in pairs]
     order = sorted(range(len(pairs)), key=lambda i: -longest[i])
-    result, at = np.zeros(len(pairs)), 0
+    result = np.zeros(len(pairs))
+    at = 0
     while at < len(order):
         frames = longest[order[at]]
         width = cut[pairs[order[at]][0]].shape[1]

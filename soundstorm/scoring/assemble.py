@@ -114,7 +114,7 @@ def score_files(
             num_resamples=config.num_resamples,
             seed=config.seed,
         )
-        content["decode_dir"], content["settings"], content["inputs"] = job.decode_dir, settings, inputs
+        content |= {"decode_dir": job.decode_dir, "settings": settings, "inputs": inputs}
         write_json(Path(job.output), content)
         logger.info("%s: %s", job.output, summary(content))
 

@@ -151,11 +151,10 @@ class Intelligibility:
                 f"but {pair.utt_id} has {pair.sample_rate} Hz; resample the corpus in local/data.sh"
             )
         (transcript,) = self._recognizer([pair.decoded])
-        words, characters = (
-            word_errors(pair.text, transcript.text),
-            character_errors(pair.text, transcript.text),
-        )
-        counts = {"wer": words, "cer": characters}
+        counts = {
+            "wer": word_errors(pair.text, transcript.text),
+            "cer": character_errors(pair.text, transcript.text),
+        }
         if self._prompt_seconds and transcript.word_starts is not None:
             after = word_errors_after(
                 pair.text, transcript.text, transcript.word_starts, prompt_seconds=self._prompt_seconds

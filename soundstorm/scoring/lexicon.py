@@ -41,11 +41,12 @@ class Lexicon:
             labels += chain
             word_of += [number] * len(chain)
             last.append(len(labels) - 1)
-        self._labels, self._may_skip, self._word_of = np.array(labels), np.array(may_skip), np.array(word_of)
-        self._first, self._last = np.array(first), np.array(last)
-        starts = np.zeros(len(labels), dtype=bool)
-        starts[self._first] = True
-        self._starts = starts
+        self._labels = np.array(labels)
+        self._may_skip = np.array(may_skip)
+        self._word_of = np.array(word_of)
+        self._last = np.array(last)
+        self._starts = np.zeros(len(labels), dtype=bool)
+        self._starts[first] = True
         self._blank = blank
 
     def decode(self, log_probabilities: np.ndarray) -> list[tuple[str, int]]:

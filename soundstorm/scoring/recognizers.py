@@ -72,9 +72,12 @@ class TrainedCtc:
     """Greedy decoding of a recogniser that the recipe trained, without lexicon and language model."""
 
     def __init__(self, name: str, trained: TrainedRecognizer):
-        self.name, self.sample_rate = name, trained.sample_rate
-        self.log_probabilities, self.vocabulary = trained.log_probabilities, trained.vocabulary
-        self.blank, self.boundary = trained.vocabulary[BLANK], trained.vocabulary[WORD_BOUNDARY]
+        self.name = name
+        self.sample_rate = trained.sample_rate
+        self.log_probabilities = trained.log_probabilities
+        self.vocabulary = trained.vocabulary
+        self.blank = trained.vocabulary[BLANK]
+        self.boundary = trained.vocabulary[WORD_BOUNDARY]
 
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """Transcribe recordings one by one."""
@@ -155,7 +158,9 @@ class ClosedVocabulary:
             raise ValueError(f"{name}: a closed vocabulary needs a CTC model, this one is none")
         words = {word for text in read_table(text_file).values() for word in scored_text(text).split()}
         self._lexicon = Lexicon(words, model.vocabulary, blank=model.blank, boundary=model.boundary)
-        self.name, self.sample_rate, self._model = name, model.sample_rate, model
+        self.name = name
+        self.sample_rate = model.sample_rate
+        self._model = model
 
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """Transcribe recordings one at a time."""

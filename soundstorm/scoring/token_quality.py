@@ -166,7 +166,8 @@ def measure_sources(
     data_dir = Path(data_dir)
     if not (data_dir / "phones.ctm").is_file():
         raise FileNotFoundError(f"{data_dir / 'phones.ctm'}: no such file; token quality needs phone times")
-    phones, speakers = read_phones(data_dir / "phones.ctm"), read_table(data_dir / "utt2spk")
+    phones = read_phones(data_dir / "phones.ctm")
+    speakers = read_table(data_dir / "utt2spk")
     results = {}
     for scp in tokens:
         archive = TokenArchive(scp)

@@ -87,7 +87,9 @@ class CachedSpeakerModel:
     capacity = 20_000  # embeddings of 1 KB
 
     def __init__(self, speaker: SpeakerModel):
-        self.name, self.sample_rate, self._speaker = speaker.name, speaker.sample_rate, speaker
+        self.name = speaker.name
+        self.sample_rate = speaker.sample_rate
+        self._speaker = speaker
         self._known: dict[bytes, np.ndarray] = {}  # digest of the samples -> embedding, the oldest first
 
     def __call__(self, wav: np.ndarray) -> np.ndarray:
