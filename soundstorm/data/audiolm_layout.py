@@ -1,7 +1,7 @@
-"""How AudioLM writes tokens in one row: ids with an offset for each vocabulary, the conditioning, then the target.
+"""How AudioLM writes tokens in one row: ids with an offset for each vocabulary.
 
-A sequence is the conditioning, a start token, and the target's levels in row-major order: all levels of the first
-frame, all of the second, and so on (AudioLM, section III-C).
+A sequence is the conditioning, a start token, and the target's levels in row-major order: all levels of the
+first frame, all of the second, and so on (AudioLM, section III-C).
 """
 
 from dataclasses import dataclass
@@ -30,8 +30,9 @@ class Row:
 class Layout:
     """The vocabularies of one stage.
 
-    Ids are ``0 .. condition_size - 1`` for the conditioning, then ``level_size`` for each level, then the start. Where
-    sequences end by themselves, the end is one more class of the first level; it is predicted, never read.
+    Ids are ``0 .. condition_size - 1`` for the conditioning, then ``level_size`` for each level, then the
+    start. Where sequences end by themselves, the end is one more class of the first level; it is predicted,
+    never read.
     """
 
     condition_size: int
@@ -54,7 +55,9 @@ class Layout:
         offsets = self.condition_size + np.arange(self.num_levels) * self.level_size
         return (codes.astype(np.int64) + offsets).reshape(-1)
 
-    def row(self, condition: np.ndarray, times: np.ndarray, codes: np.ndarray, *, complete: bool = False) -> Row:
+    def row(
+        self, condition: np.ndarray, times: np.ndarray, codes: np.ndarray, *, complete: bool = False
+    ) -> Row:
         """One sequence.
 
         Args:
@@ -66,13 +69,14 @@ class Layout:
         target, flat = self.target_ids(codes), np.arange(codes.size)
         none = np.full(len(condition), NONE)
         after = complete and self.ends
+        end = self.level_size if after else NONE
         return Row(
             ids=np.concatenate([condition, [self.start_id], target]).astype(np.int64),
             times=np.concatenate([times, [0], flat // self.num_levels]).astype(np.int64),
             due=np.concatenate([times, [0], (flat + 1) // self.num_levels]).astype(np.int64),
             condition=np.arange(len(condition) + 1 + codes.size) < len(condition),
             levels=np.concatenate([none, flat % self.num_levels, [0 if after else NONE]]),
-            classes=np.concatenate([none, codes.reshape(-1), [self.level_size if after else NONE]]).astype(np.int64),
+            classes=np.concatenate([none, codes.reshape(-1), [end]]).astype(np.int64),
         )
 
 
@@ -93,8 +97,8 @@ def stage_layout(
         num_levels: Q of the codec; 0 for the semantic stage, as the two numbers that follow.
         coarse_levels: Q'.
         codebook_size: N.
-        deduplicate: whether the coarse stage sees no repeats. Then nothing but an end of its own tells it how long to
-            go on.
+        deduplicate: whether the coarse stage sees no repeats. Then nothing but an end of its own tells it how
+            long to go on.
     """
     if stage == SEMANTIC:
         return Layout(0, 1, semantic_size, ends=True)
@@ -117,7 +121,7 @@ def untimed_condition(semantic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fine_condition(coarse: np.ndarray, codebook_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Conditioning of the fine stage: coarse codes ``(T, Q')`` as ids in row-major order, and their frames."""
+    """Conditioning of the fine stage: coarse codes ``(T, Q')`` as row-major ids, and their frames."""
     frames, levels = coarse.shape
     ids = coarse.astype(np.int64) + np.arange(levels) * codebook_size
     return ids.reshape(-1), np.repeat(np.arange(frames), levels)

@@ -1,7 +1,8 @@
 """An experiment directory: settings written once at training and read by everything after.
 
-``config.yaml`` (resolved settings), ``environment.txt``, ``command.txt``, ``metrics.jsonl``, TensorBoard events,
-``checkpoints/`` and, when training is over, ``model.safetensors`` with the weights that decoding uses.
+``config.yaml`` (resolved settings), ``environment.txt``, ``command.txt``, ``metrics.jsonl``, TensorBoard
+events, ``checkpoints/`` and, when training is over, ``model.safetensors`` with the weights that decoding
+uses.
 """
 
 import datetime
@@ -23,7 +24,9 @@ from soundstorm.data.variants import Variants
 Section = TypeVar("Section")
 
 MODEL_FILE = "model.safetensors"
-OLD_NAMES = {"hubert": "ssl_model"}  # settings of section data in config.yaml files made before they were renamed
+OLD_NAMES = {
+    "hubert": "ssl_model"
+}  # settings of section data in config.yaml files made before they were renamed
 # Settings of config.yaml files made before they were retired, and the only value that is still understood.
 RETIRED = {
     "model.kmeans_iterations": 10,
@@ -38,14 +41,16 @@ def start_experiment(
 ) -> None:
     """Create the directory, or check that an existing one was made with the same settings.
 
-    Options that say so (``options.option``) may have changed as long as training is not finished: ``config.yaml``
-    has the new values from then on, ``changes.txt`` a line for each. Of several processes the first one writes.
+    Options that say so (``options.option``) may have changed as long as training is not finished:
+    ``config.yaml`` has the new values from then on, ``changes.txt`` a line for each. Of several processes the
+    first one writes.
 
     Args:
         expdir: the experiment directory.
         config: section name -> dict or dataclass.
         command: the command line, kept for people.
-        unused: settings, ``section.field``, that an older ``config.yaml`` may name and that mean nothing here.
+        unused: settings, ``section.field``, that an older ``config.yaml`` may name and that mean nothing
+            here.
 
     Raises:
         ValueError: ``config.yaml`` is there and says something else.
@@ -90,7 +95,11 @@ def read_config(expdir: str | Path) -> dict:
     """The resolved settings of an experiment."""
     path = Path(expdir) / "config.yaml"
     if not path.is_file():
-        hint = "" if Path(expdir).parent.is_dir() else f" (if it is a pack on the hub, first: hf download {expdir})"
+        hint = (
+            ""
+            if Path(expdir).parent.is_dir()
+            else f" (if it is a pack on the hub, first: hf download {expdir})"
+        )
         raise FileNotFoundError(
             f"{path}: no such file; {expdir} is not an experiment directory, or was never trained{hint}"
         )
@@ -114,7 +123,9 @@ def config_section(expdir: str | Path, name: str, cls: type[Section] | Variants)
     config, path = read_config(expdir), Path(expdir) / "config.yaml"
     if name not in config:
         found = ", ".join(map(str, config))
-        raise ValueError(f"{path}: no section {name!r}, it has {found:.200}; is it an experiment of another kind?")
+        raise ValueError(
+            f"{path}: no section {name!r}, it has {found:.200}; is it an experiment of another kind?"
+        )
     values = config[name]
     if isinstance(cls, Variants):
         cls, values = cls.read(values, f"{path}: {name}")
@@ -147,7 +158,8 @@ def _without_retired(name: str, values: object, known: Collection[str], path: Pa
         only = RETIRED[f"{name}.{key}"]
         if values[key] != only:
             raise ValueError(
-                f"{path}: {name}.{key} is {values[key]!r:.80}, an option that is gone: only {only!r} is understood; "
+                f"{path}: {name}.{key} is {values[key]!r:.80}, an option that is gone: only "
+                f"{only!r} is understood; "
                 "use the version that environment.txt beside it names, or train the experiment again"
             )
     return {key: value for key, value in values.items() if key not in retired}
@@ -173,14 +185,22 @@ def load_weights(expdir: str | Path, model) -> None:
         raise ValueError(
             f"{path}: cannot be loaded ({' '.join(str(error).split())[:300]}); train the experiment again"
         ) from error
-    broken = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
+    broken = [
+        name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()
+    ]
     if broken:
-        raise ValueError(f"{path}: {broken[0]} has numbers that are NaN or infinite; train the experiment again")
+        raise ValueError(
+            f"{path}: {broken[0]} has numbers that are NaN or infinite; train the experiment again"
+        )
 
 
 def describe_environment() -> str:
     """Versions, commit and host, for ``environment.txt``."""
-    lines = [f"host {platform.node()}", f"platform {platform.platform()}", f"python {platform.python_version()}"]
+    lines = [
+        f"host {platform.node()}",
+        f"platform {platform.platform()}",
+        f"python {platform.python_version()}",
+    ]
     for name in ("torch", "transformers", "accelerate", "numpy", "scikit-learn", "soundfile", "espnet"):
         try:
             lines.append(f"{name} {metadata.version(name)}")

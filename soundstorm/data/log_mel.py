@@ -25,7 +25,9 @@ class LogMel:
 
 
 def stack_frames(spectra: Tensor, stack: int) -> Tensor:
-    """The network's input: each band with zero mean and unit variance over the recording, spectra side by side.
+    """The network's input: normalised bands, several spectra side by side.
+
+    Each band has zero mean and unit variance over the recording.
 
     Args:
         spectra: (F, M)

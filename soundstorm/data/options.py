@@ -9,5 +9,5 @@ INEXACT = "goes on, but not as one that was never interrupted"
 
 
 def option(default: Any, text: str, *, on_resume: str = "") -> Any:
-    """A dataclass field with its default, what ``--help`` says of it, and whether it may change on resuming."""
+    """A field with its default, what ``--help`` says of it, and whether it may change on resuming."""
     return field(default=default, metadata={"help": text, "on_resume": on_resume})

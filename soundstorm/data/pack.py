@@ -1,8 +1,8 @@
 """Packs: directories that share trained models, and stand in for the experiments they were made of.
 
-A pack holds ``pack.json``, a model card and a directory for each part; ``utils/pack_model.sh`` makes one. Wherever an
-experiment directory is asked for, the pack will do, or its name on the hub (``org/name``) once it has been downloaded:
-nothing here opens a connection. Nothing in a pack is executed or unpickled.
+A pack holds ``pack.json``, a model card and a directory for each part; ``utils/pack_model.sh`` makes one.
+Wherever an experiment directory is asked for, the pack will do, or its name on the hub (``org/name``) once it
+has been downloaded: nothing here opens a connection. Nothing in a pack is executed or unpickled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ SSL_MODEL = "ssl_model"  # inside the parts that listen through one
 OLD_SSL_MODEL = "hubert"  # its name in packs made when only a HuBERT could be there
 PART_NAME = re.compile(r"[a-z][a-z0-9_]*")
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-# A codec of transformers: its family, where it is (./ is in the pack, else on the hub), and perhaps its levels.
+# A codec of transformers: its family, where it is (./ is in the pack, else on the hub), and perhaps its
+# levels.
 CODEC_NAME = re.compile(r"(?P<family>[a-z]+):(?P<name>(\./)?[\w-][\w./-]*)(?P<levels>@[\w.]+)?")
 
 
@@ -60,16 +61,21 @@ def open_pack(root: str | Path) -> Pack:
     path = Path(root) / PACK_FILE
     values = read_json(path, "get the pack again")
     if values.get("format") != FORMAT:
-        raise ValueError(f"{path}: format is {values.get('format')!r:.80}, expected {FORMAT}; use the code it names")
+        raise ValueError(
+            f"{path}: format is {values.get('format')!r:.80}, expected {FORMAT}; use the code it names"
+        )
     parts = values.get("parts")
     if not isinstance(parts, dict) or not parts:
-        raise ValueError(f"{path}: parts is {parts!r:.80}, expected names with directories; get the pack again")
+        raise ValueError(
+            f"{path}: parts is {parts!r:.80}, expected names with directories; get the pack again"
+        )
     for name, value in parts.items():
         codec = CODEC_NAME.fullmatch(value) if name == "codec" and isinstance(value, str) else None
         inside = codec is not None and ".." not in codec["name"].split("/")
         if not PART_NAME.fullmatch(name) or value != name and not inside:
             raise ValueError(
-                f"{path}: part {name!r:.40} is {value!r:.80}; expected a name in small letters, in a directory of "
+                f"{path}: part {name!r:.40} is {value!r:.80}; expected a name in small letters, in "
+                f"a directory of "
                 "its own name, or a codec by name; get the pack again"
             )
     return Pack(Path(root), parts)
@@ -90,7 +96,7 @@ def part_of(place: str | Path, part: str) -> str:
 
 
 def find_pack(place: str | Path) -> Path | None:
-    """The directory of a pack, given that or its name ``org/name`` in the hub's cache; None if it is neither."""
+    """The directory of a pack, given that or its name ``org/name`` in the hub's cache; None if neither."""
     if (Path(place) / PACK_FILE).is_file():
         return Path(place)
     if os.path.exists(place) or not HUB_NAME.fullmatch(str(place)):
@@ -107,7 +113,8 @@ def find_cached(name: str) -> Path | None:
 
 
 def own_ssl_model(directory: str | Path, named: str) -> str:
-    """The self-supervised model that came along in a part of a pack; where none did, the one its settings name.
+    """The self-supervised model that came along in a part of a pack; where none did, the one its settings
+    name.
 
     Args:
         directory: the part.
@@ -124,11 +131,13 @@ def ssl_prefix(named: str) -> str:
 
 
 def link_part(place: str | Path, part: str, directory: str | Path) -> None:
-    """Make ``directory`` an experiment directory whose files are links into a pack, so that results lie beside them.
+    """Make ``directory`` an experiment directory whose files are links into a pack, so that results lie
+    beside them.
 
     Args:
         place: the pack.
-        part: its name; of a model of several stages (parts ``<part>_<stage>``) each gets a directory in ``directory``.
+        part: its name; of a model of several stages (parts ``<part>_<stage>``) each gets a directory in
+            ``directory``.
         directory: what to make; links there that lead elsewhere are replaced.
 
     Raises:
@@ -143,14 +152,18 @@ def link_part(place: str | Path, part: str, directory: str | Path) -> None:
         return
     source, directory = Path(part_of(place, part)).absolute(), Path(directory)
     if not source.is_dir():
-        raise ValueError(f"{place}: its {part} is {part_of(place, part)}; give that name instead, as --{part}")
+        raise ValueError(
+            f"{place}: its {part} is {part_of(place, part)}; give that name instead, as --{part}"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.iterdir()):
         link = directory / path.name
         if link.is_symlink():
             link.unlink()
         elif link.exists():
-            raise ValueError(f"{link}: is no link into {place}; choose another --expdir, or remove {directory}")
+            raise ValueError(
+                f"{link}: is no link into {place}; choose another --expdir, or remove {directory}"
+            )
         link.symlink_to(path, target_is_directory=path.is_dir())
 
 

@@ -1,4 +1,4 @@
-"""Reading back what was written as JSON or YAML: it becomes what was written, or a message that names the file."""
+"""Reading back what was written as JSON or YAML, or a message that names the file."""
 
 from __future__ import annotations
 
@@ -45,11 +45,14 @@ def make_record(cls: type[Record], values: object, where: str) -> Record:
         where: the file, for messages.
 
     Raises:
-        ValueError: not a mapping, an unknown or a missing field, a value of another type, or one that ``cls`` refuses.
+        ValueError: not a mapping, an unknown or a missing field, a value of another type, or one that ``cls``
+            refuses.
     """
     if not isinstance(values, dict):
         raise ValueError(f"{where}: expected fields with values, got {values!r:.80}")
-    known = {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)}
+    known = {
+        field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)
+    }
     unknown = [name for name in values if name not in known]
     if unknown:
         raise ValueError(f"{where}: unknown field {unknown[0]!r:.80}; expected the fields {', '.join(known)}")
@@ -64,7 +67,8 @@ def make_record(cls: type[Record], values: object, where: str) -> Record:
 
 
 def as_type(value: object, hint: Any, name: str) -> Any:
-    """``value`` as a field's type: int, float, bool, str, a tuple of one of these, or None where the type allows it.
+    """``value`` as a field's type: int, float, bool, str, a tuple of one of these, or None where the type
+    allows it.
 
     Raises:
         ValueError: it is of another type, or a number that is not finite.

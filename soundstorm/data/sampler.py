@@ -1,7 +1,7 @@
 """Which utterances make up which batch: a pure function of seed, epoch, rank and world size.
 
-Every item carries its own seed, and a dataset draws all randomness of that item from it. So the examples of a step do
-not depend on how many processes share it, nor on whether the run was interrupted before.
+Every item carries its own seed, and a dataset draws all randomness of that item from it. So the examples of a
+step do not depend on how many processes share it, nor on whether the run was interrupted before.
 """
 
 from array import array
@@ -21,8 +21,8 @@ class SeededIndex(NamedTuple):
 class BatchSampler:
     """Batches of utterances of similar length; every utterance once an epoch, over all ranks.
 
-    A *global* batch is what one optimizer step sees on all ranks together; each rank takes every ``world_size``-th
-    item of it. The number of batches is the same on every rank.
+    A *global* batch is what one optimizer step sees on all ranks together; each rank takes every
+    ``world_size``-th item of it. The number of batches is the same on every rank.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class BatchSampler:
             yield order[starts[place] : ends[place]]
 
     def _starts(self, order: np.ndarray) -> np.ndarray:
-        """Where batches begin in the order: each has as many items as fit, and at least one for every rank."""
+        """Where batches begin in the order: each has as many items as fit, at least one for every rank."""
         starts, size, longest = array("q"), 0, 0.0
         for position, seconds in enumerate(memoryview(self.durations[order])):
             grown = max(longest, seconds)
@@ -95,7 +95,8 @@ class BatchSampler:
     def __iter__(self) -> Iterator[list[SeededIndex]]:
         epoch = self.epoch if self.shuffle else 0
         for batch in self._batches(self.first_batch):
-            yield [SeededIndex(i, (self.seed, epoch, i)) for i in batch[self.rank :: self.world_size].tolist()]
+            ours = batch[self.rank :: self.world_size].tolist()
+            yield [SeededIndex(i, (self.seed, epoch, i)) for i in ours]
 
     def __len__(self) -> int:
         return sum(1 for _ in self._batches(self.first_batch))

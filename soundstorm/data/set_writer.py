@@ -36,12 +36,13 @@ class Utterance(NamedTuple):
 class SetWriter:
     """Writes one data directory, speaker by speaker, in the place of an old one, see `staged`.
 
-    What is in memory is one speaker's. The files get their names only when all went well, so an interrupted run leaves
-    the old ones, if any. A set without utterances is not made.
+    What is in memory is one speaker's. The files get their names only when all went well, so an interrupted
+    run leaves the old ones, if any. A set without utterances is not made.
 
     Args:
         directory: Where the set goes.
-        segments: Whether utterances are parts of recordings; otherwise each has a file of its own, of its name.
+        segments: Whether utterances are parts of recordings; otherwise each has a file of its own, of its
+            name.
         text: Whether there are transcripts.
         more: Names of further files, for `write`.
     """
@@ -102,7 +103,8 @@ class SetWriter:
                 raise ValueError(f"{self.directory}: utterance {name} comes after {before}; names must rise")
         if speaker <= self._last_speaker or recording <= self._last_recording:
             raise ValueError(
-                f"{self.directory}: speaker {speaker} and recording {recording} come after {self._last_speaker} and "
+                f"{self.directory}: speaker {speaker} and recording {recording} come after "
+                f"{self._last_speaker} and "
                 f"{self._last_recording}; both must rise; {SPEAKER_FIRST}"
             )
 

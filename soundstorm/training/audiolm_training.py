@@ -39,11 +39,13 @@ def train_audiolm(
         codebooks: the codec's ``(Q, N, D)``, needed for ``init.codebooks``.
 
     Raises:
-        ValueError: tokens of different tokenizers, or settings other than those the experiment was started with.
+        ValueError: tokens of different tokenizers, or settings other than those the experiment was started
+            with.
     """
     directories = [Path(train_data), Path(valid_data)]
     semantic, *acoustic = (
-        _shared_info(directories, kind) for kind in (("semantic",) if stage == SEMANTIC else ("semantic", "acoustic"))
+        _shared_info(directories, kind)
+        for kind in (("semantic",) if stage == SEMANTIC else ("semantic", "acoustic"))
     )
     codec = acoustic[0] if acoustic else None
     coarse_levels = config["data"].coarse_levels_of(codec.num_levels) if codec else 0
@@ -56,7 +58,12 @@ def train_audiolm(
         raise ValueError(
             "data.deduplicate takes away the times that model.positions 'time' needs; use positions sequence"
         )
-    record = {"kind": "audiolm", **config, "audiolm": AudioLMRecord(stage, coarse_levels), "semantic": asdict(semantic)}
+    record = {
+        "kind": "audiolm",
+        **config,
+        "audiolm": AudioLMRecord(stage, coarse_levels),
+        "semantic": asdict(semantic),
+    }
     start_experiment(expdir, record | ({"acoustic": asdict(codec)} if codec else {}), command)
     if is_finished(expdir):
         return
@@ -76,7 +83,10 @@ def train_audiolm(
             raise ValueError("init.codebooks needs --codec, an experiment directory of train_codec")
         model.start_from_codebooks(codebooks if stage == FINE else codebooks[:coarse_levels])
     train(
-        AudioLMStep(model, first_level=coarse_levels if stage == FINE else 0), *sets, config["training"], expdir
+        AudioLMStep(model, first_level=coarse_levels if stage == FINE else 0),
+        *sets,
+        config["training"],
+        expdir,
     )
 
 

@@ -66,11 +66,14 @@ def pretrain_hubert(
             command,
         )
     torch.manual_seed(trainer_config.seed)
-    model = build_hubert_pretraining(model_config, label_info.codebook_size, sample_rate=label_info.sample_rate)
+    model = build_hubert_pretraining(
+        model_config, label_info.codebook_size, sample_rate=label_info.sample_rate
+    )
     hop, _ = frame_padding(model.hubert.config)
     if label_info.frame_rate * hop != label_info.sample_rate:
         raise ValueError(
-            f"labels of {label_info.name} come {label_info.frame_rate:g} times a second, but model.conv_strides make "
+            f"labels of {label_info.name} come {label_info.frame_rate:g} times a second, but "
+            "model.conv_strides make "
             f"{label_info.sample_rate / hop:g} frames a second; choose strides whose product is "
             f"{label_info.sample_rate / label_info.frame_rate:g}"
         )

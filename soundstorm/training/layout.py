@@ -1,8 +1,8 @@
 """How a network lies in memory: activations recomputed, weights sharded, blocks compiled.
 
-All three work on the blocks of a network: the members of every ``nn.ModuleList`` called ``blocks``, be it a Conformer's
-or a Transformer's. None of them changes the names of weights, so that checkpoints and exported models are the same with
-and without.
+All three work on the blocks of a network: the members of every ``nn.ModuleList`` called ``blocks``, be it a
+Conformer's or a Transformer's. None of them changes the names of weights, so that checkpoints and exported
+models are the same with and without.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def recompute_activations(network: nn.Module) -> None:
     blocks = find_blocks(network)
     if not blocks:
         name = type(network).__name__
-        raise ValueError(f"training.activation_checkpointing: {name} has no blocks to compute again; set it to false")
+        raise ValueError(
+            f"training.activation_checkpointing: {name} has no blocks to compute again; set it to false"
+        )
     for block in blocks:
         block.forward = _Recomputed(block.forward)
 
@@ -70,13 +72,13 @@ def shard(network: nn.Module, device: torch.device) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (get_world_size(),))
-    # A block's weights are gathered while it runs; those that are used before it runs are sharded on their own.
+    # A block's weights are gathered while it runs; those that are used before it runs are sharded alone.
     for module in list(network.modules()):
         for name in getattr(module, "used_outside", ()):
             fully_shard(getattr(module, name), mesh=mesh)
     for block in find_blocks(network):
         fully_shard(block, mesh=mesh)
-    # By default the outermost weights stay gathered after a forward pass, as if a backward pass followed at once.
+    # By default the outermost weights stay gathered after a forward pass, for a backward pass right after.
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 

@@ -13,9 +13,15 @@ def build_optimizer(network: nn.Module, config: TrainerConfig) -> torch.optim.Ad
     """AdamW with weight decay on matrices only: decaying biases and norms' gains only hurts."""
     decayed = [p for p in network.parameters() if p.requires_grad and p.ndim >= 2]
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=tuple(config.betas), fused=True
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=tuple(config.betas),
+        fused=True,
     )
 
 
@@ -49,14 +55,16 @@ class MovingAverage:
         """
         shapes = [{name: value.shape for name, value in table.items()} for table in (values, self.values)]
         if shapes[0] != shapes[1]:
-            different = sorted({*shapes[0], *shapes[1]}, key=lambda name: shapes[0].get(name) == shapes[1].get(name))
+            different = sorted(
+                {*shapes[0], *shapes[1]}, key=lambda name: shapes[0].get(name) == shapes[1].get(name)
+            )
             raise ValueError(f"the averaged weights are those of another network, see {different[0]}")
         for name, value in shard_like(values, self.values).items():
             self.values[name].copy_(value)
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the network's weights. Early on the average is short, so that it forgets the random start."""
+        """Move towards the network's weights; early on the average is short, to forget the random start."""
         decay = min(self.decay, (1 + step) / (10 + step))
         parameters = dict(network.named_parameters())
         averaged, current = [], []

@@ -30,11 +30,12 @@ class SemanticToTextStep:
         self.networks: dict[str, nn.Module] = {"model": model}
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
-        """Summed over letters; ``batch`` as :meth:`TextSemanticDataset.collate` makes it. An end is not written."""
+        """Summed over letters; ``batch`` as :meth:`TextSemanticDataset.collate` makes it, without ends."""
         logits = networks[phase](batch["tokens"], batch["lengths"])
         letters = batch["text_lengths"] - 1
         total = F.ctc_loss(
-            logits.float().log_softmax(-1).transpose(0, 1), batch["text"], batch["lengths"], letters, blank=BLANK,
+            logits.float().log_softmax(-1).transpose(0, 1), batch["text"], batch["lengths"], letters,
+            blank=BLANK,
             reduction="sum", zero_infinity=True,
         )  # fmt: skip
         weight = letters.sum()
@@ -64,11 +65,18 @@ def train_semantic_to_text(
         logger.info("%s: training is finished; nothing to do", expdir)
         return
     tokenizer = ByteTokenizer()
-    train_set, valid_set = (TextSemanticDataset(d, tokenizer, **asdict(data_config)) for d in (train_data, valid_data))
+    train_set, valid_set = (
+        TextSemanticDataset(d, tokenizer, **asdict(data_config)) for d in (train_data, valid_data)
+    )
     train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
     start_experiment(
         expdir,
-        {"semantic_to_text": model_config, "data": data_config, "training": trainer_config, "semantic": train_set.info},
+        {
+            "semantic_to_text": model_config,
+            "data": data_config,
+            "training": trainer_config,
+            "semantic": train_set.info,
+        },
         command,
     )
     torch.manual_seed(trainer_config.seed)

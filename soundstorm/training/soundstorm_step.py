@@ -32,7 +32,9 @@ class SoundStormStep:
             total, count = total + summed, count + len(tokens)
             if len(tokens):
                 right = (logits.detach().argmax(-1) == tokens).sum()
-                top10 = (logits.detach().topk(min(10, logits.shape[-1]), dim=-1).indices == tokens[:, None]).sum()
+                top10 = (
+                    logits.detach().topk(min(10, logits.shape[-1]), dim=-1).indices == tokens[:, None]
+                ).sum()
                 metrics[f"loss/level{level}"] = (summed.detach(), len(tokens))
                 metrics[f"accuracy/level{level}"] = (right, len(tokens))
                 metrics[f"top10/level{level}"] = (top10, len(tokens))

@@ -34,7 +34,8 @@ def train_soundstorm(
         codebooks: the codec's ``(Q, N, D)``, needed for ``init.codebooks``.
 
     Raises:
-        ValueError: tokens of different tokenizers, or settings other than those the experiment was started with.
+        ValueError: tokens of different tokenizers, or settings other than those the experiment was started
+            with.
     """
     training = AlignedTokens.from_data_dir(train_data, config["data"])
     validation = AlignedTokens.from_data_dir(valid_data, config["data"], random_windows=False)

@@ -1,7 +1,8 @@
-"""Pre-training of the text-to-semantic model on semantic tokens alone, and what its fine-tuning takes over from it.
+"""Pre-training of the text-to-semantic model on semantic tokens, and what fine-tuning takes over.
 
 An encoder-decoder learns to fill in what was deleted from semantic tokens (SPEAR-TTS); the tokens that are
-left stand where the text will be. Then the text gets an embedding of its own, and training goes on with transcripts.
+left stand where the text will be. Then the text gets an embedding of its own, and training goes on with
+transcripts.
 """
 
 import logging
@@ -28,10 +29,11 @@ from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
 DENOISING = "denoising"  # the section of config.yaml by which such an experiment is known
-# What knows letters, not tokens: the text's embedding, and the aligner, which has to begin with all letters alike.
+# What knows letters, not tokens: the text's embedding, and the aligner, which has to begin with all letters
+# alike.
 NOT_TAKEN_OVER = ("encoder.embed.", "pointer.aligner.")
-# What stays as pre-trained with pretrained.freeze, beside the upper encoder blocks: the decoder but for what looks at
-# the text. That is the cross-attention, and a pointer as a whole.
+# What stays as pre-trained with pretrained.freeze, beside the upper encoder blocks: the decoder but for what
+# looks at the text. That is the cross-attention, and a pointer as a whole.
 FROZEN = ("encoder.norm.", "embed.", "norm.", "head.", "blocks.")
 LOOKS_AT_TEXT = (".cross_attention.", ".cross_norm.")
 
@@ -61,11 +63,14 @@ def pretrain_text_to_semantic(
         return
     if model_config.encoder != SCRATCH:
         raise ValueError(
-            f"model.encoder is {model_config.encoder!r}, which reads text already; pre-training on semantic tokens is "
+            f"model.encoder is {model_config.encoder!r}, which reads text already; pre-training on semantic "
+            "tokens is "
             f"for {SCRATCH!r}"
         )
     train_set = DenoisingDataset(train_data, **asdict(data_config))
-    valid_set = DenoisingDataset(valid_data, **asdict(data_config) | {"token_dropout": 0.0, "token_noise": 0.0})
+    valid_set = DenoisingDataset(
+        valid_data, **asdict(data_config) | {"token_dropout": 0.0, "token_noise": 0.0}
+    )
     train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
     torch.manual_seed(trainer_config.seed)
     model = build_pretrained(model_config, train_set.info)
@@ -100,13 +105,18 @@ def take_over(
     for name, value in asdict(model_config).items():
         if name != "dropout" and value != getattr(theirs, name):
             raise ValueError(
-                f"model.{name} is {value!r}, but {config.experiment} was pre-trained with {getattr(theirs, name)!r}; "
+                f"model.{name} is {value!r}, but {config.experiment} was pre-trained with "
+                f"{getattr(theirs, name)!r}; "
                 "give both the same"
             )
-    config_section(config.experiment, "semantic", TokenizerInfo).check_same(info, config.experiment, "the training set")
+    config_section(config.experiment, "semantic", TokenizerInfo).check_same(
+        info, config.experiment, "the training set"
+    )
     source = build_pretrained(theirs, info)
     load_weights(config.experiment, source)
-    taken = {name: value for name, value in source.state_dict().items() if not name.startswith(NOT_TAKEN_OVER)}
+    taken = {
+        name: value for name, value in source.state_dict().items() if not name.startswith(NOT_TAKEN_OVER)
+    }
     model.load_state_dict(taken, strict=False)
     if config.freeze:
         _freeze(model, config.lower_blocks)
@@ -116,7 +126,8 @@ def take_over(
 def _freeze(model: TextToSemantic, lower_blocks: int) -> None:
     if lower_blocks > len(model.encoder.blocks):
         raise ValueError(
-            f"pretrained.lower_blocks is {lower_blocks}, but the encoder has {len(model.encoder.blocks)} blocks"
+            f"pretrained.lower_blocks is {lower_blocks}, but the encoder has "
+            f"{len(model.encoder.blocks)} blocks"
         )
     upper = tuple(f"encoder.blocks.{index}." for index in range(lower_blocks, len(model.encoder.blocks)))
     for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Loss of the text-to-semantic model: next-token cross-entropy, and a loss that teaches where in the text to look."""
+"""Loss of the text-to-semantic model: next-token cross-entropy and an alignment loss."""
 
 import torch
 import torch.nn.functional as F
@@ -54,9 +54,7 @@ class TextToSemanticStep:
         total = entropy
         if config.alignment_weight:
             frames = batch["lengths"] + 1  # the end is a frame too
-            losses = emission_loss(
-                out.scores, frames, batch["text_lengths"], prior=config.alignment_prior
-            )
+            losses = emission_loss(out.scores, frames, batch["text_lengths"], prior=config.alignment_prior)
             aligned = losses.sum()
             total = total + config.alignment_weight * aligned
             metrics["alignment"] = (aligned.detach(), weight)

@@ -69,7 +69,8 @@ def train_text_to_semantic(
     )
     config = {
         "model": model_config, "text": text_config, "data": data_config, "loss": loss_config,
-        "training": trainer_config, "semantic": train_set.info, "pace": {"slowest": slowest, "fastest": fastest},
+        "training": trainer_config, "semantic": train_set.info,
+        "pace": {"slowest": slowest, "fastest": fastest},
     }  # fmt: skip
     if pretrained_config is not None and pretrained_config.experiment:
         take_over(model, pretrained_config, model_config, train_set.info)

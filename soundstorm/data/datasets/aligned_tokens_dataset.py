@@ -64,8 +64,8 @@ def _refuse(utt: str, semantic: int, acoustic: int, allowed: int) -> NoReturn:
 class AlignedTokens:
     """Random windows of semantic and acoustic tokens of the same speech.
 
-    Tokens are read when they are asked for, and kept up to ``KEPT_BYTES``; only an index of the utterances is in memory
-    from the start (``tests/benchmarks/index_memory.py`` measures it).
+    Tokens are read when they are asked for, and kept up to ``KEPT_BYTES``; only an index of the utterances is
+    in memory from the start (``tests/benchmarks/index_memory.py`` measures it).
     """
 
     def __init__(
@@ -105,7 +105,12 @@ class AlignedTokens:
     def from_data_dir(cls, data_dir: str | Path, config: WindowConfig, **options) -> "AlignedTokens":
         """Read ``semantic.scp`` and ``acoustic.scp`` of a data directory."""
         data_dir = Path(data_dir)
-        return cls(TokenArchive(data_dir / "semantic.scp"), TokenArchive(data_dir / "acoustic.scp"), config, **options)
+        return cls(
+            TokenArchive(data_dir / "semantic.scp"),
+            TokenArchive(data_dir / "acoustic.scp"),
+            config,
+            **options,
+        )
 
     def _aligned_frames(self, semantic: np.ndarray, acoustic: np.ndarray) -> np.ndarray:
         """Codec frames of every utterance after :func:`align`, of which this is the check for all at once."""
@@ -132,8 +137,8 @@ class AlignedTokens:
         if len(both[1]) != self.frames[index]:
             tables = " and ".join(str(a.scp.with_name(FRAME_TABLES[a.info.kind])) for a in self._archives)
             raise ValueError(
-                f"{self.name(index)} has {len(both[1])} frames of tokens, {self.frames[index]} according to {tables}; "
-                "remove these tables, or extract the tokens again"
+                f"{self.name(index)} has {len(both[1])} frames of tokens, {self.frames[index]} according to "
+                f"{tables}; remove these tables, or extract the tokens again"
             )
         size = sum(array.nbytes for array in both)
         if size <= self._room:

@@ -29,7 +29,13 @@ class AcousticRows:
     """The coarse or the fine stage's examples: crops of aligned semantic and acoustic tokens."""
 
     def __init__(
-        self, tokens: AlignedTokens, stage: str, layout: Layout, coarse_levels: int, *, deduplicate: bool = False
+        self,
+        tokens: AlignedTokens,
+        stage: str,
+        layout: Layout,
+        coarse_levels: int,
+        *,
+        deduplicate: bool = False,
     ):
         """
         Args:
@@ -65,7 +71,9 @@ class AcousticRows:
 class SemanticRows:
     """The semantic stage's examples: crops without consecutive repeats, ended where the utterance ends."""
 
-    def __init__(self, archive: TokenArchive, layout: Layout, window: WindowConfig, *, random_windows: bool = True):
+    def __init__(
+        self, archive: TokenArchive, layout: Layout, window: WindowConfig, *, random_windows: bool = True
+    ):
         """
         Args:
             archive: semantic tokens.
@@ -77,11 +85,14 @@ class SemanticRows:
             raise ValueError(f"{archive.scp}: holds {archive.info.kind} tokens, expected semantic tokens")
         self.info, self.layout, self.random_windows = archive.info, layout, random_windows
         self.archive, rate = archive, archive.info.frame_rate
-        self.longest, self.shortest = round(window.max_seconds * rate), max(1, round(window.min_seconds * rate))
+        self.longest = round(window.max_seconds * rate)
+        self.shortest = max(1, round(window.min_seconds * rate))
         self.durations = np.minimum(archive.frames(), self.longest) / rate
 
     @classmethod
-    def from_data_dir(cls, data_dir: str | Path, layout: Layout, window: WindowConfig, **options) -> "SemanticRows":
+    def from_data_dir(
+        cls, data_dir: str | Path, layout: Layout, window: WindowConfig, **options
+    ) -> "SemanticRows":
         """Read ``semantic.scp`` of a data directory."""
         return cls(TokenArchive(Path(data_dir) / "semantic.scp"), layout, window, **options)
 
@@ -104,12 +115,14 @@ class SemanticRows:
 
 
 def collate_rows(rows: list[Row]) -> dict[str, Tensor]:
-    """Fields of :class:`Row` padded on the right, ``(B, L)`` each; nobody looks there, and nothing is due there."""
+    """Fields of :class:`Row` padded on the right, ``(B, L)`` each; nothing is seen or due there."""
     longest = max(len(row.ids) for row in rows)
 
     def pad(name: str, value: int) -> Tensor:
         arrays = [getattr(row, name) for row in rows]
-        return torch.from_numpy(np.stack([np.pad(a, (0, longest - len(a)), constant_values=value) for a in arrays]))
+        return torch.from_numpy(
+            np.stack([np.pad(a, (0, longest - len(a)), constant_values=value) for a in arrays])
+        )
 
     padding = {"ids": 0, "times": 0, "due": 0, "condition": False, "levels": NONE, "classes": NONE}
     return {name: pad(name, value) for name, value in padding.items()}

@@ -36,7 +36,9 @@ class ConsistencyDataset:
 
     def __init__(self, utterances: Utterances, config: CropConfig, *, do_normalize: bool):
         """Args: recordings, lengths of crops, whether the model wants zero mean and unit variance."""
-        kept = [i for i, seconds in enumerate(utterances.durations) if seconds >= 2 * config.min_seconds + 0.01]
+        kept = [
+            i for i, seconds in enumerate(utterances.durations) if seconds >= 2 * config.min_seconds + 0.01
+        ]
         if len(kept) < 2:
             raise ValueError(
                 f"{utterances.data_dir}: {len(kept)} of {len(utterances.ids)} recordings hold two crops of "

@@ -16,7 +16,8 @@ class WindowConfig:
     def __post_init__(self):
         if not 0 < self.min_seconds <= self.max_seconds:
             raise ValueError(
-                f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and {self.max_seconds}"
+                f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and "
+                f"{self.max_seconds}"
             )
 
 
@@ -72,10 +73,14 @@ class AudioLMDataConfig:
     def coarse_levels_of(self, num_levels: int) -> int:
         """Q' of a codec with Q levels; at least one level is left to the fine stage."""
         if num_levels < 2:
-            raise ValueError(f"the codec has {num_levels} RVQ level, AudioLM's coarse and fine stages need 2 or more")
+            raise ValueError(
+                f"the codec has {num_levels} RVQ level, AudioLM's coarse and fine stages need 2 or more"
+            )
         coarse = self.coarse_levels or max(1, num_levels // 3)
         if coarse >= num_levels:
-            raise ValueError(f"data.coarse_levels is {coarse}, expected fewer than the codec's {num_levels} levels")
+            raise ValueError(
+                f"data.coarse_levels is {coarse}, expected fewer than the codec's {num_levels} levels"
+            )
         return coarse
 
 
@@ -199,7 +204,9 @@ class AugmentConfig:
     def __post_init__(self):
         for name, below in (("tempo", 0.5), ("warp", 0.5), ("jitter", 10.0), ("floor_probability", 1.0001)):
             if not 0 <= getattr(self, name) < below:
-                raise ValueError(f"augment.{name} is {getattr(self, name)}, expected 0 or more and less than {below:g}")
+                raise ValueError(
+                    f"augment.{name} is {getattr(self, name)}, expected 0 or more and less than {below:g}"
+                )
         for name in ("blur", "time_masks", "mel_masks"):
             if getattr(self, name) < 0:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}, expected at least 0")

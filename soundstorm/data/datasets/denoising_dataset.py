@@ -59,7 +59,8 @@ class DenoisingDataset:
         self.rows = np.flatnonzero((seconds >= min_seconds) & (seconds <= max_seconds))  # of the archive
         if not len(self.rows):
             raise ValueError(
-                f"{self.archive.scp}: none of {len(seconds)} utterances lasts between {min_seconds} and {max_seconds} s"
+                f"{self.archive.scp}: none of {len(seconds)} utterances lasts between {min_seconds} and "
+                f"{max_seconds} s"
             )
         if len(self.rows) < len(seconds):
             few = f"{len(self.rows)} of {len(seconds)}"
@@ -70,13 +71,17 @@ class DenoisingDataset:
         return len(self.rows)
 
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
-        """``text`` ``(L,)``: what is left, as ids; ``tokens`` ``(T,)``: all; ``inputs``: as the decoder sees them."""
+        """``text (L,)``: what is left, as ids; ``tokens (T,)``: all; ``inputs``: as the decoder sees them."""
         rng = np.random.default_rng(item.seed)
         tokens = self.archive.at(int(self.rows[item.index])).astype(np.int64)
         source = deduplicate(tokens) if self.deduplicate else tokens
         kept = rng.random(len(source)) >= self.deletion
         kept[rng.integers(len(source))] |= not kept.any()  # something is always left
-        return {"text": tokens_as_text(source[kept]), "tokens": tokens, "inputs": corrupt(tokens, rng, **self.noise)}
+        return {
+            "text": tokens_as_text(source[kept]),
+            "tokens": tokens,
+            "inputs": corrupt(tokens, rng, **self.noise),
+        }
 
     def collate(self, items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
         """See :func:`collate_examples`; what is left of the tokens stands where a text would."""

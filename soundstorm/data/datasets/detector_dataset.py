@@ -28,8 +28,9 @@ class DetectorDataset:
         self._kinds = [[spectra for spectra in kind if len(spectra) >= crop] for kind in (real, generated)]
         if not all(self._kinds):
             raise ValueError(
-                f"{len(self._kinds[0])} of {len(real)} recordings and {len(self._kinds[1])} of {len(generated)} "
-                f"generated utterances hold a crop of {crop} spectra; at least one of each is needed"
+                f"{len(self._kinds[0])} of {len(real)} recordings and {len(self._kinds[1])} of "
+                f"{len(generated)} generated utterances hold a crop of {crop} spectra; at least "
+                "one of each is needed"
             )
         # Every place of a crop is as likely as any other.
         places = [np.array([len(spectra) - crop + 1 for spectra in kind], float) for kind in self._kinds]

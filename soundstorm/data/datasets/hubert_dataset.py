@@ -1,6 +1,7 @@
 """Recordings with the labels that HuBERT predicts, and with the frames that are masked.
 
-Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units", 2021.
+Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden
+Units", 2021.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class HubertDataset:
         """
         missing = [utt for utt in utterances.ids if utt not in labels]
         if missing:
-            raise ValueError(f"{utterances.data_dir}: {missing[0]} (and {len(missing) - 1} more) have no labels")
+            raise ValueError(
+                f"{utterances.data_dir}: {missing[0]} (and {len(missing) - 1} more) have no labels"
+            )
         self.utterances, self.labels = utterances, labels
         self.hop, self.padding, self.normalize = hop, padding, normalize
         self.mask_probability, self.mask_span = mask_probability, mask_span
@@ -79,7 +82,7 @@ class HubertDataset:
         return len(self.utterances.ids)
 
     def __getitem__(self, item: SeededIndex) -> dict[str, Tensor]:
-        """``wav (S,)`` with its zeros, ``labels (T,)`` int64 and ``mask (T,)`` bool; all chance is the draw's."""
+        """``wav (S,)`` with its zeros, ``labels (T,)`` int64 and ``mask (T,)`` bool."""
         utt = self.utterances.ids[item.index]
         wav, labels = self.utterances.read(utt), self.labels[utt]
         frames = len(wav) // self.hop

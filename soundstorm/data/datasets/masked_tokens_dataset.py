@@ -29,8 +29,9 @@ def draw_mask_numbers(
 ) -> MaskNumbers:
     """Draw prompt delimiter, level and mask bits as the paper does.
 
-    The delimiter t ~ U{0, T-1} is the index of the first target frame, so at least one target frame exists; the level
-    q ~ U{1, Q}; the masking ratio p = cos(u) with u ~ U[0, pi/2]; the bits are Bernoulli(p). A draw that would mask
+    The delimiter t ~ U{0, T-1} is the index of the first target frame, so at least one target frame exists;
+    the level q ~ U{1, Q}; the masking ratio p = cos(u) with u ~ U[0, pi/2]; the bits are Bernoulli(p). A draw
+    that would mask
     nothing gets one masked frame, chosen uniformly: it would have no loss otherwise.
 
     Args:

@@ -62,7 +62,7 @@ def _warp(spectra: Tensor, factor: float) -> Tensor:
 
 
 def hide(frames: Tensor, num_mels: int, config: AugmentConfig, generator: np.random.Generator) -> Tensor:
-    """SpecAugment on normalised, stacked frames (T, stack * M): zeros, the mean, over spans of time and of bands."""
+    """SpecAugment on normalised, stacked frames (T, stack * M): zeros over spans of time and of bands."""
     frames = frames.clone()
     spectra = frames.view(-1, num_mels)
     for _ in range(config.time_masks):
@@ -99,7 +99,9 @@ class RecognizerDataset:
         """
         kept = [i for i, utt_id in enumerate(utterances.ids) if texts.get(utt_id)]
         if not kept:
-            raise ValueError(f"none of {len(utterances.ids)} utterances has a text; a recogniser needs transcripts")
+            raise ValueError(
+                f"none of {len(utterances.ids)} utterances has a text; a recogniser needs transcripts"
+            )
         self.ids = [utterances.ids[i] for i in kept]
         self.durations = np.asarray(utterances.durations)[kept]
         self._utterances, self._stack, self._augmentation = utterances, stack, augmentation

@@ -20,9 +20,9 @@ HIDDEN = -1  # in ``inputs``: a previous token the decoder may not see
 class TextSemanticDataset:
     """One example per utterance of a data directory that has text and semantic tokens.
 
-    Semantic tokens are not deduplicated (SoundStorm section 5): a token is a frame. So the previous token predicts the
-    next one well, and a decoder may learn to repeat instead of to read; hiding or replacing spans of the previous
-    tokens takes that way out from it.
+    Semantic tokens are not deduplicated (SoundStorm section 5): a token is a frame. So the previous token
+    predicts the next one well, and a decoder may learn to repeat instead of to read; hiding or replacing
+    spans of the previous tokens takes that way out from it.
     """
 
     def __init__(
@@ -44,16 +44,18 @@ class TextSemanticDataset:
             tokens: semantic tokens, or ``semantic.scp`` of the data directory.
             tokenizer: of the text.
             min_seconds, max_seconds: lengths of utterances to use.
-            join_probability: share of examples with a second utterance of the speaker appended, within max_seconds:
-                this is how a model of single sentences learns to go on after a prompt.
-            token_dropout, token_noise: largest share of previous tokens hidden, and replaced by tokens from elsewhere
-                in the utterance; every example draws its own shares below these.
+            join_probability: share of examples with a second utterance of the speaker appended, within
+                max_seconds: this is how a model of single sentences learns to go on after a prompt.
+            token_dropout, token_noise: largest share of previous tokens hidden, and replaced by tokens from
+                elsewhere in the utterance; every example draws its own shares below these.
             noise_span: mean length of such spans, in frames.
         """
         data_dir = Path(data_dir)
         self.archive = TokenArchive(tokens or data_dir / "semantic.scp")
         if self.archive.info.kind != "semantic":
-            raise ValueError(f"{self.archive.scp}: holds {self.archive.info.kind} tokens, expected semantic tokens")
+            raise ValueError(
+                f"{self.archive.scp}: holds {self.archive.info.kind} tokens, expected semantic tokens"
+            )
         self.info = self.archive.info
         self.join_probability, self.max_seconds = join_probability, max_seconds
         self.token_dropout, self.token_noise, self.noise_span = token_dropout, token_noise, noise_span
@@ -82,7 +84,9 @@ class TextSemanticDataset:
         seconds = (self.archive.frames() / self.info.frame_rate)[tokens[both]]
         inside = (shortest <= seconds) & (seconds <= longest)
         if not inside.any():
-            raise ValueError(f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s")
+            raise ValueError(
+                f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s"
+            )
         if not inside.all():
             logger.info("%s: %d of %d utterances last %g to %g s",
                         text_file, inside.sum(), len(both), shortest, longest)  # fmt: skip
@@ -118,7 +122,7 @@ class TextSemanticDataset:
         return round(float(slow), 3), round(float(fast), 3)
 
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
-        """``text`` ids ``(L,)``, ``tokens`` ``(T,)`` and ``inputs`` ``(T,)``: the tokens as the decoder sees them."""
+        """``text`` ids ``(L,)``, ``tokens`` ``(T,)``, and ``inputs`` ``(T,)`` as the decoder sees them."""
         rng = np.random.default_rng(item.seed)
         text = self._text_ids(item.index)
         tokens = self.archive[self.ids[item.index]].astype(np.int64)
@@ -150,7 +154,7 @@ def corrupt(
 
 
 def collate_examples(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
-    """Pad with zeros: ``text`` ``(B, L)``, ``tokens`` and ``inputs`` ``(B, T)``, ``text_lengths``, ``lengths``."""
+    """Pad with zeros: ``text (B, L)``, ``tokens`` and ``inputs (B, T)``, ``text_lengths``, ``lengths``."""
     batch = {name: _pad([item[name] for item in items]) for name in ("text", "tokens", "inputs")}
     batch["text_lengths"] = torch.tensor([len(item["text"]) for item in items])
     batch["lengths"] = torch.tensor([len(item["tokens"]) for item in items])
@@ -158,7 +162,7 @@ def collate_examples(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
 
 
 def _span_mask(length: int, ratio: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:
-    """A mask ``(length,)`` with about ``ratio`` True in runs of ``mean_span`` frames on average: a two-state chain."""
+    """A mask ``(length,)``, about ``ratio`` True, in runs of ``mean_span`` frames: a two-state chain."""
     if ratio <= 0:
         return np.zeros(length, dtype=bool)
     end_probability = 1.0 / mean_span
