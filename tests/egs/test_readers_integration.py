@@ -79,12 +79,13 @@ def add_an_acoustic_model(checkout, recipe, options):
         assert row in results
     assert "| codec decoding | SoundStorm | Unigram | text to semantic | Unigram : SoundStorm |" in results
     words = "--acoustic-model exp/soundstorm --acoustic-model exp/unigram --codec exp/codec --output packs/third"
-    done = checkout.run(["utils/pack_model.sh", *words.split()], cwd="egs/readers", timeout=200)
+    ours = {"cwd": "egs/readers", "timeout": 200, "PYTHONPATH": str(checkout.root)}
+    done = checkout.run([sys.executable, "-m", "soundstorm.bin.pack_model", *words.split()], **ours)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "--acoustic-model unigram:PACK" in (recipe / "packs/third/README.md").read_text()
     command = [sys.executable, "-m", "soundstorm.bin.synthesize", "--data-dir", "data/test", "--codec", "packs/third"]
     command += ["--acoustic-model", "unigram:packs/third", "--output", "from_pack"]
-    done = checkout.run(command, cwd="egs/readers", timeout=200, PYTHONPATH=str(checkout.root))
+    done = checkout.run(command, **ours)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (recipe / "from_pack/wav.scp").exists()
 
