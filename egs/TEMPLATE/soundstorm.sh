@@ -414,7 +414,12 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
         for system in "${system_names[@]}"; do
             directory=$(decode_dir "${system}" "${set_name}")
             if to_do "${directory}/wav.scp" "${system} of ${set_name}: ${directory}"; then
-                in_background decode_one "${system}" "${set_name}" "${directory}"
+                shares=$(shares_of "${datadir}/${set_name}/acoustic.scp")
+                if [ "${shares}" -eq 1 ]; then
+                    in_background decode_one "${system}" "${set_name}" "${directory}" 1
+                else # its shares run side by side
+                    decode_one "${system}" "${set_name}" "${directory}" "${shares}"
+                fi
             fi
         done
     done

@@ -18,6 +18,8 @@ def get_parser() -> FrontParser:
     parser.add_argument("--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack")
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
+    parser.add_argument("--share", help="only this share of the utterances, e.g. 2/5; --merge 5 joins all")
+    parser.add_argument("--merge", type=int, help="decode nothing, join so many shares")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="directory to write wav.scp, wav/ and tokens to")
     return parser
@@ -26,9 +28,13 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse and decode."""
     args = get_parser().parse_args(argv)
-    from soundstorm.decoding.decode_data_dir import System, decode_data_dir
+    from soundstorm.data.share import Share
+    from soundstorm.decoding.decode_data_dir import System, decode_data_dir, merge_decodings
     from soundstorm.models.devices import choose_device
 
+    if args.merge:
+        merge_decodings(args.output, args.merge)
+        return
     system = System(
         source=args.source,
         codec=args.codec,
@@ -40,7 +46,15 @@ def main(argv: list[str] | None = None) -> None:
     )
     reranker = _reranker() if system.samples > 1 else None
     device = choose_device(args.device)
-    decode_data_dir(args.data_dir, args.output, system, keys=args.keys, device=device, reranker=reranker)
+    decode_data_dir(
+        args.data_dir,
+        args.output,
+        system,
+        keys=args.keys,
+        share=Share.parse(args.share) if args.share else None,
+        device=device,
+        reranker=reranker,
+    )
 
 
 def _reranker():

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from soundstorm.data.archive import TokenArchive, write_tokens
+from soundstorm.data.archive import TokenArchive, merge_archives, write_tokens
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.datasets.aligned_tokens_dataset import align
+from soundstorm.data.share import Share
 from soundstorm.decoding.acoustic_generator import kind_named, load_generator, sampling_of
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.best_of import Reranker, best_of
@@ -78,6 +79,7 @@ def decode_data_dir(
     system: System,
     *,
     keys: str | None = None,
+    share: Share | None = None,
     device: str = "cpu",
     reranker: Reranker | None = None,
 ) -> None:
@@ -92,10 +94,11 @@ def decode_data_dir(
         output: directory.
         system: what to decode with.
         keys: file whose first column names the utterances; all by default.
+        share: decode only this share of them, into ``share.<number>`` of ``output``; :func:`merge_decodings` joins all.
         device: where the networks work.
         reranker: estimated quality of a sample, for ``best_of`` above 1.
     """
-    data_dir, output = Path(data_dir), Path(output)
+    data_dir, output = Path(data_dir), Path(output) / f"share.{share.number}" if share else Path(output)
     count = system.samples
     if count > 1 and reranker is None:
         raise ValueError(f"decode.best_of is {count}, but nothing ranks the samples here; set it to 1")
@@ -107,6 +110,10 @@ def decode_data_dir(
     acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
     ids = list(read_table(keys)) if keys else acoustic.ids
     check_ids(ids, keys or acoustic.scp)  # they become names of files
+    ids = share.of_ids(ids) if share else ids
+    if not ids:  # so few utterances that a share has none
+        write_table(output / "wav.scp", {})
+        return
     stopwatch, semantic, wavs, scores, kind, sampling = Stopwatch(), {}, {}, {}, None, None
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
@@ -118,6 +125,13 @@ def decode_data_dir(
         pairs = {u: align(u, archive[u], acoustic[u], generator.repeat) for u in ids if u in archive}
         prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, generator.repeat)
         ids = list(true)
+        if not ids and share:
+            write_table(output / "wav.scp", {})
+            return
+        if not ids:
+            raise ValueError(
+                f"{archive.scp}: no utterance is long enough for a prompt of {system.prompt_seconds:g} s"
+            )
         semantic = (
             true if system.source == "semantic" else _from_text(data_dir, ids, prompts, system, stopwatch, device)
         )
@@ -166,6 +180,52 @@ def decode_data_dir(
     write_table(output / "wav.scp", {utt: str(output / "wav" / f"{utt}.wav") for utt in ids})
 
 
+def merge_decodings(output: str | Path, number: int) -> None:
+    """Join the shares that :func:`decode_data_dir` made into one decode directory; ``wav.scp`` comes last.
+
+    Args:
+        output: the directory with ``share.1`` to ``share.<number>``.
+        number: of shares.
+
+    Raises:
+        FileNotFoundError: a share is missing.
+        ValueError: nothing was decoded, or shares were decoded by different settings.
+    """
+    output = Path(output)
+    if (output / "wav.scp").exists():
+        return
+    shares = [output / f"share.{k}" for k in range(1, number + 1)]
+    wavs = {share: read_table(share / "wav.scp") for share in shares}
+    shares = [share for share in shares if wavs[share]]
+    if not shares:
+        raise ValueError(f"{output}: no utterance was decoded; see the logs of its shares")
+    settings = [json.loads((share / "decode.json").read_text(encoding="utf-8")) for share in shares]
+    passes = sum(each.pop("passes") * len(wavs[share]) for each, share in zip(settings, shares))
+    for each, share in zip(settings, shares):
+        if each != settings[0]:
+            raise ValueError(
+                f"{share}/decode.json: other settings than {shares[0]}/decode.json; remove {output} and decode again"
+            )
+    settings[0]["passes"] = round(passes / sum(len(wavs[share]) for share in shares), 2)
+    for kind in ("semantic", "acoustic"):
+        if (shares[0] / f"{kind}.scp").exists():
+            merge_archives([share / f"{kind}.scp" for share in shares], output / f"{kind}.scp")
+    parts: dict[str, dict[str, float]] = {}
+    for share in shares:
+        for name, times in json.loads((share / "timing.json").read_text(encoding="utf-8")).items():
+            known = parts.setdefault(name, dict.fromkeys(times, 0.0))
+            for key, value in times.items():
+                known[key] += value
+    scores = [json.loads(path.read_text(encoding="utf-8")) for s in shares if (path := s / "best_of.json").exists()]
+    if scores:
+        merged = {utt: found for each in scores for utt, found in each.items()}
+        write_text(output / "best_of.json", json.dumps(merged, indent=1) + "\n")
+    write_text(output / "decode.json", json.dumps(settings[0], indent=2) + "\n")
+    write_text(output / "timing.json", json.dumps(parts, indent=2) + "\n")
+    table = {utt: path for share in shares for utt, path in wavs[share].items()}
+    write_table(output / "wav.scp", dict(sorted(table.items())))
+
+
 def _split(pairs, archive: TokenArchive, seconds: float, frame_rate: float, repeat: int):
     """Prompt tokens (semantic, acoustic) and semantic tokens of each utterance long enough for the prompt."""
     prompt_semantic = round(seconds * frame_rate / repeat)
@@ -183,8 +243,6 @@ def _split(pairs, archive: TokenArchive, seconds: float, frame_rate: float, repe
             "%d of %d utterances have less than %g s after a prompt of %g s and are left out (%s, ...)",
             len(short), len(pairs), MIN_TARGET_SECONDS, seconds, short[0],
         )  # fmt: skip
-    if not semantic:
-        raise ValueError(f"{archive.scp}: no utterance is long enough for a prompt of {seconds:g} s")
     return prompts, semantic
 
 

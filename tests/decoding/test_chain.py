@@ -1,6 +1,8 @@
 """Fronts of stages 1 to 6 one after the other, with networks of a few thousand weights trained for two steps."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from soundstorm.bin import (
 )
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import read_audio, write_audio
-from soundstorm.data.data_dir import write_table
+from soundstorm.data.data_dir import read_table, write_table
 
 STEPS = "--training.max-steps 2 --training.batch-size 2 --training.save-every 2 --training.valid-every 2".split()
 DURATIONS = {"a-1": 1.6, "a-2": 2.3, "b-1": 0.9, "b-2": 1.9}
@@ -376,3 +378,46 @@ def test_wrong_scripts_and_prompts_are_refused(chain, tmp_path, script, argument
 
     with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
         speak(chain, tmp_path, script, *arguments)
+
+
+@pytest.mark.parametrize("source, more", [("semantic", ["--prompt-seconds", "0.5"]), ("codec", [])])
+def test_shares_that_are_joined_are_what_one_job_makes(chain, tmp_path, source, more):
+    whole = decode(chain, tmp_path / "whole", "--from", source, *more)
+    for number in range(1, 6):  # of four utterances some shares have none
+        decode(chain, tmp_path / "shared", "--from", source, *more, "--share", f"{number}/5")
+    assert not (tmp_path / "shared/wav.scp").exists()
+    shared = decode(chain, tmp_path / "shared", "--from", source, *more, "--merge", 5)
+    for kind in ("acoustic", "semantic") if source == "semantic" else ("acoustic",):
+        one, two = (TokenArchive(path / f"{kind}.scp") for path in (whole, shared))
+        assert one.ids == two.ids and one.info == two.info
+        for utt in one.ids:
+            np.testing.assert_array_equal(one[utt], two[utt])
+    places = [read_table(path / "wav.scp") for path in (whole, shared)]
+    assert list(places[0]) == list(places[1])
+    assert all(Path(places[0][utt]).read_bytes() == Path(places[1][utt]).read_bytes() for utt in places[0])
+    assert json.loads((whole / "decode.json").read_text()) == json.loads((shared / "decode.json").read_text())
+    times = [json.loads((path / "timing.json").read_text()) for path in (whole, shared)]
+    for part in times[0]:
+        assert times[1][part]["audio_seconds"] == pytest.approx(times[0][part]["audio_seconds"])
+
+
+def test_shares_go_on_after_those_that_are_done(chain, tmp_path):
+    for number in (1, 2):
+        decode(chain, tmp_path / "out", "--from", "codec", "--share", f"{number}/2")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/share.1").rglob("*")}
+    shutil.rmtree(tmp_path / "out/share.2")
+    with pytest.raises(FileNotFoundError, match="share.2/wav.scp"):
+        decode(chain, tmp_path / "out", "--from", "codec", "--merge", 2)
+    for number in (1, 2):
+        decode(chain, tmp_path / "out", "--from", "codec", "--share", f"{number}/2")
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out/share.1").rglob("*")}
+    decode(chain, tmp_path / "out", "--from", "codec", "--merge", 2)
+    with pytest.raises(ValueError, match="--share is '3/2', expected <number>/<of>"):
+        decode(chain, tmp_path / "other", "--share", "3/2")
+
+
+def test_shares_of_different_settings_are_not_joined(chain, tmp_path):
+    decode(chain, tmp_path / "out", "--share", "1/2", "--decode.iterations", "2,1")
+    decode(chain, tmp_path / "out", "--share", "2/2", "--decode.iterations", "4,1")
+    with pytest.raises(ValueError, match="share.2/decode.json: other settings than .*share.1/decode.json"):
+        decode(chain, tmp_path / "out", "--merge", 2)

@@ -41,6 +41,12 @@ jobs_for() {  # <table>: jobs for a set of that many lines; each job loads its m
     echo $((jobs > 0 ? jobs : 1))
 }
 
+shares_of() {  # <table>: shares of a set for jobs that start again with those that are not done, a hundred lines each
+    local lines
+    lines=$(grep -c '' "$1" || true)
+    echo $((lines > 100 ? (lines + 99) / 100 : 1))
+}
+
 front() {  # <threads> <front> <options>: sets `front_command` to the command line of a front
     front_command=(env "OMP_NUM_THREADS=$1")
     # Without --ngpu nothing runs on a GPU, whatever the machine has.
@@ -67,6 +73,7 @@ run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an 
     [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
     # A single job is run only where its output is missing, whatever the log of an earlier run says.
     [ "$1" -eq 1 ] || launcher+=" --pick failed"
+    [ "$1" -le "${nj}" ] || launcher+=" --max-jobs-run ${nj}"
     front "${threads_per_job}" "${@:3}"
     launch "${launcher} --num-threads ${threads_per_job}" "${JOB}=1:$1" "$2" "${front_command[@]}"
 }

@@ -73,16 +73,25 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
     echo "${!exp}"
 }
 
-decode_one() {  # <system> <set> <directory>: synthesises one set by one system
-    local exp options=(--config "${decode_config}" --codec "${codec_model}")
+decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by one system, in so many jobs
+    local exp share options=(--config "${decode_config}" --codec "${codec_model}")
     parse_system "$1"
     exp=${system_model}_exp
     options+=(--from "${system_source}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] || options+=(--acoustic-model "${!exp}" "${system_options[@]}")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${text_to_semantic_exp}")
     split_arguments "${decode_args}"
-    run_jobs 1 "$3/log/synthesize.${JOB}.log" synthesize --data-dir "${datadir}/$2" "${options[@]}" \
-        "${arguments[@]}" --output "$3"
+    options+=(--data-dir "${datadir}/$2" "${arguments[@]}" --output "$3")
+    if [ "$4" -eq 1 ]; then
+        run_jobs 1 "$3/log/synthesize.${JOB}.log" synthesize "${options[@]}"
+        return
+    fi
+    for ((share = 1; share <= $4; share++)); do
+        [ -e "$3/share.${share}/wav.scp" ] || rm -f "$3/log/synthesize.${share}.log" # what it says is not there
+    done
+    run_jobs "$4" "$3/log/synthesize.${JOB}.log" synthesize "${options[@]}" --share "${JOB}/$4"
+    front 1 synthesize "${options[@]}" --merge "$4"
+    interruptible "${front_command[@]}"
 }
 
 place_of() {  # <option> <utterance, or a set: its first one>: <directory of its set>/<utterance>
