@@ -111,6 +111,7 @@ def decode_data_dir(
     ids = list(read_table(keys)) if keys else acoustic.ids
     check_ids(ids, keys or acoustic.scp)  # they become names of files
     ids = share.of_ids(ids) if share else ids
+    output.mkdir(parents=True, exist_ok=True)
     if not ids:  # so few utterances that a share has none
         write_table(output / "wav.scp", {})
         return
