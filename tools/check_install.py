@@ -48,7 +48,7 @@ CORE = (
     Part("sklearn", "k-means", INSTALL, "scikit-learn"),
     Part("soundfile", "audio files", INSTALL),
     Part("soxr", "resampling", INSTALL),
-    Part("transformers", "HuBERT, pre-trained codecs, ByT5", INSTALL),
+    Part("transformers", "self-supervised models, pre-trained codecs, ByT5", INSTALL),
     Part("yaml", "configurations", INSTALL, "PyYAML"),
 )
 MODULES = (

@@ -38,7 +38,7 @@ class TokenizerInfo:
     """What a tokenizer is, as far as its tokens show."""
 
     kind: str  # "semantic" or "acoustic"
-    name: str  # for people: "hubert:exp/hubert_mini layer 3, 100 clusters"
+    name: str  # for people: "exp/hubert_mini/hubert layer 3, 100 clusters"
     fingerprint: str  # sha256 over weights and settings
     frame_rate: float  # frames per second
     num_levels: int  # Q; 1 for semantic tokens

@@ -7,7 +7,7 @@ abx_file() {
     echo "${semantic_exp}/abx_${acoustic_archive#acoustic_}.json"
 }
 
-measure_abx() {  # Errors of MFCC, HuBERT, semantic and acoustic tokens on the first test set.
+measure_abx() {  # Errors of MFCC, the model's features, semantic and acoustic tokens on the first test set.
     local data=${datadir}/${test_set_names[0]} options
     if [ ! -e "${data}/phones.ctm" ]; then
         log "  no ABX: ${data}/phones.ctm is missing"
