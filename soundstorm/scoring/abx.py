@@ -53,11 +53,10 @@ class Cell(NamedTuple):
 class Tasks:
     """What is compared, the same for every representation of a data directory."""
 
-    items: list[Item]
+    items: list[Item]  # all occurrences in the corpus, from which those in cells were drawn
     within: list[Cell]
     across: list[Cell]
     context: str  # triphone or none
-    num_items: int  # occurrences in the corpus, of which those used were drawn
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,8 @@ def make_tasks(
             "twice and another one, in one context; use a larger data directory or --abx.context none"
         )
     if config.context == "auto" and context == "none":
-        logger.warning(
-            "fewer than %d cells of triphones; phones are compared whatever is beside them", config.min_cells
-        )
-    return Tasks(items, within, across, context, len(items))
+        logger.warning("fewer than %d cells of triphones: phones, whatever is beside them", config.min_cells)
+    return Tasks(items, within, across, context)
 
 
 def find_items(

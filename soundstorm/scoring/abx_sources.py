@@ -58,7 +58,7 @@ def abx_of_sources(
     tasks = make_tasks(phones, read_table(data_dir / "utt2spk"), config)
     used = sorted({tasks.items[i].utterance for c in tasks.within + tasks.across for i in (*c.a, *c.b, *c.x)})
     logger.info("%s: %d cells within and %d across speakers, of %d occurrences; context: %s",
-                data_dir, len(tasks.within), len(tasks.across), tasks.num_items, tasks.context)  # fmt: skip
+                data_dir, len(tasks.within), len(tasks.across), len(tasks.items), tasks.context)  # fmt: skip
     results = {}
     representations = chain(
         _of_features(data_dir, used, features, device),
