@@ -40,6 +40,10 @@ class AudioCropDataset:
     def __len__(self) -> int:
         return len(self.utterances)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.utterances.ids[index]
+
     def __getitem__(self, item: SeededIndex) -> dict:
         """``wav`` float32 (S,), ``length`` S, ``utt_id``, and ``chance``: a number in [0, 1) of this visit.
 

@@ -52,6 +52,10 @@ class AcousticRows:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.tokens.name(index)
+
     def __getitem__(self, item: SeededIndex) -> Row:
         chosen = self.tokens.bounds(item.index, np.random.default_rng(item.seed))
         semantic, codes = (stream[chosen] for stream in self.tokens.streams(item.index))
@@ -98,6 +102,10 @@ class SemanticRows:
 
     def __len__(self) -> int:
         return len(self.archive)
+
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.archive.keys[index]
 
     def __getitem__(self, item: SeededIndex) -> Row:
         rng, tokens = np.random.default_rng(item.seed), self.archive.at(item.index)

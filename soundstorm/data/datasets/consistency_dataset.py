@@ -53,6 +53,10 @@ class ConsistencyDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.ids[index]
+
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
         wav = self._utterances.read(self.ids[item.index])
         crops = draw_crops(len(wav), self._shortest, self._longest, np.random.default_rng(item.seed))

@@ -70,6 +70,10 @@ class DenoisingDataset:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.archive.keys[int(self.rows[index])]
+
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
         """``text (L,)``: what is left, as ids; ``tokens (T,)``: all; ``inputs``: as the decoder sees them."""
         rng = np.random.default_rng(item.seed)

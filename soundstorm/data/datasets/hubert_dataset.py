@@ -81,6 +81,10 @@ class HubertDataset:
     def __len__(self) -> int:
         return len(self.utterances.ids)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.utterances.ids[index]
+
     def __getitem__(self, item: SeededIndex) -> dict[str, Tensor]:
         """``wav (S,)`` with its zeros, ``labels (T,)`` int64 and ``mask (T,)`` bool."""
         utt = self.utterances.ids[item.index]

@@ -62,6 +62,10 @@ class MaskedTokens:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.tokens.name(index)
+
     def __getitem__(self, item: SeededIndex) -> dict:
         rng = np.random.default_rng(item.seed)
         semantic, codes = self.tokens.window(item.index, rng)

@@ -111,6 +111,10 @@ class RecognizerDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.ids[index]
+
     def __getitem__(self, item: SeededIndex) -> dict[str, Any]:
         utt_id = self.ids[item.index]
         spectra = self._log_mel(torch.from_numpy(self._utterances.read(utt_id)))

@@ -115,6 +115,10 @@ class TextSemanticDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.ids[index]
+
     def speaking_rates(self) -> tuple[float, float]:
         """Frames per text id of slow and of fast speech here: the 99th and the 1st percentile."""
         rates = self.durations[self._checked] * self.info.frame_rate / self._ids_in_text
