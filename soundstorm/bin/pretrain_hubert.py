@@ -30,17 +30,21 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.data.audio import Utterances
+    from soundstorm.data.experiment import is_first_process
+    from soundstorm.models.devices import choose_device
+    from soundstorm.tokens.labels import stored_labels
     from soundstorm.tokens.semantic import SemanticTokenizer
     from soundstorm.training.hubert_training import pretrain_hubert
 
     if (Path(args.expdir) / "hubert" / "model.safetensors").is_file():
         logging.info("%s: already trained", args.expdir)
         return
-    tokenizer = SemanticTokenizer.load(args.labels_kmeans)
-    labels = {
-        data_dir: dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate, lower=True)))
-        for data_dir in dict.fromkeys((args.train_data, args.valid_data))
-    }
+    device = choose_device("auto") if is_first_process() else "cpu"  # where the labels are made
+    tokenizer = SemanticTokenizer.load(args.labels_kmeans, device=device)
+    labels = {}
+    for name, data_dir in {"valid": args.valid_data, "train": args.train_data}.items():
+        utterances = Utterances(data_dir, tokenizer.info.sample_rate, lower=True)
+        labels[data_dir] = stored_labels(tokenizer, utterances, f"{args.expdir}/labels/{name}")
     pretrain_hubert(
         args.train_data,
         args.valid_data,

@@ -42,11 +42,13 @@ def main(argv: list[str] | None = None) -> None:
 
     import sys
 
+    from soundstorm.data.experiment import is_first_process
     from soundstorm.decoding.free_running import report_free_running
     from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 
     train_text_to_semantic(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
-    report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)
+    if is_first_process():  # one that reads is enough
+        report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.dataset_configs import HubertDataConfig
-from soundstorm.data.experiment import load_weights, start_experiment
+from soundstorm.data.experiment import is_first_process, load_weights, start_experiment
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
 from soundstorm.training.hubert_step import HubertStep, export_hubert, make_dataset
@@ -54,17 +53,8 @@ def pretrain_hubert(
     """
     expdir = Path(expdir)
     sections = {"model": model_config, "data": data_config, "training": trainer_config}
-    # Processes of one run would write the same files; the first does it for all.
-    if int(os.environ.get("RANK", "0")) == 0:
-        start_experiment(
-            expdir,
-            {
-                **sections,
-                "labels": asdict(label_info),
-                "sets": {"train": str(train_data), "valid": str(valid_data)},
-            },
-            command,
-        )
+    sections |= {"labels": asdict(label_info), "sets": {"train": str(train_data), "valid": str(valid_data)}}
+    start_experiment(expdir, sections, command)
     torch.manual_seed(trainer_config.seed)
     model = build_hubert_pretraining(
         model_config, label_info.codebook_size, sample_rate=label_info.sample_rate
@@ -89,8 +79,11 @@ def pretrain_hubert(
         for data_dir in (train_data, valid_data)
     ]
     train(HubertStep(model, unmasked_weight=model_config.unmasked_weight), *datasets, trainer_config, expdir)
-    if int(os.environ.get("RANK", "0")) == 0:
-        model.to("cpu")
+    if is_first_process():
+        # Another one: the weights of that may lie in shares on all processes.
+        model = build_hubert_pretraining(
+            model_config, label_info.codebook_size, sample_rate=label_info.sample_rate
+        )
         load_weights(expdir, model)
         export_hubert(
             model.hubert,

@@ -3,14 +3,19 @@
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import HubertModel
 
-from soundstorm.training.checkpoint import find_checkpoints, load_tensors
+from soundstorm.bin import train_kmeans
+from soundstorm.training.checkpoint import find_checkpoints, load_tensors, read_state
 from tests.training import step_worker
 from tests.training.models import MODELS, write_data
 
@@ -131,3 +136,63 @@ def test_a_signal_to_one_of_two_ends_both_in_a_checkpoint_that_goes_on_bit_for_b
 def test_a_checkpoint_goes_on_with_another_number_of_processes(request, name, taker):
     runs = runs_of(request, name)
     check_figures(runs / "one" / name / "straight", runs / taker / name / "second_half")
+
+
+HUBERT = """
+model: {width: 16, num_layers: 2, num_heads: 2, feed_forward_width: 16, conv_widths: [8, 8], conv_kernels: [64, 10],
+  conv_strides: [32, 10], conv_norm: layer, position_kernel: 8, position_groups: 2, label_width: 8}
+data: {crop_seconds: 0.2}
+training: {max_steps: 200, batch_size: 4, log_every: 1, save_every: 200, valid_every: 200, sharding: full}
+"""
+
+
+def start_two(options: list[str], environment: dict[str, str]) -> list[subprocess.Popen]:
+    """The two processes of a training, without torchrun, which has a status of its own."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        shared = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    command = [sys.executable, "-m", "soundstorm.bin.pretrain_hubert", *options]
+    return [
+        subprocess.Popen(
+            command,
+            env={**environment, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+
+
+def test_a_front_in_two_processes_ends_with_a_checkpoint_and_its_signals_status_and_goes_on(tmp_path):
+    """As Slurm preempts it: SIGTERM to each, 0.15 s apart. HuBERT's labels are made once, its shares exported."""
+    write_data(tmp_path)
+    audio, expdir = str(tmp_path / "audio"), tmp_path / "exp"
+    train_kmeans.main(["--data-dir", audio, "--features", "mfcc", "--clusters", "4", "--output", f"{tmp_path}/km"])
+    (tmp_path / "hubert.yaml").write_text(HUBERT)
+    options = ["--config", f"{tmp_path}/hubert.yaml", "--train-data", audio, "--valid-data", audio]
+    options += ["--labels-kmeans", f"{tmp_path}/km", "--expdir", str(expdir)]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    processes = start_two(options, environment)
+    while not (expdir / "metrics.jsonl").exists() and not any(process.poll() for process in processes):
+        time.sleep(0.05)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.15)
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [128 + signal.SIGTERM] * 2, errors
+    assert all(error.rstrip().endswith("interrupted; run the same command again to go on") for error in errors)
+    (folder,) = find_checkpoints(expdir)
+    step = read_state(folder)["step"]
+    assert 0 < step < 200 and [path.name for path in (expdir / "checkpoints").iterdir()] == [folder.name]
+
+    made = {path: path.stat().st_mtime_ns for path in (expdir / "labels").iterdir()}
+    assert {path.name for path in made} >= {"train.scp", "valid.scp"}
+    processes = start_two([*options, "--training.max-steps", str(step + 2)], environment)
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert f"going on from step {step}" in errors[0]
+    assert made == {path: path.stat().st_mtime_ns for path in (expdir / "labels").iterdir()}
+    exported = HubertModel.from_pretrained(expdir / "hubert").state_dict()
+    trained = load_tensors(expdir / "model.safetensors")
+    assert all(torch.equal(value, trained[f"hubert.{name}"]) for name, value in exported.items())
