@@ -71,6 +71,23 @@ it has already are kept in <destination-dir>/.backup; whatever else is there sta
 }
 
 
+USAGE["format_wav_scp.sh"] = f"""
+usage: utils/format_wav_scp.sh [options] <source-dir> <destination-dir> [<audio-dir>]
+ e.g.: utils/format_wav_scp.sh --sample-rate 24000 data/train_raw data/train
+Write the audio of a data directory to files of one channel and one rate, an utterance each, and make the directory
+of those files; it may be the same one, whose old files are then kept in its .backup. wav.scp may name whatever
+libsndfile reads (WAV, FLAC, OGG, MP3, SPHERE, ...), places in archives (wav.ark:1234), and commands (Kaldi's pipes);
+segments are cut. A call that is repeated goes on where it was. What is left out is named, all of it in
+<destination-dir>/log/format_wav_scp.log; where that is more than {1 - MIN_FOUND:.0%}, nothing but the files is made.
+  --audio-format F           flac or wav, of 16 bits (default flac)
+  --sample-rate R, --fs R    Hz (default 16000)
+  --channel C                which of several, from 1 (default: the mean of all)
+  --allow-pipes true|false   run the commands that wav.scp has: only where you know them (default false)
+  --nj N                     recordings that are read at once (default 4)
+  <audio-dir>                where the files go (default <destination-dir>/audio)
+"""
+
+
 class UsageError(ValueError):
     """The command line is wrong: the usage is shown with the message."""
 
@@ -262,9 +279,46 @@ def combine(arguments: list[str]) -> str:
     return f"combined {len(rest) - 1} directories with {number} utterances in {rest[0]}"
 
 
+def format_wav_scp(arguments: list[str]) -> str:
+    from soundstorm.data import format_audio  # here, so that the other tools do not wait for it
+
+    defaults = {"audio-format": "flac", "sample-rate": "16000", "fs": "", "allow-pipes": "false", "nj": "4"}
+    options, rest = parse(arguments, [], {**defaults, "channel": ""})
+    for name, allowed in (("audio-format", format_audio.FORMATS), ("allow-pipes", ("true", "false"))):
+        if options[name] not in allowed:
+            raise UsageError(f"--{name} takes {' or '.join(allowed)}, got {options[name]!r}")
+    rate, num_threads = (whole_number(options, name) for name in ("fs" if options["fs"] else "sample-rate", "nj"))
+    channel = whole_number(options, "channel") if options["channel"] else None
+    if len(rest) == 2:
+        rest.append(f"{rest[1]}/audio")
+    source, dest, audio = expect(rest, "<source-dir>", "<destination-dir>", "<audio-dir>")
+    contents = read(source)
+    if "wav.scp" not in contents.tables:
+        raise FileNotFoundError(f"no such file {source}/wav.scp")
+    wanted = format_audio.AudioFormat(rate, str(options["audio-format"]), channel, options["allow-pipes"] == "true")
+    formatted, done = format_audio.format_recordings(contents, Path(audio), wanted, num_threads, warn)
+    total = len(contents.tables["utt2spk"])
+    if len(done.paths) < MIN_FOUND * total:
+        warn("\n".join(done.left_out[:MOST_SHOWN]))
+        raise ValueError(f"only {len(done.paths)} of {total} utterances of {source} could be written, see above")
+    with data_dir_replace.staged(dest) as staging:
+        data_dir_edit.write_files(staging, formatted.files())
+    tell([*done.left_out, *done.notes], dest)
+    return f"wrote {len(done.paths)} of {total} utterances to {audio}, {dest} names them"
+
+
+def whole_number(options: dict[str, object], name: str) -> int:
+    """Read an option that is a whole number of at least 1."""
+    value = str(options[name])
+    if not (value.isdecimal() and value.isascii() and 0 < int(value) < 10**9):
+        raise UsageError(f"--{name} takes a number of at least 1, got {value!r}")
+    return int(value)
+
+
 def utt2dur_known(arguments: list[str]) -> str:
     """Whether get_utt2dur.sh has anything to do; says nothing where it has."""
     path, samples = expect(arguments, "<data-dir>", "true|false")
+    data_dir_check.check_audio_paths(path)
     known = durations.is_known(data_dir.DataDir(path), samples=samples == "true")
     return f"{path}/utt2dur is there already" if known else ""
 
@@ -337,6 +391,7 @@ COMMANDS = {  # the jobs of get_utt2dur.sh have no script of their own
     "copy_data_dir.sh": copy,
     "subset_data_dir.sh": subset,
     "combine_data.sh": combine,
+    "format_wav_scp.sh": format_wav_scp,
     "utt2dur_known": utt2dur_known,
     "utt2dur_inspect": utt2dur_inspect,
     "utt2dur_merge": utt2dur_merge,

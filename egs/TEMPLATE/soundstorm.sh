@@ -30,6 +30,9 @@ text_valid_set=               # transcribed set to validate stage 5 on (empty: t
 check_samples=false           # true: read all samples of all recordings once: is any silent, or damaged in the middle?
 validate_args=                # further options of utils/validate_data_dir.sh, e.g. "--non-print"
 local_data_opts=              # options of local/data.sh, which is told --datadir too
+audio_format=                 # "flac" or "wav": after local/data.sh, write all audio to such files by utils/format_wav_scp.sh (empty: as it is)
+sample_rate=16000             # Hz of those files
+allow_pipes=false             # run the commands that wav.scp has, to make those files?
 # Semantic tokens (stage 1)
 ssl_model=facebook/hubert-base-ls960  # name or directory, as train_kmeans --help has it; "pretrain": train a HuBERT
 hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
@@ -151,7 +154,7 @@ if "${wants_help}"; then
     exit 0
 fi
 [ $# -eq 0 ] || die "unexpected argument '$1'; options are --<name> <value>, see --help"
-for number in stage stop_stage ngpu nj threads_per_job train_threads train_procs num_nodes; do
+for number in stage stop_stage ngpu nj threads_per_job train_threads train_procs num_nodes sample_rate; do
     [[ ${!number} =~ ^[0-9]{1,9}$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
     printf -v "${number}" '%d' $((10#${!number})) # 08 is 8
     [[ ${number} == *stage || ${number} == ngpu || ${!number} -gt 0 ]] || die "--${number//_/-} is 0, expected at least 1"
@@ -163,7 +166,7 @@ interruptible "${python}" -c '
 import importlib.util, sys
 missing = [name for name in ("torch", "transformers", "configargparse") if importlib.util.find_spec(name) is None]
 sys.exit(f"no module {missing}" if missing else 0)' ||
-    die "$(command -v "${python}") lacks the modules above; install them by: make -C ../../tools install"
+    die "$(command -v "${python}") lacks the modules above; install them by: make -C $(printf '%q' "${SOUNDSTORM_ROOT}/tools") install"
 
 # ------------------------------------------------------------------------------------------------- names of everything
 tag_of() {  # <experiment> <configuration>: conf/train_<experiment>_x.yaml -> x; conf/train_<experiment>.yaml -> nothing
@@ -299,6 +302,7 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
         for set_name in "${all_sets[@]}"; do
             [ -d "${datadir}/${set_name}" ] ||
                 die "local/data.sh made no ${datadir}/${set_name}; it should, or --train-set, --valid-set, --test-sets differ"
+            [ -z "${audio_format}" ] || format_set "${set_name}"
         done
     fi
     for set_name in "${all_sets[@]}"; do

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from soundstorm.data.data_dir import read_table, whole_file, write_text
+from soundstorm.data.data_dir import looked_for, read_table, whole_file, write_text
 from soundstorm.data.records import make_record, read_json
 from soundstorm.data.table_index import MISSING, read_numbers, read_places
 
@@ -244,7 +244,7 @@ class TokenArchive:
             return read(self._files.open(path), offset)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{self.scp}: archive {path!r} of {utt} does not exist; extract the tokens again"
+                f"{self.scp}: archive {path!r} of {utt} does not exist{looked_for(path)}; extract the tokens again"
             ) from error
         except (ValueError, IndexError, EOFError, OSError, OverflowError) as error:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soundstorm.data.data_dir import write_bytes
+from soundstorm.data.data_dir import looked_for, write_bytes
 from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
 
 Seconds = float
@@ -62,7 +62,7 @@ def read_audio(
 
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such recording; check the paths in wav.scp")
+        raise FileNotFoundError(f"{path}: no such recording{looked_for(path)}; check the paths in wav.scp")
     try:
         with soundfile.SoundFile(str(path)) as recording:
             rate = recording.samplerate

@@ -270,6 +270,13 @@ def naming(path: PathLike) -> Iterator[None]:
         raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
 
 
+def looked_for(path: PathLike) -> str:
+    """For messages that a file is missing: where a relative path was looked for, and nothing for another one."""
+    if os.path.isabs(path):
+        return ""
+    return f" in {os.getcwd()}: its path is relative, run this from the recipe's directory"
+
+
 def check_ids(ids: Iterable[str], where: PathLike) -> None:
     """Refuse ids that cannot be the names of files.
 
@@ -383,7 +390,7 @@ class DataDir:
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
-            raise FileNotFoundError(f"no such directory {path}; stage 0 makes the data directories")
+            raise FileNotFoundError(f"no such directory {path}{looked_for(path)}; stage 0 makes the data directories")
 
     def has(self, name: str) -> bool:
         """Whether the directory has a file of this name."""

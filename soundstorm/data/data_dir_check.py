@@ -60,6 +60,7 @@ def validate_data_dir(
     wav: bool = True,
     spk_sort: bool = True,
     non_print: bool = False,
+    paths: bool = True,
     require: Collection[str] = (),
 ) -> Summary:
     """Check a data directory; the first file with faults ends the search, with all its faults.
@@ -70,6 +71,7 @@ def validate_data_dir(
         wav: Whether `wav.scp` must exist.
         spk_sort: Whether `utt2spk` must also be sorted by speaker.
         non_print: Whether transcripts may have characters that do not print.
+        paths: Whether `wav.scp` must name files; `utils/format_wav_scp.sh` makes such of commands and archives.
         require: Further files that must exist.
 
     Returns:
@@ -101,7 +103,7 @@ def validate_data_dir(
         _check_values(root / "text", transcripts, lambda value: values.transcript(value, non_print))
         _check_keys(root, "text", transcripts, utterances, "utt2spk")
 
-    recordings = _check_recordings(root, utterances, wav=wav)
+    recordings = _check_recordings(root, utterances, wav=wav, files=paths)
 
     for name in require:
         if not (root / name).is_file():
@@ -125,6 +127,16 @@ def validate_data_dir(
     return Summary(len(utterances), len(speakers), _hours(root), tuple(warnings))
 
 
+def check_audio_paths(root: PathLike) -> None:
+    """Refuse a `wav.scp` with values that are no paths of files, before anything is read by them.
+
+    Raises:
+        DataDirError: It has commands, places in archives and the like.
+    """
+    path = Path(root, "wav.scp")
+    _check_values(path, read_table(path), values.audio_path)
+
+
 def _fail(faults: list[str]) -> None:
     if faults:
         raise DataDirError(_first(faults, "\n"))
@@ -145,7 +157,7 @@ def _load(root: Path, name: str, *, remedy: str = "") -> Table:
     with path.open("rb") as file:
         file.seek(-1, 2)
         if file.read() != b"\n":
-            faults.append(f"{path}: the last line does not end with a newline")
+            faults.append(f"{path}: the last line does not end with a newline (run utils/fix_data_dir.sh {root})")
     previous = ""
     for number, (key, _) in enumerate(pairs, start=1):
         if not ID_PATTERN.fullmatch(key):
@@ -190,7 +202,8 @@ def _check_speaker_sorted(path: Path, utt2spk: Table) -> None:
         if speaker < previous:
             faults.append(
                 f"{path}: sorted by utterance but not by speaker: {utterance} of {speaker} comes after "
-                f"{previous}; {SPEAKER_FIRST}; or specify --no-spk-sort"
+                f"{previous}; {SPEAKER_FIRST}; or specify --no-spk-sort, in a recipe "
+                "--validate-args --no-spk-sort"
             )
         previous = speaker
     _fail(faults)
@@ -211,7 +224,7 @@ def _check_inverse(root: Path, utt2spk: Table, spk2utt: Table) -> None:
     _fail(faults)
 
 
-def _check_recordings(root: Path, utterances: set[str], *, wav: bool) -> set[str] | None:
+def _check_recordings(root: Path, utterances: set[str], *, wav: bool, files: bool) -> set[str] | None:
     """Check `segments` and `wav.scp`; returns the recordings, or None where there is no `wav.scp`."""
     segments, wav_scp = root / "segments", root / "wav.scp"
     if segments.exists() and not wav_scp.exists():
@@ -221,7 +234,7 @@ def _check_recordings(root: Path, utterances: set[str], *, wav: bool) -> set[str
             raise FileNotFoundError(f"no such file {wav_scp} (if this is by design, specify --no-wav)")
         return None
     paths = _load(root, "wav.scp")
-    _check_values(wav_scp, paths, values.audio_path)
+    _check_values(wav_scp, paths, values.audio_path if files else values.not_empty)
     if not segments.exists():
         _check_keys(root, "wav.scp", paths, utterances, "utt2spk")
         return set(paths)

@@ -62,7 +62,8 @@ def publish(contents: Contents, source: Path, dest: Path, **validate_options: ob
     """
     if source.resolve() == dest.resolve():
         raise ValueError(f"the source and the destination are one directory, {dest}")
-    options = {"text": "text" in contents.tables, "wav": "wav.scp" in contents.tables, **validate_options}
+    options = {"text": "text" in contents.tables, "wav": "wav.scp" in contents.tables, "paths": False}
+    options.update(validate_options)
     with staged(dest) as staging:
         write_files(staging, contents.files())
         try:
@@ -155,7 +156,7 @@ def _require_distinct_utterances(sources: dict[str, Contents]) -> None:
             if utterance in owner:
                 raise ValueError(
                     f"utterance {utterance} is both in {owner[utterance]} and in {name}; rename one with "
-                    "utils/copy_data_dir.sh --utt-prefix"
+                    f"utils/copy_data_dir.sh --utt-prefix x- --spk-prefix x- {name} <new directory>"
                 )
             owner[utterance] = name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -16,6 +17,13 @@ MOST_TIMES_PACE, LEAST_TIMES_PACE = (
     4.0,
     0.05,
 )  # of what most have: beyond, a transcript does not belong to its audio
+FORMAT_TOOL = "utils/format_wav_scp.sh"
+IN_ARCHIVE = re.compile(r"(.+):([0-9]+)")
+
+
+def is_command(value: str) -> bool:
+    """Tell whether an entry of `wav.scp` is a pipe of Kaldi."""
+    return value.endswith("|") or value.startswith("|")
 
 
 def shorten(words: str) -> str:
@@ -39,10 +47,15 @@ def audio_path(value: str) -> str:
     """Check that it is a path, which neither a command nor a ``~`` is."""
     if not value:
         return "has no path"
-    if value.endswith("|") or value.startswith("|"):
+    if is_command(value):
         return (
-            f"{shorten(value)!r} is a command; a pipe runs again at every read and hides its failures: "
-            "convert the audio to files once, in local/data.sh"
+            f"{shorten(value)!r} is a command; a pipe runs again at every read and hides its failures: write the audio "
+            f"to files by {FORMAT_TOOL} --allow-pipes true, in a recipe by --audio-format flac --allow-pipes true"
+        )
+    if IN_ARCHIVE.fullmatch(value) and not os.path.isfile(value):
+        return (
+            f"{shorten(value)!r} is a place in an archive (ark), which is not read: write the audio to files by "
+            f"{FORMAT_TOOL}, in a recipe by --audio-format flac"
         )
     if value.startswith("~"):
         return f"{shorten(value)!r} starts with ~, which only a shell understands; write the whole path"

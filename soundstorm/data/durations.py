@@ -67,14 +67,14 @@ def inspect(path: str, *, samples: bool = False) -> Recording:
                 raise AudioFault("empty", f"{path} has no samples")
             if file.channels != 1:
                 raise AudioFault("channels", f"{path} has {file.channels} channels, expected 1")
-            _check_whole(file, path)
+            check_whole(file, path)
             looked = samples or file.subtype in ("FLOAT", "DOUBLE")
             return Recording(frames / rate, rate, _peak(file, path, samples) if looked else None)
     except (OSError, RuntimeError, TypeError) as error:
         raise AudioFault("unreadable", f"{path}: {error}") from error
 
 
-def _check_whole(file, path: str) -> None:
+def check_whole(file, path: str) -> None:
     """Compare what is there with what the header promises; libsndfile only tells of both."""
     for name, promised, there in re.findall(r"(\w+)\s*:\s*(\d+) \(should be (\d+)\)", file.extra_info):
         if LEAST_MISSING_BYTES < int(promised) - int(there) and int(promised) < STREAMED:

@@ -220,6 +220,7 @@ def test_short_test_utterances_can_be_left_out(checkout, tmp_path):
     [
         ("v00-1 gone.wav", "v00-1: no such recording; looked for"),
         ("v00-1 flac -dc v00-1.flac |", "v00-1 is a command"),
+        ("v00-1 wav.ark:12", "v00-1 is a place in an archive"),
     ],
 )
 def test_a_recording_that_cannot_be_read_is_named(checkout, voices, line, message):
@@ -228,6 +229,18 @@ def test_a_recording_that_cannot_be_read_is_named(checkout, voices, line, messag
     done = prepare(checkout, "--extra-data", voices)
     assert done.returncode == 1
     assert message in done.stderr
+
+
+def test_the_remedy_for_commands_works(checkout, voices):
+    scp = voices / "wav.scp"
+    paths = {utterance: next(voices.parent.rglob(f"{utterance}.wav")) for utterance in read_table(scp)}
+    scp.write_text("".join(f"{utterance} cat {path} |\n" for utterance, path in paths.items()))
+    done = prepare(checkout, "--extra-data", voices)
+    tool = done.stderr.partition("to files by ")[2].partition(" <new directory>")[0]
+    made = checkout.run([*tool.split(), "data/voices"], cwd=RECIPE)
+    assert made.returncode == 0, made.stderr
+    done = prepare(checkout, "--extra-data", "data/voices")
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_utterance_of_two_sources_is_an_error(checkout, tmp_path, voices):

@@ -6,6 +6,7 @@ valid_sets() {  # Do all sets exist in a shape the later stages can use?
     local set_name
     for set_name in "${all_sets[@]}"; do
         [ -s "${datadir}/${set_name}/utt2dur" ] && validate_set "${set_name}" >/dev/null 2>&1 || return 1
+        [ -z "${audio_format}" ] || head -n 1 "${datadir}/${set_name}/wav.scp" | grep -qF " $(audio_dir)/" || return 1
     done
 }
 
@@ -13,6 +14,15 @@ looked_at() {  # <set>: were its recordings looked at since its tables were writ
     local data=${datadir}/$1 found=${datadir}/$1/utt2rate
     ! "${check_samples}" || found=${data}/reco2peak
     [ -s "${found}" ] && [ ! "${data}/wav.scp" -nt "${found}" ] && [ ! "${data}/segments" -nt "${found}" ]
+}
+
+audio_dir() {
+    echo "${dumpdir}/audio_${audio_format}_${sample_rate}"
+}
+
+format_set() {  # <set>: brings its audio to files that all stages can read; what they replace stays in .backup
+    interruptible utils/format_wav_scp.sh --nj "${nj}" --audio-format "${audio_format}" --sample-rate "${sample_rate}" \
+        --allow-pipes "${allow_pipes}" "${datadir}/$1" "${datadir}/$1" "$(audio_dir)"
 }
 
 validate_set() {  # <set>: transcripts are checked where there are some

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundstorm.data.data_dir import read_segments, read_table
+from soundstorm.data.data_dir_values import FORMAT_TOOL, IN_ARCHIVE, is_command
 
 CORPUS_HELP = (
     "speechocean762 is published as resource 101 of OpenSLR (https://www.openslr.org/101/). Unpack it and pass the "
@@ -83,7 +84,7 @@ def read_data_dir(
 
     Args:
         directory: Holds wav.scp and utt2spk, and may hold text, segments and spk2gender. Paths are absolute, or
-            relative to the directory or to the folder it lies in.
+            relative to the directory, to the folder it lies in, or to the recipe.
         split: What its utterances are for, if that is known.
         speaker_prefix: Goes before every speaker.
         lowercase: Write transcripts in small letters.
@@ -130,9 +131,14 @@ def _optional(path: Path) -> dict[str, str]:
 
 def _find(directory: Path, name: str, path: str) -> Path:
     """The file that a line of wav.scp means."""
-    if path.endswith("|"):
-        raise ValueError(f"{directory}/wav.scp: {name} is a command ({path}); write its output to a file and name that")
-    candidates = [directory / path, directory.parent / path]  # an absolute path is itself in both
+    if is_command(path) or IN_ARCHIVE.fullmatch(path) and not Path(path).is_file():
+        kind, option = ("a command", "--allow-pipes true ") if is_command(path) else ("a place in an archive", "")
+        raise ValueError(
+            f"{directory}/wav.scp: {name} is {kind} ({path}); write the audio to files by {FORMAT_TOOL} "
+            f"{option}{directory} <new directory>, and pass that"
+        )
+    # An absolute path is itself in all; the tools of utils/ write paths that are relative to here.
+    candidates = [directory / path, directory.parent / path, Path(path)]
     for candidate in candidates:
         if candidate.is_file():
             return candidate.resolve()
