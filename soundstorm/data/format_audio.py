@@ -243,7 +243,8 @@ def _open(source: str) -> Iterator:
         raise ValueError(f"no such file{looked_for(source)}" if source else "wav.scp does not have it")
     else:
         with soundfile.SoundFile(source) as recording:
-            check_whole(recording, source)
+            if recording.frames:
+                check_whole(recording, source)
             yield recording
 
 
