@@ -72,7 +72,8 @@ def read_contents(
         spk_extra: Further files whose keys are speakers.
 
     Returns:
-        The contents. A line that is there twice counts once, and byte order marks are removed; both are `repairs`.
+        The contents. A line that is there twice counts once, and byte order marks are removed; both are
+        `repairs`.
 
     Raises:
         FileNotFoundError: There is no such directory or no `utt2spk` in it.
@@ -186,7 +187,8 @@ def fix_contents(contents: Contents) -> Contents:
     for before, (utterance, speaker) in zip(["", *speakers], fixed.tables["utt2spk"].items()):
         if speaker < before:
             raise ValueError(
-                f"utt2spk is sorted by utterance but not by speaker, fix this yourself: {utterance} of {speaker} "
+                f"utt2spk is sorted by utterance but not by speaker, fix this yourself: "
+                f"{utterance} of {speaker} "
                 f"comes after {before}; {SPEAKER_FIRST}"
             )
     return fixed
@@ -202,7 +204,8 @@ def reasons_of(before: Contents, after: Contents) -> list[str]:
     Returns:
         A line for each utterance, speaker and recording that is gone.
     """
-    rows = {UTTERANCE: {}, SPEAKER: {}, RECORDING: {}}  # kind -> name -> the files that have it; a dict keeps order
+    # Kind -> name -> the files that have it; a dict keeps order.
+    rows = {UTTERANCE: {}, SPEAKER: {}, RECORDING: {}}
     for name, table in before.tables.items():
         for key in table.keys() - after.tables[name].keys():
             rows[before.key_of(name)].setdefault(key, []).append(name)
@@ -227,7 +230,9 @@ def _reason(contents: Contents, utterance: str) -> str:
         if key not in table:
             reasons.append(f"{whose}not in {name}")
         elif not is_usable(name, table[key]):
-            reasons.append(f"{whose}{name} has {table[key]!r:.60}" if table[key] else f"{whose}empty in {name}")
+            reasons.append(
+                f"{whose}{name} has {table[key]!r:.60}" if table[key] else f"{whose}empty in {name}"
+            )
     return ", ".join(reasons)
 
 

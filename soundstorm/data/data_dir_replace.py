@@ -20,9 +20,9 @@ KNOWN_NAMES = frozenset(name for known in KNOWN_FILES for name in (known.name, k
 def staged(dest: PathLike, stale: Collection[str] = KNOWN_NAMES) -> Iterator[Path]:
     """Where to write files of a data directory that should change as a whole or not at all.
 
-    When all has gone well they are moved to the directory. What they replace is copied to `.backup` before, unless
-    all of it is the same, and so are stale files, which are then removed. Nothing else in it is touched: it may hold
-    recordings and notes.
+    When all has gone well they are moved to the directory. What they replace is copied to `.backup` before,
+    unless all of it is the same, and so are stale files, which are then removed. Nothing else in it is
+    touched: it may hold recordings and notes.
 
     Args:
         dest: The directory; made where there is none.
@@ -72,5 +72,6 @@ def _install(staging: Path, dest: Path, stale: Collection[str]) -> None:
     gone = [name for name in old if name in stale and (name not in names or name == KEY_FILE)]
     for name in sorted(gone, key=lambda name: name != KEY_FILE):
         (dest / name).unlink()
-    for name in sorted(names, key=lambda name: name == KEY_FILE):  # last: what is cut short is no data directory
+    # The key file last: what is cut short is no data directory.
+    for name in sorted(names, key=lambda name: name == KEY_FILE):
         os.replace(staging / name, dest / name)

@@ -1,8 +1,8 @@
 """Tables of millions of lines in little memory: keys as one array of bytes, values as arrays of numbers.
 
-A dictionary of Python strings takes some 300 bytes a line; 7 million utterances (60 000 hours) would be 2 GB for each
-table. Here a line is its key and 8 to 12 bytes. Files are read in pieces, all lines of one at once; one with lines of
-another form than the usual is read as any other table, with the messages that gives.
+A dictionary of Python strings takes some 300 bytes a line; 7 million utterances (60 000 hours) would be 2 GB
+for each table. Here a line is its key and 8 to 12 bytes. Files are read in pieces, all lines of one at once;
+one with lines of another form than the usual is read as any other table, with the messages that gives.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from soundstorm.data.data_dir import MOST_SECONDS, parse_seconds, read_segments,
 
 PIECE_BYTES = 1 << 23
 NEWLINE, BLANK, COLON, ZERO = (np.uint8(ord(letter)) for letter in "\n :0")
-IN_DECIMALS = np.isin(np.arange(256), np.frombuffer(b"0123456789.\0", np.uint8))  # the last fills up shorter words
+# The last one fills up shorter words.
+IN_DECIMALS = np.isin(np.arange(256), np.frombuffer(b"0123456789.\0", np.uint8))
 MOST_DIGITS = 18  # of a whole number that fits into 64 bits for certain
 MISSING = -1
 
@@ -44,7 +45,8 @@ class Keys(Sequence):
             if len(again):
                 line = int(self._order[again + 1].min())
                 raise ValueError(
-                    f"{where}, line {line + 1}: key {self[line]!r} is there a second time; keys must be unique "
+                    f"{where}, line {line + 1}: key {self[line]!r} is there a second time; keys must "
+                    f"be unique "
                     "(utils/fix_data_dir.sh drops repeated lines)"
                 )
 
@@ -171,7 +173,8 @@ def read_stretches(path: str | Path) -> Stretches:
 
 
 def read_values(path: str | Path) -> tuple[Keys, np.ndarray]:
-    """Read any table: keys, and the rest of each line as UTF-8 bytes, of a type ``S``, ``(number of lines,)``.
+    """Read any table: keys, and the rest of each line as UTF-8 bytes ``(number of lines,)``, of a type
+    ``S``.
 
     Raises:
         FileNotFoundError: there is none.
@@ -180,7 +183,8 @@ def read_values(path: str | Path) -> tuple[Keys, np.ndarray]:
     found = _read_columns(path, lambda lines, _: (_words(lines.data, lines.space + 1, lines.end),), "S1")
     if found is None:
         table = read_table(path)
-        return Keys.of(table, path), np.array([value.encode() for value in table.values()] or [b""])[: len(table)]
+        values = np.array([value.encode() for value in table.values()] or [b""])[: len(table)]
+        return Keys.of(table, path), values
     return found
 
 
@@ -223,18 +227,23 @@ def read_seconds(path: str | Path) -> tuple[Keys, np.ndarray]:
         FileNotFoundError: there is none.
         ValueError: it is malformed, has a key twice, or a value that is no number.
     """
-    found = _read_columns(path, lambda lines, _: _one(_decimals(lines.data, lines.space + 1, lines.end)), np.float64)
+    found = _read_columns(
+        path, lambda lines, _: _one(_decimals(lines.data, lines.space + 1, lines.end)), np.float64
+    )
     return _odd_seconds(path) if found is None else found
 
 
 def read_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
-    """Read a table of whole numbers such as ``utt2num_frames``: keys, and int64 values ``(number of lines,)``.
+    """Read a table of whole numbers such as ``utt2num_frames``: keys, and int64 values
+    ``(number of lines,)``.
 
     Raises:
         FileNotFoundError: there is none.
         ValueError: it is malformed, has a key twice, or a value that is no whole number.
     """
-    found = _read_columns(path, lambda lines, _: _one(_whole_numbers(lines.data, lines.space + 1, lines.end)), np.int64)
+    found = _read_columns(
+        path, lambda lines, _: _one(_whole_numbers(lines.data, lines.space + 1, lines.end)), np.int64
+    )
     return _odd_numbers(path) if found is None else found
 
 
@@ -249,7 +258,8 @@ def _read_columns(
 
     Args:
         path: the file.
-        columns: of the lines of a piece that begins at that byte of the file; None where a line has another form.
+        columns: of the lines of a piece that begins at that byte of the file; None where a line has another
+            form.
         types: of the columns.
     """
     names, parts, place = [np.zeros(0, "S1")], [[np.zeros(0, kind)] for kind in types], 0
@@ -284,7 +294,7 @@ def _pieces(path: str | Path) -> Iterator[bytes]:
 
 
 class _Lines(NamedTuple):
-    """Lines of the usual form: a key, one blank, and a value without blanks around it. Places are bytes of ``data``."""
+    """Lines of a key, one blank, and a value without blanks around it. Places are bytes of ``data``."""
 
     data: np.ndarray  # uint8
     start: np.ndarray  # of each line
@@ -325,7 +335,7 @@ class _Lines(NamedTuple):
         return None if offsets is None else (_words(self.data, self.space + 1, colon), offsets)
 
     def stretches(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Recordings, starts and ends of values ``<recording> <start> <end>``; None where one is not of that form."""
+        """Recordings, starts and ends of ``<recording> <start> <end>``; None where one has another form."""
         blanks = np.flatnonzero(self.data == BLANK)
         first = np.searchsorted(blanks, self.space)
         if (np.searchsorted(blanks, self.end) - first != 3).any():
@@ -411,5 +421,7 @@ def _odd_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
     table = read_table(path)
     for key, value in table.items():
         if not re.fullmatch("[0-9]{1,18}", value):
-            raise ValueError(f"{path}, {key}: expected a whole number, got {value!r:.80}; make the table again")
+            raise ValueError(
+                f"{path}, {key}: expected a whole number, got {value!r:.80}; make the table again"
+            )
     return Keys.of(table, path), np.array(list(map(int, table.values())), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""From a transcript to the numbers a text encoder reads: bytes as ByT5 numbers them, or SentencePiece sub-words."""
+"""From a transcript to the numbers a text encoder reads: ByT5's bytes, or SentencePiece sub-words."""
 
 import re
 import unicodedata
@@ -17,7 +17,8 @@ _TYPOGRAPHIC = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "�
 
 
 def normalize_text(text: str, *, lowercase: bool = True) -> str:
-    """One spelling for what is pronounced alike: NFKC, plain quotes, single spaces, the turn marker set apart.
+    """One spelling for what is pronounced alike: NFKC, plain quotes, single spaces, the turn marker set
+    apart.
 
     Args:
         text: a transcript.
@@ -38,7 +39,7 @@ class TextTokenizer(Protocol):
     vocab_size: int
 
     def encode(self, text: str, *, where: str = "text") -> np.ndarray:
-        """Normalised text to int64 ids ``(L,)`` that end with ``EOS_ID``. ``where`` names the text in errors."""
+        """Normalised text to int64 ids ``(L,)`` that end with ``EOS_ID``; ``where`` is for errors."""
         ...
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -47,7 +48,7 @@ class TextTokenizer(Protocol):
 
 
 class ByteTokenizer:
-    """UTF-8 bytes with ByT5's numbers: pad 0, end 1, unknown 2, byte ``b`` at ``b + 3``, 125 unused ids at the end."""
+    """UTF-8 bytes with ByT5's numbers: pad 0, end 1, unknown 2, byte ``b`` at ``b + 3``, then 125 unused."""
 
     vocab_size = 384
 
@@ -79,15 +80,20 @@ class SentencePieceTokenizer:
         import sentencepiece
 
         if not Path(model_file).is_file():
-            raise FileNotFoundError(f"{model_file}: no such SentencePiece model; train one or name an existing file")
+            raise FileNotFoundError(
+                f"{model_file}: no such SentencePiece model; train one or name an existing file"
+            )
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_file=str(model_file))
         except (RuntimeError, OSError) as error:
-            raise ValueError(f"{model_file}: not a SentencePiece model ({str(error).strip():.100})") from error
+            raise ValueError(
+                f"{model_file}: not a SentencePiece model ({str(error).strip():.100})"
+            ) from error
         got = (self._pieces.pad_id(), self._pieces.eos_id(), self._pieces.unk_id())
         if got != (PAD_ID, EOS_ID, UNK_ID):
             raise ValueError(
-                f"{model_file}: pad, end and unknown have the ids {got}, expected {(PAD_ID, EOS_ID, UNK_ID)} as in T5; "
+                f"{model_file}: pad, end and unknown have the ids {got}, expected "
+                f"{(PAD_ID, EOS_ID, UNK_ID)} as in T5; "
                 "train the model with this recipe"
             )
         self.model_file = Path(model_file)
@@ -108,7 +114,8 @@ def _normalize_or_refuse(text: str, lowercase: bool, where: str) -> str:
     normalized = normalize_text(text, lowercase=lowercase)
     if not has_words(normalized):
         raise ValueError(
-            f"{where}: nothing to pronounce in {text!r}; expected letters or digits. Give it words or remove it"
+            f"{where}: nothing to pronounce in {text!r}; expected letters or digits. "
+            "Give it words or remove it"
         )
     return normalized
 
@@ -134,11 +141,14 @@ def train_sentencepiece(
     try:
         with whole_file(model_file) as temporary, open(temporary, "wb") as stream:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(lines), model_writer=stream, vocab_size=vocab_size, character_coverage=1.0,
+                sentence_iterator=iter(lines), model_writer=stream, vocab_size=vocab_size,
+                character_coverage=1.0,
                 pad_id=PAD_ID, eos_id=EOS_ID, unk_id=UNK_ID, bos_id=-1, user_defined_symbols=[TURN_MARKER],
                 num_threads=1, minloglevel=2,
             )  # fmt: skip
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(f"cannot learn {vocab_size} SentencePiece units from {len(lines)} lines: {reason}") from error
+        raise ValueError(
+            f"cannot learn {vocab_size} SentencePiece units from {len(lines)} lines: {reason}"
+        ) from error
     return SentencePieceTokenizer(model_file, lowercase=lowercase)
