@@ -49,6 +49,7 @@ def get_parser():
     )
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
+    parser.add_argument("--share", help="measure only this share of the utterances, e.g. 2/5; then call without it")
     parser.add_argument("--device", default="cpu", help="for models: cpu or cuda")
     parser.add_argument("--output", nargs="+", required=True, help="JSON file to write")
     return parser
@@ -75,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
             f"got {', '.join(map(str, counts))}; an original's --decode-dir is none"
         )
 
+    from soundstorm.data.share import Share
     from soundstorm.scoring.assemble import ScoringJob, score_files
 
     rows = zip(systems, args.data_dir, decode_dirs, args.output)
@@ -90,6 +92,7 @@ def main(argv: list[str] | None = None) -> None:
         sample_rate=args.sample_rate,
         device=args.device,
         config=config,
+        share=Share.parse(args.share) if args.share else None,
     )
 
 

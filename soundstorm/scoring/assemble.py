@@ -14,10 +14,12 @@ from typing import Any
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import AcousticConsistency
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos
 from soundstorm.scoring.intelligibility import Intelligibility, Recognizer, read_references
 from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
+from soundstorm.scoring.measuring import MeasuredLog
 from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.scoring.scoring_config import ScoreConfig
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
@@ -46,6 +48,7 @@ def score_files(
     sample_rate: int,
     device: str,
     config: ScoreConfig,
+    share: Share | None = None,
 ) -> None:
     """Score systems, each into its own file; a file made from the same inputs is left as it is.
 
@@ -58,6 +61,7 @@ def score_files(
         sample_rate: Hz.
         device: cpu or cuda.
         config: The rest.
+        share: Measure only these utterances and write no score file; a call without a share finds what was measured.
     """
     settings = {
         "recognizers": list(recognizers),
@@ -102,6 +106,7 @@ def score_files(
             logger.warning("%s has no text: no word errors", job.data_dir)
         ids = evenly_spaced(original.ids, config.max_utterances)
         timing = decode_dir / "timing.json" if decode_dir else None
+        log = MeasuredLog(Path(job.output), inputs, name=f"share{share.number}" if share else "partial")
         content = score_system(
             job.system or info.require_title(),
             original=original,
@@ -111,11 +116,16 @@ def score_files(
             measures=_measures(loaders, recognizers if texts else (), ids, info, config),
             info=info,
             timing=timing if timing is not None and timing.is_file() else None,
+            log=log,
+            share=share,
             num_resamples=config.num_resamples,
             seed=config.seed,
         )
+        if content is None:
+            continue
         content |= {"decode_dir": job.decode_dir, "settings": settings, "inputs": inputs}
         write_json(Path(job.output), content)
+        log.remove()
         logger.info("%s: %s", job.output, summary(content))
 
 

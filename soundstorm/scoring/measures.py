@@ -27,6 +27,7 @@ class Measured:
     # Metric to (numerator, denominator): their sums over utterances make the score; 1 below makes a mean.
     values: dict[str, tuple[float, float]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)  # for the record of the utterance; plain JSON
+    undefined: dict[str, str] = field(default_factory=dict)  # metric without a value for this pair -> why
 
 
 class Measure(Protocol):
@@ -42,6 +43,7 @@ class SubsetMeasure:
 
     def __init__(self, measure: Measure, utterances: Collection[str]):
         self._measure, self._utterances = measure, frozenset(utterances)
+        self.name = getattr(measure, "name", type(measure).__name__)
 
     def __call__(self, pair: Pair) -> Measured:
         """Measure a chosen pair, nothing for others."""

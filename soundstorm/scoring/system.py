@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import write_text
 from soundstorm.data.records import as_type, read_json
+from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
 from soundstorm.scoring.measures import Measure, Pair
+from soundstorm.scoring.measuring import MeasuredLog, left_out, measure_utterance
 from soundstorm.scoring.runtime import read_timing
 from soundstorm.scoring.statistics import by_length
 
@@ -73,19 +76,18 @@ def read_decode_info(decode_dir: Path | None) -> DecodeInfo:
     return DecodeInfo(source, prompt_seconds, settings)
 
 
-def pairs(
-    original: Utterances, decoded: Utterances | None, texts: Mapping[str, str], ids: Sequence[str]
-) -> Iterator[Pair]:
-    """Read the utterances one by one, so that memory does not grow with the test set."""
-    for utt_id in ids:
-        wav = original.read(utt_id)
-        yield Pair(
-            utt_id,
-            original=wav,
-            decoded=wav if decoded is None else decoded.read(utt_id),
-            sample_rate=original.sample_rate,
-            text=texts.get(utt_id),
-        )
+def read_pair(
+    original: Utterances, decoded: Utterances | None, texts: Mapping[str, str], utt_id: str
+) -> Pair:
+    """One utterance as it was recorded and as the system gives it back."""
+    wav = original.read(utt_id)
+    return Pair(
+        utt_id,
+        original=wav,
+        decoded=wav if decoded is None else decoded.read(utt_id),
+        sample_rate=original.sample_rate,
+        text=texts.get(utt_id),
+    )
 
 
 def score_system(
@@ -98,9 +100,11 @@ def score_system(
     measures: Sequence[Measure],
     info: DecodeInfo,
     timing: Path | None = None,
+    log: MeasuredLog | None = None,
+    share: Share | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Measure every utterance that both the original and the system have.
 
     Args:
@@ -112,11 +116,16 @@ def score_system(
         measures: Metrics.
         info: How the output was made.
         timing: The decode directory's `timing.json`, if there is one.
+        log: Keeps what was measured, utterance by utterance, so that an interrupted run goes on from there.
+        share: Measure only these, into the log.
         num_resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
     Returns:
-        The content of the score file.
+        The content of the score file; None of a share.
+
+    Raises:
+        ValueError: none of the utterances was decoded, or a measure failed for more than 5 % of them.
     """
     available = set(ids) if decoded is None else set(decoded.ids)
     chosen = [utt_id for utt_id in ids if utt_id in available]
@@ -129,20 +138,29 @@ def score_system(
     if missing:
         logger.warning("%s: %d of %d utterances were not decoded and are not scored", system, missing, len(ids))
     durations = {utt_id: float(seconds) for utt_id, seconds in zip(original.ids, original.durations)}
+    known = {} if log is None else log.known
+    for utt_id in share.of_ids(chosen) if share else chosen:
+        if utt_id in known:
+            continue
+        read = partial(read_pair, original, decoded, texts, utt_id)
+        known[utt_id] = measure_utterance(utt_id, read, measures)
+        if log is not None:
+            log.write(utt_id, known[utt_id])
+    if share:
+        return None
+    scores = {utt_id: known[utt_id] for utt_id in chosen}
+    unmeasured = left_out(scores, system)
     values: dict[str, dict[str, tuple[float, float]]] = {}
     records: dict[str, dict[str, Any]] = {}
-    for pair in pairs(original, decoded, texts, chosen):
+    for utt_id, score in scores.items():
         record: dict[str, Any] = {
-            "seconds": round(durations[pair.utt_id], 3),
-            "decoded_seconds": round(len(pair.decoded) / pair.sample_rate, 3),
+            "seconds": round(durations[utt_id], 3),
+            "decoded_seconds": round(score.decoded_seconds, 3),
         }
-        for measure in measures:
-            measured = measure(pair)
-            for name, (numerator, denominator) in measured.values.items():
-                values.setdefault(name, {})[pair.utt_id] = (numerator, denominator)
-                record[name] = round(numerator / denominator, 5)
-            record.update(measured.details)
-        records[pair.utt_id] = record
+        for name, (numerator, denominator) in score.values.items():
+            values.setdefault(name, {})[utt_id] = (numerator, denominator)
+            record[name] = round(numerator / denominator, 5)
+        records[utt_id] = record | score.details
     options = {"num_resamples": num_resamples, "seed": seed}
     return {
         "system": system,
@@ -151,6 +169,7 @@ def score_system(
         "decode": dict(info.settings or {}),
         "num_utterances": len(chosen),
         "num_missing": missing,
+        "left_out": unmeasured,
         "metrics": {
             name: {length: e.as_dict() for length, e in by_length(found, durations, **options).items()}
             for name, found in values.items()

@@ -203,6 +203,13 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
                 "more likely than another. That hides errors that make no other word of the list, so its rates are "
                 "lower than those of free reading."
             )
+    left_out = [
+        f"{name} of {row['system']} ({len(utterances)} of {row['num_utterances']})"
+        for row in rows
+        for name, utterances in row.get("left_out", {}).items()
+    ]
+    if left_out:
+        notes.append(f"Utterances left out, named with reasons in the score files: {', '.join(left_out)}.")
     missing = [f"{row['system']} ({row['num_missing']})" for row in rows if row.get("num_missing")]
     if missing:
         notes.append(f"Utterances that were not decoded: {', '.join(missing)}.")

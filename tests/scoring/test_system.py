@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.experiment import start_experiment
+from soundstorm.data.share import Share
 from soundstorm.models.consistency import build_consistency, load_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.scoring.assemble import ScoringJob, score_files
@@ -170,3 +171,26 @@ def test_a_file_that_is_no_score_is_named(tmp_path):
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=f"score.{next(iter(settings))} is"):
         ScoreConfig(**settings)
+
+
+def test_an_interrupted_score_goes_on_and_shares_make_the_whole(tmp_path, hubert_dir):
+    data = make_dir(tmp_path / "data", {"a": 4.0, "b": 6.0, "c": 5.0})
+
+    def run(output, **options):
+        score_files(
+            [ScoringJob("row", str(data), None, str(output))], recognizers=[], bigram_text=None, speaker=None,
+            consistency=None, sample_rate=16000, device="cpu", config=ScoreConfig(quality_utterances=2), **options,
+        )  # fmt: skip
+
+    run(tmp_path / "whole.json")
+    for number in (1, 2, 3):
+        run(tmp_path / "shared.json", share=Share(number, 3))
+    assert not (tmp_path / "shared.json").exists()
+    for path in tmp_path.glob("shared.json.share*"):  # all but the first line of one was lost with the machine
+        lines = path.read_text().splitlines(keepends=True)
+        if len(lines) > 1:
+            path.write_text(lines[0])
+            break
+    run(tmp_path / "shared.json")
+    one, two = (json.loads((tmp_path / name).read_text()) for name in ("whole.json", "shared.json"))
+    assert one == two and not list(tmp_path.glob("shared.json.*"))
