@@ -42,7 +42,9 @@ def main(argv: list[str] | None = None) -> None:
     write_shards(
         args.output,
         utterances.ids,
-        lambda ids: tokenizer.encode_utterances(utterances.part(ids), batch_seconds=args.batch_seconds),
+        lambda ids: tokenizer.encode_utterances(
+            utterances.part(ids), batch_seconds=args.batch_seconds, leave_out=True
+        ),
         tokenizer.info,
         shard_utterances=args.shard_utterances,
     )

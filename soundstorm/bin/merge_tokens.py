@@ -9,8 +9,13 @@ def get_parser():
     parser.add_argument(
         "--data-dir", help="data directory the utterances come from; by default where --output lies"
     )
-    parser.add_argument(
-        "--output", required=True, help="the scp file to write, such as data/train/semantic.scp"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--output", help="the scp file to write, such as data/train/semantic.scp")
+    what.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing: name the scp files that are missing, or whose archives are missing or damaged; "
+        "the exit status is 1 where there are any",
     )
     parser.add_argument("parts", nargs="+", help="scp files of the jobs")
     return parser
@@ -20,8 +25,12 @@ def main(argv: list[str] | None = None) -> None:
     """Parse and merge."""
     args = get_parser().parse_args(argv)
 
-    from soundstorm.tokens.merge import merge_tokens
+    from soundstorm.tokens.merge import damaged, merge_tokens
 
+    if args.check:
+        found = damaged(args.parts)
+        print("".join(f"{scp}\n" for scp in found), end="")
+        raise SystemExit(bool(found))
     merge_tokens(args.parts, args.output, data_dir=args.data_dir)
 
 

@@ -13,8 +13,10 @@ import os
 import re
 import tokenize
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MOST_LEVELS = 1024
 SHARD_UTTERANCES, SHARD_DIGITS = 5000, 12  # some 40 hours
+SHARD_NAME = re.compile(rf".+\.[0-9a-f]{{{SHARD_DIGITS}}}")
 MOST_FILES = 128  # archives kept open
 FIRST_BYTES = 4096  # of a record, read at once: its header, and all of a short one
 FRAME_TABLES = {"semantic": "utt2num_frames", "acoustic": "utt2num_acoustic_frames"}  # beside the scp
@@ -117,46 +120,72 @@ def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], in
 
 def write_shards(
     prefix: str | Path,
-    ids: list[str],
+    ids: Sequence[str],
     tokenize: Callable[[list[str]], Iterable[tuple[str, np.ndarray]]],
     info: TokenizerInfo,
     *,
     shard_utterances: int = SHARD_UTTERANCES,
 ) -> int:
-    """Write the tokens of many utterances in shards; a call that is repeated goes on after the last whole one.
+    """Write the tokens of many utterances in shards; what whole shards of the folder have is not made again.
+
+    So a call that is repeated goes on after the last whole shard, and one for other jobs, or without some of the
+    utterances, makes nothing twice.
 
     Args:
-        prefix: as of :func:`write_tokens`, which also writes what is too little for shards. The name of a shard has a
-            digest of its utterances in it, so that it is not taken for that of others.
+        prefix: as of :func:`write_tokens`. The name of a shard has a digest of its utterances in it. Shards of other
+            prefixes in the same folder are those of other jobs.
         ids: the utterances.
         tokenize: from ids to those of them that have tokens, with these.
         info: who makes the tokens.
         shard_utterances: utterances in a shard.
 
     Returns:
-        Number of utterances written.
+        Number of utterances with tokens.
+
+    Raises:
+        ValueError: not one of the utterances has tokens.
     """
     if shard_utterances < 1:
         raise ValueError(f"shard_utterances is {shard_utterances}, expected at least 1")
-    if len(ids) <= shard_utterances:
-        return write_tokens(prefix, tokenize(ids), info)
-    shards = []
-    for first in range(0, len(ids), shard_utterances):
-        some = ids[first : first + shard_utterances]
-        shards.append(f"{prefix}.{hashlib.sha256(' '.join(some).encode()).hexdigest()[:SHARD_DIGITS]}")
-        scp = Path(f"{shards[-1]}.scp")
-        if scp.exists() and read_info(scp).fingerprint == info.fingerprint:
-            logger.info("%s: there already, %d of %d utterances", scp, first + len(some), len(ids))
+    prefix = Path(prefix)
+    places = _places_in_shards(prefix.parent, info, frozenset(ids))
+    left = [utt for utt in ids if utt not in places]
+    if len(left) < len(ids):
+        logger.info("%s: %d of %d utterances are there already", prefix, len(ids) - len(left), len(ids))
+    for first in range(0, len(left), shard_utterances):
+        some = left[first : first + shard_utterances]
+        shard = f"{prefix}.{hashlib.sha256(' '.join(some).encode()).hexdigest()[:SHARD_DIGITS]}"
+        items = iter(tokenize(some))
+        one = next(items, None)
+        if one is not None:  # or else all of them were left out
+            write_tokens(shard, chain([one], items), info)
+            places.update(read_table(f"{shard}.scp"))
+        logger.info("%s: %d of %d utterances", shard, len(ids) - len(left) + first + len(some), len(ids))
+    if not places:
+        raise ValueError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
+    _write_index(f"{prefix}.scp", places, info)
+    for path in prefix.parent.glob(f"{prefix.name}.*.json"):  # of another tokenizer, which an earlier run had
+        with suppress(ValueError):
+            if SHARD_NAME.fullmatch(path.stem) and read_info(path).fingerprint != info.fingerprint:
+                for suffix in (".scp", ".json", ".ark"):
+                    path.with_suffix(suffix).unlink(missing_ok=True)
+    return len(places)
+
+
+def _places_in_shards(folder: Path, info: TokenizerInfo, ids: frozenset[str]) -> dict[str, str]:
+    """Where the whole shards of a folder have tokens of some utterances."""
+    places: dict[str, str] = {}
+    for scp in sorted(folder.glob("*.scp")):
+        if not SHARD_NAME.fullmatch(scp.stem):
             continue
-        write_tokens(shards[-1], tokenize(some), info)
-        logger.info("%s: %d of %d utterances", scp, first + len(some), len(ids))
-    merge_archives([f"{shard}.scp" for shard in shards], f"{prefix}.scp")
-    names = {Path(shard).name for shard in shards}
-    for path in Path(prefix).parent.glob(f"{Path(prefix).name}.*.*"):
-        digest = path.stem.removeprefix(f"{Path(prefix).name}.")
-        if path.stem not in names and re.fullmatch(f"[0-9a-f]{{{SHARD_DIGITS}}}", digest):
-            path.unlink()  # of other utterances, which an earlier run had
-    return len(TokenArchive(f"{prefix}.scp"))
+        try:
+            archive = TokenArchive(scp)
+            if archive.info.fingerprint == info.fingerprint:
+                archive.check()
+                places.update(read_table(scp, ids))
+        except (ValueError, OSError) as error:
+            logger.warning("%s is made again: %s", scp, error)
+    return places
 
 
 def _check_tokens(utt: str, tokens: np.ndarray, info: TokenizerInfo) -> None:
@@ -221,19 +250,22 @@ class TokenArchive:
             keys, numbers = read_numbers(table)
             rows = keys.rows(self.keys.names)
             frames[rows != MISSING] = numbers[rows[rows != MISSING]]
-            self._check_archives()
+            self.check()
         for row in np.flatnonzero(frames <= 0).tolist():
             frames[row] = self._read(row, _read_length)
         return frames
 
-    def _check_archives(self) -> None:
-        """Archives that have gone, or end before what the scp promises, are found before training, not in it."""
+    def check(self) -> None:
+        """Archives that have gone, or end before what the scp promises, are found before training, not in it.
+
+        Raises:
+            FileNotFoundError, ValueError: as when tokens are read; the message names the archive.
+        """
         last = np.full(len(self._places.archives), MISSING, dtype=np.int64)
         np.maximum.at(last, self._places.archive, self._places.offset)
-        for code, (path, offset) in enumerate(zip(self._places.archives, last.tolist())):
-            if offset == MISSING or not os.path.isfile(path) or os.path.getsize(path) <= offset:
-                row = np.flatnonzero((self._places.archive == code) & (self._places.offset == offset))[0]
-                self._read(int(row), _read_length)
+        ends = self._places.offset == last[self._places.archive]
+        for row in np.flatnonzero(ends):  # the last record of each: without it, nothing before it is missing
+            self._read(int(row), _read_length)
 
     def _read(self, row: int, read: Callable[[int, int], Any]) -> Any:
         path, offset = self._places.archives[self._places.archive[row]], int(self._places.offset[row])
@@ -345,7 +377,11 @@ def merge_archives(parts: list[str | Path], scp: str | Path) -> TokenizerInfo:
             if utt in table:
                 raise ValueError(f"{part}: utterance {utt} is in another part too")
             table[utt] = where
-    Path(scp).parent.mkdir(parents=True, exist_ok=True)
-    write_text(Path(scp).with_suffix(".json"), json.dumps(asdict(info), indent=2) + "\n")
-    write_text(scp, "".join(f"{utt} {table[utt]}\n" for utt in sorted(table)))
+    _write_index(scp, table, info)
     return info
+
+
+def _write_index(scp: str | Path, table: dict[str, str], info: TokenizerInfo) -> None:
+    Path(scp).parent.mkdir(parents=True, exist_ok=True)
+    write_text(Path(scp).parent / f"{Path(scp).stem}.json", json.dumps(asdict(info), indent=2) + "\n")
+    write_text(scp, "".join(f"{utt} {table[utt]}\n" for utt in sorted(table)))

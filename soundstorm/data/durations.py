@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from soundstorm.data.data_dir import DataDir, Segment, Table, parse_seconds, read_table, write_table
+from soundstorm.data.data_dir import DataDir, Segment, Table, looked_for, parse_seconds, read_table, write_table
 from soundstorm.data.data_dir_values import audio_path
 
 TOLERANCE_SECONDS = 0.01  # one frame: times are rounded when they are written
@@ -59,7 +59,7 @@ def inspect(path: str, *, samples: bool = False) -> Recording:
     import soundfile  # here, so that the other tools do not wait for it
 
     if not os.path.exists(path):
-        raise AudioFault("missing", f"{path}: no such file")
+        raise AudioFault("missing", f"{path}: no such file{looked_for(path)}")
     try:
         with soundfile.SoundFile(path) as file:
             frames, rate = file.frames, file.samplerate

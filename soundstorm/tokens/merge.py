@@ -5,6 +5,7 @@ codebooks.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,24 @@ def merge_tokens(
     return info
 
 
+def damaged(scps: list[str]) -> list[str]:
+    """Those of some scp files that are missing, or whose archives are missing or damaged."""
+    found = []
+    for scp in scps:
+        try:
+            TokenArchive(scp).check()
+        except (ValueError, OSError) as error:
+            logger.info("%s", error)
+            found.append(scp)
+    return found
+
+
 def _utterances(data_dir: Path) -> list[str]:
     name = "segments" if (data_dir / "segments").exists() else "wav.scp"
     return list(read_table(data_dir / name))
 
 
-def check_lost(expected: list[str], found: set[str], where: str | Path) -> None:
+def check_lost(expected: Sequence[str], found: Collection[str], where: str | Path) -> None:
     """Warn of utterances without tokens, with their count; refuse to go on when they are more than 5 %."""
     lost = [utt for utt in expected if utt not in found]
     if not lost:

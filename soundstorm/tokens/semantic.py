@@ -15,6 +15,7 @@ from soundstorm.data.batching import batch_by_length
 from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.tokens.features import FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
+from soundstorm.tokens.merge import check_lost
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +68,12 @@ class SemanticTokenizer:
         return [self.kmeans.assign(features) for features in self.features.extract(wavs)]
 
     def encode_utterances(
-        self, utterances: Utterances, *, batch_seconds: float = 0.0
+        self, utterances: Utterances, *, batch_seconds: float = 0.0, leave_out: bool = False
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Ids and tokens ``(T,)`` of all utterances, in order, batched as by :func:`extract_batches`."""
-        for ids, features in extract_batches(self.features, utterances, batch_seconds=batch_seconds):
+        """Ids and tokens ``(T,)`` of all utterances, in order; options as :func:`extract_batches` has them."""
+        for ids, features in extract_batches(
+            self.features, utterances, batch_seconds=batch_seconds, leave_out=leave_out
+        ):
             yield from zip(ids, map(self.kmeans.assign, features))
 
 
@@ -103,17 +106,20 @@ def features_name(source: str, layer: int | None) -> str:
 
 
 def extract_batches(
-    features: FeatureExtractor, utterances: Utterances, *, batch_seconds: float = 0.0
+    features: FeatureExtractor,
+    utterances: Utterances,
+    *,
+    batch_seconds: float = 0.0,
+    leave_out: bool = False,
 ) -> Iterator[tuple[list[str], list[np.ndarray]]]:
     """Features of all utterances, several at a time.
 
     Args:
         features: the extractor.
         utterances: what to read.
-        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that
-        is as
-            fast, and features then do not even differ in the last bit with how utterances are shared among
-            jobs.
+        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that is
+            as fast, and features then do not differ in the last bit with how utterances are shared among jobs.
+        leave_out: leave out, with a warning, what cannot be read or is too short, instead of ending there.
 
     Yields:
         Ids of a batch with their features ``(T, D)``.
@@ -122,9 +128,13 @@ def extract_batches(
     for batch in batch_by_length(utterances.durations, batch_seconds, sort=False):
         ids = [utterances.ids[index] for index in batch]
         try:
-            yield ids, features.extract([utterances.read(utt) for utt in ids])
-        except ValueError as error:
-            raise ValueError(f"{utterances.data_dir}, {', '.join(ids)}: {error}") from error
+            found = features.extract([utterances.read(utt) for utt in ids])
+        except (ValueError, FileNotFoundError) as error:
+            if not leave_out:
+                raise ValueError(f"{utterances.data_dir}, {', '.join(ids)}: {error}") from error
+            ids, found = _one_by_one(features, utterances, ids)
+        if ids:
+            yield ids, found
     logger.info(
         "%s: %d utterances, %.0f s of audio in %.1f s",
         utterances.data_dir,
@@ -132,6 +142,19 @@ def extract_batches(
         total,
         time.monotonic() - start,
     )
+
+
+def _one_by_one(
+    features: FeatureExtractor, utterances: Utterances, ids: list[str]
+) -> tuple[list[str], list[np.ndarray]]:
+    """Features of those of a batch that have any."""
+    found = {}
+    for utt in ids:
+        try:
+            (found[utt],) = features.extract([utterances.read(utt)])
+        except (ValueError, FileNotFoundError) as error:
+            logger.warning("%s is left out: %s", utt, error)
+    return list(found), list(found.values())
 
 
 def train_semantic_kmeans(
@@ -148,9 +171,10 @@ def train_semantic_kmeans(
     """k-means over the features of a portion of the utterances; arguments as of :func:`train_kmeans`."""
     ids = choose_portion(utterances.ids, portion, seed)
     chosen = Utterances(utterances.data_dir, features.sample_rate, ids, lower=utterances.lower)
-    frames = [
-        part for _, batch in extract_batches(features, chosen, batch_seconds=batch_seconds) for part in batch
-    ]
+    batches = extract_batches(features, chosen, batch_seconds=batch_seconds, leave_out=True)
+    found = {utt: part for names, batch in batches for utt, part in zip(names, batch)}
+    check_lost(ids, found.keys(), utterances.data_dir)
+    frames = list(found.values())
     start = time.monotonic()
     centroids, shift, scale, inertia = train_kmeans(
         frames, num_clusters, normalization=normalization, library=library, seed=seed

@@ -93,6 +93,64 @@ def test_shards_of_other_utterances_or_tokenizers_are_not_taken_for_ours(tmp_pat
     assert TokenArchive(tmp_path / "x.scp").ids == list(tokens)[1:]
 
 
+@pytest.fixture
+def finished(tmp_path):
+    """The shards of an array of two jobs, and their tokens."""
+    tokens = some(20)
+    for job, ids in enumerate((list(tokens)[:10], list(tokens)[10:]), start=1):
+        write_shards(tmp_path / f"x.{job}", ids, Tokenizer(tokens), ACOUSTIC, shard_utterances=4)
+    return tmp_path, tokens
+
+
+def test_a_dropped_utterance_and_another_number_of_jobs_keep_all_shards(finished):
+    folder, tokens = finished
+    ids = [utt for utt in tokens if utt not in ("utt-0", "utt-13")]
+    for job, part in enumerate((ids[:6], ids[6:12], ids[12:]), start=1):
+        again = Tokenizer(tokens)
+        assert write_shards(folder / f"x.{job}", part, again, ACOUSTIC, shard_utterances=4) == 6
+        archive = TokenArchive(folder / f"x.{job}.scp")
+        assert again.asked == [] and archive.ids == sorted(part)
+        assert all(np.array_equal(archive[utt], tokens[utt]) for utt in part)
+    added = Tokenizer(tokens | {"new": tokens["utt-3"]})
+    write_shards(folder / "x.1", [*ids, "new"], added, ACOUSTIC, shard_utterances=4)
+    assert added.asked == ["new"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut in its last record", "no index", "index damaged"])
+def test_archives_that_are_gone_or_damaged_are_made_again(finished, damage, caplog):
+    folder, tokens = finished
+    shard = max(folder.glob("x.1.*.ark"))
+    lost = TokenArchive(shard.with_suffix(".scp")).ids
+    if damage == "gone":
+        shard.unlink()
+    elif damage == "no index":
+        shard.with_suffix(".scp").unlink()
+    else:
+        path = shard if damage.startswith("cut") else shard.with_suffix(".json")
+        path.write_bytes(path.read_bytes()[:-3])
+    if damage in ("gone", "cut in its last record"):
+        with pytest.raises((ValueError, FileNotFoundError), match="extract the tokens again"):
+            TokenArchive(folder / "x.1.scp").check()
+    again = Tokenizer(tokens)
+    write_shards(folder / "x.1", list(tokens)[:10], again, ACOUSTIC, shard_utterances=4)
+    assert sorted(again.asked) == sorted(lost)
+    archive = TokenArchive(folder / "x.1.scp")
+    archive.check()
+    assert all(np.array_equal(archive[utt], tokens[utt]) for utt in list(tokens)[:10])
+
+
+def test_utterances_that_have_no_tokens_leave_the_others_theirs(tmp_path):
+    tokens = some(5)
+
+    def tokenize(ids):
+        return ((utt, tokens[utt]) for utt in ids if utt not in ("utt-0", "utt-1"))
+
+    assert write_shards(tmp_path / "x", list(tokens), tokenize, ACOUSTIC, shard_utterances=2) == 3
+    assert TokenArchive(tmp_path / "x.scp").ids == ["utt-2", "utt-3", "utt-4"]
+    with pytest.raises(ValueError, match="y: not one utterance could be tokenized; see the warnings above"):
+        write_shards(tmp_path / "y", ["utt-0"], tokenize, ACOUSTIC)
+
+
 @pytest.mark.parametrize(
     "tokens, message",
     [

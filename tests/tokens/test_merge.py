@@ -3,9 +3,10 @@ import logging
 import numpy as np
 import pytest
 
+from soundstorm.bin import merge_tokens as merge_front
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
 from soundstorm.data.data_dir import read_table
-from soundstorm.tokens.merge import count_codes, merge_tokens
+from soundstorm.tokens.merge import count_codes, damaged, merge_tokens
 
 
 def info(kind: str = "acoustic", fingerprint: str = "f") -> TokenizerInfo:
@@ -47,6 +48,18 @@ def test_semantic_tokens_get_numbers_of_frames(data_dir, tmp_path):
     merge_tokens(write_parts(tmp_path, utterances, "semantic"), data_dir / "semantic.scp")
     frames = read_table(data_dir / "utt2num_frames")
     assert frames["u00"] == "1" and frames["u39"] == "40" and len(frames) == 40
+
+
+def test_tables_whose_archives_are_gone_or_cut_are_named(tmp_path, capsys):
+    parts = write_parts(tmp_path, [f"u{i:02d}" for i in range(40)])
+    assert damaged(parts) == []
+    with pytest.raises(SystemExit, match="False"):
+        merge_front.main(["--check", *parts])
+    content = (tmp_path / "part.0.ark").read_bytes()
+    (tmp_path / "part.0.ark").write_bytes(content[:-1])
+    with pytest.raises(SystemExit, match="True"):
+        merge_front.main(["--check", *parts, str(tmp_path / "none.scp")])
+    assert capsys.readouterr().out == f"{parts[0]}\n{tmp_path / 'none.scp'}\n"
 
 
 def test_one_lost_utterance_of_forty_is_a_warning_with_the_count(data_dir, tmp_path, caplog):

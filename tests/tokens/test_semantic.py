@@ -1,5 +1,8 @@
 """The semantic tokenizer: its identity, that it refuses another model, that batches do not matter."""
 
+import logging
+import shutil
+
 import numpy as np
 import pytest
 
@@ -85,6 +88,39 @@ def test_a_broken_utterance_is_named(data_dir, tokenizer):
 
     with pytest.raises(ValueError, match="s0-u0: a recording of 100 samples"):
         dict(tokenizer.encode_utterances(Short(data_dir, 16000)))
+
+
+@pytest.mark.parametrize("batch_seconds", [0.0, 100.0])
+def test_what_cannot_be_read_or_is_too_short_is_named_and_left_out(data_dir, tokenizer, caplog, batch_seconds):
+    class Damaged(Utterances):
+        def read(self, utt):
+            if utt == "s0-u2":
+                raise ValueError("u1.wav: the file is truncated")
+            return super().read(utt)[: 100 if utt == "s1-u1" else None]
+
+    utterances = Damaged(data_dir, 16000)
+    with caplog.at_level(logging.WARNING):
+        tokens = dict(tokenizer.encode_utterances(utterances, batch_seconds=batch_seconds, leave_out=True))
+    assert list(tokens) == [utt for utt in utterances.ids if utt not in ("s0-u2", "s1-u1")]
+    assert "s0-u2 is left out: u1.wav: the file is truncated" in caplog.text
+    assert "s1-u1 is left out: a recording of 100 samples is shorter than one frame" in caplog.text
+
+
+def test_k_means_of_too_few_utterances_is_refused(data_dir, tmp_path, caplog):
+    shutil.copytree(data_dir, tmp_path / "data")
+    lines = (tmp_path / "data/wav.scp").read_text().splitlines()
+    for share, last in ((1, "s9-u0"), (30, "s9-u0")):
+        more = [f"x{n}-{line}" for n in range(share) for line in lines]
+        (tmp_path / "data/wav.scp").write_text("\n".join([*more, f"{last} {tmp_path}/none.wav", ""]))
+        durations = "".join(f"{line.split()[0]} 1\n" for line in [*more, last])
+        (tmp_path / "data/utt2dur").write_text(durations)
+        utterances = Utterances(tmp_path / "data", 16000)
+        if share == 1:
+            with pytest.raises(ValueError, match="1 of 7 utterances have no tokens .s9-u0.; at least 95%"):
+                train_semantic_kmeans(open_features("mfcc"), utterances, 2)
+        else:
+            train_semantic_kmeans(open_features("mfcc"), utterances, 2)
+            assert "s9-u0 is left out: " in caplog.text
 
 
 def test_mfcc_tokens_of_two_noises_tell_them_apart(data_dir):

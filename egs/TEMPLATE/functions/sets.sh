@@ -37,29 +37,38 @@ token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the p
     echo "${dumpdir}/${!tag}/$2"
 }
 
-has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, and of the present tokenizer?
+has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, whole, and of the present tokenizer?
     local scp=${datadir}/$2/$1.scp model=$1_model
-    # Tokens of another tokenizer have the same name; the archive they lie in tells. One that was trained again is newer.
-    [ -s "${scp}" ] && [ ! "${!model}" -nt "${scp}" ] && head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/"
+    # Tokens of another tokenizer have the same name; the archive they lie in tells. One trained again is newer.
+    [ -s "${scp}" ] && [ ! "${!model}" -nt "${scp}" ] &&
+        head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/" && damaged_tables "${scp}" >/dev/null
+}
+
+damaged_tables() {  # <scp>...: prints those whose archives are not all there and whole; fails where there are any
+    front 1 merge_tokens --check "$@"
+    "${front_command[@]}" 2>/dev/null
 }
 
 extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
-    local kind=$1 data=${datadir}/$2 model=$1_model archive jobs part keys=() parts=()
+    local kind=$1 data=${datadir}/$2 model=$1_model archive jobs part logs keys=() parts=()
     jobs=$(jobs_for "${data}/utt2spk")
-    archive=$(token_archive "$1" "$2")/${jobs}
+    archive=$(token_archive "$1" "$2") # whatever the jobs: what an earlier run of others made counts
+    logs=${archive}/log/extract.
     for part in $(seq "${jobs}"); do
         keys+=("${archive}/keys.${part}.new")
         parts+=("${archive}/${kind}.${part}.scp")
     done
     mkdir -p "${archive}"
-    # What an earlier run made by another tokenizer or of other utterances is not carried on with.
-    [ ! "${!model}" -nt "${archive}/keys.1.scp" ] || rm -f "${archive}"/log/extract.*.log
+    # A job is done when its tokens are there, of this tokenizer and of these utterances, whatever its log says.
+    [ ! "${!model}" -nt "${archive}/keys.1.scp" ] || rm -f "${logs}"*.log
     utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
     for part in $(seq "${jobs}"); do
-        cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -f "${archive}"/log/extract.*.log
+        cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -f "${logs}${part}.log"
         mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
     done
-    run_jobs "${jobs}" "${archive}/log/extract.${JOB}.log" "extract_${kind}_tokens" --data-dir "${data}" \
+    damaged_tables "${parts[@]}" | sed -E 's/.*\.([0-9]+)\.scp$/\1/' |
+        while read -r part; do rm -f "${logs}${part}.log"; done || true
+    run_jobs "${jobs}" "${logs}${JOB}.log" "extract_${kind}_tokens" --data-dir "${data}" \
         --keys "${archive}/keys.${JOB}.scp" "${@:3}" --output "${archive}/${kind}.${JOB}"
     front 1 merge_tokens --data-dir "${data}" --output "${data}/${kind}.scp" "${parts[@]}"
     "${front_command[@]}"

@@ -1,0 +1,57 @@
+"""Stages 1 and 3 are complete when the archives are there and whole, not when a table names them."""
+
+import numpy as np
+import pytest
+
+from soundstorm.data.archive import TokenizerInfo, write_tokens
+from soundstorm.data.data_dir import write_table
+
+SETS = ("train", "dev", "test")
+INFO = {
+    "semantic": TokenizerInfo("semantic", "random", "0" * 64, 50.0, 1, 16, 16000),
+    "acoustic": TokenizerInfo("acoustic", "random", "1" * 64, 50.0, 2, 16, 16000),
+}
+
+
+@pytest.fixture
+def recipe(checkout, monkeypatch):
+    """A recipe that has done stages 1 to 3, with models that are no more than files."""
+    root = checkout.root / "egs/mini"
+    monkeypatch.chdir(root)
+    for name in ("hubert/hubert/model", "kmeans_hubert_l1_k8/centroids", "codec/model"):
+        path = root / f"exp/{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    for name in SETS:
+        data = root / "data" / name
+        data.mkdir(parents=True)
+        for table, value in (("utt2spk", "u"), ("wav.scp", "/x.wav"), ("utt2dur", "1")):
+            write_table(data / table, {"u-1": value})
+        for kind, archive in (("semantic", "semantic_hubert_l1_k8"), ("acoustic", "acoustic_codec")):
+            shape = (50,) if kind == "semantic" else (50, 2)
+            write_tokens(f"dump/{archive}/{name}/{kind}.1", [("u-1", np.zeros(shape, int))], INFO[kind])
+            for suffix in ("scp", "json"):
+                content = (root / f"dump/{archive}/{name}/{kind}.1.{suffix}").read_text()
+                (data / f"{kind}.{suffix}").write_text(content)
+    return checkout
+
+
+def run(recipe):
+    options = "--stage 1 --stop-stage 3 --test-sets test --ssl-model exp/hubert/hubert --codec-exp exp/codec"
+    options += " --semantic-tag hubert_l1_k8 --semantic-exp exp/kmeans_hubert_l1_k8"
+    return recipe.run(["./run.sh", *options.split()], cwd="egs/mini", timeout=300)
+
+
+@pytest.mark.parametrize("damage", ["none", "gone", "cut"])
+def test_stages_with_whole_archives_have_nothing_to_do(recipe, damage):
+    archive = recipe.root / "egs/mini/dump/semantic_hubert_l1_k8/dev/semantic.1.ark"
+    if damage == "gone":
+        archive.unlink()
+    elif damage == "cut":
+        archive.write_bytes(archive.read_bytes()[:-1])
+    done = run(recipe)
+    if damage == "none":
+        assert (done.returncode, done.stdout.count("complete, nothing to do")) == (0, 3), done.stdout + done.stderr
+    else:  # it begins to make them again, for which it needs the real model
+        assert "semantic tokens of dev" in done.stdout and "tokens of train" not in done.stdout
+        assert done.returncode == 1 and "kmeans.json: no such file" in done.stderr
