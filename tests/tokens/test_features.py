@@ -1,4 +1,4 @@
-"""The registry of features: a family is added as CONTRIBUTING says, by a class and one line, and works everywhere."""
+"""The registry of features: a family is added as CONTRIBUTING says, by a class and one line."""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +21,9 @@ class EnergyFeatures:
 
     def __init__(self, source, layer, *, device="cpu", local_only=False):
         if layer not in (0, 1):
-            raise ValueError(f"layer {layer} of {source} was asked for, but it has layers 0 to 1; see --layer")
+            raise ValueError(
+                f"layer {layer} of {source} was asked for, but it has layers 0 to 1"
+            )
         self.source, self.layer, self.factor = source, layer, float(source)
         self.sample_rate, self.frame_rate = 16000, 16000 / HOP
         self.fingerprint = hashlib.sha256(f"energy {self.factor} {layer}".encode()).hexdigest()
@@ -39,7 +41,18 @@ def toy(monkeypatch):
 def test_a_family_of_one_class_and_one_line_goes_through_the_stage(toy, tmp_path, data_dir):
     data, kmeans, tokens = str(data_dir), str(tmp_path / "kmeans"), str(tmp_path / "semantic")
     train_kmeans.main(
-        ["--data-dir", data, "--features", "energy:2.5", "--layer", "1", "--clusters", "3", "--output", kmeans]
+        [
+            "--data-dir",
+            data,
+            "--features",
+            "energy:2.5",
+            "--layer",
+            "1",
+            "--clusters",
+            "3",
+            "--output",
+            kmeans,
+        ]
     )
     extract_semantic_tokens.main(["--data-dir", data, "--kmeans", kmeans, "--output", tokens])
     archive = TokenArchive(f"{tokens}.scp")
