@@ -144,6 +144,7 @@ def hubert(data, dropout):
         width=16, num_layers=2, num_heads=2, feed_forward_width=16, conv_widths=(8, 8), conv_kernels=(64, 10),
         conv_strides=(32, 10), conv_norm="layer", position_kernel=8, position_groups=2, label_width=8, dropout=dropout,
         layer_drop=2.5 * dropout, unmasked_weight=0.5,
+        mask_probability=0.15, mask_span=3,  # other numbers of masked frames in other examples
     )  # fmt: skip
     model = build_hubert_pretraining(config, 5, sample_rate=16000)
     utterances = Utterances(data / "audio", 16000)
