@@ -15,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from soundstorm.data import data_dir, data_dir_check, data_dir_derive, data_dir_edit, data_dir_replace, durations  # noqa: E402
 
-MOST_SHOWN = 10  # of what was dropped
 MIN_FOUND = 0.95  # of the utterances must get a duration
 
 USAGE = {
@@ -145,11 +144,8 @@ def tell(dropped: Sequence[str], directory: str) -> None:
     """Say what was dropped: the first of it here, all of it in a log in the directory."""
     if dropped:
         log = Path(directory, "log", f"{Path(script_name()).stem}.log")
-        log.parent.mkdir(exist_ok=True)
-        data_dir.write_text(log, "".join(f"{line}\n" for line in dropped))
-        warn("\n".join(dropped[:MOST_SHOWN]))
-        more = len(dropped) - MOST_SHOWN
-        warn((f"... and {more} more; " if more > 0 else "") + f"all of this is in {log}")
+        data_dir.write_log(log, dropped)
+        warn("\n".join([*data_dir.first_of(dropped), f"all of this is in {log}"]))
 
 
 VALIDATE_FLAGS = ["no-feats", "no-text", "no-wav", "no-spk-sort", "non-print"]
@@ -298,8 +294,8 @@ def format_wav_scp(arguments: list[str]) -> str:
     wanted = format_audio.AudioFormat(rate, str(options["audio-format"]), channel, options["allow-pipes"] == "true")
     formatted, done = format_audio.format_recordings(contents, Path(audio), wanted, num_threads, warn)
     total = len(contents.tables["utt2spk"])
-    if len(done.paths) < MIN_FOUND * total:
-        warn("\n".join(done.left_out[:MOST_SHOWN]))
+    if len(done.paths) < max(1, MIN_FOUND * total):
+        warn("\n".join(data_dir.first_of(done.left_out)))
         raise ValueError(f"only {len(done.paths)} of {total} utterances of {source} could be written, see above")
     with data_dir_replace.staged(dest) as staging:
         data_dir_edit.write_files(staging, formatted.files())
@@ -352,7 +348,7 @@ def utt2dur_merge(arguments: list[str]) -> str:
         said += shown(f"{path}: {len(report.faults)} cannot be used ({kinds})", report.faults, log)
     log.unlink(missing_ok=True)
     if said:
-        data_dir.write_text(log, "".join(f"{line}\n" for line in report.changes + report.faults))
+        data_dir.write_log(log, report.changes + report.faults)
         warn("\n".join(said))
     if report.expected - num < MIN_FOUND * report.expected:
         raise ValueError(
@@ -369,8 +365,7 @@ def utt2dur_merge(arguments: list[str]) -> str:
 
 def shown(title: str, lines: list[str], log: Path) -> list[str]:
     """The first lines of many, below a title."""
-    more = len(lines) - durations.MAX_SHOWN
-    return [f"{title}:", *lines[: durations.MAX_SHOWN]] + [f"... and {more} more, see {log}"] * (more > 0)
+    return [f"{title}:", *data_dir.first_of(lines)] + [f"all of it is in {log}"] * (len(lines) > data_dir.MOST_SHOWN)
 
 
 def place_of(arguments: list[str]) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soundstorm.data.data_dir import looked_for, write_bytes
+from soundstorm.data.data_dir_values import FORMAT_TOOL
 from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
 
 Seconds = float
@@ -69,11 +70,13 @@ def read_audio(
             if rate < sample_rate or rate != sample_rate and not lower:
                 raise ValueError(
                     f"{path}: sample rate is {recording.samplerate} Hz but {sample_rate} Hz is needed; "
-                    "resample the corpus in local/data.sh (see egs/TEMPLATE/README.md)"
+                    f"resample the audio by {FORMAT_TOOL}, in a recipe by --audio-format flac "
+                    f"--sample-rate {sample_rate}"
                 )
             if recording.channels != 1:
                 raise ValueError(
-                    f"{path}: {recording.channels} channels but 1 is needed; choose or mix channels in local/data.sh"
+                    f"{path}: {recording.channels} channels but 1 is needed; choose or mix them by {FORMAT_TOOL}, "
+                    "in a recipe by --audio-format flac"
                 )
             first = num_samples(start, rate)
             last = recording.frames if end is None else min(num_samples(end, rate), recording.frames)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
 ID_PATTERN = re.compile(r"[A-Za-z0-9._+-]+")
 MOST_SECONDS = 1e9  # of anything: about thirty years
 SPEAKER_FIRST = "begin every utterance with its speaker and '-', and write '_' for '-' and '+' in names of speakers"
+MOST_SHOWN = 10  # of many lines for people
 BYTE_ORDER_MARK = "\ufeff"  # which editors of Windows put before the first line
 
 
@@ -268,6 +269,18 @@ def naming(path: PathLike) -> Iterator[None]:
             raise
         message = f"{path}: cannot be written ({error.strerror or error})"
         raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
+
+
+def first_of(lines: Sequence[str]) -> list[str]:
+    """The first of many lines for people, and how many more there are."""
+    more = len(lines) - MOST_SHOWN
+    return [*lines[:MOST_SHOWN], *([f"... and {more} more"] if more > 0 else [])]
+
+
+def write_log(path: PathLike, lines: Iterable[str]) -> None:
+    """Write lines for people, of which only the first are shown, where all can be read."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def looked_for(path: PathLike) -> str:

@@ -18,6 +18,7 @@ from soundstorm.data.data_dir import (
     DataDir,
     PathLike,
     Table,
+    first_of,
     invert,
     parse_seconds,
     parse_segment,
@@ -29,7 +30,6 @@ from soundstorm.data.data_dir import (
 from soundstorm.data.durations import TOLERANCE_SECONDS
 
 CHECKED_FIRST = ("utt2spk", "spk2utt", "text", "segments", "wav.scp")
-MAX_FAULTS_SHOWN = 10
 
 
 class DataDirError(ValueError):
@@ -139,7 +139,7 @@ def check_audio_paths(root: PathLike) -> None:
 
 def _fail(faults: list[str]) -> None:
     if faults:
-        raise DataDirError(_first(faults, "\n"))
+        raise DataDirError("\n".join(first_of(faults)))
 
 
 def _load(root: Path, name: str, *, remedy: str = "") -> Table:
@@ -286,13 +286,7 @@ def _odd_paces(root: Path, transcripts: Table) -> list[str]:
     title = (
         f"{root}/text: {len(odd)} of {len(paces)} transcripts do not fit their audio (most have {usual:.3g} "
     )
-    return [title + f"letters a second): {_first(odd, ', ')}"]
-
-
-def _first(lines: list[str], joint: str) -> str:
-    """The first of many lines, and how many more there are."""
-    more = len(lines) - MAX_FAULTS_SHOWN
-    return joint.join(lines[:MAX_FAULTS_SHOWN] + ([f"... and {more} more"] if more > 0 else []))
+    return [title + f"letters a second): {', '.join(first_of(odd))}"]
 
 
 def _hours(root: Path) -> float | None:

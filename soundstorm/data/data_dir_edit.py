@@ -6,7 +6,7 @@ or refused run leaves everything as it was. Directories made of others are in `d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -283,14 +283,26 @@ def fix_data_dir(
         for name, table in before.tables.items()
         if len(table) != len(after.tables[name])
     )
+    dropped = (*before.repairs, *_faults_of_inverse(root, before), *reasons_of(before, after))
     files = after.files()
     old = {name: (root / name).read_bytes() for name in files if (root / name).is_file()}
     changed = old != {name: content.encode("utf-8") for name, content in files.items()}
     if changed:
         with staged(root, stale=()) as staging:
             write_files(staging, files)
-    dropped = (*before.repairs, *reasons_of(before, after))
     return FixReport(len(before.tables["utt2spk"]), len(after.tables["utt2spk"]), changed, notes, dropped)
+
+
+def _faults_of_inverse(root: Path, contents: Contents) -> Iterator[str]:
+    """Say that `spk2utt`, which is made anew, said something else."""
+    if (root / "spk2utt").is_file():
+        try:
+            said = {(speaker, name) for speaker, names in read_lines(root / "spk2utt", []) for name in names.split()}
+        except ValueError as error:
+            yield f"{error}; made anew of utt2spk"
+        else:
+            if said != {(speaker, name) for name, speaker in contents.tables["utt2spk"].items()}:
+                yield f"{root}/spk2utt: not the inverse of utt2spk, made anew"
 
 
 def write_files(root: Path, files: dict[str, str]) -> None:

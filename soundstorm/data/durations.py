@@ -18,7 +18,6 @@ MOST_AMPLITUDE = 8.0  # of float samples; mastering may go over 1, the scale of 
 LEAST_MISSING_BYTES = 64  # what an untidy header may be off by
 STREAMED = 0x7FFFFF00  # sizes from here on say that the writer did not know them
 BLOCK_SAMPLES = 1 << 20
-MAX_SHOWN = 10
 
 
 class Recording(NamedTuple):

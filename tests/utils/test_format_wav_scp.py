@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.data_dir_check import validate_data_dir
 
@@ -243,6 +244,22 @@ def test_a_directory_may_be_formatted_in_place(shell, write):
     assert not (raw / "semantic.scp").exists() and not (raw / "reco2dur").exists()
     assert (raw / ".backup/wav.scp").read_text() == "a-0 corpus/x.wav\n"
     assert {"segments", "semantic.scp", "reco2dur"} <= {path.name for path in (raw / ".backup").iterdir()}
+
+
+@pytest.mark.parametrize("rate, channels", [(24000, 1), (RATE, 2)])
+def test_what_stages_refuse_is_mended_as_their_message_says(shell, write, rate, channels, monkeypatch):
+    soundfile.write(shell.root / "corpus/x.wav", noise(1, rate=rate, channels=channels), rate)
+    write(["corpus/x.wav"])
+    monkeypatch.chdir(shell.root)
+    with pytest.raises(ValueError, match=f"by {FORMAT}, in a recipe by --audio-format flac"):
+        Utterances("data/raw", RATE).read("a-0")
+    assert run(shell).returncode == 0
+    assert len(Utterances("data/new", RATE).read("a-0")) == RATE // 2
+
+
+def test_a_directory_without_utterances_is_not_made(shell, write):
+    write([])
+    assert "only 0 of 0 utterances" in run(shell).stderr and not (shell.root / "data/new").exists()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from conversations import DEFAULT_GAP, SPLITS, Conversation, Entry, at_rate, rea
 from dailytalk import read_dailytalk
 from rttm import read_rttm
 
-from soundstorm.data.data_dir import check_ids, read_lines
+from soundstorm.data.data_dir import check_ids, first_of, read_lines, write_log
 from soundstorm.data.set_writer import SetWriter, Utterance
 
 logger = logging.getLogger(__name__)
@@ -200,7 +200,11 @@ class Preparation:
                 wanted = "with words and two speakers" if name == "test" else f"of {self.args.min_seconds:g} s"
                 raise ValueError(f"no chunk {wanted} is left for {name}; see --dev-list, --test-list and the sources")
         if self.lost:
-            logger.warning("%d of %d conversations are left out: %s; ...", len(self.lost), total, self.lost[0])
+            log = self.args.datadir / "log/left_out"
+            write_log(log, sorted(self.lost))
+            logger.warning("%d of %d conversations are left out, all of them in %s:", len(self.lost), total, log)
+            for line in first_of(sorted(self.lost)):
+                logger.warning("  %s", line)
         if self.poor:
             logger.warning(
                 "%d conversations are recorded at less than %d Hz (%s, ...); nothing is heard in their upper band",

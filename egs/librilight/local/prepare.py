@@ -21,6 +21,7 @@ import librilight
 import librispeech
 from librilight import Cuts, Recording
 
+from soundstorm.data.data_dir import first_of, write_log
 from soundstorm.data.set_writer import SetWriter, Utterance
 from soundstorm.scoring.statistics import LENGTHS, length_of
 
@@ -155,7 +156,11 @@ class Preparation:
             if not writer.num_utterances:
                 raise ValueError("LibriLight: no speech is left for training; see --subsets and --min-seconds")
         if self.lost:
-            logger.warning("%d of %d recordings are left out: %s; ...", len(self.lost), total, self.lost[0])
+            log = datadir / "log/left_out"
+            write_log(log, sorted(self.lost))
+            logger.warning("%d of %d recordings are left out, all of them in %s:", len(self.lost), total, log)
+            for line in first_of(sorted(self.lost)):
+                logger.warning("  %s", line)
         everyone = [(speaker, u) for speaker, utterances in kept.items() for u in utterances]
         step = max(1, -(-len(everyone) // most_dev))
         with SetWriter(datadir / "dev") as writer:
