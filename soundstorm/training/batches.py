@@ -17,7 +17,7 @@ def make_sampler(
 ) -> BatchSampler:
     """The batches of a run's settings; those of validation (not shuffled) are always the same."""
     return BatchSampler(
-        dataset.durations,
+        getattr(dataset, "batch_lengths", dataset.durations),  # not all work is in the seconds
         batch_size=config.batch_size,
         batch_seconds=config.batch_seconds,
         seed=config.seed if shuffle else config.seed + 1,

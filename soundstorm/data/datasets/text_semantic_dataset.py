@@ -1,6 +1,7 @@
 """Transcripts with their semantic tokens: the examples of text-to-semantic training."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
+from soundstorm.data.data_dir_values import MOST_PACE, MOST_TIMES_PACE, has_words
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
 from soundstorm.data.text import TURN_MARKER, TextTokenizer
@@ -90,7 +92,29 @@ class TextSemanticDataset:
         if not inside.all():
             logger.info("%s: %d of %d utterances last %g to %g s",
                         text_file, inside.sum(), len(both), shortest, longest)  # fmt: skip
-        return both[inside], seconds[inside]
+        rows, seconds = both[inside], seconds[inside]
+        self.batch_lengths = self._lengths_with_letters(text_file, rows, seconds)
+        return rows, seconds
+
+    def _lengths_with_letters(self, text_file: Path, rows: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """What a batch is made by: seconds, or more where a text has more letters than fit into them."""
+        letters = np.array([sum(map(str.isalnum, self._texts[row])) for row in rows])
+        wordless = [row for n, row in zip(letters, rows) if not n and not has_words(self._texts[row])]
+        if wordless:
+            raise ValueError(
+                f"{text_file}: {self._named(wordless)}: nothing to pronounce in {len(wordless)} of {len(rows)} "
+                "transcripts; give them words or remove them"
+            )
+        fastest = max(MOST_PACE, MOST_TIMES_PACE * float(np.median(letters / seconds)))  # letters a second
+        fast = letters > fastest * seconds
+        if fast.any():
+            logger.warning("%s: %d of %d transcripts have more than %.3g letters a second, which nobody says (%s); "
+                           "do they belong to their audio?",
+                           text_file, fast.sum(), len(rows), fastest, self._named(rows[fast]))  # fmt: skip
+        return np.maximum(seconds, letters / fastest)
+
+    def _named(self, rows: Sequence[int]) -> str:
+        return ", ".join(self._texts.keys[row] for row in rows[:10]) + (", ..." if len(rows) > 10 else "")
 
     def _group_by_speaker(self, data_dir: Path) -> None:
         """Number the speakers: those of examples, and the examples of each, one speaker after the other."""

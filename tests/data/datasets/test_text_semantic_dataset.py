@@ -1,13 +1,17 @@
 """Examples of text-to-semantic training."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
 
+from soundstorm.data.datasets import text_semantic_dataset
 from soundstorm.data.datasets.text_semantic_dataset import HIDDEN, TextSemanticDataset, _span_mask
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
+from soundstorm.training.batches import make_sampler
+from soundstorm.training.training_config import TrainerConfig
 from tests.text_to_semantic_toy import write_corpus
 
 
@@ -23,10 +27,45 @@ def make(corpus, **settings):
 def test_an_example_is_a_transcript_and_all_its_frames(corpus):
     dataset = make(corpus)
     item = dataset[SeededIndex(3, (0, 0, 3))]
-    assert ByteTokenizer().decode(item["text"]) == (corpus / "text").read_text().splitlines()[3].split(" ", 1)[1]
+    assert (
+        ByteTokenizer().decode(item["text"]) == (corpus / "text").read_text().splitlines()[3].split(" ", 1)[1]
+    )
     assert np.array_equal(item["tokens"], dataset.archive[dataset.ids[3]])
     assert np.array_equal(item["inputs"], item["tokens"])
     assert dataset.durations[3] == len(item["tokens"]) / 50
+
+
+def change_text(corpus, **texts):
+    lines = (corpus / "text").read_text().splitlines()
+    for number, text in texts.items():
+        lines[int(number[1:])] = f"{lines[int(number[1:])].split()[0]} {text}"
+    (corpus / "text").write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_all_texts_without_words_are_named_before_training(corpus, monkeypatch):
+    monkeypatch.setattr(text_semantic_dataset, "MOST_TEXTS_CHECKED", 3)
+    ids = make(corpus).ids[:]
+    change_text(corpus, u7="... !?", u8="-", u20="?")
+    with pytest.raises(ValueError, match=f"{ids[7]}, {ids[8]}, {ids[20]}: nothing to pronounce in 3 of 40"):
+        make(corpus)
+
+
+def test_a_text_that_does_not_belong_to_its_audio_is_named_and_fills_a_batch_of_its_own(corpus, caplog):
+    plain = make(corpus)
+    assert np.array_equal(plain.batch_lengths, plain.durations)
+    change_text(corpus, u7="ab " * 3000)
+    with caplog.at_level(logging.WARNING):
+        dataset = make(corpus)
+    assert (
+        "1 of 40 transcripts have more than" in caplog.text and f"({dataset.ids[7]}); do they" in caplog.text
+    )
+    assert dataset.batch_lengths[7] > 100 and np.array_equal(
+        np.delete(dataset.batch_lengths, 7), np.delete(plain.durations, 7)
+    )
+    batches = make_sampler(
+        dataset, TrainerConfig(batch_seconds=20), rank=0, world_size=1, shuffle=True
+    ).global_batches()
+    assert [7] in batches and all(len(batch) > 1 for batch in batches if 7 not in batch)
 
 
 def test_an_example_is_a_function_of_its_draw(corpus):
@@ -82,7 +121,9 @@ def test_collate_pads_with_zeros(corpus):
     items = [dataset[SeededIndex(i, (0, 0, i))] for i in range(5)]
     batch = dataset.collate(items)
     for row, item in enumerate(items):
-        assert batch["lengths"][row] == len(item["tokens"]) and batch["text_lengths"][row] == len(item["text"])
+        assert batch["lengths"][row] == len(item["tokens"]) and batch["text_lengths"][row] == len(
+            item["text"]
+        )
         assert np.array_equal(batch["tokens"][row, : len(item["tokens"])].numpy(), item["tokens"])
         assert not batch["text"][row, len(item["text"]) :].any()
 
@@ -110,13 +151,17 @@ def test_a_few_utterances_without_tokens_are_a_warning(corpus, caplog):
 def test_many_utterances_without_tokens_are_an_error(corpus):
     with open(corpus / "text", "a") as stream:
         stream.writelines(f"zz-{i} a b\n" for i in range(9))
-    with pytest.raises(ValueError, match="9 of 49 utterances have no tokens .* extract the semantic tokens again"):
+    with pytest.raises(
+        ValueError, match="9 of 49 utterances have no tokens .* extract the semantic tokens again"
+    ):
         make(corpus)
 
 
 def test_no_transcripts_is_an_error(corpus):
     (corpus / "text").unlink()
-    with pytest.raises(FileNotFoundError, match="text: no such file; text-to-semantic training needs transcripts"):
+    with pytest.raises(
+        FileNotFoundError, match="text: no such file; text-to-semantic training needs transcripts"
+    ):
         make(corpus)
 
 
