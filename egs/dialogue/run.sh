@@ -15,8 +15,7 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets test \
     --ssl-model facebook/hubert-base-ls960 --semantic-layer 9 --semantic-clusters 1024 --portion 0.0002 \
-    --codec-config conf/train_codec.yaml \
-    --soundstorm-config conf/train_soundstorm.yaml \
+    --codec-config conf/train_codec.yaml --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \
     --audiolm-config conf/train_audiolm.yaml \
     --systems "codec soundstorm soundstorm_prompted soundstorm_text soundstorm_text_prompted" \
