@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import launcher
+from devices import Slot
 
 KILL_AFTER_SECONDS = 10.0  # torchrun and the like need a moment to take their own children with them
+DEVICE_POLL_SECONDS = 0.2  # until it is looked again whether a device is free
 
 
 class Reaper:
@@ -189,14 +191,14 @@ class Runner:
         self.signals, self.own_groups = signals, own_groups
 
     def run(
-        self, request: launcher.Request, numbers: list[int], slots: list[dict[str, str]]
+        self, request: launcher.Request, numbers: list[int], slots: list[Slot]
     ) -> dict[int, int]:
         """Run jobs, as many at once as there are slots.
 
         Args:
             request: The call.
             numbers: The jobs to run, in this order.
-            slots: For each place the variables its jobs get (the devices they may use).
+            slots: The places, which say what devices their jobs may use.
 
         Returns:
             The exit code of each job that ran.
@@ -207,22 +209,27 @@ class Runner:
         threads = request.integer("num-threads", 1, 1)
         while (waiting or running) and not self.signals.received:
             while waiting and free and not self.signals.received:
+                environment = free[0].claim()
+                if environment is None:  # others have the devices
+                    break
                 number, slot = waiting.pop(0), free.pop(0)
                 try:
-                    job = Job(
-                        request.command_of(number), request.log_of(number), threads, slot, reaper
-                    )
-                    running[number] = (job, slot)
+                    command, log = request.command_of(number), request.log_of(number)
+                    running[number] = (Job(command, log, threads, environment, reaper), slot)
                 except OSError as error:
                     print(f"cannot start {request.log_of(number)}: {error}", file=sys.stderr)
                     codes[number] = 1
+                    slot.release()
                     free.append(slot)
-            if running:
+            if waiting and free:
+                self.signals.wait(DEVICE_POLL_SECONDS)
+            elif running:
                 self.signals.wait()
             for number, (job, slot) in list(running.items()):
                 if job.process.poll() is not None:
                     codes[number] = job.finish()
                     del running[number]
+                    slot.release()
                     free.append(slot)
         self._take_down([job for job, _ in running.values()])
         codes.update({number: job.finish() for number, (job, _) in running.items()})

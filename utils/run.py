@@ -8,7 +8,9 @@ Every JOB in the command and the log becomes the job's number. An argument witho
 (\\| \\> $X *), one with white space is literal. Options come before the log and take one value each:
 
   --max-jobs-run N (-tc N)  at most N jobs at once (default: as many as there are processors)
-  --gpu G                   G devices for each job, not shared with the other jobs of this call
+  --gpu G                   G devices for each job, not shared with any other job on this machine, of this
+                            call or of others
+  --jobs-per-gpu N          at most N jobs on one device (default: 1)
   --pick all|failed|incomplete
                             look at the logs there are: leave out the jobs that are done; `incomplete` also
                             leaves out those that failed
@@ -22,30 +24,18 @@ The exit status is 0 if all jobs succeeded, 1 if one failed, 130 after Ctrl-C, 2
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
 
 import launcher  # noqa: E402
+from devices import DeviceSlot, Slot, visible_devices  # noqa: E402
 from jobs import Runner, Signals  # noqa: E402
 
-KNOWN = ["config", "gpu", "max-jobs-run", "mem", "name", "num-nodes", "num-threads", "pick", "time"]
+KNOWN = ["config", "gpu", "jobs-per-gpu", "max-jobs-run", "mem", "name", "num-nodes", "num-threads", "pick", "time"]
 
 
-def visible_devices() -> list[str]:
-    """Name the devices that jobs may use; empty where that cannot be told."""
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return [device for device in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if device]
-    try:
-        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    gpus = [line for line in listing.stdout.splitlines() if line.startswith("GPU ")]
-    return [str(index) for index in range(len(gpus))]
-
-
-def make_slots(request: launcher.Request, num_jobs: int) -> list[dict[str, str]]:
+def make_slots(request: launcher.Request, num_jobs: int) -> list[Slot]:
     """Decide how many jobs run at once and which devices each may use.
 
     Args:
@@ -53,7 +43,7 @@ def make_slots(request: launcher.Request, num_jobs: int) -> list[dict[str, str]]
         num_jobs: Jobs that will run.
 
     Returns:
-        The variables of each place.
+        The places.
 
     Raises:
         UsageError: A job wants more devices than there are.
@@ -63,17 +53,18 @@ def make_slots(request: launcher.Request, num_jobs: int) -> list[dict[str, str]]
     if num_devices == 0:
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         default = num_jobs if num_jobs < 1.4 * processors else processors
-        return [{} for _ in range(limit or default)]
+        return [Slot() for _ in range(limit or default)]
     devices = visible_devices()
     if not devices:
         print("run.py: cannot tell which GPUs there are (nvidia-smi -L); one job at a time", file=sys.stderr)
-        return [{}]
+        return [Slot()]
     if num_devices > len(devices):
         raise launcher.UsageError(
             f"--gpu {num_devices}, but this machine has {len(devices)}: {', '.join(devices)}"
         )
-    groups = [devices[at : at + num_devices] for at in range(0, len(devices) - num_devices + 1, num_devices)]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(group)} for group in groups[: limit or None]]
+    shared = request.integer("jobs-per-gpu", 1, 1)
+    places = len(devices) // num_devices * shared
+    return [DeviceSlot(devices, num_devices, shared) for _ in range(min(limit or places, places))]
 
 
 def main(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ stage=0                       # first stage to run
 stop_stage=7                  # last stage to run
 # Machine
 ngpu=0                        # GPUs of a training (0: train on the CPU); extraction and decoding take one each
+jobs_per_gpu=1                # jobs of extraction, decoding and scoring that share a GPU
 nj=$(getconf _NPROCESSORS_ONLN)  # parallel jobs of extraction, decoding and scoring
 threads_per_job=1             # CPU threads of each of those jobs
 train_threads=$(getconf _NPROCESSORS_ONLN)  # CPU threads of a training
@@ -154,7 +155,7 @@ if "${wants_help}"; then
     exit 0
 fi
 [ $# -eq 0 ] || die "unexpected argument '$1'; options are --<name> <value>, see --help"
-for number in stage stop_stage ngpu nj threads_per_job train_threads train_procs num_nodes sample_rate; do
+for number in stage stop_stage ngpu jobs_per_gpu nj threads_per_job train_threads train_procs num_nodes sample_rate; do
     [[ ${!number} =~ ^[0-9]{1,9}$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
     printf -v "${number}" '%d' $((10#${!number})) # 08 is 8
     [[ ${number} == *stage || ${number} == ngpu || ${!number} -gt 0 ]] || die "--${number//_/-} is 0, expected at least 1"

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -252,6 +253,32 @@ def test_two_jobs_never_share_a_gpu(shell):
         assert taken <= held if sign == "-" else not taken & held
         held = held - taken if sign == "-" else held | taken
     assert {names for _, names in notes} == {"0,3", "5,GPU-7"}
+
+
+def test_jobs_of_several_calls_never_share_a_gpu_either(shell):
+    """As the engine decodes: a call for each system, all at once."""
+    command = "echo + $CUDA_VISIBLE_DEVICES >> notes; sleep 0.1; echo - $CUDA_VISIBLE_DEVICES >> notes"
+    env = {"CUDA_VISIBLE_DEVICES": "unit-a,unit-b"}
+
+    def call(name):
+        return shell(RUN, "--gpu", "1", "JOB=1:2", f"{name}.JOB.log", *command.split(), env=env).returncode
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(call, "abc")) == [0, 0, 0]
+    notes, held = [line.split() for line in (shell.root / "notes").read_text().splitlines()], set()
+    assert len(notes) == 12 and {name for _, name in notes} == {"unit-a", "unit-b"}
+    for sign, name in notes:
+        assert (name in held) == (sign == "-")
+        held ^= {name}
+
+
+def test_so_many_jobs_as_are_allowed_share_a_gpu(shell):
+    _, notes = devices(shell, 4, "--gpu", "1", "--jobs-per-gpu", "2", env={"CUDA_VISIBLE_DEVICES": "unit-c"})
+    running = most = 0
+    for sign, _ in notes:
+        running += 1 if sign == "+" else -1
+        most = max(most, running)
+    assert most == 2
 
 
 def fake_nvidia_smi(shell, listing):

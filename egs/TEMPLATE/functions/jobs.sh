@@ -68,9 +68,13 @@ launch() {  # <launcher with its options> <job range or nothing> <log> <command>
 
 JOB=_JOB_NUMBER_ # becomes each job's number wherever it stands, also in paths: hence no word that paths have
 
+gpu_sharing() {  # how jobs on this machine share its GPUs; on a cluster that is its own business
+    [ "${cmd_backend:-local}" != local ] || echo "--jobs-per-gpu ${jobs_per_gpu}"
+}
+
 run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
     local launcher=${decode_cmd}
-    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
+    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1 $(gpu_sharing)"
     # A single job is run only where its output is missing, whatever the log of an earlier run says.
     [ "$1" -eq 1 ] || launcher+=" --pick failed"
     [ "$1" -le "${nj}" ] || launcher+=" --max-jobs-run ${nj}"
@@ -103,7 +107,7 @@ with_progress() {  # <log> <command>: runs it; who sits at a terminal sees it mo
 
 run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
     local launcher=${train_cmd}
-    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
+    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1 $(gpu_sharing)"
     front "${train_threads}" "${@:2}"
     log "    log: $1"
     with_progress "$1" launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
