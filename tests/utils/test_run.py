@@ -239,6 +239,7 @@ def test_a_few_more_jobs_than_processors_run_at_once(shell):
 def devices(shell, jobs, *options, env):
     """Run jobs that note their devices and hold them for a while; return the notes in order of time."""
     command = "echo + $CUDA_VISIBLE_DEVICES >> notes; sleep 0.1; echo - $CUDA_VISIBLE_DEVICES >> notes"
+    env = {**env, "TMPDIR": str(shell.root)}  # other tests have GPUs of the same names
     done = shell(RUN, *options, f"JOB=1:{jobs}", "x.JOB.log", *command.split(), env=env)
     return done, [line.split() for line in (shell.root / "notes").read_text().splitlines()]
 
@@ -258,7 +259,7 @@ def test_two_jobs_never_share_a_gpu(shell):
 def test_jobs_of_several_calls_never_share_a_gpu_either(shell):
     """As the engine decodes: a call for each system, all at once."""
     command = "echo + $CUDA_VISIBLE_DEVICES >> notes; sleep 0.1; echo - $CUDA_VISIBLE_DEVICES >> notes"
-    env = {"CUDA_VISIBLE_DEVICES": "unit-a,unit-b"}
+    env = {"CUDA_VISIBLE_DEVICES": "unit-a,unit-b", "TMPDIR": str(shell.root)}
 
     def call(name):
         return shell(RUN, "--gpu", "1", "JOB=1:2", f"{name}.JOB.log", *command.split(), env=env).returncode
