@@ -180,6 +180,20 @@ def test_recordings_of_the_codec_s_rate_are_cut_where_they_are(checkout, calls):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_lies_in_a_set_already_stays(checkout, calls):
+    mine = [data(checkout, name) / "wav/mine.wav" for name in ("train", "train_text", "test", "prompts")]
+    for path in mine:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+    (data(checkout, "train_text") / "utt2spk").write_text("old-1 old\n")
+    assert prepare(checkout, "--manifest", calls).returncode == 0
+    assert prepare(checkout, "--manifest", calls, "--min-seconds", "2").returncode == 0
+    assert [path.read_text() for path in mine] == ["mine"] * 4
+    # Its tables are no set any more; all transcripts are in data/train.
+    assert (data(checkout, "train_text") / ".backup/utt2spk").read_text() == "old-1 old\n"
+    assert sorted(path.name for path in data(checkout, "train_text").iterdir()) == [".backup", "wav"]
+
+
 def test_other_rates_and_two_channels_are_converted_once(checkout, tmp_path, calls):
     write_wav(tmp_path / "call1.wav", 6.5, rate=16000, channels=2)
     write_wav(tmp_path / "call2.wav", 6.5, rate=48000)

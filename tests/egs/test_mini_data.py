@@ -19,6 +19,7 @@ import voice_report  # noqa: E402
 import voices  # noqa: E402
 from espeak import ESpeak  # noqa: E402
 
+from soundstorm.data.data_dir import read_table  # noqa: E402
 from soundstorm.data.data_dir_check import validate_data_dir  # noqa: E402
 
 TINY = corpus_plan.Preset(
@@ -205,3 +206,14 @@ def test_the_report_names_the_two_voices_that_are_one():
     assert report["most_similar_voices"] == ["a", "twin"]
     assert report["most_similar"] > 0.95
     assert report["nearest"]["twin"][0] == "a"
+
+
+def test_what_lies_beside_the_corpus_stays(tiny, tmp_path):
+    mine = [tmp_path / name for name in ("corpus/wav/mine.wav", "corpus/wav.new/mine.wav", "data/train/notes")]
+    for path in mine:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+    assert tiny(tmp_path) and tiny(tmp_path, seed=1)
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+    for set_name in corpus_plan.SETS[:-1]:
+        assert all(Path(wav).is_file() for wav in read_table(tmp_path / "data" / set_name / "wav.scp").values())

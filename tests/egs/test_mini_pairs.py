@@ -51,3 +51,12 @@ def test_the_same_seed_gives_the_same_bytes_and_a_second_run_does_nothing(tmp_pa
         assert all(path.is_file() for path in recordings(pairs))
     assert not synthesise_pairs.make_pairs(tmp_path / "one", 0, 1)
     assert synthesise_pairs.make_pairs(tmp_path / "one", 1, 1)
+
+
+def test_what_lies_beside_the_pairs_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthesise_pairs, "NUM_WORDS", 1)
+    monkeypatch.setattr(synthesise_pairs, "NUM_SENTENCES", 1)
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words/mine.wav").write_text("mine")
+    assert synthesise_pairs.make_pairs(tmp_path, 0, 1) and synthesise_pairs.make_pairs(tmp_path, 1, 1)
+    assert (tmp_path / "words/mine.wav").read_text() == "mine"

@@ -1,5 +1,7 @@
 """Stage 0 of egs/speechocean762: the corpus as published, and data directories of one's own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -241,6 +243,24 @@ def test_the_remedy_for_commands_works(checkout, voices):
     assert made.returncode == 0, made.stderr
     done = prepare(checkout, "--extra-data", "data/voices")
     assert done.returncode == 0, done.stderr
+
+
+def test_recordings_and_notes_in_a_set_stay(checkout, voices):
+    """Also those that the sets are made of: the source lies where the training set goes."""
+    train = checkout.root / RECIPE / "data/train"
+    train.parent.mkdir()
+    voices.rename(train)
+    (train / "NOTES").write_text("mine")
+    (train / "wav.scp").write_text("".join(f"{u} {u}.wav\n" for u in read_table(train / "wav.scp")))
+    before = {path.name: path.read_bytes() for path in train.glob("*.wav")}
+    old = {name: (train / name).read_text() for name in ("wav.scp", "utt2spk", "text")}
+    done = prepare(checkout, "--extra-data", "data/train")
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_bytes() for path in train.glob("*.wav")} == before and len(before) == 40
+    assert (train / "NOTES").read_text() == "mine"
+    assert {name: (train / ".backup" / name).read_text() for name in old} == old
+    for name in ("train", "dev", "test"):
+        assert all(Path(path).is_file() for path in table(checkout, name, "wav.scp").values())
 
 
 def test_an_utterance_of_two_sources_is_an_error(checkout, tmp_path, voices):
