@@ -2,7 +2,7 @@
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.decoding.acoustic_generator import sampling_sections
-from soundstorm.decoding.decoding_config import TextSamplingConfig
+from soundstorm.decoding.decoding_config import ALONE, IN_CONTEXT, PROMPT_ENCODING, TextSamplingConfig
 
 SAMPLING = sampling_sections()
 SECTIONS = {"text": TextSamplingConfig, **SAMPLING}
@@ -18,6 +18,12 @@ def get_parser() -> FrontParser:
     parser.add_argument("--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack")
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
     parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
+    parser.add_argument(
+        "--prompt-encoding",
+        default=PROMPT_ENCODING,
+        help=f"{ALONE}: tokens of the prompt's seconds only; {IN_CONTEXT}: those of the whole recording, cut",
+    )
+    parser.add_argument("--kmeans", help=f"k-means directory of stage 1, for prompts encoded {ALONE}")
     parser.add_argument("--share", help="only this share of the utterances, e.g. 2/5; --merge 5 joins all")
     parser.add_argument("--merge", type=int, help="decode nothing, join so many shares")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
@@ -41,6 +47,8 @@ def main(argv: list[str] | None = None) -> None:
         acoustic_model=args.acoustic_model,
         text_to_semantic=args.text_to_semantic,
         prompt_seconds=args.prompt_seconds,
+        prompt_encoding=args.prompt_encoding,
+        kmeans=args.kmeans,
         text=section(args, "text", TextSamplingConfig),
         samplings={name: section(args, name, cls) for name, cls in SAMPLING.items()},
     )

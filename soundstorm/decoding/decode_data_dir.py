@@ -15,12 +15,20 @@ from tqdm import tqdm
 from soundstorm.data.archive import TokenArchive, merge_archives, write_tokens
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
+from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.datasets.aligned_tokens_dataset import align
 from soundstorm.data.share import Share
 from soundstorm.decoding.acoustic_generator import kind_named, load_generator, sampling_of
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.best_of import Reranker, best_of
-from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.decoding_config import (
+    ALONE,
+    IN_CONTEXT,
+    PROMPT_ENCODING,
+    ParallelConfig,
+    TextSamplingConfig,
+)
+from soundstorm.decoding.prompt_encoding import encode_alone
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
@@ -38,6 +46,8 @@ class System:
     acoustic_model: str | None = None  # experiment or pack of an acoustic generator
     text_to_semantic: str | None = None
     prompt_seconds: float = 0.0  # true beginning of each utterance, at all levels; 0 for none
+    prompt_encoding: str = PROMPT_ENCODING  # of the prompt's seconds alone, or as part of the recording
+    kmeans: str | None = None  # the semantic tokenizer, for prompts that are encoded alone
     text: TextSamplingConfig = field(default_factory=TextSamplingConfig)
     # Sampling options of acoustic generators, by section; seed and best_of of "decode" are for all kinds.
     samplings: Mapping[str, Any] = field(default_factory=lambda: {"decode": ParallelConfig()})
@@ -53,6 +63,17 @@ class System:
             raise ValueError("--from text needs --text-to-semantic, the experiment directory of stage 5")
         if not 0 <= self.prompt_seconds < float("inf"):
             raise ValueError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
+        if self.prompt_encoding not in (ALONE, IN_CONTEXT):
+            raise ValueError(
+                f"--prompt-encoding is {self.prompt_encoding!r}, expected {ALONE} or {IN_CONTEXT}"
+            )
+        if self.encodes_prompts and not self.kmeans:
+            raise ValueError(f"--prompt-encoding {ALONE} needs --kmeans, the k-means directory of stage 1")
+
+    @property
+    def encodes_prompts(self) -> bool:
+        """Whether prompts are encoded here, from their own seconds."""
+        return bool(self.prompt_seconds) and self.source != "codec" and self.prompt_encoding == ALONE
 
     @property
     def seed(self) -> int:
@@ -70,7 +91,10 @@ class System:
             return "Codec round trip"
         model = kind_named(kind).system_title(sampling_of(kind, self.samplings))
         source = " from text" if self.source == "text" else ""
-        return model + source + (f" ({self.prompt_seconds:g} s prompt)" if self.prompt_seconds else "")
+        if not self.prompt_seconds:
+            return model + source
+        encoding = "" if self.prompt_encoding == PROMPT_ENCODING else f" encoded {self.prompt_encoding}"
+        return model + source + f" ({self.prompt_seconds:g} s prompt{encoding})"
 
 
 def decode_data_dir(
@@ -125,7 +149,8 @@ def decode_data_dir(
         archive.info.check_same(generator.semantic_info, str(archive.scp), system.acoustic_model)
         pairs = {u: align(u, archive[u], acoustic[u], generator.repeat) for u in ids if u in archive}
         prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, generator.repeat)
-        ids = list(true)
+        texts = read_texts(data_dir, list(true)) if system.source == "text" else dict.fromkeys(true)
+        ids = [utt for utt in true if utt in texts]
         if not ids and share:
             write_table(output / "wav.scp", {})
             return
@@ -133,9 +158,14 @@ def decode_data_dir(
             raise ValueError(
                 f"{archive.scp}: no utterance is long enough for a prompt of {system.prompt_seconds:g} s"
             )
-        semantic = (
-            true if system.source == "semantic" else _from_text(data_dir, ids, prompts, system, stopwatch, device)
-        )
+        if system.encodes_prompts:
+            frames = len(prompts[ids[0]][1])
+            alone = encode_alone(data_dir, ids, frames, codec, system.kmeans, archive.info, device)
+            true = {utt: np.concatenate([alone[utt][0], true[utt][len(alone[utt][0]) :]]) for utt in ids}
+            prompts = alone
+        semantic = true
+        if system.source == "text":
+            semantic = _from_text(texts, ids, prompts, system, stopwatch, device)
 
         def sample(number: int) -> list[np.ndarray]:
             return generator.acoustic_tokens(
@@ -163,6 +193,7 @@ def decode_data_dir(
         "title": system.title(kind),
         "kind": kind,
         "prompt_seconds": system.prompt_seconds,
+        "prompt_encoding": system.prompt_encoding if system.prompt_seconds and kind else None,
         "passes": round(stopwatch.counts["passes"] / (len(ids) * count), 2),  # of the mean utterance
         "codec": system.codec,
         "acoustic_model": system.acoustic_model,
@@ -247,13 +278,27 @@ def _split(pairs, archive: TokenArchive, seconds: float, frame_rate: float, repe
     return prompts, semantic
 
 
-def _from_text(data_dir: Path, ids: list[str], prompts, system: System, stopwatch: Stopwatch, device: str):
-    """Semantic tokens from the transcripts, going on from each utterance's prompt where there is one."""
-    reader: TextToSemanticGenerator = load_text_to_semantic(system.text_to_semantic, device=device)
-    texts = read_table(data_dir / "text")
+def read_texts(data_dir: Path, ids: list[str]) -> dict[str, str]:
+    """The transcripts of utterances, but for those, with a warning, that have nothing to pronounce."""
+    texts = read_table(data_dir / "text", ids)
     missing = [utt for utt in ids if utt not in texts]
     if missing:
         raise ValueError(f"{data_dir / 'text'}: no transcript of {missing[0]} (and {len(missing) - 1} more)")
+    wordless = [utt for utt in ids if not has_words(texts[utt])]
+    if wordless:
+        some = ", ".join(wordless[:10]) + ", ..." * (len(wordless) > 10)
+        logger.warning(
+            "%s: %d of %d transcripts have nothing to pronounce and are left out (%s)",
+            data_dir / "text", len(wordless), len(ids), some,
+        )  # fmt: skip
+    return {utt: texts[utt] for utt in ids if utt not in wordless}
+
+
+def _from_text(
+    texts: dict[str, str], ids: list[str], prompts, system: System, stopwatch: Stopwatch, device: str
+) -> dict[str, np.ndarray]:
+    """Semantic tokens from the transcripts, going on from each utterance's prompt where there is one."""
+    reader: TextToSemanticGenerator = load_text_to_semantic(system.text_to_semantic, device=device)
     semantic, size = {}, system.text.batch_size
     # Texts of similar length together: a batch takes as long as its longest
     order = sorted(ids, key=lambda utt: (len(texts[utt]), utt))

@@ -6,6 +6,10 @@ from soundstorm.data.options import option
 
 MOST_SAMPLES = 1000  # of an utterance
 
+# How voice prompts are encoded: from their own seconds, or as the beginning of the whole recording.
+ALONE, IN_CONTEXT = "alone", "in-context"
+PROMPT_ENCODING = IN_CONTEXT  # the default; titles of systems name the other one
+
 
 @dataclass(frozen=True)
 class ParallelConfig:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from soundstorm.bin import (
     extract_acoustic_tokens,
@@ -23,6 +24,8 @@ from soundstorm.bin import (
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import read_audio, write_audio
 from soundstorm.data.data_dir import read_table, write_table
+from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+from soundstorm.tokens.semantic import SemanticTokenizer
 
 STEPS = "--training.max-steps 2 --training.batch-size 2 --training.save-every 2 --training.valid-every 2".split()
 DURATIONS = {"a-1": 1.6, "a-2": 2.3, "b-1": 0.9, "b-2": 1.9}
@@ -117,6 +120,51 @@ def test_a_prompt_is_kept_and_short_utterances_are_left_out(chain, tmp_path, cap
     for utt in made.ids:
         np.testing.assert_array_equal(made[utt][:frames], true[utt][:frames])
         assert (made[utt][frames : len(true[utt])] != true[utt][frames : len(made[utt])]).any()
+
+
+def test_prompts_are_encoded_alone_from_their_seconds_only(chain, tmp_path):
+    """Whatever a recording goes on with, a prompt that is encoded alone is the same."""
+    data, changed = chain / "data", tmp_path / "changed"
+    shutil.copytree(data, changed)
+    cut, rng = 8000, np.random.default_rng(1)
+    for utt in DURATIONS:
+        wav = read_audio(chain / "wav" / f"{utt}.wav", 16000)
+        wav[cut:] = 0.3 * rng.standard_normal(len(wav) - cut)
+        write_audio(tmp_path / "wav" / f"{utt}.wav", wav, 16000)
+    write_table(changed / "wav.scp", {utt: str(tmp_path / "wav" / f"{utt}.wav") for utt in DURATIONS})
+    options = ["--from", "semantic", "--prompt-seconds", "0.5", "--kmeans", chain / "kmeans"]
+    outs = {}
+    for name, folder in (("first", data), ("second", changed)):
+        more = ["--prompt-encoding", "alone", "--data-dir", folder]
+        out = decode(chain, tmp_path / name, *options, *more)
+        outs[name] = [TokenArchive(out / f"{kind}.scp") for kind in ("semantic", "acoustic")]
+        record = json.loads((out / "decode.json").read_text())
+        assert record["prompt_encoding"] == "alone"
+        assert record["title"] == "SoundStorm (0.5 s prompt encoded alone)"
+    codec, tokenizer = load_acoustic_tokenizer(str(chain / "codec")), SemanticTokenizer.load(chain / "kmeans")
+    for utt in outs["first"][0].ids:
+        wav = read_audio(chain / "wav" / f"{utt}.wav", 16000, end=0.5)
+        expected = tokenizer.encode([wav])[0], codec.encode(torch.from_numpy(wav)[None])[0].numpy()
+        for first, second, own in zip(outs["first"], outs["second"], expected):
+            for archive in (first, second):
+                assert np.array_equal(archive[utt][: len(own)], own)
+        stored = TokenArchive(data / "semantic.scp")[utt]
+        made = outs["first"][0][utt]
+        assert np.array_equal(made[len(expected[0]) :], stored[len(expected[0]) : len(made)])
+
+
+def test_prompts_in_context_are_those_of_the_whole_recording(chain, tmp_path):
+    out = decode(chain, tmp_path / "out", "--from", "semantic", "--prompt-seconds", "0.5")
+    assert json.loads((out / "decode.json").read_text())["prompt_encoding"] == "in-context"
+
+
+def test_transcripts_without_words_are_named_and_left_out(chain, tmp_path, caplog):
+    data = tmp_path / "data"
+    shutil.copytree(chain / "data", data)
+    write_table(data / "text", {**read_table(data / "text"), "b-1": "...!?"})
+    out = decode(chain, tmp_path / "out", "--from", "text", "--text.max-seconds", "1", "--data-dir", data)
+    assert list(read_table(out / "wav.scp")) == ["a-1", "a-2", "b-2"]
+    assert "1 of 4 transcripts have nothing to pronounce and are left out (b-1)" in caplog.text
 
 
 @pytest.mark.parametrize("prompt", ["0", "0.5"])
@@ -267,6 +315,8 @@ def test_audiolm_s_metrics_name_the_codec_s_levels(chain, stage, names):
         (["--from", "wishes"], "--from is 'wishes', expected codec, semantic or text"),
         (["--prompt-seconds", "60"], "no utterance is long enough for a prompt of 60 s"),
         (["--acoustic-model", "nowhere"], "nowhere/config.yaml: no such file"),
+        (["--prompt-encoding", "twice"], "--prompt-encoding is 'twice', expected alone or in-context"),
+        (["--prompt-encoding", "alone", "--prompt-seconds", "0.5"], "--prompt-encoding alone needs --kmeans"),
         (["--device", "cuda:7"], "torch sees no GPU here"),
     ],
 )

@@ -80,6 +80,7 @@ decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by on
     options+=(--from "${system_source}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] || options+=(--acoustic-model "${!exp}" "${system_options[@]}")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${text_to_semantic_exp}")
+    [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # for --prompt-encoding alone
     split_arguments "${decode_args}"
     options+=(--data-dir "${datadir}/$2" "${arguments[@]}" --output "$3")
     if [ "$4" -eq 1 ]; then
