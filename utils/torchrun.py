@@ -4,13 +4,15 @@
 usage: utils/torchrun.py --num-nodes N --procs-per-node P -m <module> [args ...]
  e.g.: utils/torchrun.py --num-nodes 2 --procs-per-node 8 -m soundstorm.bin.train_soundstorm --expdir exp/soundstorm
 
-On one machine this is `torchrun --standalone`. With more it must be called by a job that Slurm runs on the first of
-them: it starts torchrun once on each by srun, and they meet at a port of the first one.
+On one machine this is `torchrun --standalone`, but for its status after a signal: 128 and its number. With more it
+must be called by a job that Slurm runs on the first of them: it starts torchrun once on each by srun, and they meet at
+a port of the first one.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 
@@ -46,6 +48,33 @@ def make_command(num_nodes: int, processes: int, program: list[str], environment
     return [*srun, "--kill-on-bad-exit=1", *torchrun, "--nnodes", str(num_nodes), *meeting, *program]
 
 
+def run_here(arguments: list[str]) -> int:
+    """torchrun in this process; its processes get the signals that this one gets.
+
+    Args:
+        arguments: Of torchrun.
+
+    Returns:
+        Its status.
+    """
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        run.main(arguments)
+    except SignalException as stop:
+        return 128 + stop.sigval
+    except ChildFailedError as error:
+        # What a signal has reached ends by it or with its status, the others are ended by torchrun.
+        first = error.get_first_failure()[1].exitcode
+        number = -first if first < 0 else first - 128
+        if number in (signal.SIGINT, signal.SIGTERM):
+            return 128 + number
+        raise
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     """Parse and run."""
     if arguments in (["--help"], ["-h"]):
@@ -61,6 +90,8 @@ def main(arguments: list[str]) -> int:
         return 255
     try:
         command = make_command(numbers["--num-nodes"], numbers["--procs-per-node"], rest, dict(os.environ))
+        if numbers["--num-nodes"] == 1:
+            return run_here(command[3:])
         os.execvp(command[0], command)
     except (OSError, ValueError) as error:
         print(f"torchrun.py: {error}", file=sys.stderr)

@@ -22,6 +22,28 @@ def test_processes_of_one_machine_know_their_number(shell):
     assert sorted(done.stdout.splitlines()) == ["rank 0 of 2 --expdir a b", "rank 1 of 2 --expdir a b"]
 
 
+ENDED = """import os, signal, time
+if os.environ["RANK"] == "1":
+    {end}
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGTERM)", "os._exit(143)", "os.kill(os.getppid(), 15)"])
+def test_the_status_after_a_signal_is_its_own(shell, end):
+    """To one of the processes, in a training that ends with it, or to torchrun itself."""
+    shell.write("worker.py", ENDED.format(end=end))
+    done = shell(sys.executable, TORCHRUN, "--procs-per-node", "2", "-m", "worker", env={"PYTHONPATH": str(shell.root)})
+    assert done.returncode == 143 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_the_status_after_a_failure_is_1(shell):
+    shell.write("worker.py", ENDED.format(end="os._exit(3)"))
+    done = shell(sys.executable, TORCHRUN, "--procs-per-node", "2", "-m", "worker", env={"PYTHONPATH": str(shell.root)})
+    assert done.returncode == 1
+
+
 def test_several_machines_are_those_of_a_job_of_slurm(shell):
     srun = shell.write("bin/srun", SRUN)
     srun.chmod(0o755)
