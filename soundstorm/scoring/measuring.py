@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.data_dir import naming, write_text
 from soundstorm.scoring.measures import Measure, Measured, Pair
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class MeasuredLog:
             self.known.update(self._read(path))
         if not self._own.exists() or not self._is_ours(self._own):
             self._own.parent.mkdir(parents=True, exist_ok=True)
-            self._own.write_text(self._header + "\n", encoding="utf-8")
+            write_text(self._own, self._header + "\n")
 
     def _files(self) -> list[Path]:
         names = re.compile(re.escape(self._output.name) + r"\.(partial|share\d+)")
@@ -107,7 +108,7 @@ class MeasuredLog:
 
     def write(self, utt: str, score: UtteranceScore) -> None:
         """Keep the score of an utterance."""
-        with open(self._own, "a", encoding="utf-8") as stream:
+        with naming(self._own), open(self._own, "a", encoding="utf-8") as stream:
             # After an interrupt the last line may be half there.
             stream.write("\n" * (stream.tell() > 0 and not self._whole()))
             stream.write(json.dumps({"utterance": utt, "score": vars(score)}) + "\n")

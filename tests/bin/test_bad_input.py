@@ -104,29 +104,30 @@ AUDIO = {
 }
 
 
+SHORT = "a recording of 200 samples is shorter than one f"
+
+
+@pytest.mark.parametrize("tokens", ["semantic", "acoustic"])
 @pytest.mark.parametrize("kind", [*AUDIO, "short"])
-def test_semantic_tokens_of_bad_audio_are_refused(recipe, ends, kind):
+def test_tokens_leave_bad_audio_out_and_name_it(recipe, ends, kind, tokens):
     spoil_audio(kind)
-    message = AUDIO.get(kind, "data, a-1: a recording of 200 samples is shorter than one frame of 320 samples")
-    refused(ends(SEMANTIC), message)
-    assert not list(Path("new").glob("*"))
-
-
-@pytest.mark.parametrize("kind", AUDIO)
-def test_acoustic_tokens_leave_bad_audio_out_and_name_it(recipe, ends, kind):
-    spoil_audio(kind)
-    status, output = ends(ACOUSTIC)
-    assert status == 0 and re.search(f"WARNING: a-1 is left out: {AUDIO[kind]}", output)
+    status, output = ends({"semantic": SEMANTIC, "acoustic": ACOUSTIC}[tokens])
+    left = "WARNING: a-1 is left out: " + AUDIO.get(kind, SHORT if tokens == "semantic" else "")
+    assert status == 0 and (re.search(left, output) is not None) == (kind != "short" or tokens == "semantic")
+    if kind == "short" and tokens == "acoustic":
+        return  # a codec's frame is padded
     assert TokenArchive("new/x.scp").ids == ["a-2", "b-1", "b-2"]
-    merge = "merge_tokens --data-dir data --output new/acoustic.scp new/x.scp"
-    refused(ends(merge), "1 of 4 utterances have no tokens")
-    assert not Path("new/acoustic.scp").exists()
+    refused(
+        ends(f"merge_tokens --data-dir data --output new/{tokens}.scp new/x.scp"), "1 of 4 utterances have no tokens"
+    )
+    assert not Path(f"new/{tokens}.scp").exists()
 
 
-def test_acoustic_tokens_of_bad_audio_only_are_refused(recipe, ends):
+@pytest.mark.parametrize("command", [SEMANTIC, ACOUSTIC])
+def test_tokens_of_bad_audio_only_are_refused(recipe, ends, command):
     for utt in ("a-1", "a-2", "b-1", "b-2"):
         spoil_audio("rate", utt)
-    refused(ends(ACOUSTIC), "new/x: not one utterance could be tokenized; see the warnings above")
+    refused(ends(command), "new/x: not one utterance could be tokenized; see the warnings above")
     assert not list(Path("new").glob("*"))
 
 
@@ -142,14 +143,16 @@ def test_an_audio_header_that_promises_more_than_memory_is_refused(recipe, ends)
     data[21] |= 0x0F  # total samples: 36 bits, all ones
     data[22:26] = b"\xff" * 4
     Path("wav/a-2.flac").write_bytes(data)
-    refused(ends(SEMANTIC), "wav/a-2.flac: (cannot be read as audio|36800 samples could be read where)")
+    status, output = ends(SEMANTIC)
+    left = "a-2 is left out: wav/a-2.flac: (cannot be read as audio|36800 samples could be read where)"
+    assert status == 0 and re.search(left, output) and "a-2" not in TokenArchive("new/x.scp").ids
 
 
 @pytest.mark.parametrize(
     "path, key, line, command, message",
     [
-        ("data/text", "b-1", "b-1", READER, "data/text: b-1: nothing to pronounce in ''"),
-        ("data/text", "b-1", "b-1 ...", READER, "data/text: b-1: nothing to pronounce in '...'"),
+        ("data/text", "b-1", "b-1", READER, "data/text: b-1: nothing to pronounce in 1 of 4"),
+        ("data/text", "b-1", "b-1 ...", READER, "data/text: b-1: nothing to pronounce in 1 of 4"),
         ("data/text", "b-1", "a-1 red", READER, "data/text, line 3: key 'a-1' is there a second time"),
         ("data/wav.scp", "b-1", "a-1 wav/b-1.wav", SEMANTIC, "data/wav.scp, line 3: key 'a-1' is there a second time"),
         ("data/text", "b-1", "c-1 one", READER, "data/text: 1 of 4 utterances have no tokens in data/semantic.scp"),
