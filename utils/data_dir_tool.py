@@ -314,8 +314,10 @@ def whole_number(options: dict[str, object], name: str) -> int:
 def utt2dur_known(arguments: list[str]) -> str:
     """Whether get_utt2dur.sh has anything to do; says nothing where it has."""
     path, samples = expect(arguments, "<data-dir>", "true|false")
-    data_dir_check.check_audio_paths(path)
-    known = durations.is_known(data_dir.DataDir(path), samples=samples == "true")
+    directory = data_dir.DataDir(path)
+    if directory.has("wav.scp"):
+        data_dir_check.check_audio_paths(path)
+    known = durations.is_known(directory, samples=samples == "true")
     return f"{path}/utt2dur is there already" if known else ""
 
 
