@@ -367,7 +367,7 @@ def utt2dur_merge(arguments: list[str]) -> str:
 
 def shown(title: str, lines: list[str], log: Path) -> list[str]:
     """The first lines of many, below a title."""
-    return [f"{title}:", *data_dir.first_of(lines)] + [f"all of it is in {log}"] * (len(lines) > data_dir.MOST_SHOWN)
+    return [f"{title}:", *data_dir.first_of(lines, f", see {log}")]
 
 
 def place_of(arguments: list[str]) -> str:

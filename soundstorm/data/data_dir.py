@@ -271,10 +271,10 @@ def naming(path: PathLike) -> Iterator[None]:
         raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
 
 
-def first_of(lines: Sequence[str]) -> list[str]:
-    """The first of many lines for people, and how many more there are."""
+def first_of(lines: Sequence[str], where: str = "") -> list[str]:
+    """The first of many lines for people, and how many more there are; `where` says of these where they are."""
     more = len(lines) - MOST_SHOWN
-    return [*lines[:MOST_SHOWN], *([f"... and {more} more"] if more > 0 else [])]
+    return [*lines[:MOST_SHOWN], *([f"... and {more} more{where}"] if more > 0 else [])]
 
 
 def write_log(path: PathLike, lines: Iterable[str]) -> None:
