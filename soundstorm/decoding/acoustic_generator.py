@@ -1,8 +1,8 @@
-"""Acoustic generators: models that make acoustic tokens from semantic ones, behind one interface and one registry.
+"""Acoustic generators: models from semantic to acoustic tokens, behind one interface and one registry.
 
-``config.yaml`` of an experiment says its ``kind``; everything else in the package (synthesis, dialogue, packs, run
-times, titles in tables) asks the kind's description, so that a model is added by its own files and one line in
-``MODULES``. Free of torch, so that fronts start fast.
+``config.yaml`` of an experiment says its ``kind``. Everything else in the package (synthesis, dialogue,
+packs, run times, titles in tables) asks the kind's description, so a model is added by its own files and one
+line in ``MODULES``. Free of torch, so that commands start fast.
 """
 
 from __future__ import annotations
@@ -76,10 +76,12 @@ class GeneratorKind:
     title: str  # in tables
     section: str  # of decode.yaml and of the command line that holds its sampling options
     sampling: type  # dataclass of these options
-    load: Callable[[str | Path, AcousticTokenizer, str], AcousticGenerator]  # experiment or pack, codec, device
+    # Experiment or pack, codec, device -> generator.
+    load: Callable[[str | Path, AcousticTokenizer, str], AcousticGenerator]
     load_network: Callable[[str, str | None], object]  # experiment of one network, its stage: for checks
-    stages: tuple[str, ...] = ()  # of networks with an experiment directory each; none where there is one network
-    title_of: Callable[[Any], str] | None = None  # sampling options -> title, where options make another system
+    stages: tuple[str, ...] = ()  # networks with an experiment directory each; empty for one network
+    # Sampling options -> title, where some options count as another system.
+    title_of: Callable[[Any], str] | None = None
     timed_title: str | None = None  # of the generator in figures of run time, where it differs
     # Further things to time, given place, sampling options, tokens and device: title -> part.
     timed_parts: Callable[[str, Any, SemanticTokens, str], dict[str, TimedPart]] | None = None
@@ -110,7 +112,8 @@ def find_generator(place: str | Path) -> tuple[str, str]:
     """Which kind of acoustic generator is meant, and where it is.
 
     Args:
-        place: an experiment directory, a pack or its name on the hub; ``<kind>:`` before it where a pack has several.
+        place: an experiment directory, a pack or its name on the hub; ``<kind>:`` before it where a pack has
+            several generators.
 
     Returns:
         Kind and place, without the prefix.
@@ -130,20 +133,21 @@ def find_generator(place: str | Path) -> tuple[str, str]:
             return found[0], str(place)
         choice = ", ".join(f"{name}:{place}" for name in found or MODULES)
         raise ValueError(
-            f"{place}: this pack has {', '.join(parts)}, expected one acoustic generator; name it as one of {choice}"
+            f"{place}: this pack has {', '.join(parts)}, expected one acoustic generator; "
+            f"name it as one of {choice}"
         )
     for name in MODULES:
         for stage in kind_named(name).stages:
             if has_config(stage_place(place, name, stage)):
                 return name, str(place)
     config = read_config(place)
-    # Experiments of earlier versions do not say their kind; this one was the only one with a directory of its own.
+    # Experiments of earlier versions do not say their kind; only SoundStorm had a directory of its own.
     kind = config.get("kind", "soundstorm" if "masking" in config else None)
     if kind not in MODULES:
         sections = ", ".join(map(str, config))
         raise ValueError(
-            f"{Path(place) / 'config.yaml'}: kind is {kind!r:.80}, expected one of {', '.join(MODULES)} (it has "
-            f"{sections:.200}); is it an experiment of another kind?"
+            f"{Path(place) / 'config.yaml'}: kind is {kind!r:.80}, expected one of {', '.join(MODULES)} "
+            f"(it has {sections:.200}); is it an experiment of another kind?"
         )
     return kind, str(place)
 
@@ -154,7 +158,7 @@ def part_names(kind: str) -> list[str]:
 
 
 def stage_place(place: str | Path, kind: str, stage: str) -> str:
-    """The experiment directory of one stage: in the model's, beside it (as earlier versions had it), or packed."""
+    """A stage's experiment directory: in the model's, beside it (earlier versions), or in a pack."""
     if find_pack(place) is not None:
         return part_of(place, f"{kind}_{stage}")
     inside, beside = Path(place) / stage, Path(f"{place}_{stage}")
@@ -164,7 +168,16 @@ def stage_place(place: str | Path, kind: str, stage: str) -> str:
 def load_generator(
     place: str | Path, codec: AcousticTokenizer, device: str = "cpu"
 ) -> tuple[str, AcousticGenerator]:
-    """The acoustic generator of an experiment directory or pack, with its kind; ``codec`` will make the waveform."""
+    """Load the acoustic generator of an experiment directory or pack.
+
+    Args:
+        place: as for :func:`find_generator`.
+        codec: will make the waveform.
+        device: where the network runs.
+
+    Returns:
+        Its kind, and the generator.
+    """
     kind, place = find_generator(place)
     return kind, kind_named(kind).load(place, codec, device)
 

@@ -1,4 +1,4 @@
-"""All three of AudioLM's stages: speech that goes on from a prompt, or from nothing, without any text."""
+"""Speech continuation by all three stages of AudioLM, from a prompt or unprompted, without text."""
 
 import json
 import logging
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SpokenBeginning:
-    """What speech goes on from; both empty for speech from nothing."""
+class SpeechPrompt:
+    """Beginning of an utterance to continue; both arrays are empty for unprompted generation."""
 
     semantic: np.ndarray  # (T_s,), repeats included
     codes: np.ndarray  # (P, Q)
 
 
-class FreeSpeaker:
-    """Three trained stages, none of which is told how long the speech is to be."""
+class ContinuationGenerator:
+    """The three trained stages; the semantic stage decides how long the speech is."""
 
     def __init__(self, semantic: LanguageModel, coarse: LanguageModel, fine: LanguageModel):
         """
@@ -46,22 +46,24 @@ class FreeSpeaker:
         semantic.semantic.check_same(coarse.semantic, "AudioLM's semantic stage", "its coarse stage")
         if not coarse.layout.ends:
             raise ValueError(
-                "AudioLM's coarse stage was trained with repeats of semantic tokens, which its semantic stage does not "
-                "write; train it with data.deduplicate true"
+                "AudioLM's coarse stage was trained with repeats of semantic tokens, which its semantic "
+                "stage does not generate; train it with data.deduplicate true"
             )
         self.semantic, self.coarse, self.fine = semantic, coarse, fine
 
     @classmethod
-    def load(cls, expdirs: Sequence[str | Path], codec: AcousticTokenizer, device: str = "cpu") -> "FreeSpeaker":
+    def load(
+        cls, expdirs: Sequence[str | Path], codec: AcousticTokenizer, device: str = "cpu"
+    ) -> "ContinuationGenerator":
         """Experiment directories of the three stages, in their order; ``codec`` will make the waveform."""
         names = (SEMANTIC, COARSE, FINE)
         stages = [LanguageModel.load(path, name, device) for path, name in zip(expdirs, names, strict=True)]
         try:
-            speaker = cls(*stages)
+            generator = cls(*stages)
         except ValueError as error:
             raise ValueError(f"{', '.join(map(str, expdirs))}: {error}") from error
-        speaker.coarse.acoustic.check_same(codec.info, "AudioLM's training", "the codec given")
-        return speaker
+        generator.coarse.acoustic.check_same(codec.info, "AudioLM's training", "the codec given")
+        return generator
 
     def semantic_tokens(
         self,
@@ -75,10 +77,10 @@ class FreeSpeaker:
         """Stage 1: semantic tokens without repeats, those of the prompts first.
 
         Args:
-            prompts: tokens to go on from ``(T_s,)``, possibly empty.
-            streams: random numbers, one for each.
+            prompts: semantic tokens to continue ``(T_s,)``, possibly empty.
+            streams: random number generators, one for each prompt.
             temperature: of the sampling.
-            max_seconds: where speech that does not end by itself is cut, every token counted as a frame.
+            max_seconds: where speech that has no end of its own is cut; every token counts as one frame.
             stopwatch: is told the time taken.
         """
         given, nothing = [deduplicate(prompt) for prompt in prompts], np.zeros(0, np.int64)
@@ -91,36 +93,40 @@ class FreeSpeaker:
         cut = sum(not result.ended for result in continued)
         if cut:
             logger.warning("%d of %d utterances did not end by themselves and were cut", cut, len(continued))
-        return [np.concatenate([tokens, new.codes[:, 0]]) for tokens, new in zip(given, continued, strict=True)]
+        return [
+            np.concatenate([tokens, new.codes[:, 0]]) for tokens, new in zip(given, continued, strict=True)
+        ]
 
     def generate(
         self,
-        prompts: Sequence[SpokenBeginning],
+        prompts: Sequence[SpeechPrompt],
         config: AudioLMSamplingConfig,
         *,
         seeds: Sequence[int],
         max_seconds: float,
         stopwatch: Stopwatch | None = None,
     ) -> list[np.ndarray]:
-        """Codes ``(T, Q)`` of speech that goes on from each prompt, the prompt first.
+        """Codes ``(T, Q)`` of the continuation of each prompt, the prompt first.
 
         Args:
-            prompts: what to go on from.
+            prompts: beginnings to continue.
             config: temperatures.
             seeds: one for each prompt.
-            max_seconds: longest result, prompt included; no more than the coarse stage was trained on.
+            max_seconds: longest result, prompt included; at most what the coarse stage was trained on.
             stopwatch: is told the time taken.
         """
         info, levels = self.coarse.acoustic, self.coarse.coarse_levels
         if not 0 < max_seconds <= self.coarse.crop_seconds:
             raise ValueError(
-                f"--max-seconds is {max_seconds}, expected more than 0 and at most the {self.coarse.crop_seconds:g} s "
-                "the coarse stage was trained on"
+                f"--max-seconds is {max_seconds}, expected more than 0 and at most the "
+                f"{self.coarse.crop_seconds:g} s the coarse stage was trained on"
             )
         most = round(max_seconds * info.frame_rate)
         longest = max(len(prompt.codes) for prompt in prompts)
         if longest >= most:
-            raise ValueError(f"a prompt of {longest} frames leaves nothing to generate of {most}; see --max-seconds")
+            raise ValueError(
+                f"a prompt of {longest} frames leaves nothing to generate of {most}; see --max-seconds"
+            )
         stopwatch = stopwatch or Stopwatch()
         streams = [torch.Generator().manual_seed(seed) for seed in seeds]
         semantic = self.semantic_tokens(
@@ -134,7 +140,10 @@ class FreeSpeaker:
             tasks.append(RowTask(row, new, uniforms(stream, new * levels)))
             seconds.append(new / info.frame_rate)
         continued = self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)
-        coarse = [np.concatenate([p.codes[:, :levels], d.codes]) for p, d in zip(prompts, continued, strict=True)]
+        coarse = [
+            np.concatenate([prompt.codes[:, :levels], new.codes])
+            for prompt, new in zip(prompts, continued, strict=True)
+        ]
         given = [prompt.codes for prompt in prompts]
         return add_fine_levels(self.fine, coarse, given, streams, config.fine_temperature, stopwatch)
 
@@ -157,34 +166,35 @@ def generate_audiolm(
 
     Args:
         expdirs: of the semantic, the coarse and the fine stage.
-        codec_name: as ``synthesize`` has it.
+        codec_name: as for ``synthesize``.
         output: directory; one with a ``wav.scp`` is complete, and nothing is done.
         sampling: temperatures.
         data_dir: with the tokens of the utterances whose beginnings are prompts.
-        prompt_seconds: of each.
+        prompt_seconds: length of each prompt.
         keys: file whose first column names the utterances; all by default.
-        count: how many utterances to make from nothing, where there is no data_dir.
+        count: number of unprompted utterances, where there is no data_dir.
         max_seconds: longest utterance, prompt included.
         seed: of the sampling.
-        device: where the networks work.
+        device: where the networks run.
     """
     output = Path(output)
     if (output / "wav.scp").exists():
         logger.info("%s: already generated; nothing to do", output)
         return
     codec = load_acoustic_tokenizer(codec_name, device)
-    speaker, stopwatch = FreeSpeaker.load(expdirs, codec, device), Stopwatch()
+    generator, stopwatch = ContinuationGenerator.load(expdirs, codec, device), Stopwatch()
     if data_dir is None:
-        empty = SpokenBeginning(np.zeros(0, np.int64), np.zeros((0, codec.info.num_levels), np.int64))
+        empty = SpeechPrompt(np.zeros(0, np.int64), np.zeros((0, codec.info.num_levels), np.int64))
         prompts = {f"unprompted-{number:04d}": empty for number in range(1, count + 1)}
     else:
-        prompts = _read_prompts(speaker, Path(data_dir), prompt_seconds, keys)
+        prompts = _read_prompts(generator, Path(data_dir), prompt_seconds, keys)
     seeds = [utterance_seed(seed, utt) for utt in prompts]
     options = {"seeds": seeds, "max_seconds": max_seconds, "stopwatch": stopwatch}
-    codes = dict(zip(prompts, speaker.generate(list(prompts.values()), sampling, **options), strict=True))
+    codes = dict(zip(prompts, generator.generate(list(prompts.values()), sampling, **options), strict=True))
     write_tokens(output / "acoustic", codes.items(), codec.info)
     for utt in codes:
-        write_audio(output / "wav" / f"{utt}.wav", waveform(codec, codes[utt], stopwatch), codec.info.sample_rate)
+        wav = waveform(codec, codes[utt], stopwatch)
+        write_audio(output / "wav" / f"{utt}.wav", wav, codec.info.sample_rate)
     settings = {
         "audiolm": [str(path) for path in expdirs],
         "codec": codec_name,
@@ -199,23 +209,26 @@ def generate_audiolm(
     write_table(output / "wav.scp", {utt: str(output / "wav" / f"{utt}.wav") for utt in codes})
 
 
-def _read_prompts(speaker: FreeSpeaker, data_dir: Path, seconds: float, keys: str | None) -> dict[str, SpokenBeginning]:
-    """The beginnings of a data directory's utterances; those shorter than that are left out."""
+def _read_prompts(
+    generator: ContinuationGenerator, data_dir: Path, seconds: float, keys: str | None
+) -> dict[str, SpeechPrompt]:
+    """First ``seconds`` of a data directory's utterances; shorter utterances are skipped."""
     semantic, acoustic = (TokenArchive(data_dir / f"{kind}.scp") for kind in ("semantic", "acoustic"))
-    semantic.info.check_same(speaker.semantic.semantic, str(semantic.scp), "AudioLM's training")
-    acoustic.info.check_same(speaker.coarse.acoustic, str(acoustic.scp), "AudioLM's training")
+    semantic.info.check_same(generator.semantic.semantic, str(semantic.scp), "AudioLM's training")
+    acoustic.info.check_same(generator.coarse.acoustic, str(acoustic.scp), "AudioLM's training")
     ids = list(read_table(keys)) if keys else acoustic.ids
-    check_ids(ids, keys or acoustic.scp)  # they become names of files
+    check_ids(ids, keys or acoustic.scp)  # they become file names
     repeat = repeats(semantic.info, acoustic.info)
     frames = round(seconds * semantic.info.frame_rate) * repeat
     prompts = {}
     for utt in ids:
         tokens, codes = align(utt, semantic[utt], acoustic[utt], repeat)
         if len(codes) >= frames:
-            prompts[utt] = SpokenBeginning(tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64))
+            tokens, codes = tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64)
+            prompts[utt] = SpeechPrompt(tokens, codes)
     if not prompts:
         raise ValueError(f"{acoustic.scp}: no utterance is long enough for a prompt of {seconds:g} s")
     if len(prompts) < len(ids):
         short = len(ids) - len(prompts)
-        logger.warning("%d of %d utterances are shorter than their prompt and left out", short, len(ids))
+        logger.warning("%d of %d utterances are shorter than their prompt and skipped", short, len(ids))
     return prompts

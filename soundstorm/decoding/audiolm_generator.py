@@ -1,7 +1,7 @@
-"""AudioLM's generation: token by token, coarse levels from semantic tokens, then fine levels from coarse ones.
+"""AudioLM's generation, token by token: coarse levels from semantic tokens, then fine from coarse ones.
 
-Beyond the length it was trained on, the coarse stage slides: each chunk begins with the last seconds of the one before.
-The fine stage works on chunks that do not overlap (AudioLM, section IV-B; SoundStorm, section 4.2).
+Beyond the length it was trained on, the coarse stage uses a sliding window: each chunk is prompted with the
+last seconds of the previous one. Chunks of the fine stage do not overlap (AudioLM, section IV-B).
 """
 
 from collections.abc import Callable, Sequence
@@ -28,12 +28,12 @@ from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.devices import ready_for_single_steps
 from soundstorm.tokens.acoustic import AcousticTokenizer
 
-BATCH_COLUMNS = 32768  # of a padded batch: what its keys and values take stays in the memory of any machine
+BATCH_COLUMNS = 32768  # of a padded batch: its keys and values fit into the memory of any machine
 
 
 @dataclass
 class LanguageModel:
-    """One of AudioLM's trained stages, with what its experiment directory says of it."""
+    """One of AudioLM's trained stages, with the configuration of its experiment directory."""
 
     stage: str
     model: AudioLM
@@ -53,7 +53,8 @@ class LanguageModel:
         record = config_section(expdir, "audiolm", AudioLMRecord)
         if record.stage != stage:
             raise ValueError(
-                f"{Path(expdir) / 'config.yaml'}: this is AudioLM's {record.stage} stage, expected the {stage} one"
+                f"{Path(expdir) / 'config.yaml'}: this is AudioLM's {record.stage} stage, "
+                f"expected the {stage} one"
             )
         semantic = config_section(expdir, "semantic", TokenizerInfo)
         acoustic = None if stage == SEMANTIC else config_section(expdir, "acoustic", TokenizerInfo)
@@ -71,11 +72,13 @@ class LanguageModel:
     def sample(
         self, tasks: Sequence[RowTask], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch
     ) -> list[Continuation]:
-        """Go on with each task; ``seconds`` of audio that each one makes, for the stopwatch."""
+        """Continue each task; ``seconds`` of audio that each one makes, for the stopwatch."""
         results: list[Continuation | None] = [None] * len(tasks)
         for batch in batch_by_length([task.columns(self.layout) for task in tasks], BATCH_COLUMNS):
             with stopwatch.part(f"audiolm_{self.stage}", sum(seconds[i] for i in batch)):
-                found = continue_rows(self.model, self.layout, [tasks[i] for i in batch], temperature=temperature)
+                found = continue_rows(
+                    self.model, self.layout, [tasks[i] for i in batch], temperature=temperature
+                )
             for i, result in zip(batch, found, strict=True):
                 results[i] = result
         return results
@@ -91,8 +94,8 @@ class AudioLMGenerator:
         """
         if coarse.layout.ends:
             raise ValueError(
-                "AudioLM's coarse stage was trained without repeats of semantic tokens, so it cannot follow their "
-                "timing; train it with data.deduplicate false, or let generate_audiolm speak freely"
+                "AudioLM's coarse stage was trained without repeats of semantic tokens, so it cannot follow "
+                "their timing; train it with data.deduplicate false, or use generate_audiolm for continuation"
             )
         check_pair(coarse, fine)
         self.coarse, self.fine = coarse, fine
@@ -101,9 +104,10 @@ class AudioLMGenerator:
 
     @classmethod
     def load(cls, place: str | Path, codec: AcousticTokenizer, device: str = "cpu") -> "AudioLMGenerator":
-        """The experiment directory that holds its stages, or a pack; ``codec`` is what will make the waveform."""
+        """The experiment directory that holds its stages, or a pack; ``codec`` will make the waveform."""
         coarse, fine = (
-            LanguageModel.load(stage_place(place, "audiolm", stage), stage, device) for stage in (COARSE, FINE)
+            LanguageModel.load(stage_place(place, "audiolm", stage), stage, device)
+            for stage in (COARSE, FINE)
         )
         generator = cls(coarse, fine)
         generator.acoustic_info.check_same(codec.info, "AudioLM's training", "the codec given")
@@ -126,8 +130,8 @@ class AudioLMGenerator:
         for number, (prompt, length) in enumerate(zip(given, frames, strict=True)):
             if len(prompt) >= length:
                 raise ValueError(
-                    f"utterance {number}: a prompt of {len(prompt)} frames leaves nothing to generate of {length}; "
-                    "the semantic tokens must cover prompt and target"
+                    f"utterance {number}: a prompt of {len(prompt)} frames leaves nothing to generate of "
+                    f"{length}; the semantic tokens must cover prompt and target"
                 )
         streams = [torch.Generator().manual_seed(seed) for seed in seeds]
         coarse = self._coarse(semantic, frames, given, streams, config, stopwatch)
@@ -149,8 +153,8 @@ class AudioLMGenerator:
                 known = len(done[i])
                 start = 0 if known < chunk else (known - overlap) // self.repeat * self.repeat
                 end = min(frames[i], start + chunk)
-                condition = coarse_condition(semantic[i][start // self.repeat : -(-end // self.repeat)], self.repeat)
-                row = self.coarse.layout.row(*condition, done[i][start:])
+                covered = semantic[i][start // self.repeat : -(-end // self.repeat)]
+                row = self.coarse.layout.row(*coarse_condition(covered, self.repeat), done[i][start:])
                 tasks.append(RowTask(row, end - known, uniforms(streams[i], (end - known) * levels)))
                 seconds.append((end - known) / rate)
             for i, new in zip(left, self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)):
@@ -160,13 +164,13 @@ class AudioLMGenerator:
 
 
 def check_pair(coarse: LanguageModel, fine: LanguageModel) -> None:
-    """Refuse a coarse and a fine stage that do not belong together."""
+    """Raise ValueError for a coarse and a fine stage that were not trained on the same tokens."""
     coarse.acoustic.check_same(fine.acoustic, "AudioLM's coarse stage", "its fine stage")
     coarse.semantic.check_same(fine.semantic, "AudioLM's coarse stage", "its fine stage")
     if coarse.coarse_levels != fine.coarse_levels:
         raise ValueError(
-            f"AudioLM's coarse stage was trained with {coarse.coarse_levels} coarse levels, its fine stage with "
-            f"{fine.coarse_levels}; train both with the same data.coarse_levels"
+            f"AudioLM's coarse stage was trained with {coarse.coarse_levels} coarse levels, its fine stage "
+            f"with {fine.coarse_levels}; train both with the same data.coarse_levels"
         )
 
 
@@ -184,7 +188,7 @@ def add_fine_levels(
         fine: the stage.
         coarse: codes ``(T, Q')`` of each utterance.
         given: its prompt at all levels ``(P, Q)``, possibly empty.
-        streams: random numbers of each utterance.
+        streams: random number generator of each utterance.
         temperature: of the sampling.
         stopwatch: is told the time taken.
 
@@ -203,7 +207,8 @@ def add_fine_levels(
             if known >= end:
                 continue
             row = fine.layout.row(*fine_condition(codes[start:end], size), prompt[start:end, levels:])
-            tasks.append(RowTask(row, end - known, uniforms(streams[i], (end - known) * fine.layout.num_levels)))
+            numbers = uniforms(streams[i], (end - known) * fine.layout.num_levels)
+            tasks.append(RowTask(row, end - known, numbers))
             places.append((i, known, end))
             seconds.append((end - known) / rate)
     drawn = fine.sample(tasks, temperature, seconds, stopwatch)
@@ -213,14 +218,14 @@ def add_fine_levels(
 
 
 def uniforms(stream: torch.Generator, count: int) -> torch.Tensor:
-    """Random numbers in [0, 1) for so many tokens."""
+    """Random numbers in [0, 1), ``(count,)``."""
     return torch.rand(count, generator=stream)
 
 
 def timed_language_model(
     model: LanguageModel, semantic_tokens: Callable[[float], np.ndarray], temperature: float
 ) -> TimedPart:
-    """The first stage, from nothing: as many tokens as speech of that length has without its repeats."""
+    """Unprompted first stage: as many tokens as speech of the given seconds has without repeats."""
 
     def part(seconds: float):
         wanted = len(deduplicate(semantic_tokens(seconds)))

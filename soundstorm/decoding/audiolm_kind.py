@@ -1,4 +1,4 @@
-"""AudioLM as an acoustic generator, and its sampling options. Free of torch, so that fronts start fast."""
+"""AudioLM as an acoustic generator, and its sampling options. Free of torch, so that commands start fast."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class AudioLMSamplingConfig:
     semantic_temperature: float = option(0.6, "of the semantic stage; 0 is greedy")
     coarse_temperature: float = option(0.8, "of the coarse stage")
     fine_temperature: float = option(0.6, "of the fine stage")
-    overlap_seconds: float = option(3.0, "end of a chunk of the coarse stage that is the prompt of the next one")
+    overlap_seconds: float = option(3.0, "end of a coarse chunk that is the prompt of the next one")
 
     def __post_init__(self):
         for name in ("semantic_temperature", "coarse_temperature", "fine_temperature"):
@@ -39,7 +39,7 @@ def _load_network(place: str, stage: str | None):
 
 
 def _timed_parts(place: str, config: AudioLMSamplingConfig, semantic_tokens, device: str):
-    """The first stage, where it was trained, speaks without anything to follow."""
+    """The first stage, where it was trained, is timed unprompted."""
     from soundstorm.decoding.audiolm_generator import LanguageModel, timed_language_model
 
     expdir = stage_place(place, "audiolm", SEMANTIC)

@@ -1,4 +1,4 @@
-"""How likely AudioLM's first stage finds speech: the score behind sWUGGY and sBLIMP (as in AudioLM)."""
+"""Log-likelihood of speech under AudioLM's semantic stage: the score of sWUGGY and sBLIMP (as in AudioLM)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from soundstorm.models.audiolm import Columns
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Of one utterance."""
+    """Log-likelihood of one utterance."""
 
     total: float  # natural logarithm
     num_tokens: int  # without repeats
@@ -29,23 +29,25 @@ class Likelihood:
 
 @torch.inference_mode()
 def log_likelihoods(model: LanguageModel, tokens: Sequence[np.ndarray]) -> list[Likelihood]:
-    """How likely each utterance is.
+    """Log-likelihood of each utterance.
 
-    Consecutive repeats are removed, as in training. The end is not counted: what is compared are words and sentences,
-    and a word alone is seldom where speech ends.
+    Consecutive repeats are removed, as in training. The end token is not counted: words and sentences are
+    compared, and speech seldom ends after one word.
 
     Args:
         model: the semantic stage.
         tokens: semantic tokens ``(T,)`` of each utterance.
 
     Returns:
-        One for each utterance, the same alone and in a batch.
+        One for each utterance; the same alone and in a batch.
 
     Raises:
         ValueError: another stage, or an utterance without tokens.
     """
     if model.stage != SEMANTIC:
-        raise ValueError(f"likelihoods of semantic tokens need AudioLM's semantic stage, got its {model.stage} one")
+        raise ValueError(
+            f"likelihoods of semantic tokens need AudioLM's semantic stage, got its {model.stage} one"
+        )
     empty = [number for number, utterance in enumerate(tokens, start=1) if len(utterance) == 0]
     if empty:
         raise ValueError(f"utterance {empty[0]} has no semantic tokens; it is shorter than a frame")

@@ -1,4 +1,4 @@
-"""One of AudioLM's language models at work: rows of tokens go on, one token after the other."""
+"""Continuation of rows of tokens by one of AudioLM's language models, token by token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from soundstorm.models.audiolm import AudioLM, Columns
 
 @dataclass(frozen=True)
 class RowTask:
-    """A row to go on with, how far, and the random numbers for it."""
+    """A row to continue, how many frames, and the random numbers for them."""
 
     row: Row
     frames: int  # new ones, at most where rows can end by themselves
@@ -27,7 +27,7 @@ class RowTask:
 
 @dataclass
 class Continuation:
-    """New codes ``(T, levels)``, and whether the model ended them itself."""
+    """New codes ``(T, levels)``, and whether the model generated the end itself."""
 
     codes: np.ndarray
     ended: bool
@@ -39,7 +39,7 @@ def continue_rows(
 ) -> list[Continuation]:
     """Continue a batch of rows of different lengths, with a key-value cache.
 
-    Every row has its own random numbers, so a row comes out as it would alone.
+    Every row has its own random numbers, so it does not depend on the rest of the batch.
 
     Args:
         model: in evaluation mode.
@@ -63,7 +63,7 @@ def continue_rows(
         level = place % levels
         logits = model.level_logits(states[:, -1], level).float().cpu()
         if layout.ends and place == 0:
-            logits[:, -1] = float("-inf")  # something is always said
+            logits[:, -1] = float("-inf")  # at least one frame
         token = choose(logits, numbers[rows, place], temperature=temperature, top_k=0)
         over = running & (token == layout.level_size)
         lengths[rows[over]], ended[rows[over]] = place, True

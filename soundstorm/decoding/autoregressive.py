@@ -1,4 +1,4 @@
-"""Text to semantic tokens, one frame after the other: greedy or sampled, alone or going on from a prompt."""
+"""Text to semantic tokens, frame by frame: greedy or sampled, with or without a prompt."""
 
 import logging
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SpeakingRate:
-    """Frames per text id in the training data, by which sampling that never starts or never stops is ended."""
+    """Frames per text id in the training data, which bounds the length of samples."""
 
     slowest: float
     fastest: float
@@ -39,13 +39,13 @@ class SpeakingRate:
             raise ValueError(f"slowest is {self.slowest} and fastest {self.fastest}, expected more than 0")
 
     def limits(self, num_ids: int) -> tuple[int, int]:
-        """Fewest and most frames for a text: twice as fast as the fastest, twice as slow as the slowest example."""
+        """Fewest and most frames for a text: half and double those of the fastest and slowest example."""
         return max(1, int(num_ids * self.fastest / 2)), max(2, int(num_ids * self.slowest * 2))
 
 
 @dataclass
 class SampledTokens:
-    """One sampled utterance: the ``tokens`` ``(T,)`` after the prompt, and whether the model ended it itself."""
+    """One sampled utterance: the ``tokens`` ``(T,)`` after the prompt, and whether the model ended it."""
 
     tokens: np.ndarray
     ended: bool
@@ -62,7 +62,7 @@ def choose(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int) -
     """
     if temperature == 0:
         return logits.argmax(-1)
-    # Rounding must not decide what is drawn: float64, and classes in a fixed order.
+    # The result must not depend on rounding: float64, and classes in a fixed order.
     logits = logits.double() / temperature
     if 0 < top_k < logits.shape[-1]:
         least = logits.topk(top_k, dim=-1).values[:, -1:]
@@ -85,16 +85,16 @@ def sample_sequences(
 ) -> list[SampledTokens]:
     """Sample a batch of different lengths with a key-value cache.
 
-    Every row has its own random numbers and its own limits, so a row comes out as it would alone.
+    Every row has its own random numbers and limits, so it does not depend on the rest of the batch.
 
     Args:
         model: in evaluation mode.
         texts: ids of each text ``(L,)``, those of the prompt's words first.
-        uniforms: numbers in [0, 1) for each row, ``(2, T)``: for tokens and for the pointer; T is the row's longest
-            result, prompt counted.
-        min_frames: frames before which a row may not end, prompt counted.
+        uniforms: numbers in [0, 1) for each row, ``(2, T)``: for tokens and for the pointer; T is the row's
+            longest result, prompt included.
+        min_frames: frames before which a row may not end, prompt included.
         temperature, top_k: as :func:`choose`.
-        prompts: tokens to go on from, for each row ``(T,)``, possibly empty.
+        prompts: tokens to continue, for each row ``(T,)``, possibly empty.
     """
     device = next(model.parameters()).device
     prompts = [np.zeros(0, np.int64)] * len(texts) if prompts is None else prompts
@@ -112,8 +112,11 @@ def sample_sequences(
     state = model.begin(text, lengths.to(device))
     path = None
     if model.pointer is not None:
-        path = PointerPath(model, lengths, numbers[1], temperature, prompt_places(model, text, lengths, forced))
-    # What all prompts have is read in one pass; the longer ones are then fed frame by frame beside the sampling.
+        path = PointerPath(
+            model, lengths, numbers[1], temperature, prompt_places(model, text, lengths, forced)
+        )
+    # The shortest prompt's length is read in one pass; the rest of longer ones frame by frame with the
+    # sampling.
     shared = min(len(prompt) for prompt in prompts)
     given = torch.cat([torch.full((len(texts), 1), model.start_id), forced[:, :shared]], dim=1)
     earliest, latest = torch.tensor(list(min_frames)), torch.tensor(limits)
@@ -130,10 +133,12 @@ def sample_sequences(
             token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
         else:
             places, durations = path.inputs(rows, frame + 1 - given.shape[1], frame)
-            hidden = model.advance(given.to(device), state, places=places.to(device), durations=durations.to(device))
+            hidden = model.advance(
+                given.to(device), state, places=places.to(device), durations=durations.to(device)
+            )
             place = path.advance(rows, frame, hidden[:, -1:])
             logits = model.emit(hidden[:, -1:], state, places=place[:, None].to(device))[:, 0].float().cpu()
-            # With a pointer the end is one more advance, off the last letter, not a token that competes with others.
+            # With a pointer the end is an advance off the last letter, not a token that competes with others.
             ends = may_end & path.ends(rows, frame, logits.softmax(-1)[:, model.end_id])
             logits[:, model.end_id] = float("-inf")
             token = choose(logits, numbers[0, rows, frame], temperature=temperature, top_k=top_k)
@@ -158,14 +163,16 @@ def sample_sequences(
 
 
 class TextToSemanticGenerator:
-    """A trained model ready to speak: texts in, semantic tokens out."""
+    """A trained text-to-semantic model: texts in, semantic tokens out."""
 
-    def __init__(self, model: TextToSemantic, tokenizer: TextTokenizer, info: TokenizerInfo, pace: SpeakingRate):
+    def __init__(
+        self, model: TextToSemantic, tokenizer: TextTokenizer, info: TokenizerInfo, pace: SpeakingRate
+    ):
         """
         Args:
             model: trained.
             tokenizer: of the text.
-            info: of the semantic tokens that come out.
+            info: tokenizer of the semantic tokens.
             pace: of the training data.
         """
         self.model, self.tokenizer, self.info, self.pace = model.eval(), tokenizer, info, pace
@@ -186,19 +193,22 @@ class TextToSemanticGenerator:
         """Semantic tokens for texts, batched over different lengths.
 
         Args:
-            texts: what to say. With a prompt: the prompt's own words, then what to say (with the turn marker ``|``
-                between speakers).
+            texts: what to synthesize. With a prompt: the prompt's transcript first (with the turn marker
+                ``|`` between speakers).
             temperature, top_k: the paper has 0.9 and 125; temperature 0 is greedy, top_k 0 takes all tokens.
-            generator: of the random numbers; the n-th text's sample depends on it and n only, not on the other texts.
-            seeds: instead of a generator: one for each text, on which alone its sample then depends.
+            generator: of the random numbers; a text's sample depends on it and the text's number only.
+            seeds: instead of a generator: one for each text, on which alone its sample depends.
             prompt_semantic: tokens of the prompts ``(T,)``, one for each text; an empty one is no prompt.
-            new_texts: what each text has after the words of its prompt, where that is known. With it the least and the
-                greatest length are the prompt's and that of the new words, however many pauses the prompt has.
-            max_seconds: longest result, the prompt not counted.
-            attempts: a sample that does not end by itself is drawn again, up to so many times in all.
+            new_texts: each text without its prompt's transcript, where known. Least and greatest length are
+                then the prompt's and that of the new words, whatever pauses the prompt has.
+            max_seconds: longest result, without the prompt.
+            attempts: a sample that does not end by itself is sampled again, up to so many times in all.
 
         Returns:
             int64 tokens ``(T,)`` for each text, without the prompt's; never empty.
+
+        Raises:
+            ValueError: options out of range, or a prompt of another tokenizer's tokens.
         """
         self._check(texts, temperature, top_k, seeds, prompt_semantic, max_seconds)
         if not texts:
@@ -206,8 +216,14 @@ class TextToSemanticGenerator:
         if seeds is None:
             seeds = torch.randint(2**62, (len(texts),), generator=generator).tolist()
         streams = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        ids = [self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)]
-        new = [None] * len(texts) if new_texts is None else [len(self.tokenizer.encode(text)) for text in new_texts]
+        ids = [
+            self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)
+        ]
+        new = (
+            [None] * len(texts)
+            if new_texts is None
+            else [len(self.tokenizer.encode(text)) for text in new_texts]
+        )
         prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
         results: list[SampledTokens | None] = [None] * len(texts)
         for _ in range(1 if temperature == 0 else attempts):
@@ -215,10 +231,14 @@ class TextToSemanticGenerator:
             if not left:
                 break
             bounds = [self._limits(len(ids[row]), new[row], len(prompts[row]), max_seconds) for row in left]
-            uniforms = [torch.rand(2, most, generator=streams[row]) for row, (_, most) in zip(left, bounds)]
+            uniforms = [
+                torch.rand(2, most, generator=streams[row])
+                for row, (_, most) in zip(left, bounds, strict=True)
+            ]
             drawn = sample_sequences(
-                self.model, [ids[row] for row in left], uniforms=uniforms, min_frames=[least for least, _ in bounds],
-                temperature=temperature, top_k=top_k, prompts=[prompts[row] for row in left],
+                self.model, [ids[row] for row in left], uniforms=uniforms,
+                min_frames=[least for least, _ in bounds], temperature=temperature,
+                top_k=top_k, prompts=[prompts[row] for row in left],
             )  # fmt: skip
             for row, result in zip(left, drawn):
                 results[row] = result
@@ -231,9 +251,9 @@ class TextToSemanticGenerator:
         return [result.tokens for result in results]
 
     def _limits(self, ids: int, new: int | None, prompt_frames: int, max_seconds: float) -> tuple[int, int]:
-        """Fewest and most frames of a text of so many ids, of which ``new`` are not the prompt's, prompt counted."""
+        """Fewest and most frames of ``ids`` text ids, ``new`` after the prompt's; frames count the prompt."""
         least, most = self.pace.limits(ids)
-        if prompt_frames:  # with pauses it is longer than its words tell, which must not cost the new ones their time
+        if prompt_frames:  # its pauses make it longer than its words tell: bound the new words on their own
             fewest, longest = self.pace.limits(new or ids)
             least = max(least, prompt_frames + fewest if new else 0)
             most = max(most, prompt_frames + (longest if new else longest // 2))  # not all of them are new
@@ -246,23 +266,29 @@ class TextToSemanticGenerator:
         if temperature < 0 or top_k < 0:
             raise ValueError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
         if max_seconds * self.info.frame_rate < 1:
-            raise ValueError(f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s")
+            raise ValueError(
+                f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s"
+            )
         if seeds is not None and len(seeds) != len(texts):
             raise ValueError(f"{len(seeds)} seeds for {len(texts)} texts; give one for each")
         if prompts is None:
             return
         if len(prompts) != len(texts):
-            raise ValueError(f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none")
+            raise ValueError(
+                f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none"
+            )
         for number, prompt in enumerate(prompts, start=1):
             if len(prompt) and not 0 <= int(np.min(prompt)) <= int(np.max(prompt)) < self.info.codebook_size:
                 raise ValueError(
-                    f"prompt {number} has tokens outside [0, {self.info.codebook_size - 1}] of {self.info.name}; "
-                    "extract it with the tokenizer the model was trained on"
+                    f"prompt {number} has tokens outside [0, {self.info.codebook_size - 1}] of "
+                    f"{self.info.name}; extract it with the tokenizer the model was trained on"
                 )
 
 
-def load_text_to_semantic(expdir: str | Path, *, device: str | torch.device = "cpu") -> TextToSemanticGenerator:
-    """The trained model of an experiment directory, with everything it needs to speak."""
+def load_text_to_semantic(
+    expdir: str | Path, *, device: str | torch.device = "cpu"
+) -> TextToSemanticGenerator:
+    """The trained model of an experiment directory or pack, with its text tokenizer."""
     expdir = Path(part_of(expdir, "text_to_semantic"))
     info = config_section(expdir, "semantic", TokenizerInfo)
     text, pace = config_section(expdir, "text", TextConfig), config_section(expdir, "pace", SpeakingRate)

@@ -1,7 +1,7 @@
-"""Texts for semantic tokens that have none, written by a model: more pairs to train text to semantic tokens on.
+"""Back-translation (SPEAR-TTS): a model transcribes semantic tokens without text, for more training pairs.
 
-What comes out is a data directory like any other (SPEAR-TTS). There the synthetic pairs come first and the
-true ones after; here both are in one directory, so that one training sees them together.
+The result is a data directory like any other. SPEAR-TTS trains on the synthetic pairs first and fine-tunes on
+the true ones; here both are in one directory and one training.
 """
 
 import json
@@ -27,7 +27,7 @@ RECORD_FILE = "back_translation.json"
 
 
 class Transcriber:
-    """A trained model ready to write: semantic tokens in, texts out."""
+    """A trained semantic-to-text model: semantic tokens in, texts out."""
 
     def __init__(self, model: SemanticToText, info: TokenizerInfo):
         self.model, self.info = model.eval(), info
@@ -39,7 +39,9 @@ class Transcriber:
         """Read an experiment directory of ``train_semantic_to_text``."""
         info = config_section(expdir, "semantic", TokenizerInfo)
         config = config_section(expdir, "semantic_to_text", SemanticToTextConfig)
-        model = SemanticToText(config, num_tokens=info.codebook_size, text_vocab_size=ByteTokenizer.vocab_size)
+        model = SemanticToText(
+            config, num_tokens=info.codebook_size, text_vocab_size=ByteTokenizer.vocab_size
+        )
         load_weights(expdir, model)
         return cls(ready_for_single_steps(model, device), info)
 
@@ -49,25 +51,25 @@ class Transcriber:
 
         Args:
             tokens: of one utterance.
-            temperature: of the letter, or none, that is drawn for each frame; 0 takes the most likely.
-            seed: of the drawing.
+            temperature: of the letter (or blank) sampled for each frame; 0 takes the most likely.
+            seed: of the sampling.
         """
         given = torch.from_numpy(tokens.astype(np.int64))[None].to(self.device)
         logits = self.model(given, torch.tensor([len(tokens)], device=self.device))[0].float().cpu()
         numbers = torch.rand(len(tokens), generator=torch.Generator().manual_seed(seed))
         ids = choose(logits, numbers, temperature=temperature, top_k=0)
         kept = ids[torch.cat([torch.tensor([True]), ids[1:] != ids[:-1]])]
-        # Bytes that make no character are left out.
+        # Invalid UTF-8 is dropped.
         return normalize_text(self.tokenizer.decode(kept[kept != BLANK].tolist()).replace("\ufffd", ""))
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Utterances of the directory that was made."""
+    """Utterances of the resulting directory."""
 
-    transcribed: int  # whose text is true
+    transcribed: int  # with true text
     back_translated: int
-    left_out: int  # of which the model reads nothing
+    left_out: int  # with an empty transcription
 
 
 def back_translate(
@@ -79,18 +81,21 @@ def back_translate(
     config: TranscriptionConfig,
     device: str = "cpu",
 ) -> Counts:
-    """Write a data directory of true pairs and of those that a model makes.
+    """Write a data directory of true pairs and back-translated ones.
 
-    It has ``text``, ``utt2spk`` and ``semantic.scp``, no recordings. ``semantic.scp`` comes last: where it is, the
-    directory is complete.
+    It has ``text``, ``utt2spk`` and ``semantic.scp``, no recordings. ``semantic.scp`` is written last: a
+    directory that has it is complete.
 
     Args:
-        data_dir: with ``semantic.scp``; a ``text`` there is not looked at.
-        transcribed: with ``text`` and ``semantic.scp``; its utterances are taken as they are.
+        data_dir: with ``semantic.scp``; a ``text`` there is ignored.
+        transcribed: with ``text`` and ``semantic.scp``; its utterances are copied unchanged.
         output: directory to write.
         expdir: of ``train_semantic_to_text``.
-        config: how to write.
-        device: where the network works.
+        config: sampling options.
+        device: where the network runs.
+
+    Raises:
+        ValueError: tokens of other tokenizers, or no utterance got a text.
     """
     output = Path(output)
     transcriber = Transcriber.load(expdir, device)
@@ -110,12 +115,13 @@ def back_translate(
             empty += 1
     if not written:
         raise ValueError(
-            f"{untold.scp}: no text could be written for any utterance that {transcribed} lacks ({empty} were read as "
-            f"nothing); name the whole training set as data, a part of it as transcribed, and train {expdir} for longer"
+            f"{untold.scp}: no text could be written for any utterance that {transcribed} lacks ({empty} "
+            "transcriptions are empty); name the whole training set as data, a part of it as transcribed, "
+            f"and train {expdir} for longer"
         )
     counts = Counts(len(texts), len(written), empty)
     if empty:
-        logger.warning("%d of %d utterances are read as nothing and left out", empty, empty + len(written))
+        logger.warning("%d of %d transcriptions are empty and left out", empty, empty + len(written))
     all_texts = dict(sorted({**texts, **written}.items()))
     where = {**read_table(untold.scp), **read_table(true.scp)}
     speakers: dict[str, str] = {}
@@ -129,5 +135,7 @@ def back_translate(
     record = {**asdict(counts), "semantic_to_text": str(expdir), **asdict(config)}
     write_text(output / RECORD_FILE, json.dumps(record, indent=2) + "\n")
     write_table(output / "semantic.scp", {utt: where[utt] for utt in all_texts})
-    logger.info("%s: %d true texts, %d written by %s", output, counts.transcribed, counts.back_translated, expdir)
+    logger.info(
+        "%s: %d true texts, %d written by %s", output, counts.transcribed, counts.back_translated, expdir
+    )
     return counts

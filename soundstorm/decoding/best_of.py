@@ -1,6 +1,6 @@
-"""Several samples of every utterance, of which the one that sounds best is kept (SPEAR-TTS).
+"""Best-of-n sampling: several samples of every utterance, reranked by estimated quality (SPEAR-TTS).
 
-`decoding` knows no scores: what ranks the samples (the reranker) is given.
+`decoding` imports no scores: the reranker is an argument.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Reranker = Callable[[np.ndarray, int], float]
 
 @dataclass(frozen=True)
 class Kept:
-    """What is left of the samples of some utterances, in the order they were given."""
+    """Best sample of each utterance, in the order given."""
 
     codes: list[np.ndarray]  # (T, Q) each
     wavs: list[np.ndarray]  # (S,) each
@@ -33,19 +33,19 @@ def best_of(
     count: int,
     stopwatch: Stopwatch,
 ) -> Kept:
-    """Keep the sample with the highest score of each utterance, the first of those that are equally good.
+    """Keep the sample with the highest score of each utterance, the first of equals.
 
-    The time of all samples, of their waveforms and of reranking them counts as that of the audio that is kept.
+    The time of all samples, their waveforms and their reranking counts as that of the audio that is kept.
 
     Args:
-        make: acoustic tokens of all utterances, given the number of the sample.
+        make: number of the sample -> acoustic tokens of all utterances.
         codec: for the waveforms.
         reranker: estimated quality of a sample.
         count: samples of each utterance.
         stopwatch: is told the time taken.
 
     Raises:
-        ValueError: the reranker has no number for a sample.
+        ValueError: the reranker's score of a sample is not finite.
     """
     codes: list[np.ndarray] = []
     wavs: list[np.ndarray] = []
@@ -58,7 +58,9 @@ def best_of(
                 with stopwatch.part("reranking", len(wav) / codec.info.sample_rate):
                     score = float(reranker(wav, codec.info.sample_rate))
                 if not np.isfinite(score):
-                    raise ValueError(f"estimated quality of sample {number + 1} is {score}, expected a number")
+                    raise ValueError(
+                        f"estimated quality of sample {number + 1} is {score}, expected a number"
+                    )
                 if number == 0:
                     codes.append(sample)
                     wavs.append(wav)

@@ -39,7 +39,7 @@ MIN_TARGET_SECONDS = 1.0  # what must remain of an utterance after its prompt
 
 @dataclass(frozen=True)
 class System:
-    """What makes the speech."""
+    """Source, models and options of a synthesis."""
 
     source: str  # "codec" (round trip), "semantic" (ground-truth tokens) or "text"
     codec: str
@@ -49,7 +49,7 @@ class System:
     prompt_encoding: str = PROMPT_ENCODING  # of the prompt's seconds alone, or as part of the recording
     kmeans: str | None = None  # the semantic tokenizer, for prompts that are encoded alone
     text: TextSamplingConfig = field(default_factory=TextSamplingConfig)
-    # Sampling options of acoustic generators, by section; seed and best_of of "decode" are for all kinds.
+    # Sampling options of acoustic generators, by section; all kinds use seed and best_of of "decode".
     samplings: Mapping[str, Any] = field(default_factory=lambda: {"decode": ParallelConfig()})
 
     def __post_init__(self):
@@ -111,21 +111,22 @@ def decode_data_dir(
 
     With ``best_of`` above 1 there is also ``best_of.json``: the estimated quality of all samples.
 
-    ``wav.scp`` comes last: where it is, decoding is complete, and nothing is done.
+    ``wav.scp`` is written last: a directory that has it is complete, and nothing is done.
 
     Args:
         data_dir: with ``acoustic.scp``, and by source ``semantic.scp`` or ``text``.
         output: directory.
         system: what to decode with.
         keys: file whose first column names the utterances; all by default.
-        share: decode only this share of them, into ``share.<number>`` of ``output``; :func:`merge_decodings` joins all.
-        device: where the networks work.
+        share: decode only this shard, into ``share.<number>`` of ``output``; :func:`merge_decodings` joins
+            all.
+        device: where the networks run.
         reranker: estimated quality of a sample, for ``best_of`` above 1.
     """
     data_dir, output = Path(data_dir), Path(output) / f"share.{share.number}" if share else Path(output)
     count = system.samples
     if count > 1 and reranker is None:
-        raise ValueError(f"decode.best_of is {count}, but nothing ranks the samples here; set it to 1")
+        raise ValueError(f"decode.best_of is {count}, but nothing ranks the samples; set it to 1")
     if (output / "wav.scp").exists():
         logger.info("%s: already decoded; nothing to do", output)
         return
@@ -133,10 +134,10 @@ def decode_data_dir(
     acoustic = TokenArchive(data_dir / "acoustic.scp")
     acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
     ids = list(read_table(keys)) if keys else acoustic.ids
-    check_ids(ids, keys or acoustic.scp)  # they become names of files
+    check_ids(ids, keys or acoustic.scp)  # they become file names
     ids = share.of_ids(ids) if share else ids
     output.mkdir(parents=True, exist_ok=True)
-    if not ids:  # so few utterances that a share has none
+    if not ids:  # an empty shard of few utterances
         write_table(output / "wav.scp", {})
         return
     stopwatch, semantic, wavs, scores, kind, sampling = Stopwatch(), {}, {}, {}, None, None
@@ -148,7 +149,8 @@ def decode_data_dir(
         archive = TokenArchive(data_dir / "semantic.scp")
         archive.info.check_same(generator.semantic_info, str(archive.scp), system.acoustic_model)
         pairs = {u: align(u, archive[u], acoustic[u], generator.repeat) for u in ids if u in archive}
-        prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, generator.repeat)
+        split = (system.prompt_seconds, acoustic.info.frame_rate, generator.repeat)
+        prompts, true = _split(pairs, archive, *split)
         texts = read_texts(data_dir, list(true)) if system.source == "text" else dict.fromkeys(true)
         ids = [utt for utt in true if utt in texts]
         if not ids and share:
@@ -236,7 +238,8 @@ def merge_decodings(output: str | Path, number: int) -> None:
     for each, share in zip(settings, shares):
         if each != settings[0]:
             raise ValueError(
-                f"{share}/decode.json: other settings than {shares[0]}/decode.json; remove {output} and decode again"
+                f"{share}/decode.json: other settings than {shares[0]}/decode.json; "
+                f"remove {output} and decode again"
             )
     settings[0]["passes"] = round(passes / sum(len(wavs[share]) for share in shares), 2)
     for kind in ("semantic", "acoustic"):
@@ -248,7 +251,8 @@ def merge_decodings(output: str | Path, number: int) -> None:
             known = parts.setdefault(name, dict.fromkeys(times, 0.0))
             for key, value in times.items():
                 known[key] += value
-    scores = [json.loads(path.read_text(encoding="utf-8")) for s in shares if (path := s / "best_of.json").exists()]
+    files = [share / "best_of.json" for share in shares]
+    scores = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.exists()]
     if scores:
         merged = {utt: found for each in scores for utt, found in each.items()}
         write_text(output / "best_of.json", json.dumps(merged, indent=1) + "\n")
@@ -272,14 +276,14 @@ def _split(pairs, archive: TokenArchive, seconds: float, frame_rate: float, repe
         prompts[utt] = (tokens[:prompt_semantic], codes[: prompt_semantic * repeat])
     if short:
         logger.warning(
-            "%d of %d utterances have less than %g s after a prompt of %g s and are left out (%s, ...)",
+            "%d of %d utterances have less than %g s after a prompt of %g s and are skipped (%s, ...)",
             len(short), len(pairs), MIN_TARGET_SECONDS, seconds, short[0],
         )  # fmt: skip
     return prompts, semantic
 
 
 def read_texts(data_dir: Path, ids: list[str]) -> dict[str, str]:
-    """The transcripts of utterances, but for those, with a warning, that have nothing to pronounce."""
+    """Transcripts of utterances; those without words to pronounce are left out with a warning."""
     texts = read_table(data_dir / "text", ids)
     missing = [utt for utt in ids if utt not in texts]
     if missing:
@@ -297,10 +301,10 @@ def read_texts(data_dir: Path, ids: list[str]) -> dict[str, str]:
 def _from_text(
     texts: dict[str, str], ids: list[str], prompts, system: System, stopwatch: Stopwatch, device: str
 ) -> dict[str, np.ndarray]:
-    """Semantic tokens from the transcripts, going on from each utterance's prompt where there is one."""
+    """Semantic tokens from the transcripts, continuing each prompt where there is one; prompt included."""
     reader: TextToSemanticGenerator = load_text_to_semantic(system.text_to_semantic, device=device)
     semantic, size = {}, system.text.batch_size
-    # Texts of similar length together: a batch takes as long as its longest
+    # Sort by length: a batch takes as long as its longest text.
     order = sorted(ids, key=lambda utt: (len(texts[utt]), utt))
     for start in range(0, len(order), size):
         batch = order[start : start + size]
@@ -317,5 +321,6 @@ def _from_text(
         made = sum(len(t) for t in tokens) / reader.info.frame_rate
         stopwatch.parts["text_to_semantic"]["audio_seconds"] = begin + made
         for utt, new in zip(batch, tokens, strict=True):
-            semantic[utt] = np.concatenate([prompts[utt][0].astype(np.int64), new]) if system.prompt_seconds else new
+            prompt = prompts[utt][0].astype(np.int64)
+            semantic[utt] = np.concatenate([prompt, new]) if system.prompt_seconds else new
     return {utt: semantic[utt] for utt in ids}

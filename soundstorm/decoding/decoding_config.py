@@ -1,4 +1,4 @@
-"""How to decode. Free of torch, so that fronts start fast."""
+"""Sampling options. Free of torch, so that commands start fast."""
 
 from dataclasses import dataclass
 
@@ -55,7 +55,8 @@ class ParallelConfig:
         """Iterations of each of ``num_levels`` levels: (16, 1) is 16, 1, 1, ..., 1."""
         if len(self.iterations) > num_levels:
             raise ValueError(
-                f"iterations {self.iterations} are given for {len(self.iterations)} levels, the codec has {num_levels}"
+                f"iterations {self.iterations} are given for {len(self.iterations)} levels, "
+                f"the codec has {num_levels}"
             )
         return list(self.iterations) + [self.iterations[-1]] * (num_levels - len(self.iterations))
 
@@ -73,5 +74,6 @@ class TextSamplingConfig:
         if self.temperature < 0 or self.top_k < 0 or self.max_seconds <= 0 or self.batch_size < 1:
             raise ValueError(
                 f"text.temperature is {self.temperature} and text.top_k {self.top_k} (expected 0 or more), "
-                f"text.max_seconds {self.max_seconds} (more than 0), text.batch_size {self.batch_size} (at least 1)"
+                f"text.max_seconds {self.max_seconds} (more than 0), "
+                f"text.batch_size {self.batch_size} (at least 1)"
             )

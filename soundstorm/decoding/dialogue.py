@@ -1,8 +1,9 @@
 """Dialogue from a script and short voice prompts (SoundStorm, section 4.5).
 
-The paper's text is the transcript of a short recorded exchange followed by what is to be said, with a marker where the
-speaker changes; the exchange's semantic tokens start the text-to-semantic model and its acoustic tokens SoundStorm. A
-script that is longer than what the models were trained on is spoken in passes; each goes on from the last ones.
+As in the paper, the text is the transcript of a short recorded exchange followed by the script, with a marker
+where the speaker changes; the exchange's semantic tokens prompt the text-to-semantic model, its acoustic
+tokens the acoustic model. A script that is longer than the training windows is synthesized in segments, each
+prompted with the previous ones.
 """
 
 import json
@@ -27,22 +28,22 @@ from soundstorm.tokens.acoustic import AcousticTokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
-MAX_CHARACTERS = 300  # of a pass: about 20 s
-CONTEXT_SECONDS = 20.0  # longest speech that a pass goes on from
+MAX_CHARACTERS = 300  # of a segment: about 20 s
+CONTEXT_SECONDS = 20.0  # longest prompt of a segment
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Recorded speech that shows how the voices sound."""
+    """Recorded speech as voice prompt."""
 
     path: str  # recording
-    text: str | None  # its words, with turn markers; None when unknown
+    text: str | None  # transcript, with turn markers; None when unknown
     start: float = 0.0  # seconds
     end: float | None = None  # seconds; None: to the end of the recording
 
 
 def read_prompt(place: str) -> Prompt:
-    """The utterance ``<data directory>/<utterance>``, with its words where it has a transcript.
+    """The utterance ``<data directory>/<utterance>``, with its transcript where it has one.
 
     Raises:
         FileNotFoundError: no such directory.
@@ -51,7 +52,9 @@ def read_prompt(place: str) -> Prompt:
     directory, _, name = place.rpartition("/")
     data = DataDir(directory or ".")
     if name not in data.key_table():
-        raise ValueError(f"{data.key_file}: no utterance {name!r}; name a prompt as <data directory>/<utterance>")
+        raise ValueError(
+            f"{data.key_file}: no utterance {name!r}; name a prompt as <data directory>/<utterance>"
+        )
     recording, start, end = data.segments().get(name, (name, 0.0, None))
     text = data.table("text").get(name) if data.has("text") else None
     return Prompt(data.table("wav.scp")[recording], text, start, end)
@@ -64,7 +67,7 @@ def choose_prompts(
     utterances: Sequence[str] = (),
     exchange: Prompt | None = None,
 ) -> list[Prompt]:
-    """Prompts of every voice, in the order in which the script's voices first speak, or one exchange of all of them.
+    """Prompts of every voice, in the order of the voices' first turns, or one exchange of all of them.
 
     Args:
         turns: the script.
@@ -115,19 +118,21 @@ def _named(values: Sequence[str], option: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Passage:
-    """Speech that is there already, recorded or made, from which the next pass goes on."""
+    """A segment of speech, recorded or synthesized, that can prompt the next one."""
 
-    turns: tuple[Turn, ...]  # of a prompt: none
-    text: str | None  # its words; None where nobody knows them
+    turns: tuple[Turn, ...]  # of a recorded prompt: none
+    text: str | None  # transcript; None when unknown
     semantic: np.ndarray  # (T_s,)
     codes: np.ndarray  # (T, Q)
 
 
-def choose_context(prompt: Passage | None, made: Sequence[Passage], voices: set[str], longest: int) -> list[Passage]:
-    """What a pass goes on from: as many of the last passages as ``longest`` codec frames hold, the last one at least.
+def choose_context(
+    prompt: Passage | None, made: Sequence[Passage], voices: set[str], longest: int
+) -> list[Passage]:
+    """Prompt of a segment: as many of the last segments as ``longest`` codec frames hold, at least one.
 
-    The recorded prompt comes before them while there is room, and takes the room of the oldest where a voice of the
-    pass would otherwise not be heard.
+    The recorded prompt comes before them if it fits. Where a voice of the segment would otherwise be missing,
+    it replaces the oldest of them.
     """
     chosen: list[Passage] = []
     for passage in reversed(made):
@@ -148,7 +153,7 @@ def _num_frames(passages: Sequence[Passage]) -> int:
 
 
 def lead_text(passages: Sequence[Passage], first: Turn) -> str:
-    """Words of passages as they go before a pass that begins with ``first``; its own marker at the end."""
+    """Transcript of passages before a segment that begins with ``first``, with the turn marker between."""
     text, voice = "", None
     for passage in passages:
         if text:
@@ -170,7 +175,8 @@ class DialogueSynthesizer:
     ):
         """
         Raises:
-            ValueError: the parts were not trained on the same semantic tokens, or prompts cannot serve all of them.
+            ValueError: the models were not trained on the same semantic tokens, or the codec's sample rate is
+                too low for the semantic tokenizer.
         """
         reader.info.check_same(generator.semantic_info, "the text-to-semantic model", "the acoustic model")
         reader.info.check_same(tokenizer.info, "the text-to-semantic model", "the semantic tokenizer")
@@ -178,7 +184,8 @@ class DialogueSynthesizer:
         if tokenizer.info.sample_rate > generator.acoustic_info.sample_rate:
             raise ValueError(
                 f"the semantic tokenizer reads {tokenizer.info.sample_rate} Hz and the codec "
-                f"{generator.acoustic_info.sample_rate} Hz; dialogue prompts need a codec of the same or a higher rate"
+                f"{generator.acoustic_info.sample_rate} Hz; dialogue prompts need a codec of the same or a "
+                "higher rate"
             )
 
     def speak(
@@ -193,19 +200,20 @@ class DialogueSynthesizer:
         context_seconds: float = CONTEXT_SECONDS,
         stopwatch: Stopwatch | None = None,
     ) -> tuple[np.ndarray, np.ndarray, list[Passage]]:
-        """Speak a script.
+        """Synthesize a script.
 
         Args:
             turns: the script.
-            prompts: one recorded exchange, or a recording of each voice, in the order in which they speak.
+            prompts: one recorded exchange, or a recording of each voice, in the order of their first turns.
             sampling, text: how to decode acoustic and semantic tokens.
             seed: of the sampling.
-            max_characters: of a pass; a script longer than the training windows is made in several.
-            context_seconds: longest speech that a pass goes on from; with the pass it should fit in such a window.
+            max_characters: of a segment; it should fit into the training windows.
+            context_seconds: longest prompt of a segment; both together should fit into such a window.
             stopwatch: is told the time taken.
 
         Returns:
-            The dialogue ``(S,)``, without the prompt; the prompt as the codec renders it ``(S,)``; the passes.
+            The dialogue ``(S,)``, without the prompt; the prompt as the codec renders it ``(S,)``; the
+            segments.
         """
         stopwatch = stopwatch or Stopwatch()
         codec, info = self.codec, self.generator.acoustic_info
@@ -217,9 +225,10 @@ class DialogueSynthesizer:
             )
             made.append(self._speak_pass(group, context, sampling, text, seed + 1000 * number, stopwatch))
         prompt_codes = prompt.codes if prompt else np.zeros((0, info.num_levels), np.int64)
-        # All at once, so that nothing is heard where one pass goes over to the next; and after the prompt, so that the
-        # first frames sound as in the middle of speech.
-        wav = waveform(codec, np.concatenate([prompt_codes, *(passage.codes for passage in made)]), stopwatch)
+        # Decoded at once, to be seamless between segments, and after the prompt, so that the codec's context
+        # at the first frames is speech.
+        codes = np.concatenate([prompt_codes, *(passage.codes for passage in made)])
+        wav = waveform(codec, codes, stopwatch)
         rendered = waveform(codec, prompt_codes) if len(prompt_codes) else np.zeros(0, np.float32)
         return wav[len(prompt_codes) * info.sample_rate // round(info.frame_rate) :], rendered, made
 
@@ -232,7 +241,7 @@ class DialogueSynthesizer:
         seed: int,
         stopwatch: Stopwatch,
     ) -> Passage:
-        # Without its words a prompt's tokens would be words out of nowhere to the text-to-semantic model.
+        # Tokens without transcript would be aligned with the wrong words by the text-to-semantic model.
         known, new = [passage for passage in context if passage.text], joined_text(turns)
         with stopwatch.part("text_to_semantic", 0.0):
             (tokens,) = self.reader.generate(
@@ -241,7 +250,7 @@ class DialogueSynthesizer:
                 top_k=text.top_k,
                 max_seconds=text.max_seconds,
                 generator=torch.Generator().manual_seed(seed),
-                prompt_semantic=[np.concatenate([passage.semantic for passage in known])] if known else None,
+                prompt_semantic=[np.concatenate([p.semantic for p in known])] if known else None,
                 new_texts=[new],
             )
         stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
@@ -256,12 +265,14 @@ class DialogueSynthesizer:
         return Passage(tuple(turns), new, tokens, codes[before:])
 
     def _read_prompts(self, prompts: list[Prompt]) -> Passage | None:
-        """All prompts one after the other."""
+        """All prompts joined into one passage."""
         if not prompts:
             return None
         info, repeat = self.generator.acoustic_info, self.generator.repeat
-        wav = np.concatenate([read_audio(p.path, info.sample_rate, start=p.start, end=p.end) for p in prompts])
-        (semantic,) = self.tokenizer.encode([resample_down(wav, info.sample_rate, self.tokenizer.info.sample_rate)])
+        pieces = [read_audio(p.path, info.sample_rate, start=p.start, end=p.end) for p in prompts]
+        wav = np.concatenate(pieces)
+        resampled = resample_down(wav, info.sample_rate, self.tokenizer.info.sample_rate)
+        (semantic,) = self.tokenizer.encode([resampled])
         codes = self.codec.encode(torch.from_numpy(wav)[None])[0].cpu().numpy()
         frames = min(len(semantic), len(codes) // repeat)
         text = SEPARATOR.join(p.text for p in prompts) if all(p.text for p in prompts) else None

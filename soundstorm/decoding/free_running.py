@@ -1,4 +1,4 @@
-"""How well a text-to-semantic model reads by itself, in tokens: teacher-forced figures do not show lost words."""
+"""Token errors of free-running text-to-semantic generation: teacher forcing does not show skipped words."""
 
 import json
 import logging
@@ -17,13 +17,13 @@ REPORT_FILE = "free_running.json"
 
 
 def edit_distance(first: np.ndarray, second: np.ndarray) -> int:
-    """Fewest insertions, deletions and substitutions that turn ``first`` ``(T1,)`` into ``second`` ``(T2,)``."""
+    """Levenshtein distance of ``first`` ``(T1,)`` and ``second`` ``(T2,)``."""
     places = np.arange(len(second) + 1)
     row = places.copy()
     for token in first:
         best = np.minimum(row[1:] + 1, row[:-1] + (second != token))
         best = np.concatenate([[row[0] + 1], best])
-        # An insertion follows the best cell to the left: a running minimum once each place's own cost is taken off.
+        # Insertions: a running minimum once each place's own cost is subtracted.
         row = np.minimum.accumulate(best - places) + places
     return int(row[-1])
 
@@ -36,15 +36,15 @@ def report_free_running(
     settings: tuple[tuple[float, int], ...] = ((0.0, 0), (0.9, 125)),
     seed: int = 0,
 ) -> dict:
-    """Read some of a data directory's texts with several (temperature, top_k) and write ``free_running.json``.
+    """Synthesize some of a data directory's texts with several (temperature, top_k); ``free_running.json``.
 
-    Edit distances are between sequences without repetitions, in shares of the reference's length. Another voice
-    pronounces with somewhat other tokens, so the distance of two voices reading the same is not zero either.
+    Edit distances are between sequences without repeats, as shares of the reference's length. Tokens depend
+    somewhat on the voice, so two voices' distance on the same text is not zero either.
 
     Args:
         expdir: the trained experiment.
         data_dir: with ``text`` and ``semantic.scp``.
-        num_utterances: texts to read, evenly spread over the directory; 0 for a report of nothing.
+        num_utterances: texts to synthesize, evenly spread over the directory; 0 for an empty report.
         settings: temperatures (0 greedy) with their top_k.
         seed: of the sampling.
 
@@ -62,7 +62,8 @@ def report_free_running(
     archive = TokenArchive(Path(data_dir) / "semantic.scp")
     reader.info.check_same(archive.info, str(expdir), str(archive.scp))
     texts = {utt: text for utt, text in read_table(Path(data_dir) / "text").items() if utt in archive}
-    chosen = [list(texts)[i] for i in np.unique(np.linspace(0, len(texts) - 1, num_utterances).astype(int))]
+    places = np.unique(np.linspace(0, len(texts) - 1, num_utterances).astype(int))
+    chosen = [list(texts)[i] for i in places]
     references = [archive[utt].astype(np.int64) for utt in chosen]
     rows = []
     for temperature, top_k in settings:
@@ -72,11 +73,13 @@ def report_free_running(
         )  # fmt: skip
         pairs = [(deduplicate(ref), deduplicate(hyp)) for ref, hyp in zip(references, results)]
         errors = sum(edit_distance(ref, hyp) for ref, hyp in pairs) / sum(len(ref) for ref, _ in pairs)
-        length = sum(map(len, results)) / sum(map(len, references))
-        rows.append({"temperature": temperature, "top_k": top_k, "token_errors": errors, "length_ratio": length})
+        ratio = sum(map(len, results)) / sum(map(len, references))
+        rows.append(
+            {"temperature": temperature, "top_k": top_k, "token_errors": errors, "length_ratio": ratio}
+        )
         logger.info(
             "reading %d texts, temperature %g, top-k %d: %.1f %% token errors, %.2f times the length",
-            len(chosen), temperature, top_k, 100 * errors, length,
+            len(chosen), temperature, top_k, 100 * errors, ratio,
         )  # fmt: skip
     report = {"data": str(data_dir), "utterances": len(chosen), "results": rows}
     write_text(path, json.dumps(report, indent=2) + "\n")

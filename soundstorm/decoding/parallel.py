@@ -1,7 +1,7 @@
-"""Level by level, most confident tokens first: SoundStorm's decoding (section 3.3).
+"""SoundStorm's confidence-based parallel decoding, level by level (section 3.3).
 
-Whatever the network sees here it has seen in training: the prompt open at all levels, coarser levels open, some frames
-of the current level masked, all finer levels masked in the target.
+The network sees the same inputs as in training: an unmasked prompt at all levels, unmasked coarser levels,
+the current level partly masked, all finer levels of the target masked.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,8 @@ def decode(
         prompt: int64 ``(B, P, Q)``, acoustic tokens of the first frames; None for none.
         prompt_lengths: int64 ``(B,)``, prompt frames of each example, below its length.
         seeds: one for each example; ``config.seed`` plus its number by default.
-        watch: called before each forward pass with level, iteration (1-based), codes and hidden, for tests and films.
+        watch: called before each forward pass with level, iteration (1-based), codes and mask, for tests and
+            visualization.
         rules: schedule, confidence and choice; those of ``config`` by default.
 
     Returns:
@@ -68,7 +69,8 @@ def decode(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     rules = rules or DecodingRules.of(config)
     filling = _Filling(model, semantic, codes, starts, ends, config, generators, watch, rules)
-    with torch.autocast(device.type, PRECISIONS.get(config.precision), enabled=config.precision in PRECISIONS):
+    precision = PRECISIONS.get(config.precision)
+    with torch.autocast(device.type, precision, enabled=config.precision in PRECISIONS):
         for level, iterations in enumerate(config.iterations_of(model.num_levels)):
             filling.fill_level(level, iterations)
     return codes
@@ -76,10 +78,10 @@ def decode(
 
 @dataclass
 class _Filling:
-    """A batch that is being filled in.
+    """State of a batch that is being decoded.
 
-    The network says nothing of frames that have their token: features, logits and samples are those of masked frames.
-    How many there are the schedule tells beforehand, on the host, so that no pass waits for a GPU to say it.
+    Features, logits and samples are computed for masked frames only. The schedule gives their number in
+    advance on the host, so no pass waits for a GPU to count them.
     """
 
     model: SoundStorm
@@ -97,7 +99,7 @@ class _Filling:
         batch, frames, levels = self.codes.shape
         device, flat = self.codes.device, self.codes.view(-1, levels)
         starts, ends = self.starts.to(device), self.ends.to(device)
-        # Padding costs nothing to skip and changes nothing: only ragged batches need a mask.
+        # Padding is ignored by a mask, which only ragged batches need.
         ragged = None if bool((self.ends == frames).all()) else ends
         in_level = torch.full((batch,), level, device=device)
         everything = torch.ones(batch, frames, dtype=torch.bool, device=device)
@@ -105,11 +107,11 @@ class _Filling:
         left = to_fill = self.ends - self.starts
         rank = self.rules.confidence()
         for iteration in range(1, iterations + 1):
-            # The same function as in training says what is hidden.
+            # The mask is made by the same function as in training.
             hidden, _ = coarse_to_fine_mask(starts, in_level, masked, ends, levels)
             if self.watch:
                 self.watch(level, iteration, self.codes, hidden)
-            # Masked frames come first, in their order.
+            # Rows of the masked frames, in their order.
             rows = masked.flatten().byte().argsort(descending=True, stable=True)[: int(left.sum())]
             features = self.model.encode(self.semantic, self.codes, hidden, ragged, rows)
             logits = self.model.level_logits(features, level)
@@ -121,11 +123,12 @@ class _Filling:
                 logits, noise[:, 1:], temperature=self.config.temperature, top_k=self.config.top_k
             )
             proposal = Proposal(
-                iteration, iterations, to_fill, left, masked, rows, logits, tokens, log_probability, noise[:, 0]
-            )
+                iteration, iterations, to_fill, left, masked,
+                rows, logits, tokens, log_probability, noise[:, 0],
+            )  # fmt: skip
             confidence = proposal.laid_out(rank(proposal))
             stay = self.rules.schedule(proposal, confidence)
-            if (stay == 0).any():  # of fewer frames than iterations; it ends as it would in its last iteration
+            if (stay == 0).any():  # fewer frames than iterations: this is the last one, hence greedy
                 tokens = torch.where((stay == 0).to(device)[proposal.example], logits.argmax(-1), tokens)
             committed = self.rules.choice(confidence, masked, stay.to(device))
             flat[rows, level] = torch.where(committed.flatten()[rows], tokens, flat[rows, level])
@@ -134,8 +137,11 @@ class _Filling:
                 return
 
     def _noise(self, size: int, rows: Tensor, left: Tensor) -> Tensor:
-        """Gumbel noise ``(M, 1 + N)`` of some frames: for the confidence, then for the tokens. Every frame of an
-        example that is not done draws and padding does not, so that its stream is the same alone and in a batch."""
+        """Gumbel noise ``(M, 1 + N)`` of the masked frames: for the confidence, then for the tokens.
+
+        Every frame of an unfinished example consumes random numbers and padding does not, so that an
+        example's stream is the same alone and in a batch.
+        """
         uniform = torch.empty(*self.codes.shape[:2], 1 + size)
         for b, (end, generator) in enumerate(zip(self.ends.tolist(), self.generators, strict=True)):
             if left[b]:

@@ -1,4 +1,4 @@
-"""How the pointer of a text-to-semantic model moves while tokens are sampled."""
+"""Monotonic alignment by the pointer of a text-to-semantic model during sampling."""
 
 import torch
 from torch import Tensor
@@ -8,11 +8,12 @@ from soundstorm.models.text_to_semantic import TextToSemantic
 
 
 class PointerPath:
-    """Places in the text of a batch, frame by frame.
+    """Text positions of a batch, frame by frame.
 
-    The model gives the probability of advancing to the next letter at each frame. Sampling draws, on arrival at a
-    letter, the survival probability at which the pointer advances; greedy advances at one half, the median duration.
-    (Advancing when that is the likelier alternative would never end a letter of uncertain duration.)
+    The model gives the probability of advancing to the next letter at each frame. Sampling draws, on arrival
+    at a letter, the survival probability at which the pointer advances; greedy advances at one half, the
+    median duration. (Advancing when that is the likelier alternative would never end a letter of uncertain
+    duration.)
     """
 
     def __init__(
@@ -29,14 +30,14 @@ class PointerPath:
             text_lengths: letters ``(B,)``.
             uniforms: numbers in [0, 1) ``(B, T)``.
             temperature: 0 for greedy, 1 for the model's own distribution; more is taken as 1.
-            forced: places of prompt frames ``(B, T)``, negative where free.
+            forced: places of prompt frames ``(B, T)``, negative after the prompt.
         """
         self.pointer = model.pointer
         self.last = text_lengths - 1
         self.threshold = 0.5 + min(temperature, 1.0) * (1.0 - uniforms - 0.5)
         self.forced = forced
         batch, frames = uniforms.shape
-        # Column k holds the place and the time spent there before frame k.
+        # Column k holds the place before frame k, and the frames spent there.
         self.places = torch.zeros(batch, frames + 1, dtype=torch.int64)
         self.durations = torch.zeros(batch, frames + 1, dtype=torch.int64)
         if frames:
@@ -46,7 +47,7 @@ class PointerPath:
         self.current_threshold = self.threshold[:, 0].clone() if frames else torch.zeros(batch)
 
     def inputs(self, rows: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Places and durations ``(rows, n)`` that go with the inputs of frames ``first .. last``."""
+        """Places and durations ``(rows, n)`` as inputs of frames ``first`` to ``last``."""
         return self.places[rows, first : last + 1], self.durations[rows, first : last + 1]
 
     def advance(self, rows: Tensor, frame: int, hidden: Tensor) -> Tensor:
@@ -69,14 +70,23 @@ class PointerPath:
         return place
 
     def ends(self, rows: Tensor, frame: int, probability: Tensor) -> Tensor:
-        """Which rows end in a frame ``(rows,)``, given the probability of the end: advancing off the last letter."""
+        """Rows that end at a frame, bool ``(rows,)``; ``probability``: to advance off the last letter."""
         arrived = self.places[rows, frame + 1] == self.last[rows]
         self.survival[rows] *= torch.where(arrived, 1.0 - probability, 1.0)
         return arrived & (self.survival[rows] < self.current_threshold[rows])
 
 
 def prompt_places(model: TextToSemantic, text: Tensor, text_lengths: Tensor, forced: Tensor) -> Tensor:
-    """Where in their texts the prompts' frames are: ``(B, T)`` tokens, negative after the prompt, to places alike."""
+    """Alignment of the prompts' frames.
+
+    Args:
+        model: with a pointer.
+        text: ids ``(B, L)``; text_lengths: ``(B,)``.
+        forced: prompt tokens ``(B, T)``, negative after the prompt.
+
+    Returns:
+        Places in the text ``(B, T)``, negative after the prompt.
+    """
     places = torch.full_like(forced, -1)
     lengths = (forced >= 0).sum(1)
     rows = lengths.nonzero()[:, 0]
@@ -84,8 +94,8 @@ def prompt_places(model: TextToSemantic, text: Tensor, text_lengths: Tensor, for
         width = int(lengths.max())
         device = text.device
         _, path = model.pointer.align(
-            text[rows.to(device)], text_lengths[rows].to(device), forced[rows, :width].clamp(min=0).to(device),
-            lengths[rows].to(device), prior=0.0, prefix=True,
+            text[rows.to(device)], text_lengths[rows].to(device),
+            forced[rows, :width].clamp(min=0).to(device), lengths[rows].to(device), prior=0.0, prefix=True,
         )  # fmt: skip
         inside = torch.arange(width) < lengths[rows, None]
         places[rows, :width] = torch.where(inside, path.cpu(), -1)

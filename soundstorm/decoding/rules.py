@@ -1,7 +1,7 @@
-"""The three decisions of confidence-based parallel decoding, each replaceable on its own (SoundStorm, section 3.3).
+"""Schedule, confidence and choice of parallel decoding, each replaceable (SoundStorm, section 3.3).
 
-After every forward pass a *schedule* says how many frames stay masked, a *confidence* ranks the sampled tokens, and a
-*choice* commits the best of them. What the paper leaves open is as in MaskGIT.
+After every forward pass a *schedule* says how many frames stay masked, a *confidence* ranks the sampled
+tokens, and a *choice* commits the best of them. What the paper leaves open is as in MaskGIT.
 """
 
 from collections.abc import Callable
@@ -26,10 +26,10 @@ class Proposal:
 
     iteration: int  # 1-based
     iterations: int  # of the level
-    to_fill: Tensor  # frames that the level had to fill (B,), on the host
+    to_fill: Tensor  # frames masked at the start of the level (B,), on the host
     left: Tensor  # those still masked before this pass (B,), on the host
     masked: Tensor  # bool (B, T)
-    rows: Tensor  # places of the masked frames among B * T (M,)
+    rows: Tensor  # indices of the masked frames into B * T (M,)
     logits: Tensor  # (M, N)
     tokens: Tensor  # sampled (M,)
     log_probability: Tensor  # of these tokens (M,)
@@ -37,11 +37,11 @@ class Proposal:
 
     @property
     def example(self) -> Tensor:
-        """Which utterance each masked frame is of (M,)."""
+        """Utterance index of each masked frame (M,)."""
         return self.rows // self.masked.shape[1]
 
     def laid_out(self, values: Tensor) -> Tensor:
-        """Values of the masked frames ``(M,)`` at their places ``(B, T)``, zeros elsewhere."""
+        """Scatter values of the masked frames ``(M,)`` to ``(B, T)``, zeros elsewhere."""
         places = values.new_zeros(self.masked.numel())
         places[self.rows] = values
         return places.view(self.masked.shape)
@@ -57,7 +57,7 @@ Choice = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class DecodingRules:
-    """One of each; ``confidence`` is made anew for every level, so that it may remember the level's first pass."""
+    """One of each; ``confidence`` is made anew for every level, to keep state of its first pass."""
 
     schedule: Schedule
     confidence: Callable[[], Confidence]
@@ -65,14 +65,14 @@ class DecodingRules:
 
     @classmethod
     def of(cls, config: ParallelConfig) -> "DecodingRules":
-        """Those that the options name."""
+        """Rules chosen by the options."""
         return cls(CosineSchedule(config.entropy_bound), lambda: MaskGITConfidence(config))
 
 
 class MaskGITConfidence:
-    """Log-probability of the sampled token plus Gumbel noise that falls to zero over the level.
+    """Log-probability of the sampled token plus Gumbel noise annealed to zero over the level.
 
-    With ``prior`` it loses a share of the token's mean log-probability in the level's first pass.
+    ``prior`` times the token's mean log-probability in the level's first pass is subtracted.
     """
 
     def __init__(self, config: ParallelConfig):
@@ -80,10 +80,10 @@ class MaskGITConfidence:
         self.prior: Tensor | None = None
 
     def __call__(self, proposal: Proposal) -> Tensor:
-        """Of each sampled token ``(M,)``."""
+        """Confidence of each sampled token ``(M,)``."""
         config, confidence = self.config, proposal.log_probability
         if config.prior:
-            if self.prior is None:  # nothing of the level is known yet
+            if self.prior is None:  # first pass of the level
                 self.prior = mean_log_probability(proposal.logits, proposal.example, len(proposal.to_fill))
             confidence = confidence - config.prior * self.prior[proposal.example, proposal.tokens]
         annealing = 1 - proposal.iteration / proposal.iterations
@@ -92,7 +92,7 @@ class MaskGITConfidence:
 
 @dataclass(frozen=True)
 class CosineSchedule:
-    """MaskGIT's cosine schedule; with a bound also what EB-Sampler would commit at once."""
+    """MaskGIT's cosine schedule; with ``entropy_bound`` it also commits what EB-Sampler would."""
 
     entropy_bound: float = 0.0  # nats; 0 for none
 

@@ -1,4 +1,4 @@
-"""Drawing tokens and ranking them by confidence (MaskGIT; SoundStorm, section 3.3)."""
+"""Gumbel sampling and confidence ranking of tokens (MaskGIT; SoundStorm, section 3.3)."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,9 @@ def gumbel(uniform: Tensor) -> Tensor:
     return -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
 
 
-def sample_by_gumbel(logits: Tensor, noise: Tensor, *, temperature: float, top_k: int = 0) -> tuple[Tensor, Tensor]:
+def sample_by_gumbel(
+    logits: Tensor, noise: Tensor, *, temperature: float, top_k: int = 0
+) -> tuple[Tensor, Tensor]:
     """Sample one token for each position by the Gumbel-max trick.
 
     Args:
@@ -19,7 +21,7 @@ def sample_by_gumbel(logits: Tensor, noise: Tensor, *, temperature: float, top_k
         top_k: keep this many candidates; 0 keeps all.
 
     Returns:
-        tokens ``(...)`` and their log-probabilities ``(...)`` under the untouched distribution.
+        tokens ``(...)`` and their log-probabilities ``(...)`` without temperature and top_k.
     """
     log_probability = torch.log_softmax(logits.float(), dim=-1)
     scores = log_probability
@@ -33,11 +35,11 @@ def sample_by_gumbel(logits: Tensor, noise: Tensor, *, temperature: float, top_k
 
 
 def keep_most_confident(confidence: Tensor, masked: Tensor, stay_masked: Tensor) -> Tensor:
-    """Which masked positions to commit now.
+    """Masked positions to commit in this pass.
 
     Args:
         confidence: ``(B, T)``.
-        masked: bool ``(B, T)``, positions in question; others are never chosen.
+        masked: bool ``(B, T)``; only masked positions are committed.
         stay_masked: int64 ``(B,)``, how many of them must stay masked.
 
     Returns:
@@ -72,18 +74,18 @@ def entropy(logits: Tensor) -> Tensor:
 def count_within_bound(confidence: Tensor, entropies: Tensor, masked: Tensor, bound: float) -> Tensor:
     """How many of the most confident positions can be committed at once (EB-Sampler, arXiv 2505.24857).
 
-    What is lost by sampling positions independently is at most the sum of their entropies without the largest one.
+    Independent sampling of positions costs at most the sum of their entropies without the largest one.
 
     Args:
         confidence, entropies: ``(B, T)``, the latter in nats.
-        masked: bool ``(B, T)``, positions in question.
+        masked: bool ``(B, T)``.
         bound: on that sum.
 
     Returns:
-        int64 ``(B,)``: the longest beginning of the positions in order of confidence that stays within the bound.
+        int64 ``(B,)``: the longest prefix in order of confidence that stays within the bound.
     """
     order = confidence.masked_fill(~masked, -torch.inf).argsort(dim=-1, descending=True, stable=True)
     ranked = entropies.masked_fill(~masked, torch.inf).gather(-1, order)
     excess = ranked.cumsum(-1) - ranked.cummax(-1).values
-    # Of positions that are not in question the difference is not a number, which no bound allows.
+    # inf - inf at unmasked positions is NaN, which no bound allows.
     return (excess <= bound).sum(-1)

@@ -1,4 +1,4 @@
-"""Scripts of dialogues: who says what, and how much of it is spoken in one pass."""
+"""Scripts of dialogues: turns of voices, and how many of them are synthesized in one segment."""
 
 import re
 import textwrap
@@ -45,10 +45,10 @@ def read_script(path: str | Path) -> list[Turn]:
 
 
 def passes(turns: list[Turn], max_characters: int) -> list[list[Turn]]:
-    """Consecutive turns that are spoken together; a turn that is too long alone is taken in several pieces."""
+    """Group consecutive turns into segments; a turn that is too long alone becomes several pieces."""
     groups: list[list[Turn]] = [[]]
     size = 0
-    pieces = [Turn(whole.voice, piece) for whole in turns for piece in _pieces(whole.text, max_characters)]
+    pieces = [Turn(turn.voice, piece) for turn in turns for piece in _pieces(turn.text, max_characters)]
     for turn in pieces:
         if groups[-1] and size + len(turn.text) > max_characters:
             groups.append([])

@@ -20,7 +20,7 @@ from soundstorm.tokens.acoustic import AcousticTokenizer
 
 
 def load_soundstorm(expdir: str | Path) -> tuple[SoundStorm, TokenizerInfo, TokenizerInfo]:
-    """The averaged weights of an experiment directory or pack, which says everything about the architecture itself.
+    """The averaged weights of an experiment directory or pack, whose configuration gives the architecture.
 
     Returns:
         The network, and the tokenizers of its semantic and of its acoustic tokens.
@@ -53,8 +53,8 @@ class SoundStormGenerator:
             model: trained network.
             semantic: tokenizer of the semantic tokens it was trained on.
             acoustic: tokenizer of its acoustic tokens.
-            batch_seconds: padded audio decoded at a time; by default as much as keeps a GPU busy, or as little as
-                stays in a CPU's caches, which is half as fast again as GPU-sized batches there.
+            batch_seconds: padded audio decoded at a time. By default as much as keeps a GPU busy, or as
+                little as stays in a CPU's caches, which is half as fast again as GPU-sized batches there.
         """
         self.model = model.eval()
         self.semantic_info, self.acoustic_info = semantic, acoustic
@@ -89,12 +89,14 @@ class SoundStormGenerator:
             longest = max(frames[i] for i in batch)
             tokens = torch.zeros(len(batch), longest, dtype=torch.long)
             for row, i in enumerate(batch):
-                tokens[row, : frames[i]] = torch.from_numpy(np.repeat(semantic[i].astype(np.int64), self.repeat))
+                repeated = np.repeat(semantic[i].astype(np.int64), self.repeat)
+                tokens[row, : frames[i]] = torch.from_numpy(repeated)
             extra = {}
             if any(prompts[i] is not None for i in batch):
                 empty = np.zeros((0, self.acoustic_info.num_levels), dtype=np.int64)
                 chosen = [empty if prompts[i] is None else prompts[i].astype(np.int64) for i in batch]
-                padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in chosen], batch_first=True)
+                chosen = [torch.from_numpy(prompt) for prompt in chosen]
+                padded = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
                 extra = {"prompt": padded, "prompt_lengths": torch.tensor([len(p) for p in chosen])}
             new = sum(frames[i] for i in batch) - int(extra["prompt_lengths"].sum() if extra else 0)
 

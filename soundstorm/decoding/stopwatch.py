@@ -9,7 +9,7 @@ import torch
 
 
 class Stopwatch:
-    """Seconds of work and of audio, part by part (what ``timing.json`` holds), and what was counted on the way."""
+    """Seconds of work and of audio for each part (the content of ``timing.json``), and counters."""
 
     def __init__(self):
         self.parts: dict[str, dict[str, float]] = defaultdict(lambda: {"seconds": 0.0, "audio_seconds": 0.0})
@@ -28,7 +28,7 @@ class Stopwatch:
 
     @contextmanager
     def same_audio(self, same: bool = True) -> Iterator[None]:
-        """In here, time counts and audio does not: it was counted before (a further sample of one utterance)."""
+        """Count time in this block, but no audio: a further sample of audio that was counted before."""
         before, self._same_audio = self._same_audio, same
         try:
             yield

@@ -1,4 +1,4 @@
-"""From acoustic tokens to a waveform, and the seeds that utterances are made with."""
+"""From acoustic tokens to a waveform, and seeds of utterances."""
 
 import zlib
 
@@ -10,9 +10,9 @@ from soundstorm.tokens.acoustic import AcousticTokenizer
 
 
 def utterance_seed(seed: int, utt: str, sample: int = 0) -> int:
-    """A seed for one utterance, and one sample of it, that depends on the run's seed and its id only.
+    """A seed that depends on the run's seed, the utterance id and the number of the sample only.
 
-    torch's generator on a CPU looks at the lowest 32 bits, which therefore differ.
+    torch's CPU generator uses the lowest 32 bits, which therefore differ.
     """
     name = f"{utt}/{sample}" if sample else utt  # no id has a slash
     return (zlib.crc32(name.encode()) << 16) + seed
