@@ -31,6 +31,13 @@ def draw_crops(
     return crops if generator.random() < 0.5 else crops[::-1]
 
 
+def _remedy(durations: np.ndarray) -> str:
+    if len(durations) < 2:
+        return "add recordings to this set"
+    most = int((float(np.sort(durations)[-2]) - 0.01) * 50) / 100  # half of the second longest, rounded down
+    return f"lower crops.min_seconds to {most:g} or less, or add longer recordings to this set"
+
+
 class ConsistencyDataset:
     """Two crops of each recording that is long enough."""
 
@@ -42,7 +49,7 @@ class ConsistencyDataset:
         if len(kept) < 2:
             raise ValueError(
                 f"{utterances.data_dir}: {len(kept)} of {len(utterances.ids)} recordings hold two crops of "
-                f"{config.min_seconds} s, at least 2 are needed; lower crops.min_seconds"
+                f"{config.min_seconds} s, at least 2 are needed; {_remedy(utterances.durations)}"
             )
         self.ids = [utterances.ids[i] for i in kept]
         self.durations = np.asarray(utterances.durations)[kept]

@@ -43,3 +43,15 @@ def test_a_corpus_of_short_recordings_is_refused(tmp_path):
     utterances = Utterances(make_data(tmp_path / "data", 3, 0), 16000)
     with pytest.raises(ValueError, match="0 of 3 recordings hold two crops of 2.0 s"):
         ConsistencyDataset(utterances, CropConfig(), do_normalize=False)
+
+
+@pytest.mark.parametrize(
+    "recordings, message", [(1, "2 are needed; add recordings"), (4, "lower crops.min_seconds to")]
+)
+def test_the_remedy_for_too_few_long_recordings_works(tmp_path, recordings, message):
+    utterances = Utterances(make_data(tmp_path / "data", recordings, 0), 16000)
+    with pytest.raises(ValueError, match=message) as caught:
+        ConsistencyDataset(utterances, CropConfig(50.0, 60.0), do_normalize=False)
+    if recordings > 1:
+        seconds = float(str(caught.value).split("min_seconds to ")[1].split()[0])
+        ConsistencyDataset(utterances, CropConfig(seconds, 60.0), do_normalize=False)

@@ -1,0 +1,64 @@
+"""Stage 0 of the engine looks at every recording once, and says what later stages could not work with."""
+
+import pytest
+import soundfile
+
+from soundstorm.data.data_dir import read_table, write_table
+
+from .readers import follow_readme, write_corpus
+
+
+@pytest.fixture
+def recipe(checkout, tmp_path):
+    """A recipe that has done stage 0; a function runs that again."""
+    write_corpus(tmp_path / "readers")
+    follow_readme(checkout, tmp_path / "readers")
+
+    def stage_0(*options):
+        return checkout.run(
+            ["./run.sh", "--stage", "0", "--stop-stage", "0", *options], cwd="egs/readers", timeout=300
+        )
+
+    stage_0.data, stage_0.corpus = checkout.root / "egs/readers/data", tmp_path / "readers"
+    return stage_0
+
+
+def test_directories_that_were_never_looked_at_are_and_local_data_is_not_run_again(recipe):
+    (recipe.data / "dev/utt2rate").unlink()
+    done = recipe("--local-data-opts", "--corpus nowhere")
+    assert done.returncode == 0, done.stderr
+    assert "made data/dev/utt2dur from the headers of 2 files" in done.stdout and "data/train" not in done.stdout
+    assert set(read_table(recipe.data / "dev/utt2rate").values()) == {"16000"}
+
+
+def test_samples_are_read_on_request_and_all_that_cannot_be_used_is_named(recipe):
+    path = recipe.corpus / "anna/chapter1.flac"
+    wav, rate = soundfile.read(path)
+    soundfile.write(path, 0 * wav, rate)
+    assert "nothing to do" in recipe().stdout
+    done = recipe("--check-samples", "true")
+    assert done.returncode == 1 and "data/train: 1 cannot be used (1 silent):" in done.stderr
+    assert "anna-chapter1: " in done.stderr and "chapter1.flac is silent: all samples are 0" in done.stderr
+    soundfile.write(path, wav, rate)
+    assert recipe("--check-samples", "true").returncode == 0
+    assert (recipe.data / "test/reco2peak").exists() and "nothing to do" in recipe("--check-samples", "true").stdout
+
+
+def test_a_character_that_does_not_print_is_let_through_as_the_message_says(recipe):
+    text = read_table(recipe.data / "dev/text")
+    write_table(recipe.data / "dev/text", {utt: f"{words} \u2060x" for utt, words in text.items()})
+    (recipe.data / "dev/utt2rate").unlink()
+    options = ("--local-data-opts", "--corpus nowhere")
+    assert recipe(*options).returncode == 1
+    done = recipe(*options, "--validate-args", "--non-print")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_validation_set_of_one_utterance_is_refused_before_the_trainings_it_would_spoil(recipe):
+    for name in ("utt2spk", "spk2utt", "text", "wav.scp", "utt2dur", "reco2dur", "utt2rate"):
+        key, value = next(iter(read_table(recipe.data / "dev" / name).items()))
+        write_table(recipe.data / "dev" / name, {key: value.split()[0] if name == "spk2utt" else value})
+    done = recipe("--stop-stage", "7")
+    assert done.returncode == 1 and "data/dev has one utterance; the acoustic consistency network" in done.stderr
+    assert "Stage 1" not in done.stdout
+    assert recipe().returncode == 0 and recipe("--stop-stage", "0", "--consistency", "none").returncode == 0
