@@ -4,9 +4,9 @@
 usage: utils/torchrun.py --num-nodes N --procs-per-node P -m <module> [args ...]
  e.g.: utils/torchrun.py --num-nodes 2 --procs-per-node 8 -m soundstorm.bin.train_soundstorm --expdir exp/soundstorm
 
-On one machine this is `torchrun --standalone`, but for its status after a signal: 128 and its number. With more it
-must be called by a job that Slurm runs on the first of them: it starts torchrun once on each by srun, and they meet at
-a port of the first one.
+On one machine this is `torchrun --standalone`, but for its status after a signal: 128 and its number. With
+more it must be called by a job that Slurm runs on the first of them: it starts torchrun once on each by srun,
+and they meet at a port of the first one.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ LEAST_SPREAD = 1e-5  # of a level's vectors around their mean, in shares of thei
 
 
 def unit_rows(codebooks: Tensor, width: int) -> Tensor:
-    """Codebooks ``(Q, N, D')`` turned into a width, centred, each level as loud as the others: ``(Q, N, width)``.
+    """Codebooks ``(Q, N, D')`` turned into a width, centred, each level equally loud: ``(Q, N, width)``.
 
     Raises:
         ValueError: all vectors of a level are alike, or not numbers: that codec tells nothing apart there.
@@ -17,10 +17,11 @@ def unit_rows(codebooks: Tensor, width: int) -> Tensor:
     spread, length = (v.double().square().mean((1, 2)).sqrt() for v in (vectors, codebooks))
     constant = torch.nonzero(~(spread > LEAST_SPREAD * length))[:, 0].tolist()
     if constant:
+        others = f" (and of {len(constant) - 1} more levels)" if len(constant) > 1 else ""
         raise ValueError(
             f"all {codebooks.shape[1]} vectors of the codec's codebook of level {constant[0] + 1} are alike"
-            f"{f' (and of {len(constant) - 1} more levels)' if len(constant) > 1 else ''}: it has collapsed, or was "
-            "trained for a few steps only; train it for longer, or set init.codebooks to false"
+            f"{others}: it has collapsed, or was trained for a few steps only; train it for longer, or set "
+            "init.codebooks to false"
         )
     if dim != width:  # a random rotation into or out of the width keeps distances as well as any
         square = torch.randn(max(dim, width), max(dim, width), generator=torch.Generator().manual_seed(0))

@@ -109,7 +109,7 @@ class ConsistencyNetwork(nn.Module):
 
 
 def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """CLIP's symmetric cross-entropy: each crop must find its partner among all of the batch, on all processes.
+    """CLIP's symmetric cross-entropy: each crop must find its partner in the batch of all processes.
 
     Args:
         first: (B, D) unit vectors of one crop of each recording of this process.

@@ -16,8 +16,8 @@ SECONDS_BETWEEN_LOOKS = 0.5
 def stored_labels(tokenizer: SemanticTokenizer, utterances: Utterances, prefix: str | Path) -> TokenArchive:
     """The semantic tokens of all utterances, in an archive.
 
-    The first process makes them, if they are not there; the others wait for it, however long it takes, where a
-    collective call would give up.
+    The first process makes them, if they are not there; the others wait for it, however long it takes, where
+    a collective call would give up.
 
     Args:
         tokenizer: that makes them.

@@ -36,7 +36,9 @@ class HubertStep:
         mask, labels = batch["mask"], batch["labels"]
         valid = labels >= 0
         predict = valid if self.unmasked_weight else mask & valid
-        out: HubertPrediction = networks[phase](batch["wavs"], mask=mask, predict=predict, lengths=batch["lengths"])
+        out: HubertPrediction = networks[phase](
+            batch["wavs"], mask=mask, predict=predict, lengths=batch["lengths"]
+        )
         wanted, masked = labels[predict], mask[predict]
         entropy = F.cross_entropy(out.logits, wanted, reduction="none")
         right = out.logits.argmax(-1) == wanted
@@ -96,6 +98,7 @@ def export_hubert(hubert: HubertModel, directory: str | Path, *, normalize: bool
         # Where a normalisation over time sees the padding, BASE models were trained without a mask.
         "return_attention_mask": hubert.config.feat_extract_norm == "layer",
     }
-    (temporary / "preprocessor_config.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(description, indent=2) + "\n"
+    (temporary / "preprocessor_config.json").write_text(text, encoding="utf-8")
     shutil.rmtree(directory, ignore_errors=True)
     os.replace(temporary, directory)

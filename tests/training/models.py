@@ -1,4 +1,4 @@
-"""Every model that is trained, small, with data of the kind it learns from: for tests of training in general."""
+"""Every model that is trained, small, with data of the kind it learns from, for tests of all of them."""
 
 from dataclasses import asdict
 from functools import partial
@@ -76,8 +76,8 @@ def soundstorm(data, dropout):
 
 def text_to_semantic(data, dropout):
     config = TextToSemanticConfig(
-        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1, decoder_dim=16,
-        decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=dropout, pointer=True,
+        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1,
+        decoder_dim=16, decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=dropout, pointer=True,
     )  # fmt: skip
     model = build_text_to_semantic(config, text_vocab_size=384, num_tokens=INFO.codebook_size)
     noise = {"token_dropout": 0.3, "token_noise": 0.2, "join_probability": 0.5}
@@ -101,8 +101,8 @@ def audiolm(data, dropout, stage):
 
 def denoising(data, dropout):
     config = TextToSemanticConfig(
-        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1, decoder_dim=16,
-        decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=dropout, pointer=True,
+        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, decoder_layers=1,
+        decoder_dim=16, decoder_heads=2, head_dim=8, decoder_ffn_dim=16, dropout=dropout, pointer=True,
     )  # fmt: skip
     size = INFO.codebook_size
     model = build_text_to_semantic(config, text_vocab_size=token_text_size(size), num_tokens=size)
@@ -130,8 +130,8 @@ def codec(data, dropout):
         decoder_blocks=1,
     )
     loss = CodecLossConfig(
-        wave_discriminators=1, wave_channels=4, wave_max_channels=8, stft_discriminator=False, mel_windows=(64, 256),
-        discriminator_start=3, health_every=2, min_usage=0.0,
+        wave_discriminators=1, wave_channels=4, wave_max_channels=8, stft_discriminator=False,
+        mel_windows=(64, 256), discriminator_start=3, health_every=2, min_usage=0.0,
     )  # fmt: skip
     step = CodecStep(
         build_codec(config), build_discriminators(loss), loss, sample_rate=16000, quantizer_dropout=0.5
@@ -142,8 +142,8 @@ def codec(data, dropout):
 def hubert(data, dropout):
     config = HubertPretrainingConfig(
         width=16, num_layers=2, num_heads=2, feed_forward_width=16, conv_widths=(8, 8), conv_kernels=(64, 10),
-        conv_strides=(32, 10), conv_norm="layer", position_kernel=8, position_groups=2, label_width=8, dropout=dropout,
-        layer_drop=2.5 * dropout, unmasked_weight=0.5,
+        conv_strides=(32, 10), conv_norm="layer", position_kernel=8, position_groups=2, label_width=8,
+        dropout=dropout, layer_drop=2.5 * dropout, unmasked_weight=0.5,
         mask_probability=0.15, mask_span=3,  # other numbers of masked frames in other examples
     )  # fmt: skip
     model = build_hubert_pretraining(config, 5, sample_rate=16000)

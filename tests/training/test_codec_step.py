@@ -20,7 +20,14 @@ from soundstorm.training.training_config import TrainerConfig
 
 torch.set_num_threads(1)
 MODEL = IstftConfig(
-    num_levels=4, codebook_size=8, hop=80, n_fft=320, width=16, expansion=2, encoder_blocks=1, decoder_blocks=1
+    num_levels=4,
+    codebook_size=8,
+    hop=80,
+    n_fft=320,
+    width=16,
+    expansion=2,
+    encoder_blocks=1,
+    decoder_blocks=1,
 )
 SOUNDSTREAM = SoundStreamConfig(num_levels=4, codebook_size=8, channels=2, latent_dim=8, strides=(2, 4, 5))
 LOSS = CodecLossConfig(
@@ -139,7 +146,9 @@ def test_a_share_of_dropout_leaves_the_others_whole():
     step = make(dataclasses.replace(MODEL, quantizer_dropout=0.5))
     levels = step.draw_levels((torch.arange(4000, dtype=torch.float64) + 0.5) / 4000)
     assert torch.bincount(levels, minlength=5).tolist() == [0, 500, 500, 500, 2500]
-    never = make(dataclasses.replace(MODEL, quantizer_dropout=0.0)).draw_levels(torch.zeros(3, dtype=torch.float64))
+    never = make(dataclasses.replace(MODEL, quantizer_dropout=0.0)).draw_levels(
+        torch.zeros(3, dtype=torch.float64)
+    )
     assert never.tolist() == [4, 4, 4]
 
 
@@ -193,7 +202,9 @@ def data_dir(tmp_path):
     lines = []
     for number in range(6):
         time = np.arange(4000) / 16000
-        wav = 0.3 * np.sin(2 * np.pi * generator.uniform(100, 2000) * time) + 0.01 * generator.standard_normal(4000)
+        wav = 0.3 * np.sin(
+            2 * np.pi * generator.uniform(100, 2000) * time
+        ) + 0.01 * generator.standard_normal(4000)
         write_audio(tmp_path / "wav" / f"u{number}.wav", wav, 16000)
         lines.append(f"u{number} {tmp_path / 'wav'}/u{number}.wav\n")
     (tmp_path / "data").mkdir()

@@ -139,8 +139,9 @@ def test_a_checkpoint_goes_on_with_another_number_of_processes(request, name, ta
 
 
 HUBERT = """
-model: {width: 16, num_layers: 2, num_heads: 2, feed_forward_width: 16, conv_widths: [8, 8], conv_kernels: [64, 10],
-  conv_strides: [32, 10], conv_norm: layer, position_kernel: 8, position_groups: 2, label_width: 8}
+model: {width: 16, num_layers: 2, num_heads: 2, feed_forward_width: 16, conv_widths: [8, 8],
+  conv_kernels: [64, 10], conv_strides: [32, 10], conv_norm: layer, position_kernel: 8,
+  position_groups: 2, label_width: 8}
 data: {crop_seconds: 0.2}
 training: {max_steps: 200, batch_size: 4, log_every: 1, save_every: 200, valid_every: 200, sharding: full}
 """
@@ -164,10 +165,12 @@ def start_two(options: list[str], environment: dict[str, str]) -> list[subproces
 
 
 def test_a_front_in_two_processes_ends_with_a_checkpoint_and_its_signals_status_and_goes_on(tmp_path):
-    """As Slurm preempts it: SIGTERM to each, 0.15 s apart. HuBERT's labels are made once, its shares exported."""
+    """As Slurm preempts: SIGTERM to each, 0.15 s apart. Labels are made once, shares exported."""
     write_data(tmp_path)
     audio, expdir = str(tmp_path / "audio"), tmp_path / "exp"
-    train_kmeans.main(["--data-dir", audio, "--features", "mfcc", "--clusters", "4", "--output", f"{tmp_path}/km"])
+    train_kmeans.main(
+        ["--data-dir", audio, "--features", "mfcc", "--clusters", "4", "--output", f"{tmp_path}/km"]
+    )
     (tmp_path / "hubert.yaml").write_text(HUBERT)
     options = ["--config", f"{tmp_path}/hubert.yaml", "--train-data", audio, "--valid-data", audio]
     options += ["--labels-kmeans", f"{tmp_path}/km", "--expdir", str(expdir)]
@@ -181,7 +184,9 @@ def test_a_front_in_two_processes_ends_with_a_checkpoint_and_its_signals_status_
         time.sleep(0.15)
     errors = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [128 + signal.SIGTERM] * 2, errors
-    assert all(error.rstrip().endswith("interrupted; run the same command again to go on") for error in errors)
+    assert all(
+        error.rstrip().endswith("interrupted; run the same command again to go on") for error in errors
+    )
     (folder,) = find_checkpoints(expdir)
     step = read_state(folder)["step"]
     assert 0 < step < 200 and [path.name for path in (expdir / "checkpoints").iterdir()] == [folder.name]

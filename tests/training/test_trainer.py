@@ -78,7 +78,9 @@ class TwoPlayerStep(LineStep):
 
 
 def config(**changes):
-    values = dict(max_steps=10, batch_size=4, warmup_steps=2, log_every=3, valid_every=5, save_every=5, ema_decay=0.9)
+    values = dict(
+        max_steps=10, batch_size=4, warmup_steps=2, log_every=3, valid_every=5, save_every=5, ema_decay=0.9
+    )
     return TrainerConfig(**{**values, **changes})
 
 
@@ -96,9 +98,14 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, ki
     first = run(tmp_path / "cut", kind(), stop_after=cut)
     second = run(tmp_path / "cut", kind())
     names = sorted(p.name for p in (tmp_path / "straight/checkpoints/step-00000010").iterdir())
-    assert "ema.safetensors" in names and "optimizer.model.safetensors" in names and "rng.0.safetensors" in names
+    assert (
+        "ema.safetensors" in names and "optimizer.model.safetensors" in names and "rng.0.safetensors" in names
+    )
     for name in [n for n in names if n.endswith(".safetensors")]:
-        a, b = (checkpoint.load_tensors(tmp_path / d / "checkpoints/step-00000010" / name) for d in ("straight", "cut"))
+        a, b = (
+            checkpoint.load_tensors(tmp_path / d / "checkpoints/step-00000010" / name)
+            for d in ("straight", "cut")
+        )
         assert a.keys() == b.keys()
         for key in a:
             assert torch.equal(a[key], b[key]), f"{name} {key}"
@@ -119,7 +126,9 @@ def test_no_item_of_an_epoch_is_lost_or_repeated_wherever_a_run_is_cut(size, bat
         done = 0
         for steps in [*cuts, total]:
             step = LineStep()
-            settings = config(max_steps=total + 1, batch_size=batch_size, save_every=total, keep_checkpoints=1)
+            settings = config(
+                max_steps=total + 1, batch_size=batch_size, save_every=total, keep_checkpoints=1
+            )
             train(step, dataset, None, settings, folder, stop_after=min(steps, total - done))
             seen += [index for batch in step.seen for index in batch[:, 0].long().tolist()]
             done += min(steps, total - done)
@@ -191,11 +200,16 @@ def test_gradient_accumulation_equals_the_large_batch(tmp_path):
             super().__init__(12)
 
     results = []
-    for name, changes in {"large": dict(batch_size=12), "small": dict(batch_size=4, gradient_accumulation=3)}.items():
+    for name, changes in {
+        "large": dict(batch_size=12),
+        "small": dict(batch_size=4, gradient_accumulation=3),
+    }.items():
         torch.manual_seed(0)
         step = Whole()
         (tmp_path / name).mkdir()
-        settings = config(max_steps=1, warmup_steps=0, schedule="constant", clip_norm=0, ema_decay=0, **changes)
+        settings = config(
+            max_steps=1, warmup_steps=0, schedule="constant", clip_norm=0, ema_decay=0, **changes
+        )
         train(step, Twelve(), None, settings, tmp_path / name)
         results.append(step.networks["model"].weight.detach().clone())
     torch.testing.assert_close(results[0], results[1])
@@ -221,7 +235,16 @@ class BrokenStep(LineStep):
 
 def test_steps_whose_gradient_is_not_finite_change_nothing_and_are_counted(tmp_path, caplog):
     step = BrokenStep([False, True, True, False])
-    run(tmp_path, step, max_steps=4, warmup_steps=0, log_every=1, ema_decay=0.9, keep_checkpoints=4, save_every=1)
+    run(
+        tmp_path,
+        step,
+        max_steps=4,
+        warmup_steps=0,
+        log_every=1,
+        ema_decay=0.9,
+        keep_checkpoints=4,
+        save_every=1,
+    )
     folders = checkpoint.find_checkpoints(tmp_path)
     for name in ("model", "ema", "optimizer.model"):
         tables = [checkpoint.load_tensors(folder / f"{name}.safetensors") for folder in folders]
@@ -237,7 +260,9 @@ def test_steps_whose_gradient_is_not_finite_change_nothing_and_are_counted(tmp_p
 
 def test_only_a_run_of_gradients_that_are_not_finite_stops_the_training(tmp_path):
     run(tmp_path / "apart", BrokenStep([True, True, False] * 5), max_steps=15, max_skipped_steps=3)
-    with pytest.raises(RuntimeError, match="gradient of model is (nan|inf) at step 10, as in the 9 before; lower"):
+    with pytest.raises(
+        RuntimeError, match="gradient of model is (nan|inf) at step 10, as in the 9 before; lower"
+    ):
         run(tmp_path / "all", BrokenStep([True] * 10))
     broken = [False, True, True, True, False]  # counted on over a new start
     run(tmp_path / "cut", BrokenStep(broken), stop_after=3, max_skipped_steps=3)
@@ -264,10 +289,18 @@ class Unreadable(NoisyLine):
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_an_item_that_cannot_be_read_is_named_in_one_line(tmp_path, num_workers):
     with pytest.raises(ValueError, match="^speaker-1: cut in half$"):
-        train(LineStep(), Unreadable(9, ValueError("cut in half")), None, config(num_workers=num_workers), tmp_path)
+        train(
+            LineStep(),
+            Unreadable(9, ValueError("cut in half")),
+            None,
+            config(num_workers=num_workers),
+            tmp_path,
+        )
 
 
-@pytest.mark.parametrize("error", [ValueError("cut in half"), OSError("cut in half"), RuntimeError("cut in half")])
+@pytest.mark.parametrize(
+    "error", [ValueError("cut in half"), OSError("cut in half"), RuntimeError("cut in half")]
+)
 def test_validation_that_fails_costs_nothing_and_is_made_up_for(tmp_path, error):
     settings = config(valid_every=4, save_every=10)
     train(LineStep(), NoisyLine(), Unreadable(5, None), settings, tmp_path / "straight")
@@ -289,7 +322,9 @@ def test_what_a_loss_of_validation_cannot_do_names_the_batch(tmp_path):
         def validate(self, networks, batch):
             raise RuntimeError("cannot reshape tensor of 0 elements")
 
-    with pytest.raises(RuntimeError, match=r"failed \(with speaker-\d, .*\): cannot reshape tensor of 0 elements"):
+    with pytest.raises(
+        RuntimeError, match=r"failed \(with speaker-\d, .*\): cannot reshape tensor of 0 elements"
+    ):
         train(Short(), NoisyLine(), Unreadable(5, None), config(), tmp_path)
 
 
@@ -357,5 +392,7 @@ def test_the_average_follows_a_slow_twin():
 def test_schedules_rise_to_the_peak_and_end_as_named(schedule, last):
     settings = config(max_steps=100, warmup_steps=10, schedule=schedule, learning_rate=1.0)
     rates = [learning_rate(step, settings) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 9
+    assert (
+        rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 9
+    )
     assert rates[-1] == pytest.approx(last, abs=0.02)

@@ -30,17 +30,23 @@ while True:
 """
 
 
-@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGTERM)", "os._exit(143)", "os.kill(os.getppid(), 15)"])
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), signal.SIGTERM)", "os._exit(143)", "os.kill(os.getppid(), 15)"]
+)
 def test_the_status_after_a_signal_is_its_own(shell, end):
     """To one of the processes, in a training that ends with it, or to torchrun itself."""
     shell.write("worker.py", ENDED.format(end=end))
-    done = shell(sys.executable, TORCHRUN, "--procs-per-node", "2", "-m", "worker", env={"PYTHONPATH": str(shell.root)})
+    done = shell(
+        sys.executable, TORCHRUN, "--procs-per-node", "2", "-m", "worker", env={"PYTHONPATH": str(shell.root)}
+    )
     assert done.returncode == 143 and "Traceback" not in done.stderr, done.stderr
 
 
 def test_the_status_after_a_failure_is_1(shell):
     shell.write("worker.py", ENDED.format(end="os._exit(3)"))
-    done = shell(sys.executable, TORCHRUN, "--procs-per-node", "2", "-m", "worker", env={"PYTHONPATH": str(shell.root)})
+    done = shell(
+        sys.executable, TORCHRUN, "--procs-per-node", "2", "-m", "worker", env={"PYTHONPATH": str(shell.root)}
+    )
     assert done.returncode == 1
 
 
@@ -53,14 +59,19 @@ def test_several_machines_are_those_of_a_job_of_slurm(shell):
     assert done.returncode == 0, done.stderr
     srun, torchrun = done.stdout.split(f" {sys.executable} -m torch.distributed.run ")
     assert srun == "--nodes 3 --ntasks 3 --ntasks-per-node 1 --cpus-per-task 5 --kill-on-bad-exit=1"
-    assert torchrun.startswith("--nproc-per-node 8 --nnodes 3 --rdzv-backend c10d --rdzv-id 4711 --rdzv-endpoint ")
+    assert torchrun.startswith(
+        "--nproc-per-node 8 --nnodes 3 --rdzv-backend c10d --rdzv-id 4711 --rdzv-endpoint "
+    )
     assert torchrun.strip().endswith(f":{29500 + 4711 % 2000} -m worker --seed 1")
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--num-nodes", "2", "-m", "x"], "--num-nodes 2 works in a job of Slurm only; set cmd_backend=slurm"),
+        (
+            ["--num-nodes", "2", "-m", "x"],
+            "--num-nodes 2 works in a job of Slurm only; set cmd_backend=slurm",
+        ),
         (["--num-nodes", "0", "-m", "x"], "expected -m <module>, got ['--num-nodes', '0']"),
         (["--procs-per-node", "2"], "expected -m <module>"),
     ],
