@@ -1,4 +1,4 @@
-"""Write texts for semantic tokens that have none, and a data directory of these and of true pairs (SPEAR-TTS)."""
+"""Back-translate semantic tokens without text, for a data directory with the true pairs (SPEAR-TTS)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from soundstorm.models.semantic_to_text_config import TranscriptionConfig
 def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, {"transcribe": TranscriptionConfig})
-    parser.add_argument("--data-dir", required=True, help="data directory with semantic.scp; its text is not looked at")
-    parser.add_argument("--transcribed", required=True, help="data directory with text and semantic.scp, taken over")
-    parser.add_argument("--semantic-to-text", required=True, help="experiment directory of train_semantic_to_text")
+    parser.add_argument(
+        "--data-dir", required=True, help="data directory with semantic.scp; its text is ignored"
+    )
+    parser.add_argument(
+        "--transcribed", required=True, help="data directory with text and semantic.scp, copied"
+    )
+    parser.add_argument(
+        "--semantic-to-text", required=True, help="experiment directory of train_semantic_to_text"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="data directory to write, for train_text_to_semantic")
     return parser

@@ -1,4 +1,4 @@
-"""What every front shares: options from dataclasses and YAML, log format, errors as one line."""
+"""Shared by all commands: options from dataclasses and YAML, log format, errors as one line."""
 
 import argparse
 import atexit
@@ -34,7 +34,9 @@ def setup_logging() -> None:
 def acoustic_model_parser(description: str, sections: dict[str, type]) -> "FrontParser":
     """A :func:`config_parser` with the options by which the engine trains every acoustic model."""
     parser = config_parser(description, sections)
-    parser.add_argument("--train-data", required=True, help="data directory with semantic.scp and acoustic.scp")
+    parser.add_argument(
+        "--train-data", required=True, help="data directory with semantic.scp and acoustic.scp"
+    )
     parser.add_argument("--valid-data", required=True, help="data directory for validation")
     parser.add_argument("--codec", help="codec of the acoustic tokens, e.g. to start from its codebooks")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
@@ -42,7 +44,7 @@ def acoustic_model_parser(description: str, sections: dict[str, type]) -> "Front
 
 
 def starting_codebooks(init, codec: str | None):
-    """Codebooks ``(Q, N, D)`` that ``init.codebooks`` starts from; None where it is off or no codec is given."""
+    """Codebooks ``(Q, N, D)`` for ``init.codebooks``; None where it is off or no codec is given."""
     if not (init.codebooks and codec):
         return None
     from soundstorm.tokens.acoustic import load_codebooks
@@ -51,9 +53,9 @@ def starting_codebooks(init, codec: str | None):
 
 
 def provide_numba_cache() -> None:
-    """Give numba, by which librosa compiles, a cache of this process where it could write neither there nor at home.
+    """Give numba (used by librosa) a temporary cache where neither the package nor the home is writable.
 
-    Not to a lasting one under ``/tmp``: the cache holds pickles, which nobody else must be able to put there.
+    Not a lasting one under ``/tmp``: the cache holds pickles, which nobody else must be able to put there.
     """
     spec = find_spec("librosa")
     if os.environ.get("NUMBA_CACHE_DIR") or spec is None or os.access(Path(spec.origin).parent, os.W_OK):
@@ -72,7 +74,7 @@ def provide_numba_cache() -> None:
 
 
 def run_front(main: Callable[[list[str] | None], None]) -> None:
-    """Run ``main`` from the command line: what a user can cause ends as one line on stderr and exit status 1."""
+    """Run ``main`` from the command line; a user's error is one line on stderr and exit status 1."""
     setup_logging()
     provide_numba_cache()
     try:
@@ -84,15 +86,16 @@ def run_front(main: Callable[[list[str] | None], None]) -> None:
         print(f"{os.path.basename(sys.argv[0])}: error: {reason}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as stop:
-        print(f"{os.path.basename(sys.argv[0])}: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # a training says which signal it was
+        name = os.path.basename(sys.argv[0])
+        print(f"{name}: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # training code passes the signal
 
 
 def command_line(argv: list[str] | None) -> str:
     """The command as it was called, for the record."""
-    # As -m has it: the file's path says less and is another on every machine.
+    # The module's name as -m takes it: the path differs between machines.
     front, words = os.path.splitext(os.path.basename(sys.argv[0]))[0], sys.argv[1:]
-    # What a front handed on to another one, without the word that named it, was called with that word.
+    # `score abx ...` passes `...` on to measure_abx: keep the whole command line.
     if argv is not None and words[len(words) - len(argv) :] != argv:
         words = argv
     return shlex.join(["python", "-m", f"soundstorm.bin.{front}", *words])
@@ -114,7 +117,9 @@ class _NestedYaml(configargparse.ConfigFileParser):
         if values is None:
             return {}
         if not isinstance(values, dict):
-            raise configargparse.ConfigFileParserException(f"{where}: expected 'section: field: value', got {values!r}")
+            raise configargparse.ConfigFileParserException(
+                f"{where}: expected 'section: field: value', got {values!r}"
+            )
         flat: dict[str, object] = {}
         for key, value in values.items():
             if isinstance(value, dict):
@@ -127,7 +132,9 @@ class _NestedYaml(configargparse.ConfigFileParser):
 def _as_text(value: object, name: str) -> str:
     items = value if isinstance(value, list) else [value]
     if any(isinstance(item, (list, dict, set, tuple)) for item in items):
-        raise configargparse.ConfigFileParserException(f"{name}: expected one value or a plain list of values")
+        raise configargparse.ConfigFileParserException(
+            f"{name}: expected one value or a plain list of values"
+        )
     words = {None: "none", True: "true", False: "false"}
     return ",".join(words[item] if item is None or isinstance(item, bool) else str(item) for item in items)
 
@@ -145,7 +152,8 @@ class FrontParser(configargparse.ArgumentParser):
         if unknown:
             name = unknown[0].split("=")[0]
             valid = [option for action in self._actions for option in action.option_strings]
-            near = difflib.get_close_matches(name.replace("_", "-"), [v for v in valid if v.startswith("--")], n=1)
+            long = [option for option in valid if option.startswith("--")]
+            near = difflib.get_close_matches(name.replace("_", "-"), long, n=1)
             key = name.removeprefix("--").replace("-", "_")
             hint = f"; did you mean '{near[0].removeprefix('--').replace('-', '_')}'?" if near else ""
             self.error(f"unknown option or configuration key '{key}'{hint}")
@@ -156,8 +164,8 @@ def config_parser(description: str, sections: dict[str, type | Variants]) -> Fro
     """A parser with ``--config FILE`` and one option for each field of each dataclass.
 
     Args:
-        description: what the front does.
-        sections: section name (a top-level key of the YAML) -> dataclass, or several of which one field chooses.
+        description: what the command does.
+        sections: section name (a top-level key of the YAML) -> dataclass, or variants chosen by one field.
     """
     parser = FrontParser(
         description=description,
@@ -166,7 +174,7 @@ def config_parser(description: str, sections: dict[str, type | Variants]) -> Fro
         ignore_unknown_config_file_keys=False,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", is_config_file=True, help="YAML file; options of the command line win over it")
+    parser.add_argument("--config", is_config_file=True, help="YAML file; the command line overrides it")
     for name, cls in sections.items():
         add_section(parser, name, cls)
     return parser
@@ -183,7 +191,9 @@ def add_section(parser: configargparse.ArgumentParser, name: str, cls: type | Va
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise TypeError(f"{cls.__name__}.{field.name} needs a default to become an option")
         default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
-        _add_option(group, f"{name}.{field.name}", hints[field.name], default, field.metadata.get("help", " "))
+        _add_option(
+            group, f"{name}.{field.name}", hints[field.name], default, field.metadata.get("help", " ")
+        )
 
 
 def _add_option(group, dotted: str, hint: object, default: object, text: str) -> None:
@@ -194,7 +204,7 @@ def _add_option(group, dotted: str, hint: object, default: object, text: str) ->
 
 
 def _add_variants(group, name: str, variants: Variants) -> None:
-    """Options of all kinds; what is not given stays out of the parsed options, as its default is the kind's."""
+    """Options of all variants; one that is not given is not set, as its default depends on the variant."""
     kinds = "; ".join(f"{kind}: {cls.__doc__.splitlines()[0]}" for kind, cls in variants.classes.items())
     _add_option(group, f"{name}.{variants.field}", str, variants.default, kinds)
     added = {variants.field}
@@ -223,7 +233,8 @@ def _converter(hint: object, dotted: str) -> Callable[[str], object]:
         if optional and text.lower() in ("none", "null", ""):
             return None
         if origin is tuple:
-            return tuple(_scalar(arguments[0], part.strip(), dotted) for part in text.strip("()[] ").split(",") if part)
+            parts = [part.strip() for part in text.strip("()[] ").split(",") if part]
+            return tuple(_scalar(arguments[0], part, dotted) for part in parts)
         return _scalar(hint, text, dotted)
 
     return convert
@@ -235,7 +246,9 @@ def _scalar(kind: object, text: str, dotted: str) -> object:
             return {"true": True, "false": False}[text.lower()]
         if kind in (int, float):
             value = float(text)  # 1e6 is an integer to people
-            if not abs(value) < float("inf") or kind is int and (value != int(value) or abs(value) >= LARGEST_INTEGER):
+            if not abs(value) < float("inf"):
+                raise ValueError
+            if kind is int and (value != int(value) or abs(value) >= LARGEST_INTEGER):
                 raise ValueError
             return kind(value)
         return kind(text)
@@ -252,7 +265,8 @@ def section(args: argparse.Namespace, name: str, cls: type | Variants):
     """
     if isinstance(cls, Variants):
         prefix = f"{name}."
-        given = {key.removeprefix(prefix): value for key, value in vars(args).items() if key.startswith(prefix)}
+        options = vars(args).items()
+        given = {key.removeprefix(prefix): value for key, value in options if key.startswith(prefix)}
         kind = given[cls.field]
         chosen = cls.of(kind, name)
         cls.refuse_foreign(kind, given, name)

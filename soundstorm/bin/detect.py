@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     pairs = DetectionPairs(args.data_dir, args.real, args.generated, SAMPLE_RATE)
     chosen, held_out = split_by_text(pairs.texts, split.train_share, split.seed)
     real, generated = pairs.read_all(chosen)
-    # When they were decoded: a detector of what was there before is none of what is there now.
+    # Time of decoding: a detector trained on an earlier decoding is trained again.
     decoded = {name: (Path(name) / "wav.scp").stat().st_mtime_ns for name in (*args.real, *args.generated)}
     detect = train_detector(
         real,

@@ -16,7 +16,7 @@ def get_parser():
         "encodec:facebook/encodec_24khz@6kbps",
     )
     parser.add_argument(
-        "--shard-utterances", type=int, default=5000, help="utterances in one .ark; whole ones are not made again"
+        "--shard-utterances", type=int, default=5000, help="utterances per .ark; complete ones are kept"
     )
     parser.add_argument("--output", required=True, help="prefix of the .ark, .scp and .json to write")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -30,8 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.tokens.acoustic import extract_acoustic_tokens
 
     extract_acoustic_tokens(
-        args.data_dir, args.keys, args.codec, args.output, device=args.device, shard_utterances=args.shard_utterances
-    )
+        args.data_dir, args.keys, args.codec, args.output,
+        device=args.device, shard_utterances=args.shard_utterances,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

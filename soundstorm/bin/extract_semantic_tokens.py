@@ -20,7 +20,7 @@ def get_parser():
         "--shard-utterances",
         type=int,
         default=5000,
-        help="utterances in one .ark; whole ones are not made again",
+        help="utterances per .ark; complete ones are kept",
     )
     parser.add_argument("--output", required=True, help="prefix of the .ark, .scp and .json to write")
     return parser

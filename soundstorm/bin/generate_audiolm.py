@@ -1,4 +1,4 @@
-"""Let AudioLM's three stages speak freely: go on from the beginnings of utterances, or from nothing."""
+"""Speech continuation by AudioLM's three stages, prompted by beginnings of utterances, or unprompted."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
@@ -7,16 +7,18 @@ from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 def get_parser() -> FrontParser:
     """Options of the command."""
     parser = config_parser(__doc__, {"audiolm": AudioLMSamplingConfig})
-    parser.add_argument("--semantic", required=True, help="experiment directory of train_audiolm --stage semantic")
-    parser.add_argument("--coarse", required=True, help="of its coarse stage, trained with data.deduplicate true")
-    parser.add_argument("--fine", required=True, help="of its fine stage")
-    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
+    parser.add_argument("--semantic", required=True, help="experiment of train_audiolm --stage semantic")
+    parser.add_argument("--coarse", required=True, help="that of --stage coarse, with data.deduplicate true")
+    parser.add_argument("--fine", required=True, help="that of --stage fine")
+    parser.add_argument(
+        "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
+    )
     parser.add_argument("--data-dir", help="semantic.scp and acoustic.scp of the utterances that are prompts")
     parser.add_argument("--keys", help="file whose first column names the utterances; all by default")
-    parser.add_argument("--prompt-seconds", type=float, default=3.0, help="beginning of each that is the prompt")
-    parser.add_argument("--count", type=int, default=0, help="instead of prompts: utterances to make from nothing")
+    parser.add_argument("--prompt-seconds", type=float, default=3.0, help="length of each prompt")
+    parser.add_argument("--count", type=int, default=0, help="instead of prompts: unprompted utterances")
     parser.add_argument("--max-seconds", type=float, default=10.0, help="longest result, prompt included")
-    parser.add_argument("--seed", type=int, default=0, help="of the sampling; each utterance has its own stream")
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling, apart for each utterance")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="directory to write wav.scp, wav/ and tokens to")
     return parser
@@ -26,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse and generate."""
     args = get_parser().parse_args(argv)
     if (args.data_dir is None) == (args.count < 1):
-        raise ValueError("give one of --data-dir, whose utterances are gone on from, and --count, 1 or more")
+        raise ValueError("give one of --data-dir, whose utterances are continued, and --count, 1 or more")
     if args.data_dir and not 0 < args.prompt_seconds < float("inf"):
         raise ValueError(f"--prompt-seconds is {args.prompt_seconds}, expected more than 0")
 

@@ -1,4 +1,4 @@
-"""Word errors and quality against iterations of the first RVQ level, from ground-truth semantic tokens (Figure 4)."""
+"""Word errors and quality over iterations of the first RVQ level, from true semantic tokens (Figure 4)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from soundstorm.bin.synthesize import SAMPLING, SECTIONS
 
 
 def get_parser():
-    """Options of the command; the sections are those of synthesize, whose configuration a recipe has."""
+    """Options of the command; the sections are those of synthesize, to use a recipe's decode.yaml."""
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--data-dir", required=True, help="test set with semantic.scp, acoustic.scp and text")
-    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--acoustic-model", required=True, help="of a kind that has decode.iterations, or a pack")
-    parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
-    parser.add_argument("--iterations", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32], help="of the first level")
+    parser.add_argument(
+        "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
+    )
+    parser.add_argument(
+        "--acoustic-model", required=True, help="of a kind that has decode.iterations, or a pack"
+    )
+    parser.add_argument(
+        "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none"
+    )
+    parser.add_argument(
+        "--iterations", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32], help="of the first level"
+    )
     parser.add_argument("--utterances", type=int, help="so many of them, evenly over the ids; all by default")
-    parser.add_argument("--quality-utterances", type=int, default=10, help="DNSMOS on so many of those; 0: none")
+    parser.add_argument(
+        "--quality-utterances", type=int, default=10, help="DNSMOS on so many of those; 0: none"
+    )
     parser.add_argument("--recognizer", required=True, help="as of score")
     parser.add_argument("--bigram-text", help="as of score")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")

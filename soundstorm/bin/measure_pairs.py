@@ -1,4 +1,4 @@
-"""Which of two recordings is likelier? Accuracy of AudioLM's first stage on pairs as sWUGGY's and sBLIMP's."""
+"""Accuracy of AudioLM's semantic stage on pairs: the likelier of two recordings (sWUGGY, sBLIMP)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ def get_parser() -> FrontParser:
     parser = config_parser(__doc__, {})
     parser.add_argument("--pairs", required=True, help="gold.csv of sWUGGY, sBLIMP or alike")
     parser.add_argument("--folder", help="of the recordings, WAV; that of gold.csv by default")
-    parser.add_argument("--semantic", required=True, help="experiment directory of train_audiolm --stage semantic")
+    parser.add_argument(
+        "--semantic", required=True, help="experiment directory of train_audiolm --stage semantic"
+    )
     parser.add_argument("--kmeans", help="k-means directory that makes the tokens of the recordings")
     parser.add_argument("--tokens", help="or their tokens, a semantic.scp with their names without .wav")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
@@ -22,7 +24,9 @@ def main(argv: list[str] | None = None) -> None:
     """Score, print a table, write JSON."""
     args = get_parser().parse_args(argv)
     if (args.kmeans is None) == (args.tokens is None):
-        raise ValueError("give one of --kmeans, which makes tokens of the recordings, and --tokens, where they are")
+        raise ValueError(
+            "give one of --kmeans, which makes tokens of the recordings, and --tokens, where they are"
+        )
 
     from soundstorm.decoding.audiolm_generator import LanguageModel
     from soundstorm.decoding.audiolm_likelihood import log_likelihoods

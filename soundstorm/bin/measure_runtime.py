@@ -8,17 +8,23 @@ from soundstorm.decoding.decoding_config import TextSamplingConfig
 
 
 def get_parser():
-    """Options of the command; the sections are those of synthesize, whose configuration a recipe has."""
+    """Options of the command; the sections are those of synthesize, to use a recipe's decode.yaml."""
     parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--data-dir", required=True, help="set whose semantic tokens and texts are put in")
-    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
+    parser.add_argument("--data-dir", required=True, help="set whose semantic tokens and texts are the input")
+    parser.add_argument(
+        "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
+    )
     parser.add_argument(
         "--acoustic-model", required=True, action="append", dest="acoustic_models",
-        help="experiment directory of stage 4, or pack; again for others, which are compared with the first",
+        help="experiment directory of stage 4, or pack; repeatable, others are compared with the first",
     )  # fmt: skip
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
-    parser.add_argument("--lengths", nargs="+", type=float, default=[5, 10, 15, 20, 25, 30], help="seconds of audio")
-    parser.add_argument("--repeats", type=int, default=20, help="timed runs of each length, after one to warm up")
+    parser.add_argument(
+        "--lengths", nargs="+", type=float, default=[5, 10, 15, 20, 25, 30], help="seconds of audio"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=20, help="timed runs of each length, after one to warm up"
+    )
     parser.add_argument("--most-seconds", type=float, help="start no further run of a length after so long")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="JSON file to write; the figure goes beside it")

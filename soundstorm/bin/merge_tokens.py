@@ -7,7 +7,7 @@ def get_parser():
     """Options of the command."""
     parser = FrontParser(description=__doc__, allow_abbrev=False)
     parser.add_argument(
-        "--data-dir", help="data directory the utterances come from; by default where --output lies"
+        "--data-dir", help="data directory of the utterances; by default that of --output"
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--output", help="the scp file to write, such as data/train/semantic.scp")

@@ -1,4 +1,4 @@
-"""Make a directory to share trained models by: weights, settings, tokenizers and a model card (utils/pack_model.sh)."""
+"""Pack trained models to share: weights, settings, tokenizers and a model card (utils/pack_model.sh)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ def get_parser() -> FrontParser:
         help="experiment directory of stage 4, with all its stages; may be given several times",
     )  # fmt: skip
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
-    parser.add_argument("--codec", help="experiment directory of train_codec, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--kmeans", help="k-means directory; the model behind its features comes along if it lies here")
+    parser.add_argument(
+        "--codec", help="experiment directory of train_codec, or encodec:NAME, dac:NAME, mimi:NAME"
+    )
+    parser.add_argument("--kmeans", help="k-means directory; a local model of its features is packed too")
     parser.add_argument("--recognizer", help="experiment directory of train_recognizer")
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
     parser.add_argument("--title", help="of the model card (default: the name of --output)")

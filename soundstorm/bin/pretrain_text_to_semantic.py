@@ -1,4 +1,4 @@
-"""Pre-train the text-to-semantic model on semantic tokens alone: it fills in what was deleted (SPEAR-TTS)."""
+"""Pre-train the text-to-semantic model on semantic tokens alone, by denoising deleted tokens (SPEAR-TTS)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ SECTIONS = {
 def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--train-data", required=True, help="data directory with semantic.scp; no text is needed")
+    parser.add_argument(
+        "--train-data", required=True, help="data directory with semantic.scp; no text is needed"
+    )
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
     return parser
@@ -34,7 +36,9 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.training.text_to_semantic_pretraining import pretrain_text_to_semantic
 
-    pretrain_text_to_semantic(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
+    pretrain_text_to_semantic(
+        args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings
+    )
 
 
 if __name__ == "__main__":

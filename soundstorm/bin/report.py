@@ -9,17 +9,19 @@ from soundstorm.scoring.report_config import ReportConfig
 def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, {"report": ReportConfig})
-    parser.add_argument("--scores", nargs="+", required=True, help="files that score wrote, in the order of the rows")
+    parser.add_argument(
+        "--scores", nargs="+", required=True, help="files that score wrote, in the order of the rows"
+    )
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--results", help="where a copy of RESULTS.md goes")
     parser.add_argument("--timing", help="the engine's timing.tsv: wall time per stage")
-    parser.add_argument("--running", help="<stage>=<seconds>: stage that calls this and its time so far")
+    parser.add_argument("--running", help="<stage>=<seconds>: the calling stage and its time so far")
     parser.add_argument("--tokens", help="acoustic.scp whose codebook usage is shown")
     parser.add_argument(
         "--extras",
         nargs="*",
         default=[],
-        help="files of measure_abx, measure_pairs, measure_runtime, measure_iterations, detect; each becomes a section",
+        help="files of measure_abx, _pairs, _runtime, _iterations and detect; each becomes a section",
     )
     parser.add_argument("--dialogue", help="directory of synthesize_dialogue, for the listening page")
     parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")

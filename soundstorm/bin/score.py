@@ -49,7 +49,9 @@ def get_parser():
     )
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
-    parser.add_argument("--share", help="measure only this share of the utterances, e.g. 2/5; then call without it")
+    parser.add_argument(
+        "--share", help="score only this shard of the utterances, e.g. 2/5; then call without"
+    )
     parser.add_argument("--device", default="cpu", help="for models: cpu or cuda")
     parser.add_argument("--output", nargs="+", required=True, help="JSON file to write")
     return parser

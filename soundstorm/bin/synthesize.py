@@ -11,13 +11,23 @@ SECTIONS = {"text": TextSamplingConfig, **SAMPLING}
 def get_parser() -> FrontParser:
     """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--data-dir", required=True, help="data directory with acoustic.scp, semantic.scp or text")
+    parser.add_argument(
+        "--data-dir", required=True, help="data directory with acoustic.scp, semantic.scp or text"
+    )
     parser.add_argument("--keys", help="file whose first column names the utterances; all by default")
-    parser.add_argument("--from", dest="source", default="semantic", help="codec (round trip), semantic or text")
-    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack")
+    parser.add_argument(
+        "--from", dest="source", default="semantic", help="codec (round trip), semantic or text"
+    )
+    parser.add_argument(
+        "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
+    )
+    parser.add_argument(
+        "--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack"
+    )
     parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
-    parser.add_argument("--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none")
+    parser.add_argument(
+        "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none"
+    )
     parser.add_argument(
         "--prompt-encoding",
         default=PROMPT_ENCODING,
@@ -66,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _reranker():
-    """decoding knows no scores, so the front brings the one that chooses among samples."""
+    """DNSMOS; passed in because decoding does not import scoring."""
     from soundstorm.scoring.audio_quality import Dnsmos
 
     return Dnsmos().overall

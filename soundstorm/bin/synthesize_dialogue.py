@@ -1,4 +1,4 @@
-"""Speak a script with two or more voices, shown by short recordings (stage 6)."""
+"""Synthesize a script with two or more voices, prompted by short recordings (stage 6)."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.bin.synthesize import SAMPLING, SECTIONS
@@ -9,22 +9,34 @@ def get_parser() -> FrontParser:
     """Options of the command."""
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--script", required=True, help="text file with lines 'A: ...', 'B: ...'")
-    parser.add_argument("--prompt", action="append", default=[], metavar="A=a.wav", help="recording of a voice")
-    parser.add_argument("--prompt-text", action="append", default=[], metavar="A=words", help="words of that recording")
+    parser.add_argument(
+        "--prompt", action="append", default=[], metavar="A=a.wav", help="recording of a voice"
+    )
+    parser.add_argument(
+        "--prompt-text", action="append", default=[], metavar="A=words", help="words of that recording"
+    )
     parser.add_argument(
         "--prompt-utterance", action="append", default=[], metavar="A=DIR/UTT",
         help="or: an utterance of a data directory, with its transcript",
     )  # fmt: skip
-    parser.add_argument("--exchange", help="or: one recording of a short exchange of all voices, first speaker first")
+    parser.add_argument("--exchange", help="or: one recording of an exchange of all voices, in script order")
     parser.add_argument("--exchange-text", help="its words, with | where the speaker changes")
-    parser.add_argument("--exchange-utterance", metavar="DIR/UTT", help="or: that as an utterance of a data directory")
-    parser.add_argument("--acoustic-model", required=True, help="experiment directory of stage 4, or pack")
-    parser.add_argument("--text-to-semantic", required=True, help="experiment directory of train_text_to_semantic")
-    parser.add_argument("--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME")
-    parser.add_argument("--kmeans", required=True, help="k-means directory of the semantic tokens")
-    parser.add_argument("--max-characters", type=int, default=300, help="of a pass; longer scripts take several")
     parser.add_argument(
-        "--context-seconds", type=float, default=20.0, help="longest speech that a further pass goes on from"
+        "--exchange-utterance", metavar="DIR/UTT", help="or: an utterance of a data directory"
+    )
+    parser.add_argument("--acoustic-model", required=True, help="experiment directory of stage 4, or pack")
+    parser.add_argument(
+        "--text-to-semantic", required=True, help="experiment directory of train_text_to_semantic"
+    )
+    parser.add_argument(
+        "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
+    )
+    parser.add_argument("--kmeans", required=True, help="k-means directory of the semantic tokens")
+    parser.add_argument(
+        "--max-characters", type=int, default=300, help="of a segment; longer scripts have several"
+    )
+    parser.add_argument(
+        "--context-seconds", type=float, default=20.0, help="longest prompt of a further segment"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="directory to write dialogue.wav and prompt.wav to")
@@ -32,7 +44,7 @@ def get_parser() -> FrontParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse and speak the script."""
+    """Parse and synthesize the script."""
     args = get_parser().parse_args(argv)
     from soundstorm.decoding.acoustic_generator import load_generator, sampling_of
     from soundstorm.decoding.autoregressive import load_text_to_semantic

@@ -26,7 +26,9 @@ def main(argv: list[str] | None = None) -> None:
 
     config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
     codebooks = starting_codebooks(config["init"], args.codec)
-    train_audiolm(args.stage, args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks)
+    train_audiolm(
+        args.stage, args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks
+    )
 
 
 if __name__ == "__main__":

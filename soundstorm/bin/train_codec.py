@@ -6,7 +6,12 @@ from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.families import CODEC_FAMILIES
 from soundstorm.training.training_config import TrainerConfig
 
-SECTIONS = {"model": CODEC_FAMILIES, "loss": CodecLossConfig, "data": CodecDataConfig, "training": TrainerConfig}
+SECTIONS = {
+    "model": CODEC_FAMILIES,
+    "loss": CodecLossConfig,
+    "data": CodecDataConfig,
+    "training": TrainerConfig,
+}
 
 
 def get_parser():

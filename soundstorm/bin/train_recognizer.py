@@ -15,7 +15,9 @@ def get_parser():
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--train-data", required=True, help="data directory of original recordings with text")
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
-    parser.add_argument("--expdir", required=True, help="where to write; its name is then a recogniser's")
+    parser.add_argument(
+        "--expdir", required=True, help="experiment directory to write; score's --recognizer takes it"
+    )
     return parser
 
 

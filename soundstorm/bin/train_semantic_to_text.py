@@ -1,4 +1,4 @@
-"""Train the model that writes texts for semantic tokens, for back-translation (SPEAR-TTS)."""
+"""Train the semantic-to-text model, for back-translation (SPEAR-TTS)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train the model that writes semantic tokens from text, and let it read the validation texts once."""
+"""Train the text-to-semantic model, and measure free-running token errors on validation texts once."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ def get_parser():
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
     parser.add_argument(
-        "--read-utterances", type=int, default=20, help="validation texts to read in the end; 0 for none"
+        "--read-utterances",
+        type=int,
+        default=20,
+        help="validation texts to synthesize at the end; 0 for none",
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train; then compare what the model reads by itself with the validation set's tokens."""
+    """Train; then compare free-running output with the validation set's tokens."""
     args = get_parser().parse_args(argv)
     settings = {f"{name}_config": section(args, name, cls) for name, cls in SECTIONS.items()}
     settings["trainer_config"] = settings.pop("training_config")
@@ -47,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 
     train_text_to_semantic(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
-    if is_first_process():  # one that reads is enough
+    if is_first_process():
         report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)
 
 

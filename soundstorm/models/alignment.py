@@ -1,8 +1,8 @@
-"""Which letter belongs to which frame: learned without any alignment, from texts and their tokens alone.
+"""Unsupervised monotonic alignment of letters and frames, from texts and their tokens alone.
 
-The aligner says how likely each letter makes each token; the likelihood of all monotonic paths is its
-training criterion, the best path its answer, as in "One TTS alignment to rule them all" (Badlani et al.,
-2021), there for spectra.
+The aligner gives the probability of each token under each letter. It is trained on the likelihood of all
+monotonic paths, and the best path is the alignment, as in "One TTS alignment to rule them all" (Badlani et
+al., 2021), there for spectra.
 """
 
 import torch
@@ -27,7 +27,7 @@ class LocalConvolution(nn.Module):
 
 
 class Aligner(nn.Module):
-    """How likely each letter, seen with its neighbours, makes each semantic token.
+    """Probability of each semantic token under each letter, in the context of its neighbours.
 
     As semantic tokens are discrete, this and the monotonic paths are a hidden Markov model with one state per
     letter.
@@ -44,7 +44,7 @@ class Aligner(nn.Module):
         nn.init.zeros_(self.emit.bias)
 
     def forward(self, text: Tensor, exists: Tensor, tokens: Tensor) -> Tensor:
-        """Ids, which of them exist ``(B, L)``, tokens ``(B, T)`` to log probabilities ``(B, T, L)``."""
+        """Ids and their mask ``(B, L)``, tokens ``(B, T)`` to log probabilities ``(B, T, L)``."""
         x = self.letters(text)
         for mixer in self.mixers:
             x = mixer(x, exists)
@@ -68,12 +68,11 @@ def diagonal_prior(
 
 
 def emission_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prior: float) -> Tensor:
-    """Minus the log likelihood of the tokens, summed over all monotonic paths that leave no letter out.
+    """Minus the log likelihood of the tokens, summed over all monotonic paths that skip no letter.
 
-    Its gradient is that of Baum and Welch: minus the posterior of each letter at each frame. torch's CTC
-        computes both
-    quickly, but its gradient takes for granted that the scores of a frame are normalised, which these are not
-    (they are over tokens, not over letters); so the posterior is taken out of that gradient.
+    Its gradient is that of Baum and Welch: minus the posterior of each letter at each frame. torch's CTC is
+    fast, but its gradient assumes that the scores of a frame are normalised, which these are not (they are
+    over tokens, not over letters); so the posterior is recovered from that gradient.
 
     Args:
         scores: log probabilities ``(B, T, L)``, minus infinity at padding; lengths, text_lengths: ``(B,)``.
@@ -105,8 +104,7 @@ def emission_loss(scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, prio
 def monotonic_path(
     scores: Tensor, lengths: Tensor, text_lengths: Tensor, *, open_end: bool = False
 ) -> Tensor:
-    """The best path that starts at the first letter and stays or goes one letter on with each frame
-    (Viterbi).
+    """Viterbi path that starts at the first letter and stays or advances one letter at each frame.
 
     Args:
         scores: ``(B, T, L)``, higher is better.

@@ -13,7 +13,7 @@ from soundstorm.models.transformer import KeyValues, SelfBlock, TimeRotation, To
 
 @dataclass
 class Columns:
-    """Some columns of a batch of rows, as ``data/audiolm_layout.py`` writes them: ``(B, L)`` each."""
+    """Columns of a batch of rows in the layout of ``data/audiolm_layout.py``: ``(B, L)`` each."""
 
     ids: Tensor
     times: Tensor
@@ -28,7 +28,7 @@ class Columns:
 
 @dataclass
 class AudioLMState:
-    """What generation carries from token to token."""
+    """Key-value cache of generation."""
 
     past: list[KeyValues]
     exists: Tensor | None = None  # (B, K); None: nothing is padded
@@ -42,7 +42,7 @@ class AudioLMState:
 
 
 class AudioLM(nn.Module):
-    """One stage: tokens seen so far in, logits of the level that is due out.
+    """One stage: tokens so far in, logits of the level of the next token out.
 
     The output matrix has a row for every class of every level; only the level that is due is multiplied, as
     tokens of another one cannot follow.
@@ -148,7 +148,7 @@ class AudioLM(nn.Module):
         if state.exists is not None:
             exists = columns.exists if columns.exists is not None else torch.ones_like(columns.condition)
             state.exists = torch.cat([state.exists, exists], dim=1)
-            # Padding sees itself, lest it see nothing at all; nobody sees padding.
+            # Padding attends to itself only, as a row without any key is NaN; nothing attends to padding.
             seen = ((distance > 0) & state.exists[:, None]) | (distance == 0)
         seen = seen[:, None]
         if self.positions is not None:
@@ -156,7 +156,7 @@ class AudioLM(nn.Module):
         return self._run(columns, seen, state.past)
 
     def _run(self, columns: Columns, mask: Tensor | None, past: list[KeyValues] | None) -> Tensor:
-        """Without a mask every column sees the earlier ones."""
+        """Without a mask attention is causal."""
         x, times = self.dropout(self.embed(columns.ids)), columns.token_times()
         for index, block in enumerate(self.blocks):
             x = block(x, mask, past[index] if past else None, causal=mask is None, times=times)

@@ -7,7 +7,7 @@ from soundstorm.data.options import option
 
 @dataclass(frozen=True)
 class AudioLMConfig:
-    """One decoder-only Transformer, the same for every stage; the defaults are the paper's: 0.3B parameters."""
+    """A decoder-only Transformer, the same for every stage; the defaults are the paper's 0.3B parameters."""
 
     layers: int = option(12, "Transformer blocks")
     width: int = option(1024, "model width D, and size of the token embeddings")
@@ -36,6 +36,6 @@ class AudioLMConfig:
             raise ValueError(f"model.position_buckets is {self.position_buckets}, expected a multiple of 4")
         if self.max_distance <= self.position_buckets // 2:
             raise ValueError(
-                f"model.max_distance is {self.max_distance}, expected more than half of model.position_buckets "
-                f"({self.position_buckets})"
+                f"model.max_distance is {self.max_distance}, expected more than half of "
+                f"model.position_buckets ({self.position_buckets})"
             )

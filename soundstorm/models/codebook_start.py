@@ -10,7 +10,7 @@ def unit_rows(codebooks: Tensor, width: int) -> Tensor:
     """Codebooks ``(Q, N, D')`` turned into a width, centred, each level equally loud: ``(Q, N, width)``.
 
     Raises:
-        ValueError: all vectors of a level are alike, or not numbers: that codec tells nothing apart there.
+        ValueError: all vectors of a level are equal or not finite: its codebook has collapsed.
     """
     dim = codebooks.shape[-1]
     vectors = codebooks.float() - codebooks.float().mean(1, keepdim=True)

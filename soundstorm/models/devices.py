@@ -23,11 +23,11 @@ def choose_device(name: str) -> str:
 
 @torch.no_grad()
 def ready_for_single_steps(network: Network, device: str | torch.device) -> Network:
-    """A network that goes token by token, on its device and in evaluation mode.
+    """A network for autoregressive steps, on its device and in evaluation mode.
 
-    On a CPU, weights of layers with at least as many outputs as inputs are laid column after column: products of one
-    or a few vectors with them then take half to nine tenths of the time (tests/benchmarks/RESULTS.md). Shapes and
-    values stay as they are.
+    On a CPU, weights of layers with at least as many outputs as inputs are stored column-major: products of
+    one or a few vectors with them then take half to nine tenths of the time (tests/benchmarks/RESULTS.md).
+    Shapes and values are unchanged.
     """
     network = network.to(device).eval()
     for layer in network.modules() if torch.device(device).type == "cpu" else ():

@@ -42,13 +42,13 @@ class HubertPretrainingConfig:
         shapes = (len(self.conv_widths), len(self.conv_kernels), len(self.conv_strides))
         if len(set(shapes)) != 1 or not self.conv_widths:
             raise ValueError(
-                f"model: conv_widths, conv_kernels and conv_strides list {shapes[0]}, {shapes[1]} and {shapes[2]} "
-                "convolutions; expected the same number"
+                f"model: conv_widths, conv_kernels and conv_strides list {shapes[0]}, {shapes[1]} and "
+                f"{shapes[2]} convolutions; expected the same number"
             )
         if self.conv_norm not in ("group", "layer"):
             raise ValueError(f"model.conv_norm is {self.conv_norm!r}, expected one of group, layer")
-        counts = ("width", "num_layers", "num_heads", "feed_forward_width", "position_kernel", "position_groups")
-        for name in (*counts, "label_width"):
+        sizes = ("width", "num_layers", "num_heads", "feed_forward_width", "label_width")
+        for name in (*sizes, "position_kernel", "position_groups"):
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         for name in ("conv_widths", "conv_kernels", "conv_strides"):
@@ -67,9 +67,11 @@ class HubertPretrainingConfig:
                 f"model.width {self.width} is not a multiple of model.position_groups {self.position_groups}"
             )
         if self.width % self.num_heads:
-            raise ValueError(f"model.width {self.width} is not a multiple of model.num_heads {self.num_heads}")
+            raise ValueError(
+                f"model.width {self.width} is not a multiple of model.num_heads {self.num_heads}"
+            )
         if not 0 < self.mask_probability < 1 or self.mask_span < 1:
             raise ValueError(
-                f"model.mask_probability is {self.mask_probability} and model.mask_span {self.mask_span}; expected "
-                "a probability between 0 and 1 and a span of at least 1"
+                f"model.mask_probability is {self.mask_probability} and model.mask_span {self.mask_span}; "
+                "expected a probability between 0 and 1 and a span of at least 1"
             )

@@ -1,6 +1,7 @@
-"""HuBERT's pre-training task around transformers' HuBERT: who predicts the labels of masked frames.
+"""HuBERT's pre-training around transformers' HuBERT: prediction of the labels of masked frames.
 
-Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units", 2021.
+Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units",
+2021.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from soundstorm.models.hubert_config import HubertPretrainingConfig
 def frame_padding(config: HubertConfig) -> tuple[int, tuple[int, int]]:
     """Hop in samples, and the zeros before and after a recording that give one frame to each of its hops.
 
-    With receptive field ``R`` and hop ``H``, convolutions make ``(S - R) // H + 1`` frames of ``S`` samples. ``R - H``
-    zeros more make it ``S // H``, and half of them in front centre each frame on its hop.
+    With receptive field ``R`` and hop ``H``, convolutions make ``(S - R) // H + 1`` frames of ``S`` samples.
+    ``R - H`` further zeros make it ``S // H``, and half of them in front centre each frame on its hop.
     """
     hop, receptive_field = 1, 1
     for kernel, stride in zip(config.conv_kernel, config.conv_stride):
@@ -112,8 +113,8 @@ def build_hubert_pretraining(
             feat_proj_dropout=config.dropout,
             final_dropout=0.0,
             layerdrop=config.layer_drop,
-            # Masks come from the data, so that they do not depend on who computes what. The probability is not zero
-            # because HubertModel then has no mask embedding.
+            # Masks come from the data set, so that they do not depend on the number of processes. With a
+            # probability of zero HubertModel would have no mask embedding.
             mask_time_prob=config.mask_probability,
             mask_time_length=config.mask_span,
             mask_feature_prob=0.0,
@@ -132,8 +133,8 @@ def build_hubert_pretraining(
 def _start_as_filterbank(conv: nn.Conv1d, sample_rate: int) -> None:
     """Windowed sinusoids at mel-spaced frequencies, in four phases each.
 
-    A network that has minutes to learn spends most of them on finding what a filterbank gives it at once; training
-    then changes the filters like any weight.
+    A short training would spend most of its time on learning a filterbank; the filters are trained like any
+    other weight.
     """
     kernel, bands = conv.kernel_size[0], math.ceil(conv.out_channels / 4)
     frequencies = mel_frequencies(60, 0.475 * sample_rate, bands)

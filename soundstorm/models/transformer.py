@@ -31,7 +31,7 @@ def rotary_angles(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple
 
 @dataclass
 class TokenTimes:
-    """Where some columns of a row stand in time: ``(B, L)`` each."""
+    """Frame numbers of columns of a row: ``(B, L)`` each."""
 
     times: Tensor  # frame of each token
     due: Tensor  # frame of the token that it predicts
@@ -47,17 +47,14 @@ class TokenTimes:
 
 
 class TimeRotation(nn.Module):
-    """Rotary positions that count time: from the frame a query is to predict to the frame of each token seen.
+    """Rotary positions in time: from the frame a query predicts to the frame of each key.
 
-    Every head has constants that are added to queries and to keys, those of conditioning apart from the
-    others (as Transformer-XL adds some to queries): scores then depend on the distance alone, too. Half of
-    the heads begin with constants that find the conditioning of the frame that is due, so a model need not
-    learn to count.
+    Every head adds learned biases to queries and to keys, separate ones for conditioning (as Transformer-XL
+    does to queries): scores then have a term of the distance alone. In half of the heads the biases are
+    initialised to attend to the conditioning of the predicted frame, so a model need not learn to count.
     """
 
-    sharpness = (
-        3.0  # of what these heads begin with; the frame beside the right one gets a tenth of its attention
-    )
+    sharpness = 3.0  # of that initialisation: a neighbouring frame gets a tenth of the right one's attention
 
     def __init__(self, heads: int, head_dim: int):
         super().__init__()
@@ -133,7 +130,7 @@ def _grown(old: Tensor, room: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Attention within one sequence, with rotary positions unless these come with the mask."""
+    """Self-attention, with rotary positions unless the mask has positional biases."""
 
     def __init__(
         self,
@@ -185,7 +182,7 @@ class SelfAttention(nn.Module):
             causal = causal and start == 0 and length > 1
         if mask is not None and mask.is_floating_point():
             mask = mask.to(queries.dtype)
-        # No dropout inside: the fast kernels of CPUs have none, and the slow ones cost three times the time.
+        # No attention dropout: the fast kernels of CPUs have none, the others take three times as long.
         out = attention(queries, keys, values, mask, causal=causal)
         return self.leave(out.transpose(1, 2).reshape(batch, length, -1))
 
@@ -233,7 +230,7 @@ class CrossAttention(nn.Module):
 
 
 class SelfBlock(nn.Module):
-    """Self-attention, then feed-forward; the mask says who sees whom."""
+    """Self-attention, then feed-forward."""
 
     def __init__(
         self, dim: int, heads: int, head_dim: int, ffn_dim: int, dropout: float, *, rotary: bool = True,

@@ -1,4 +1,4 @@
-"""Measurements beside the scores: a JSON file that says what made it, a section of RESULTS.md, perhaps a figure."""
+"""Further measurements: a JSON file with its command, a section of RESULTS.md, some with a figure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def extra(kind: str, content: Extra, *, command: str, device: str = "cpu") -> di
 
     Args:
         kind: One of `KINDS`.
-        content: Of that kind.
-        command: That made it.
-        device: Where networks worked.
+        content: Values of that kind.
+        command: Command line that measured.
+        device: Where the networks ran.
     """
     return {"kind": kind, "facts": run_facts(command, device=device), **content}
 
@@ -32,14 +32,14 @@ def write_extra(path: str | Path, content: Extra) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _draw(content, path.with_suffix(".png"))
-    write_json(path, content)  # last: its presence says that all is there
+    write_json(path, content)  # last: a file that exists is complete
 
 
 def read_extra(path: str | Path) -> dict[str, Any]:
     """Read a file of `write_extra` and check that it is one."""
     content = read_json(Path(path), "measure again")
     try:
-        extra_sections([content])  # whatever is missing is missed here
+        extra_sections([content])  # fails where a field is missing
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: not a measurement for the report, of kind {', '.join(KINDS)} ({error!r}); measure again"
@@ -115,22 +115,27 @@ def _abx_sections(extras: Sequence[Extra]) -> str:
 
 
 def detector_section(extras: Sequence[Extra]) -> str:
-    """How well a classifier tells each system's speech from recordings that went through the codec."""
+    """Accuracy of a classifier between each system's speech and the codec's round trip."""
     rows = [
-        [content["system"], interval(content["accuracy"], 1), str(content["test_crops"]), str(content["train_crops"])]
+        [
+            content["system"],
+            interval(content["accuracy"], 1),
+            str(content["test_crops"]),
+            str(content["train_crops"]),
+        ]
         for content in extras
     ]
     header = ["System", "Accuracy % [95 %] (utterances)", "Crops tested", "Crops trained on"]
     note = (
-        f"A classifier of {extras[0]['crop_seconds']:g} s crops, trained anew for each system: codec round trip of "
-        "recordings against generated speech, as much of either; 50 % is chance. Training and test share neither "
-        "utterances nor texts; voice prompts are cut off.\n"
+        f"A classifier of {extras[0]['crop_seconds']:g} s crops, trained anew for each system: codec round "
+        "trip of recordings against generated speech, as much of either; 50 % is chance. Training and test "
+        "share neither utterances nor texts; voice prompts are cut off.\n"
     )
     return "\n".join(["## Synthesized-speech detector\n", table(header, rows), note, _facts_line(extras[0])])
 
 
 def pairs_section(extras: Sequence[Extra]) -> str:
-    """How often a model of semantic tokens finds the word or the grammatical sentence likelier than its counterpart."""
+    """Accuracy of a semantic language model on pairs: the word, or the grammatical sentence, is likelier."""
     rows = [
         [f"`{content['pairs']}`", group, interval(estimate, 1), interval(content["total"][group], 1)]
         for content in extras
@@ -138,16 +143,17 @@ def pairs_section(extras: Sequence[Extra]) -> str:
     ]
     models = ", ".join(dict.fromkeys(f"`{content['semantic']}`" for content in extras))
     note = (
-        "A word and a non-word, or a grammatical sentence and one that is not, in one voice; 50 % is chance. Compared: "
-        f"log likelihood by {models} (repeats of tokens removed, the end not counted). Voices of a pair are averaged "
-        "first.\n"
+        "A word and a non-word, or a grammatical sentence and one that is not, in one voice; 50 % is chance. "
+        f"Compared: log likelihood by {models} (repeats of tokens removed, the end not counted). Voices of a "
+        "pair are averaged first.\n"
     )
     header = ["Pairs", "Group", "Accuracy %, per token [95 %] (pairs)", "Accuracy %, not normalised"]
-    return "\n".join(["## Likelihood of pairs (sWUGGY, sBLIMP)\n", table(header, rows), note, _facts_line(extras[0])])
+    title = "## Likelihood of pairs (sWUGGY, sBLIMP)\n"
+    return "\n".join([title, table(header, rows), note, _facts_line(extras[0])])
 
 
 def runtime_section(extras: Sequence[Extra]) -> str:
-    """Run time against length: medians of every part, and how many times faster the first acoustic model is."""
+    """Run time over length: medians of every part, and speed-ups of the first acoustic model over others."""
     parts = []
     for content in extras:
         points = content["points"]
@@ -164,7 +170,8 @@ def runtime_section(extras: Sequence[Extra]) -> str:
         note = (
             f"Seconds of computing: batch 1, warm, synchronised, median (of {repeats[0]}"
             f"{f' to {repeats[-1]}' if len(repeats) > 1 else ''} runs); {content['threads']} threads, "
-            f"device {content['device']}. Where a part ended by itself early, the seconds made stand beside.\n"
+            f"device {content['device']}. Where a part ended by itself early, the seconds made stand "
+            "beside.\n"
         )
         parts += ["## Run time against length\n", table(header, rows), note, _facts_line(content)]
     return "\n".join(parts)
@@ -189,14 +196,17 @@ def iterations_section(extras: Sequence[Extra]) -> str:
         found = {metric for point in points for metric in point["metrics"]}
         names = [name for name in ("wer", "cer", "dnsmos") if name in found]
         rows = [
-            [str(point["iterations"]), *(_cell(point["metrics"].get(name), heading_of(name)[1]) for name in names)]
+            [
+                str(point["iterations"]),
+                *(_cell(point["metrics"].get(name), heading_of(name)[1]) for name in names),
+            ]
             for point in points
         ]
         parts += [
             f"## Iterations of the first level on `{Path(content['data_dir']).name}`\n",
             table(["Iterations", *(f"{heading_of(name)[0]} [95 %] (utterances)" for name in names)], rows),
-            f"From ground-truth semantic tokens, prompt of {content['prompt_seconds']:g} s, one pass on each finer "
-            f"level; recogniser `{content['recognizer']}`.\n",
+            f"From ground-truth semantic tokens, prompt of {content['prompt_seconds']:g} s, one pass on each "
+            f"finer level; recogniser `{content['recognizer']}`.\n",
             _facts_line(content),
         ]
     return "\n".join(parts)

@@ -34,7 +34,7 @@ def _plotting():
 def _save(figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
-    # No date or version inside, so that the same scores give the same file.
+    # Without date and version, so that the same scores give the same file.
     figure.savefig(content, format="png", bbox_inches="tight", metadata={"Software": None})
     write_bytes(path, content.getvalue())
     return path
@@ -60,7 +60,11 @@ def drift_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
             alpha=0.08,
             linewidth=0,
         )
-    axes.set(xlabel="start of the crop (s)", ylabel="cosine with the prompt", title="Acoustic consistency over time")
+    axes.set(
+        xlabel="start of the crop (s)",
+        ylabel="cosine with the prompt",
+        title="Acoustic consistency over time",
+    )
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _close(pyplot, figure, path)
 
@@ -121,7 +125,7 @@ def codebook_figure(levels: Sequence[Mapping[str, float]], path: Path) -> Path |
 
 
 def runtime_curve_figure(points: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Path:
-    """Seconds of computing against seconds of audio, a line for each part with its quartiles: the paper's Figure 3."""
+    """Run time over length of audio, a line for each part with quartiles: the paper's Figure 3."""
     pyplot = _plotting()
     figure, axes = pyplot.subplots(figsize=(6.4, 3.6))
     for part, line in points.items():
@@ -129,20 +133,27 @@ def runtime_curve_figure(points: Mapping[str, Sequence[Mapping[str, float]]], pa
         (drawn,) = axes.plot(seconds, [point["median"] for point in line], "o-", markersize=3, label=part)
         low, high = ([point[side] for point in line] for side in ("quartile_low", "quartile_high"))
         axes.fill_between(seconds, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
-    axes.set(xlabel="seconds of audio", ylabel="seconds of computing", yscale="log", title="Run time against length")
+    axes.set(
+        xlabel="seconds of audio",
+        ylabel="seconds of computing",
+        yscale="log",
+        title="Run time against length",
+    )
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _close(pyplot, figure, path)
 
 
 def iterations_figure(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Word errors and quality against iterations of the first level, with 95 % intervals: the paper's Figure 4."""
+    """Word errors and quality over iterations of the first level, 95 % intervals: the paper's Figure 4."""
     from soundstorm.scoring.tables import heading_of
 
     names = [name for name in ("wer", "dnsmos") if any(name in point["metrics"] for point in points)]
     pyplot = _plotting()
     figure, panels = pyplot.subplots(1, len(names), figsize=(3.4 * len(names), 3.0), squeeze=False)
     for name, axes in zip(names, panels[0]):
-        drawn = [(point["iterations"], point["metrics"][name]) for point in points if name in point["metrics"]]
+        drawn = [
+            (point["iterations"], point["metrics"][name]) for point in points if name in point["metrics"]
+        ]
         counts, values = [count for count, _ in drawn], [estimate["value"] for _, estimate in drawn]
         errors = [
             [estimate["value"] - estimate["low"] for _, estimate in drawn],
@@ -172,8 +183,11 @@ def report_figures(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
         rows = content["rows"]
         for metric in ("wer", "voice_to_original"):
             heading = heading_of(metric)[0]
-            figures[f"{heading} on {name}"] = interval_figure(rows, metric, heading, folder / f"{name}_{metric}.png")
-        figures[f"Acoustic consistency over time on {name}"] = drift_figure(rows, folder / f"{name}_drift.png")
+            path = folder / f"{name}_{metric}.png"
+            figures[f"{heading} on {name}"] = interval_figure(rows, metric, heading, path)
+        figures[f"Acoustic consistency over time on {name}"] = drift_figure(
+            rows, folder / f"{name}_drift.png"
+        )
         figures[f"Real-time factor on {name}"] = runtime_figure(rows, folder / f"{name}_runtime.png")
     figures["Codebooks"] = codebook_figure(report["codebooks"], folder / "codebooks.png")
     return {title: path for title, path in figures.items() if path is not None}

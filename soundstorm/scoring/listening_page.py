@@ -1,4 +1,4 @@
-"""A static page to listen to systems side by side; works from disk, needs nothing from elsewhere."""
+"""A static listening page of systems side by side; works from disk, without network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class Clip:
 
     system: str
     wav: np.ndarray  # float32 (S,)
-    notes: Mapping[str, str] = field(default_factory=dict)  # shown under it: what a recogniser read, its errors
+    notes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # shown under it: what a recogniser read, its errors
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Example:
     """One utterance in all its versions."""
 
     name: str
-    text: str  # turns of a dialogue are parted by the turn marker
+    text: str  # with the turn marker between turns of a dialogue
     clips: Sequence[Clip]
     turns: Sequence[tuple[str, str]] = ()  # instead: voice and words of each turn
 
@@ -47,7 +49,7 @@ def write_page(
     figures: Mapping[str, Path] | None = None,
     embed: bool = False,
 ) -> Path:
-    """Write `index.html` with its `audio/` beside it, or everything inside the one file.
+    """Write `index.html` with its `audio/` beside it, or embedded.
 
     Args:
         folder: Where.
@@ -89,17 +91,20 @@ def _row(folder: Path, number: int, example: Example, sample_rate: int, embed: b
 
 
 def _words(example: Example) -> str:
-    """What is said: a paragraph, or a list with an item for each turn."""
+    """Transcript: a paragraph, or a list with an item for each turn."""
     turns = example.turns or [("", words.strip()) for words in example.text.split(TURN_MARKER)]
     if len(turns) == 1 and not turns[0][0]:
         return f'<p class="text">{html.escape(example.text)}</p>'
     items = [
-        f"<li>{f'<b>{html.escape(voice)}</b> ' if voice else ''}{html.escape(words)}</li>" for voice, words in turns
+        f"<li>{f'<b>{html.escape(voice)}</b> ' if voice else ''}{html.escape(words)}</li>"
+        for voice, words in turns
     ]
     return f'<ol class="text turns">\n{chr(10).join(items)}\n</ol>'
 
 
-def _cell(folder: Path, number: int, position: int, example: Example, clip: Clip, sample_rate: int, embed: bool) -> str:
+def _cell(
+    folder: Path, number: int, position: int, example: Example, clip: Clip, sample_rate: int, embed: bool
+) -> str:
     stem = f"{number:02d}_{position:02d}"
     audio = _asset(folder, f"audio/{stem}.flac", encode_flac(clip.wav, sample_rate), "audio/flac", embed)
     image = _asset(folder, f"audio/{stem}.png", spectrogram_png(clip.wav, sample_rate), "image/png", embed)

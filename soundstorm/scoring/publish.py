@@ -25,8 +25,8 @@ from soundstorm.scoring.tables import render_markdown
 
 logger = logging.getLogger(__name__)
 INTRO = (
-    "Every system says the same utterance. Original and codec show what the recordings and the tokenizer allow; "
-    "prompted systems heard the first seconds of the original."
+    "Every system says the same utterance. Original and codec show what the recordings and the tokenizer "
+    "allow; prompted systems heard the first seconds of the original."
 )
 
 
@@ -101,7 +101,7 @@ def publish(
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, markdown)
-    write_json(document, {**report, "inputs": inputs})  # last: its presence says that all of it is there
+    write_json(document, {**report, "inputs": inputs})  # last: a report that exists is complete
     logger.info("%s: %d systems; listen to %s", output, len(scores), output / "index.html")
 
 
@@ -131,7 +131,7 @@ def choose_examples(rows: Sequence[Mapping[str, Any]], number: int, sample_rate:
 
 
 def read_dialogue(directory: Path, sample_rate: int) -> Example:
-    """What synthesize_dialogue made: the prompt as the codec renders it, and the script's turns."""
+    """Output of synthesize_dialogue: the prompt as the codec renders it, and the script's turns."""
     record = read_json(directory / "dialogue.json", "remove the directory and run stage 6 again")
     try:
         turns = [(str(turn["voice"]), str(turn["text"])) for turn in record["turns"]]
@@ -141,7 +141,8 @@ def read_dialogue(directory: Path, sample_rate: int) -> Example:
             f"{directory}/dialogue.json: not what synthesize_dialogue writes ({error!r:.80}); "
             "remove the directory and run stage 6 again"
         ) from error
-    clips = [Clip("SoundStorm from the script", read_audio(directory / "dialogue.wav", sample_rate, lower=True))]
+    wav = read_audio(directory / "dialogue.wav", sample_rate, lower=True)
+    clips = [Clip("SoundStorm from the script", wav)]
     if (directory / "prompt.wav").is_file():
         prompt = read_audio(directory / "prompt.wav", sample_rate, lower=True)
         clips.insert(0, Clip("Prompt, as the codec gives it back", prompt, {"words": " / ".join(words)}))

@@ -24,12 +24,12 @@ VOICE = "voice_to_original"
 
 @dataclass(frozen=True)
 class VoiceGain:
-    """What the prompt does to the voice: similarity to the original speaker, prompted minus unprompted."""
+    """Effect of the prompt on the voice: similarity to the original speaker, prompted minus unprompted."""
 
     prompted: str
     unprompted: str
     difference: Estimate  # over the same utterances
-    apart: bool  # whether the two systems' own intervals do not touch
+    apart: bool  # whether the two systems' intervals are disjoint
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -42,13 +42,14 @@ class VoiceGain:
 
 
 def order_scores(scores: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Score files by test set, in the order of first mention, each set's rows in the paper's order of groups."""
+    """Score files by test set, in the order of first mention, rows in the paper's order of groups."""
     sets: dict[str, list[dict[str, Any]]] = {}
     for score in scores:
         rows = sets.setdefault(Path(score["data_dir"]).name, [])
         if any(row["system"] == score["system"] for row in rows):
             raise ValueError(
-                f"two score files are called {score['system']!r} on {score['data_dir']}; give each row its own --system"
+                f"two score files are called {score['system']!r} on {score['data_dir']}; "
+                "give each row its own --system"
             )
         rows.append(score)
     return {name: sorted(rows, key=lambda row: GROUPS.index(row["group"])) for name, rows in sets.items()}
@@ -78,7 +79,9 @@ def voice_gains(rows: Sequence[Mapping[str, Any]]) -> list[VoiceGain]:
     return gains
 
 
-def _unprompted_twin(prompted: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _unprompted_twin(
+    prompted: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
     def key(row: Mapping[str, Any]) -> tuple:
         decode = row["decode"]
         return decode.get("from"), decode.get("kind"), json.dumps(decode.get("sampling"), sort_keys=True)
@@ -89,7 +92,7 @@ def _unprompted_twin(prompted: Mapping[str, Any], rows: Sequence[Mapping[str, An
 
 
 def read_timing_table(path: Path | None) -> dict[str, float]:
-    """Seconds of each stage from the engine's `timing.tsv`; a stage that ran in pieces has several lines."""
+    """Seconds of each stage from the engine's `timing.tsv`; an interrupted stage has several lines."""
     seconds: dict[str, float] = {}
     if path is None or not path.is_file():
         return seconds
@@ -194,7 +197,8 @@ def build_report(
     sets = order_scores(scores)
     gains = {name: voice_gains(rows) for name, rows in sets.items()}
     first, kinds = next(iter(sets)), kinds_of(scores)
-    results: list[TargetResult] = check_targets(targets, target_figures(sets[first], gains[first], usage, seconds))
+    figures = target_figures(sets[first], gains[first], usage, seconds)
+    results: list[TargetResult] = check_targets(targets, figures)
     return {
         "title": title,
         "facts": dict(facts),
@@ -215,7 +219,7 @@ def build_report(
 
 
 def inputs_digest(paths: Sequence[Path], settings: Mapping[str, Any]) -> str:
-    """A digest of score files and settings, by which a report knows that nothing has changed."""
+    """Digest of score files and settings; a report with the same one is up to date."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path in paths:
         digest.update(path.read_bytes())

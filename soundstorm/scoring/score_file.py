@@ -1,4 +1,4 @@
-"""Reading a score file back: what the report relies on is there and of the right type."""
+"""Reading of score files, with a check of the fields and types that the report needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REMEDY = "score the system again"
 
 @dataclass(frozen=True)
 class _Settings:
-    """Those that the report shows."""
+    """Settings that the report shows."""
 
     recognizers: tuple[str, ...]
     speaker: str | None

@@ -27,9 +27,9 @@ MORE_METRICS = {
     "stoi": ("STOI", 3),
 }
 RATIO_NOTE = (
-    "On the same semantic tokens. Below 1 is better for error rates and computing, above 1 for the rest. Computing: "
-    "seconds for acoustic tokens per second of speech, as stage 6 decoded, several utterances at a time; one at a time "
-    "is measured by `--figures runtime`.\n"
+    "On the same semantic tokens. Below 1 is better for error rates and computing, above 1 for the rest. "
+    "Computing: seconds for acoustic tokens per second of speech, as stage 6 decoded, several utterances at "
+    "a time; one at a time is measured by `--figures runtime`.\n"
 )
 LENGTH_NAMES = {"short": "4-10 s", "mid": "10-20 s", "long": "20-30 s", ALL: "all"}
 
@@ -52,7 +52,8 @@ def heading_of(metric: str) -> tuple[str, int]:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; everything but the first column is aligned right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
 def paper_table(rows: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> str:
@@ -66,13 +67,16 @@ def paper_table(rows: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> st
         if members:
             body.append([f"*{_group_title(group)}*", *[""] * (len(header) - 1)])
         for row in members:
-            cells = [_values(row["metrics"].get(metric), lengths, decimals) for metric, _, decimals in columns]
+            metrics = row["metrics"]
+            cells = [_values(metrics.get(metric), lengths, decimals) for metric, _, decimals in columns]
             body.append([row["system"], str(row["num_utterances"]), *cells])
     return table(header, body)
 
 
 def _group_title(group: str) -> str:
-    return {"without prompt": "without speaker prompt", "with prompt": "with speaker prompt"}.get(group, group)
+    return {"without prompt": "without speaker prompt", "with prompt": "with speaker prompt"}.get(
+        group, group
+    )
 
 
 def _values(metric: Mapping[str, Any] | None, lengths: Sequence[str], decimals: int) -> str:
@@ -82,7 +86,7 @@ def _values(metric: Mapping[str, Any] | None, lengths: Sequence[str], decimals: 
 
 
 def interval(estimate: Mapping[str, float], decimals: int) -> str:
-    """Value, interval and count of one cell."""
+    """One cell: value, interval and count."""
     low, high = (f"{estimate[side]:.{decimals}f}" for side in ("low", "high"))
     return f"{estimate['value']:.{decimals}f} [{low}, {high}] ({estimate['count']})"
 
@@ -96,7 +100,9 @@ def detailed_tables(rows: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -
         body = [
             [row["system"]]
             + [
-                interval(row["metrics"][metric][length], decimals) if length in row["metrics"][metric] else "-"
+                interval(row["metrics"][metric][length], decimals)
+                if length in row["metrics"][metric]
+                else "-"
                 for length in lengths
             ]
             for row in rows
@@ -113,7 +119,8 @@ def runtime_table(rows: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     parts = [part for part in parts if part != "total"] + ["total"] * ("total" in parts)
     cells = [
-        [f"{row['runtime'][p]['real_time_factor']:.4f}" if p in row["runtime"] else "-" for p in parts] for row in timed
+        [f"{row['runtime'][p]['real_time_factor']:.4f}" if p in row["runtime"] else "-" for p in parts]
+        for row in timed
     ]
     return table(
         ["Real-time factor", *(part.replace("_", " ") for part in parts)],
@@ -129,15 +136,21 @@ def ratios_table(ratios: Sequence[Mapping[str, Any]], lengths: Sequence[str]) ->
     body = []
     for pair in ratios:
         found = [pair["metrics"].get(name, {}) for name in names]
-        cells = [" / ".join(f"{by[length]:.2f}" if length in by else "-" for length in lengths) for by in found]
+        cells = [
+            " / ".join(f"{by[length]:.2f}" if length in by else "-" for length in lengths) for by in found
+        ]
         computing = pair["computing"]
-        time = "-" if computing is None else f"{computing:.4f}" + (f" (1 : {1 / computing:.0f})" if computing else "")
+        time = (
+            "-"
+            if computing is None
+            else f"{computing:.4f}" + (f" (1 : {1 / computing:.0f})" if computing else "")
+        )
         body.append([f"{pair['system']} : {pair['baseline']}", *cells, time])
     return table([f"Ratio ({shown})", *(heading_of(name)[0] for name in names), "Computing, all"], body)
 
 
 def targets_table(targets: Sequence[Mapping[str, Any]]) -> str:
-    """What was to be reached and what was."""
+    """Targets and measured values."""
     body = [
         [
             f"{target['figure']} of {target['subject']}",
@@ -151,7 +164,7 @@ def targets_table(targets: Sequence[Mapping[str, Any]]) -> str:
 
 
 def render_markdown(report: Mapping[str, Any]) -> str:
-    """The whole of RESULTS.md."""
+    """RESULTS.md."""
     parts = [f"# {report['title']}\n", _facts(report)]
     if report["targets"]:
         parts += ["## Targets\n", targets_table(report["targets"])]
@@ -159,9 +172,10 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         rows, lengths = content["rows"], content["lengths"]
         parts += [f"## Scores on `{name}`\n", paper_table(rows, lengths), _reading_notes(rows)]
         for gain in content["voice_gains"]:
+            apart = "apart" if gain["apart"] else "NOT apart"
             parts.append(
                 f"Voice of {gain['prompted']} minus {gain['unprompted']}, similarity to the original prompt: "
-                f"{interval(gain['difference'], 3)}; their intervals are {'apart' if gain['apart'] else 'NOT apart'}.\n"
+                f"{interval(gain['difference'], 3)}; their intervals are {apart}.\n"
             )
         if content["ratios"]:
             parts += [ratios_table(content["ratios"], lengths), RATIO_NOTE]
@@ -187,21 +201,22 @@ def _facts(report: Mapping[str, Any]) -> str:
 def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
     settings = next((row["settings"] for row in rows if row.get("settings")), {})
     notes = [
-        "Intervals: bootstrap over utterances, 95 %. A prompted row's WER is of the whole utterance, its prompt as the "
-        "codec gives it back; voice preservation compares that prompt with the generated rest only."
+        "Intervals: bootstrap over utterances, 95 %. A prompted row's WER is of the whole utterance, its "
+        "prompt as the codec gives it back; voice preservation compares that prompt with the generated rest "
+        "only."
     ]
     if settings:
         first, *more = settings["recognizers"] or ["none"]
         notes.append(
             f"Recogniser: `{first}`{''.join(f', second opinion `{name}`' for name in more)}; "
-            f"speaker model: `{settings['speaker']}`; acoustic consistency: crops of {settings['crop_seconds']:g} s "
-            f"against the first {settings['prompt_seconds']:g} s."
+            f"speaker model: `{settings['speaker']}`; acoustic consistency: crops of "
+            f"{settings['crop_seconds']:g} s against the first {settings['prompt_seconds']:g} s."
         )
         if first.startswith("closed:"):
             notes.append(
-                f"**It reads with a closed vocabulary**: any sequence of words of `{settings['bigram_text']}`, none "
-                "more likely than another. That hides errors that make no other word of the list, so its rates are "
-                "lower than those of free reading."
+                "**It reads with a closed vocabulary**: any sequence of words of "
+                f"`{settings['bigram_text']}`, none more likely than another. That hides errors that make no "
+                "other word of the list, so its rates are lower than those of free reading."
             )
     left_out = [
         f"{name} of {row['system']} ({len(utterances)} of {row['num_utterances']})"

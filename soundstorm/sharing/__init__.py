@@ -1,1 +1,1 @@
-"""Packs: trained models in one directory with a model card, to share and to use wherever an experiment is."""
+"""Packs: trained models in one directory with a model card, to share, and to use like an experiment."""

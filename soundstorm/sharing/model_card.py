@@ -1,4 +1,4 @@
-"""The model card of a pack: what is in it, how it was trained and scored, how it is used, what it is not for."""
+"""The model card of a pack: content, training, scores, usage, limits and misuse."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from soundstorm.decoding.acoustic_generator import MODULES, part_names
 
 CARD = "README.md"
 MISUSE = (
-    "A model of this kind can imitate a voice from seconds of speech. Prompt it only with voices whose owners agree, "
-    "say of what you publish that it is synthetic, and do not use it to pass for a person or past a "
-    "speaker-verification system."
+    "A model of this kind can imitate a voice from seconds of speech. Prompt it only with voices whose "
+    "owners agree, say of what you publish that it is synthetic, and do not use it to pass for a person or "
+    "past a speaker-verification system."
 )
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the experiments do not know."""
+    """Fields of the model card that no experiment records."""
 
     title: str
     license: str | None = None  # identifier as the hub has them, e.g. cc-by-4.0
@@ -48,20 +48,24 @@ def write_card(
     """
     front = {"license": card.license, "language": card.language, "tags": ["soundstorm", "text-to-speech"]}
     text = "---\n" + yaml.safe_dump({k: v for k, v in front.items() if v}, sort_keys=False) + "---\n\n"
-    text += f"# {card.title}\n\nA pack of models of the SoundStorm recipes, made at commit {source_commit()}.\n"
+    text += (
+        f"# {card.title}\n\nA pack of models of the SoundStorm recipes, made at commit {source_commit()}.\n"
+    )
     if card.corpus:
         text += f"Trained on {card.corpus}.\n"
     parts = [[part, *_row(part, place, sources[part])] for part, place in places.items()]
     text += "\n## Parts\n\n" + _table("part|parameters|steps|last validation loss|trained at commit", parts)
     rows = [
-        [kind, without_places(i.name), i.frame_rate, i.num_levels, i.codebook_size, i.sample_rate, i.fingerprint[:12]]
+        [kind, without_places(i.name), i.frame_rate, i.num_levels, i.codebook_size, i.sample_rate]
+        + [i.fingerprint[:12]]
         for kind, i in infos.items()
     ]
     text += "\n## Tokens\n\n" + _table("kind|tokenizer|frames/s|levels|codes|Hz|fingerprint", rows)
     text += f"\n## Use\n\n{_usage(places)}\n"
     if card.results:
         text += f"\n## Scores\n\n{Path(card.results).read_text(encoding='utf-8').strip()}\n"
-    text += f"\n## Limits and misuse\n\nIt is known to work for speech like that it was trained on.\n{MISUSE}\n"
+    text += "\n## Limits and misuse\n\nIt is known to work for speech like that it was trained on.\n"
+    text += f"{MISUSE}\n"
     write_text(folder / CARD, text)
 
 
@@ -84,7 +88,8 @@ def _row(part: str, place: str, source: str) -> list[str]:
         loss = f"{losses[-1]:.4g}" if losses else ""
     environment = Path(source) / "environment.txt"
     if environment.is_file():
-        commits = [line for line in environment.read_text(encoding="utf-8").splitlines() if line.startswith("commit ")]
+        lines = environment.read_text(encoding="utf-8").splitlines()
+        commits = [line for line in lines if line.startswith("commit ")]
         commit = commits[0].removeprefix("commit ") if commits else ""
     return [f"{count_parameters(Path(place) / MODEL_FILE) / 1e6:.4g} M", steps, loss, commit]
 
@@ -98,23 +103,23 @@ def count_parameters(path: Path) -> int:
 
 
 def without_places(name: str) -> str:
-    """A text with the last name only of every absolute path, which may come after ``w2v-bert:`` and the like.
-
-    Where things were is nobody's business.
-    """
+    """The text with absolute paths, also after prefixes such as ``w2v-bert:``, cut to their last name."""
     return re.sub(r"(?<![^\s:])/(?!/)(\S*/)?", "", name)
 
 
 def _usage(places: dict[str, str]) -> str:
     lines = [
-        "With the code of the recipes, `PACK` being this directory, or its name on the hub after `hf download`:",
+        "With the code of the recipes, `PACK` being this directory, or its name on the hub after "
+        "`hf download`:",
         "",
         "```bash",
     ]
     if "kmeans" in places:
-        lines.append("python -m soundstorm.bin.extract_semantic_tokens --kmeans PACK --data-dir data --output semantic")
+        command = "python -m soundstorm.bin.extract_semantic_tokens --kmeans PACK"
+        lines.append(f"{command} --data-dir data --output semantic")
     if "codec" in places:
-        lines.append("python -m soundstorm.bin.extract_acoustic_tokens --codec PACK --data-dir data --output acoustic")
+        command = "python -m soundstorm.bin.extract_acoustic_tokens --codec PACK"
+        lines.append(f"{command} --data-dir data --output acoustic")
     kinds = [kind for kind in MODULES if set(part_names(kind)) & set(places)]
     for kind in kinds:
         model = "PACK" if len(kinds) == 1 else f"{kind}:PACK"

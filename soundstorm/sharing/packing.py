@@ -1,4 +1,4 @@
-"""Making a pack (see ``data/pack.py``) of trained experiments: everything that speaking with them needs."""
+"""Packing of trained experiments (see ``data/pack.py``): everything that synthesis with them needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ from soundstorm.data.pack import (
     part_of,
     ssl_prefix,
 )
-from soundstorm.decoding.acoustic_generator import MODULES, find_generator, kind_named, part_names, stage_place
+from soundstorm.decoding.acoustic_generator import (
+    MODULES,
+    find_generator,
+    kind_named,
+    part_names,
+    stage_place,
+)
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.decoding.free_running import REPORT_FILE
 from soundstorm.models.consistency import load_consistency
@@ -51,7 +57,7 @@ LOADERS = {
 
 
 def generator_parts(place: str) -> dict[str, str]:
-    """Experiment directories of an acoustic generator, all stages that were trained: part of a pack -> directory."""
+    """Experiments of an acoustic generator, one for each trained stage: part of a pack -> directory."""
     kind, place = find_generator(place)
     if not kind_named(kind).stages:
         return {kind: part_of(place, kind)}
@@ -62,14 +68,14 @@ def generator_parts(place: str) -> dict[str, str]:
 def pack_model(
     output: str | Path, experiments: dict[str, str], card: Card, *, acoustic_models: Sequence[str] = ()
 ) -> None:
-    """Copy the experiments into ``output``, without what belongs to the machine they were trained on.
+    """Copy the experiments into ``output``, without paths of the machine they were trained on.
 
-    What was copied is loaded before ``output`` gets its name, so that a pack that is there works.
+    The copies are loaded before ``output`` gets its name, so that an existing pack works.
 
     Args:
         output: the directory to make.
-        experiments: part, of ``LOADERS`` -> experiment directory; for the codec also the name of one of transformers.
-        card: what the model card says beside what the experiments know themselves.
+        experiments: part, of ``LOADERS`` -> experiment directory; the codec may also be one of transformers.
+        card: fields of the model card that no experiment records.
         acoustic_models: experiment directories of acoustic generators.
 
     Raises:
@@ -79,7 +85,8 @@ def pack_model(
     output = Path(output)
     if not experiments and not acoustic_models:
         raise ValueError(
-            f"the parts to pack are {list(experiments)}; expected --acoustic-model or some of {', '.join(LOADERS)}"
+            f"the parts to pack are {list(experiments)}; "
+            f"expected --acoustic-model or some of {', '.join(LOADERS)}"
         )
     if output.exists():
         raise ValueError(f"{output}: is there already; remove it or choose another --output")
@@ -133,7 +140,7 @@ def _tokenizers(part: str, place: str) -> list[TokenizerInfo]:
 
 
 def _copy(part: str, source: str, folder: Path) -> str:
-    """Copy one part; what ``pack.json`` says of it."""
+    """Copy one part; returns its entry in ``pack.json``."""
     target = folder / part
     if part == "kmeans":
         _copy_kmeans(Path(source), target)
@@ -163,14 +170,14 @@ def _copy_kmeans(source: Path, target: Path) -> None:
     kmeans = KMeans.load(source)
     ssl_model = own_ssl_model(source, kmeans.info.features)
     if _copy_ssl_model(ssl_model, target):
-        # The directory that the k-means names is that of the machine it was trained on.
+        # The k-means names a directory of the machine it was trained on: name the copy.
         replace(kmeans, info=replace(kmeans.info, features=ssl_prefix(ssl_model) + SSL_MODEL)).save(target)
     else:
         copy_files(source, target, (DESCRIPTION, CENTROIDS))
 
 
 def _copy_ssl_model(ssl_model: str, target: Path) -> bool:
-    """Copy a self-supervised model that lies here; one with a name on the hub stays there."""
+    """Copy a self-supervised model of this machine; False for one on the hub."""
     folder = Path(ssl_model.removeprefix(ssl_prefix(ssl_model)))
     if not folder.is_dir():
         return False
@@ -179,7 +186,7 @@ def _copy_ssl_model(ssl_model: str, target: Path) -> bool:
 
 
 def _shareable(value: object) -> object:
-    """Settings without the directories of the machine they were trained on."""
+    """Settings without paths of the machine."""
     if isinstance(value, dict):
         return {key: _shareable(inner) for key, inner in value.items()}
     if isinstance(value, list):

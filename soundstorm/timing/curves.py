@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Point:
-    """What one length took."""
+    """Run time at one length."""
 
-    seconds: float  # of audio that were asked for
-    made_seconds: float  # that came out; fewer where a model ended by itself
+    seconds: float  # of audio requested
+    made_seconds: float  # of audio generated; fewer where a model ended early
     median: float  # seconds of computing
     quartile_low: float
     quartile_high: float
@@ -30,16 +30,21 @@ class Point:
 
 
 def measure_point(
-    run: Callable[[], float], seconds: float, *, repeats: int, most_seconds: float | None, wait: Callable[[], None]
+    run: Callable[[], float],
+    seconds: float,
+    *,
+    repeats: int,
+    most_seconds: float | None,
+    wait: Callable[[], None],
 ) -> Point:
-    """Time what makes a length of audio, after one run that warms everything up.
+    """Time the generation of a length of audio, after a warm-up run.
 
     Args:
-        run: Makes audio once and says how many seconds of it.
+        run: Generates audio once and returns its seconds.
         seconds: The length, for the record.
         repeats: Timed runs.
         most_seconds: Start no further run after so long, warm-up counted; one run at least is timed.
-        wait: Returns when the device has done all it was told.
+        wait: Synchronises the device.
     """
     start = time.perf_counter()
     made = run()

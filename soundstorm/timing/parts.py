@@ -1,4 +1,4 @@
-"""The parts of the system as things to be timed: each makes a length of audio, or its tokens, alone in its batch."""
+"""Timed parts of the system: each generates a length of audio, or its tokens, with batch size 1."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.waveform import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
 
-TEXT_SHARE = 1.5  # of the length wanted: so much text that the model is cut and does not end early
+TEXT_SHARE = 1.5  # text for this multiple of the length, so that the model does not end early
 
 
 def timed_parts(
@@ -39,15 +39,15 @@ def timed_parts(
     samplings: Mapping[str, Any],
     device: str = "cpu",
 ) -> tuple[dict[str, TimedPart], list[str]]:
-    """Codec decoding, acoustic generators, text to semantic tokens, and what else a generator's kind has.
+    """Codec decoding, acoustic generators, text to semantic tokens, and further parts of a generator's kind.
 
     Args:
-        data_dir: with ``semantic.scp``, and ``text`` for text to semantic: what is put in, one utterance after another.
-        codec, text_to_semantic: as of ``synthesize``; the last one may be left out.
+        data_dir: with ``semantic.scp``, and ``text`` for text to semantic: inputs are joined utterances.
+        codec, text_to_semantic: as for ``synthesize``; the latter may be None.
         acoustic_models: experiment directories or packs.
         text: how to decode texts.
         samplings: how to decode acoustic tokens, by section.
-        device: where the networks work.
+        device: where the networks run.
 
     Returns:
         Title -> part, and the titles of the acoustic generators in the order given.
@@ -87,7 +87,7 @@ def _codec_part(tokenizer: AcousticTokenizer) -> TimedPart:
 
 
 def generator_part(generator: AcousticGenerator, semantic_tokens: SemanticTokens, config: Any) -> TimedPart:
-    """What makes acoustic tokens from semantic ones."""
+    """Semantic tokens to acoustic tokens."""
 
     def part(seconds: float):
         tokens = semantic_tokens(seconds)
@@ -102,7 +102,7 @@ def generator_part(generator: AcousticGenerator, semantic_tokens: SemanticTokens
 
 
 def first_tokens(archive: TokenArchive, frames: int) -> np.ndarray:
-    """So many tokens ``(T,)``: utterances one after the other, from the first again when all are used up."""
+    """``frames`` tokens ``(T,)`` of joined utterances, from the first again after the last."""
     pieces, length = [], 0
     while length < frames:
         for utt in archive.ids:
@@ -119,7 +119,9 @@ def _text_part(
     reader = load_text_to_semantic(expdir, device=device)
     texts = {utt: words for utt, words in read_table(data_dir / "text").items() if utt in archive}
     if not texts:
-        raise ValueError(f"{data_dir / 'text'}: no utterance with semantic tokens; name the set both were made for")
+        raise ValueError(
+            f"{data_dir / 'text'}: no utterance with semantic tokens; name the set both were made for"
+        )
 
     def part(seconds: float):
         words, length = [], 0.0
@@ -131,10 +133,10 @@ def _text_part(
                     break
 
         def run() -> float:
-            with _only_errors(autoregressive.__name__):  # it is cut on purpose, each time
+            with _only_errors(autoregressive.__name__):  # no warning that it was cut, which is intended
                 (tokens,) = reader.generate(
-                    [" ".join(words)], temperature=config.temperature, top_k=config.top_k, max_seconds=seconds,
-                    seeds=[0], attempts=1,
+                    [" ".join(words)], temperature=config.temperature, top_k=config.top_k,
+                    max_seconds=seconds, seeds=[0], attempts=1,
                 )  # fmt: skip
             return len(tokens) / reader.info.frame_rate
 

@@ -20,7 +20,7 @@ def stored_labels(tokenizer: SemanticTokenizer, utterances: Utterances, prefix: 
     a collective call would give up.
 
     Args:
-        tokenizer: that makes them.
+        tokenizer: extracts them.
         utterances: the recordings, at the tokenizer's rate.
         prefix: of the archive (see ``data/archive.py``).
     """

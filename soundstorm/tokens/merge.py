@@ -25,7 +25,7 @@ def merge_tokens(
 ) -> TokenizerInfo:
     """Join ``parts`` into ``output`` and log usage and perplexity of each level.
 
-    The numbers of frames are written beside them, so that training need not read all tokens to know their lengths.
+    The numbers of frames are written beside them, so that training knows lengths without reading all tokens.
 
     Raises:
         ValueError: fewer than 95 % of the data directory's utterances have tokens.

@@ -70,7 +70,7 @@ class SemanticTokenizer:
     def encode_utterances(
         self, utterances: Utterances, *, batch_seconds: float = 0.0, leave_out: bool = False
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Ids and tokens ``(T,)`` of all utterances, in order; options as :func:`extract_batches` has them."""
+        """Ids and tokens ``(T,)`` of all utterances, in order; options as of :func:`extract_batches`."""
         for ids, features in extract_batches(
             self.features, utterances, batch_seconds=batch_seconds, leave_out=leave_out
         ):
@@ -117,9 +117,9 @@ def extract_batches(
     Args:
         features: the extractor.
         utterances: what to read.
-        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that is
-            as fast, and features then do not differ in the last bit with how utterances are shared among jobs.
-        leave_out: leave out, with a warning, what cannot be read or is too short, instead of ending there.
+        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that
+            is as fast, and features do not depend on the division into jobs, to the last bit.
+        leave_out: skip unreadable and too short recordings with a warning, instead of an error.
 
     Yields:
         Ids of a batch with their features ``(T, D)``.
