@@ -1,14 +1,15 @@
-"""What tests/README.md says is proved is there to be run."""
+"""Every file and test that tests/README.md and CONTRIBUTING.md name exists."""
 
 import re
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
-README = (TESTS / "README.md").read_text(encoding="utf-8")
+PAGES = (TESTS / "README.md", TESTS.parent / ".github/CONTRIBUTING.md")
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def test_every_file_that_the_readme_names_is_there():
-    named = set(re.findall(r"`(tests/[\w/]+(?:\.py)?)", README))
+    named = set(re.findall(r"`(tests/[\w/]+(?:\.\w+)?)", README))
     assert len(named) > 30
     assert [name for name in sorted(named) if not (TESTS.parent / name).exists()] == []
 
