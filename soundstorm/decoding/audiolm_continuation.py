@@ -47,7 +47,7 @@ class ContinuationGenerator:
         if not coarse.layout.ends:
             raise ValueError(
                 "AudioLM's coarse stage was trained with repeats of semantic tokens, which its semantic "
-                "stage does not generate; train it with data.deduplicate true"
+                "stage does not write; train it with data.deduplicate true"
             )
         self.semantic, self.coarse, self.fine = semantic, coarse, fine
 
