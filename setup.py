@@ -47,6 +47,7 @@ EXTRAS = {
         "requests",
         "resemblyzer",
         "speechmos",
+        "whisper-normalizer",
     ],
     # The synthetic corpus of egs/mini.
     "mini": ["espeakng-loader", "pyworld"],

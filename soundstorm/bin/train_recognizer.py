@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.data.data_dir import read_table
-    from soundstorm.scoring.intelligibility import read_references
+    from soundstorm.scoring.text_normalization import read_references
     from soundstorm.training.recognizer_training import train_recognizer
 
     train_recognizer(

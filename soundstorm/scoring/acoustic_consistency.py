@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from soundstorm.data.audio import num_samples
-from soundstorm.scoring.measures import Measured, Pair, cosine
+from soundstorm.scoring.measures import Measured, Pair, cosine, is_silent
 from soundstorm.scoring.statistics import bootstrap
 
+METRIC = "acoustic_consistency"
 DRIFT = "consistency_drift"  # in an utterance's details: [[start of crop in seconds, cosine], ...]
 
 
@@ -36,12 +37,17 @@ class AcousticConsistency:
         self._crop_seconds = crop_seconds
 
     def __call__(self, pair: Pair) -> Measured:
-        """Compare; nothing where no whole crop follows the prompt."""
+        """Compare; undefined where no whole crop follows the prompt, or the prompt is silent."""
         cut = num_samples(self._prompt_seconds, pair.sample_rate)
         size = num_samples(self._crop_seconds, pair.sample_rate)
         starts = range(cut, len(pair.decoded) - size + 1, size)
         if not starts:
-            return Measured()
+            reason = (
+                f"no whole crop of {self._crop_seconds:g} s follows the prompt of {self._prompt_seconds:g} s"
+            )
+            return Measured(undefined={METRIC: reason})
+        if is_silent(pair.decoded[:cut]):
+            return Measured(undefined={METRIC: "the prompt is silent"})
         prompt = self._embed(pair.decoded[:cut])
         drift = [
             [
@@ -51,7 +57,7 @@ class AcousticConsistency:
             for start in starts
         ]
         mean = float(np.mean([similarity for _, similarity in drift]))
-        return Measured({"acoustic_consistency": (mean, 1.0)}, {DRIFT: drift})
+        return Measured({METRIC: (mean, 1.0)}, {DRIFT: drift})
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from soundstorm.data.data_dir import read_table
 from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import AcousticConsistency
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos
-from soundstorm.scoring.intelligibility import Intelligibility, Recognizer, read_references
+from soundstorm.scoring.intelligibility import Intelligibility, Recognizer
 from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
 from soundstorm.scoring.measuring import MeasuredLog
 from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.scoring.scoring_config import ScoreConfig
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
+from soundstorm.scoring.text_normalization import load_normalizer, read_references
 from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def score_files(
         recognizer=cache(lambda name: load_recognizer(name, device=device, bigram_text=bigram_text)),
         speaker=None if speaker is None else cache(lambda: load_speaker_model(speaker, device=device)),
         embed=None if consistency is None else cache(load_embed),
+        normalize=load_normalizer(config.text_normalizer),
     )
     for job in jobs:
         inputs = inputs_digest(
@@ -101,7 +103,7 @@ def score_files(
         original = Utterances(job.data_dir, sample_rate, lower=True)
         decoded = Utterances(decode_dir, sample_rate, lower=True) if decode_dir else None
         text_file = Path(job.data_dir) / "text"
-        texts = read_references(read_table(text_file)) if text_file.is_file() else {}
+        texts = read_references(read_table(text_file), loaders.normalize) if text_file.is_file() else {}
         if recognizers and not texts:
             logger.warning("%s has no text: no word errors", job.data_dir)
         ids = evenly_spaced(original.ids, config.max_utterances)
@@ -134,6 +136,7 @@ class _Loaders:
     recognizer: Callable[[str], Recognizer]
     speaker: Callable[[], SpeakerModel] | None
     embed: Callable[[], Callable] | None
+    normalize: Callable[[str], str]
 
 
 def _measures(
@@ -143,7 +146,10 @@ def _measures(
     for position, name in enumerate(recognizers):
         suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
         measure: Measure = Intelligibility(
-            loaders.recognizer(name), prompt_seconds=info.prompt_seconds, suffix=suffix
+            loaders.recognizer(name),
+            prompt_seconds=info.prompt_seconds,
+            suffix=suffix,
+            normalize=loaders.normalize,
         )
         if position and config.second_utterances is not None:
             measure = SubsetMeasure(measure, evenly_spaced(ids, config.second_utterances))
@@ -179,6 +185,7 @@ def inputs_digest(paths: Sequence[str | None], settings: dict[str, Any]) -> str:
             "wav.scp",
             "segments",
             "text",
+            "utt2spk",
             "decode.json",
             "timing.json",
             "model.safetensors",

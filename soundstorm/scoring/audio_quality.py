@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 
 import numpy as np
 
 from soundstorm.data.mel import mel_filters, mel_frequencies
-from soundstorm.scoring.measures import Measured, Pair
+from soundstorm.scoring.measures import Measured, Pair, is_silent
+
+STOI_SECONDS = 0.4  # 30 frames of 256 samples, 128 apart, at 10 kHz
 
 
 class Dnsmos:
@@ -18,6 +21,7 @@ class Dnsmos:
     """
 
     sample_rate = 16000
+    least_seconds = 0.25  # shorter ones would be repeated to 9 s, which is no speech any more
     _NAMES = {
         "ovrl_mos": "dnsmos",
         "sig_mos": "dnsmos_signal",
@@ -36,11 +40,16 @@ class Dnsmos:
         self._run = dnsmos.run
 
     def __call__(self, pair: Pair) -> Measured:
-        """Score the decoded recording."""
+        """Score the decoded recording; undefined where it is silent or very short."""
         if pair.sample_rate != self.sample_rate:
             raise ValueError(
                 f"DNSMOS reads {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz"
             )
+        if is_silent(pair.decoded):
+            return Measured(undefined=dict.fromkeys(self._NAMES.values(), "silent"))
+        if len(pair.decoded) < self.least_seconds * pair.sample_rate:
+            reason = f"shorter than {self.least_seconds} s"
+            return Measured(undefined=dict.fromkeys(self._NAMES.values(), reason))
         scores = self._scores(pair.decoded)
         return Measured({name: (float(scores[theirs]), 1.0) for theirs, name in self._NAMES.items()})
 
@@ -71,12 +80,21 @@ class CodecQuality:
             )
         size = min(len(pair.original), len(pair.decoded))
         original, decoded = pair.original[:size], pair.decoded[:size]
-        values = {
-            "mel_distance": mel_distance(original, decoded, sample_rate=pair.sample_rate),
-            "si_sdr": si_sdr(original, decoded),
-            "stoi": stoi(original, decoded, sample_rate=pair.sample_rate),
-        }
-        return Measured({name: (value, 1.0) for name, value in values.items()})
+        rate = pair.sample_rate
+        names = ("mel_distance", "si_sdr", "stoi")
+        if is_silent(original):
+            return Measured(undefined=dict.fromkeys(names, "the original is silent"))
+        measured = Measured({"mel_distance": (mel_distance(original, decoded, sample_rate=rate), 1.0)})
+        if is_silent(decoded):
+            measured.undefined = dict.fromkeys(names[1:], "the output of the codec is silent")
+            return measured
+        measured.values["si_sdr"] = (si_sdr(original, decoded), 1.0)
+        intelligibility = stoi(original, decoded, sample_rate=rate)
+        if intelligibility is None:
+            measured.undefined["stoi"] = f"less than {STOI_SECONDS} s of speech"
+        else:
+            measured.values["stoi"] = (intelligibility, 1.0)
+        return measured
 
 
 def mel_distance(
@@ -116,10 +134,18 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     return float(np.clip(10.0 * np.log10(max(ratio, 1e-300)), -100.0, 100.0))
 
 
-def stoi(reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int) -> float:
-    """Short-time objective intelligibility, by pystoi."""
+def stoi(reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int) -> float | None:
+    """Short-time objective intelligibility, by pystoi; None of less than `STOI_SECONDS` without pauses."""
     try:
         import pystoi
     except ImportError as error:
         raise ValueError("STOI needs the pystoi package; run: pip install pystoi") from error
-    return float(pystoi.stoi(reference, estimate, sample_rate))
+    if len(reference) < STOI_SECONDS * sample_rate:
+        return None
+    with warnings.catch_warnings():
+        # pystoi warns and gives 1e-5 where too few frames are left without pauses.
+        warnings.filterwarnings("error", message="Not enough STFT frames")
+        try:
+            return float(pystoi.stoi(reference, estimate, sample_rate))
+        except RuntimeWarning:
+            return None

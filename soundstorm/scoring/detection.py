@@ -11,9 +11,9 @@ import numpy as np
 
 from soundstorm.data.audio import Utterances, num_samples
 from soundstorm.data.data_dir import read_table
-from soundstorm.scoring.intelligibility import scored_text
 from soundstorm.scoring.statistics import bootstrap
 from soundstorm.scoring.system import read_decode_info
+from soundstorm.scoring.text_normalization import scored_text
 
 logger = logging.getLogger(__name__)
 

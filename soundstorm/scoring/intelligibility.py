@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from soundstorm.data.text import TURN_MARKER, normalize_text
 from soundstorm.scoring.measures import Measured, Pair
+from soundstorm.scoring.text_normalization import scored_text
 
 
 @dataclass(frozen=True)
 class Transcript:
     """Output of a recogniser. Word starts are in seconds, None where the recogniser gives none."""
 
-    text: str
+    text: str  # as of `scored_text`
     word_starts: tuple[float, ...] | None = None
+    written: str | None = None  # with case and marks, of a recogniser that writes them
 
 
 class Recognizer(Protocol):
@@ -43,25 +43,6 @@ class ErrorCount:
     def rate(self) -> float:
         """Per cent; may exceed 100 because insertions count."""
         return 100.0 * self.errors / self.length
-
-
-def scored_text(text: str, *, turn_marker: str = TURN_MARKER) -> str:
-    """Lower case words separated by one space, without what a recogniser cannot hear.
-
-    The turn marker between the speakers of a dialogue is not a word: it goes, and it parts the words
-    around it. Punctuation goes, except an apostrophe inside a word; a hyphen parts words.
-    """
-    if turn_marker:
-        text = text.replace(turn_marker, " ")
-    text = normalize_text(text).replace("-", " ")
-    kept = "".join(c for c in text if c.isalnum() or c.isspace() or c == "'" or _is_mark(c))
-    words = (word.strip("'") for word in kept.split())
-    return " ".join(word for word in words if word)
-
-
-def _is_mark(character: str) -> bool:
-    """Combining marks are part of a letter in many scripts."""
-    return unicodedata.category(character).startswith("M")
 
 
 def word_errors(reference: str, hypothesis: str) -> ErrorCount:
@@ -126,40 +107,65 @@ def _alignment(reference: list[str], hypothesis: list[str]) -> Iterator[tuple[st
             yield (ours[i] if i < len(ours) else None, theirs[i] if i < len(theirs) else None)
 
 
-def read_references(texts: Mapping[str, str]) -> dict[str, str]:
-    """Normalised references of the utterances that have words."""
-    normalized = {utt_id: scored_text(text) for utt_id, text in texts.items()}
-    return {utt_id: text for utt_id, text in normalized.items() if text}
+def normalized(transcript: Transcript, normalize: Callable[[str], str], prompt_seconds: float) -> Transcript:
+    """A transcript in another form: of words' times is left whether they are before the prompt's end."""
+    if normalize is scored_text:
+        return transcript
+    if transcript.word_starts is None:
+        return Transcript(normalize(transcript.written or transcript.text))
+    words = transcript.text.split()
+    cut = int(np.searchsorted(np.asarray(transcript.word_starts), prompt_seconds))
+    parts = [normalize(" ".join(part)).split() for part in (words[:cut], words[cut:])]
+    starts = (0.0,) * len(parts[0]) + (prompt_seconds,) * len(parts[1])
+    return Transcript(" ".join(parts[0] + parts[1]), starts)
 
 
 class Intelligibility:
     """WER and CER of whole utterances, and WER after the prompt where word times are known."""
 
-    def __init__(self, recognizer: Recognizer, *, prompt_seconds: float = 0.0, suffix: str = ""):
-        """Args: the recogniser, the prompt's length (0: unprompted), a suffix for the metrics' names."""
-        self._recognizer = recognizer
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        *,
+        prompt_seconds: float = 0.0,
+        suffix: str = "",
+        normalize: Callable[[str], str] = scored_text,
+    ):
+        """
+        Args:
+            recognizer: what reads.
+            prompt_seconds: length of the prompt, 0 of an unprompted system.
+            suffix: of the metrics' names.
+            normalize: what references have been brought to one form by.
+        """
+        self._recognizer, self._normalize = recognizer, normalize
         self._prompt_seconds = prompt_seconds
         self._suffix = suffix
 
     def __call__(self, pair: Pair) -> Measured:
-        """Transcribe the decoded recording and count errors; nothing without a reference."""
+        """Transcribe the decoded recording and count errors; undefined without a word in the reference."""
         if pair.text is None:
-            return Measured()
+            reason = "no word in its transcript"
+            return Measured(undefined={f"{name}{self._suffix}": reason for name in ("wer", "cer")})
         if pair.sample_rate != self._recognizer.sample_rate:
             raise ValueError(
                 f"{self._recognizer.name} reads {self._recognizer.sample_rate} Hz, "
                 f"but {pair.utt_id} has {pair.sample_rate} Hz; resample the corpus in local/data.sh"
             )
         (transcript,) = self._recognizer([pair.decoded])
+        transcript = normalized(transcript, self._normalize, self._prompt_seconds)
         counts = {
             "wer": word_errors(pair.text, transcript.text),
             "cer": character_errors(pair.text, transcript.text),
         }
+        undefined = {}
         if self._prompt_seconds and transcript.word_starts is not None:
             after = word_errors_after(
                 pair.text, transcript.text, transcript.word_starts, prompt_seconds=self._prompt_seconds
             )
-            if after is not None:
+            if after is None:
+                undefined[f"wer_after_prompt{self._suffix}"] = "no word of its transcript follows the prompt"
+            else:
                 counts["wer_after_prompt"] = after
         return Measured(
             values={
@@ -167,4 +173,5 @@ class Intelligibility:
                 for name, count in counts.items()
             },
             details={"text": pair.text, f"hypothesis{self._suffix}": transcript.text},
+            undefined=undefined,
         )

@@ -60,6 +60,11 @@ def evenly_spaced(ids: Collection[str], number: int | None) -> list[str]:
     )
 
 
+def is_silent(wav: np.ndarray) -> bool:
+    """Whether samples (S,) are silence, but for a constant and the last bits: below -80 dB of full scale."""
+    return float(np.std(wav, dtype=np.float64)) < 1e-4
+
+
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Cosine of the angle between two vectors (D,)."""
     norms = float(np.linalg.norm(first) * np.linalg.norm(second))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ class UtteranceScore:
     details: dict[str, Any] = field(default_factory=dict)
     applied: list[str] = field(default_factory=list)  # measures that found something
     undefined: dict[str, str] = field(default_factory=dict)  # metric -> why it has no value here
-    failed: dict[str, str] = field(default_factory=dict)  # measure, or RECORDING -> what went wrong
+    failed: dict[str, str] = field(default_factory=dict)  # measure, metric or RECORDING -> what went wrong
 
 
 def name_of(measure: Measure) -> str:
@@ -49,18 +50,31 @@ def measure_utterance(utt: str, read: Callable[[], Pair], measures: Sequence[Mea
     for measure in measures:
         try:
             found: Measured = measure(pair)
-        except ValueError as error:
+        except Exception as error:
+            # Libraries refuse odd recordings by either of these; all else is a fault of the program.
+            if not isinstance(error, (ValueError, RuntimeError)) or "out of memory" in str(error):
+                logger.error("%s of utterance %s failed", name_of(measure), utt)
+                raise
             score.failed[name_of(measure)] = str(error)
             continue
-        except Exception as error:
-            error.add_note(f"while {name_of(measure)} was measured of utterance {utt}")
-            raise
         if found.values or found.undefined:
             score.applied.append(name_of(measure))
-        score.values.update({name: (float(top), float(bottom)) for name, (top, bottom) in found.values.items()})
-        score.details.update(found.details)
+        for name, (top, bottom) in found.values.items():
+            if math.isfinite(top) and math.isfinite(bottom) and bottom > 0:
+                score.values[name] = float(top), float(bottom)
+            else:
+                score.failed[name] = f"measured as {top} / {bottom}, expected a number"
+        score.details.update({name: value for name, value in found.details.items() if _is_plain(value)})
         score.undefined.update(found.undefined)
     return score
+
+
+def _is_plain(detail: Any) -> bool:
+    """Whether JSON can hold it, which knows neither NaN nor infinity."""
+    try:
+        return bool(json.dumps(detail, allow_nan=False))
+    except ValueError:
+        return False
 
 
 class MeasuredLog:
@@ -104,7 +118,8 @@ class MeasuredLog:
                 continue
             score = UtteranceScore(**content["score"])
             score.values = {name: tuple(pair) for name, pair in score.values.items()}
-            yield content["utterance"], score
+            if not score.failed:  # what failed is tried again: it may have been repaired
+                yield content["utterance"], score
 
     def write(self, utt: str, score: UtteranceScore) -> None:
         """Keep the score of an utterance."""
@@ -135,12 +150,12 @@ def left_out(scores: Mapping[str, UtteranceScore], system: str) -> dict[str, dic
         for name, reason in (*score.failed.items(), *score.undefined.items()):
             found.setdefault(name, {})[utt] = reason
     failures = Counter(name for score in scores.values() for name in score.failed)
-    applied = Counter(name for score in scores.values() for name in score.applied)
+    measured = Counter(name for score in scores.values() for name in {*score.applied, *score.values})
     for name, utterances in found.items():
         shown = "; ".join(f"{utt}: {reason}" for utt, reason in list(utterances.items())[:SHOWN])
         if len(utterances) > SHOWN:
             shown += f"; and {len(utterances) - SHOWN} more"
-        total = len(scores) if name == RECORDING else max(applied[name] + failures[name], len(utterances))
+        total = len(scores) if name == RECORDING else measured[name] + len(utterances)
         message = f"{system}: {name} has no value for {len(utterances)} of {total} utterances: {shown}"
         if failures[name] > (1 - LEAST_SHARE) * total:
             raise ValueError(f"{message}. At least 95 % are needed; repair or remove these recordings")

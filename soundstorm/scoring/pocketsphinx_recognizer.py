@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from soundstorm.data.data_dir import read_table
-from soundstorm.scoring.intelligibility import Transcript, scored_text
+from soundstorm.scoring.intelligibility import Transcript
+from soundstorm.scoring.text_normalization import scored_text
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,10 @@ from soundstorm.data.characters import BLANK, WORD_BOUNDARY
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.experiment import is_finished
 from soundstorm.data.pack import part_of
-from soundstorm.scoring.intelligibility import Recognizer, Transcript, scored_text
+from soundstorm.scoring.intelligibility import Recognizer, Transcript
 from soundstorm.scoring.lexicon import Lexicon
 from soundstorm.scoring.pocketsphinx_recognizer import PocketsphinxRecognizer
+from soundstorm.scoring.text_normalization import scored_text
 
 if TYPE_CHECKING:  # torch is loaded where a model needs it
     from soundstorm.models.recognizer import TrainedRecognizer
@@ -135,6 +136,8 @@ class CtcModel:
     def _logits(self, wav: np.ndarray):
         import torch
 
+        # Convolutions need 25 ms or more: a shorter recording is silence to the recogniser, not an error.
+        wav = np.pad(wav, (0, max(0, self.sample_rate // 10 - len(wav))))
         inputs = self._processor(wav, sampling_rate=self.sample_rate, return_tensors="pt")
         with torch.inference_mode():
             return self._model(**inputs.to(self._model.device)).logits[0]
@@ -192,7 +195,7 @@ class Seq2SeqModel:
             with torch.inference_mode():
                 tokens = self._model.generate(**inputs.to(self._model.device))
             text = self._processor.batch_decode(tokens, skip_special_tokens=True)[0]
-            transcripts.append(Transcript(scored_text(text)))
+            transcripts.append(Transcript(scored_text(text), written=text))
         return transcripts
 
 
@@ -215,4 +218,5 @@ class EspnetRecognizer:
 
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """Transcribe recordings one by one."""
-        return [Transcript(scored_text(self._recognizer(wav)[0][0] or "")) for wav in wavs]
+        texts = [self._recognizer(wav)[0][0] or "" for wav in wavs]
+        return [Transcript(scored_text(text), written=text) for text in texts]

@@ -17,10 +17,15 @@ class ScoreConfig:
     max_utterances: int | None = option(None, "score so many utterances, evenly over the ids; none for all")
     quality_utterances: int | None = option(None, "DNSMOS on so many of them, 0 for no DNSMOS, none for all")
     second_utterances: int | None = option(None, "further recognisers read so many of them, none for all")
+    text_normalizer: str | None = option(
+        None, "english: bring texts to one form by Whisper's English normaliser, none: only case and marks"
+    )
     num_resamples: int = option(1000, "bootstrap resamples")
     seed: int = option(0, "of the bootstrap")
 
     def __post_init__(self):
+        if self.text_normalizer not in (None, "english"):
+            raise ValueError(f"score.text_normalizer is {self.text_normalizer!r}, expected english or none")
         for name in ("prompt_seconds", "crop_seconds", "min_voice_seconds", "num_resamples"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"score.{name} is {getattr(self, name)}, expected more than 0")

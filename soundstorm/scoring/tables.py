@@ -57,7 +57,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def paper_table(rows: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> str:
-    """Three groups of rows, five metrics, a value for each length in every cell; - where there is none."""
+    """Three groups of rows, five metrics, a value for each length in every cell; - where there is none.
+
+    A metric of fewer utterances than the row says of how many.
+    """
     columns = [column for column in PAPER_COLUMNS if any(column[0] in row["metrics"] for row in rows)]
     shown = " / ".join(LENGTH_NAMES[length] for length in lengths)
     header = [f"System ({shown})", "Utterances", *(heading for _, heading, _ in columns)]
@@ -67,8 +70,7 @@ def paper_table(rows: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> st
         if members:
             body.append([f"*{_group_title(group)}*", *[""] * (len(header) - 1)])
         for row in members:
-            metrics = row["metrics"]
-            cells = [_values(metrics.get(metric), lengths, decimals) for metric, _, decimals in columns]
+            cells = [_values(row, metric, lengths, decimals) for metric, _, decimals in columns]
             body.append([row["system"], str(row["num_utterances"]), *cells])
     return table(header, body)
 
@@ -79,10 +81,13 @@ def _group_title(group: str) -> str:
     )
 
 
-def _values(metric: Mapping[str, Any] | None, lengths: Sequence[str], decimals: int) -> str:
+def _values(row: Mapping[str, Any], name: str, lengths: Sequence[str], decimals: int) -> str:
+    metric, total = row["metrics"].get(name), row["num_utterances"]
     if metric is None:
-        return "-"
-    return " / ".join(f"{metric[name]['value']:.{decimals}f}" if name in metric else "-" for name in lengths)
+        return f"- (0 of {total})" if name in row.get("left_out", {}) else "-"
+    values = (f"{metric[length]['value']:.{decimals}f}" if length in metric else "-" for length in lengths)
+    count = metric[ALL]["count"]
+    return " / ".join(values) + (f" ({count:g} of {total})" if count < total else "")
 
 
 def interval(estimate: Mapping[str, float], decimals: int) -> str:
@@ -212,6 +217,8 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
             f"speaker model: `{settings['speaker']}`; acoustic consistency: crops of "
             f"{settings['crop_seconds']:g} s against the first {settings['prompt_seconds']:g} s."
         )
+        if settings.get("text_normalizer"):
+            notes.append("Before words are counted, texts are brought to one form by Whisper's English normaliser.")
         if first.startswith("closed:"):
             notes.append(
                 "**It reads with a closed vocabulary**: any sequence of words of "

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from soundstorm.data.audio import num_samples
-from soundstorm.scoring.measures import Measured, Pair, cosine
+from soundstorm.scoring.measures import Measured, Pair, cosine, is_silent
 
 
 class SpeakerModel(Protocol):
@@ -57,23 +57,27 @@ class VoicePreservation:
         self._min_seconds = min_seconds
 
     def __call__(self, pair: Pair) -> Measured:
-        """Compare; nothing where too little speech follows the prompt."""
+        """Compare; undefined where too little speech follows the prompt, or silence is to be compared."""
         if pair.sample_rate != self._speaker.sample_rate:
             raise ValueError(
                 f"{self._speaker.name} reads {self._speaker.sample_rate} Hz, but {pair.utt_id} has "
                 f"{pair.sample_rate} Hz; resample the corpus in local/data.sh"
             )
         cut = num_samples(self._prompt_seconds, pair.sample_rate)
-        if (
-            len(pair.decoded) - cut < num_samples(self._min_seconds, pair.sample_rate)
-            or len(pair.original) < cut
-        ):
-            return Measured()
-        remainder = self._speaker(pair.decoded[cut:])
         prompts = {"voice_to_original": pair.original[:cut]}
         if self._starts_with_prompt:
             prompts["voice_preservation"] = pair.decoded[:cut]
-        return Measured({name: (cosine(self._speaker(wav), remainder), 1.0) for name, wav in prompts.items()})
+        rest = pair.decoded[cut:]
+        if len(rest) < num_samples(self._min_seconds, pair.sample_rate):
+            return Measured(undefined=dict.fromkeys(prompts, f"less than {self._min_seconds:g} s follow the prompt"))
+        if is_silent(rest):
+            return Measured(undefined=dict.fromkeys(prompts, "what follows the prompt is silent"))
+        if len(pair.original) < cut:
+            return Measured(undefined=dict.fromkeys(prompts, f"recorded are less than {self._prompt_seconds:g} s"))
+        undefined = {name: "the prompt is silent" for name, wav in prompts.items() if is_silent(wav)}
+        remainder = self._speaker(rest)
+        similar = {name: cosine(self._speaker(prompts[name]), remainder) for name in prompts if name not in undefined}
+        return Measured({name: (value, 1.0) for name, value in similar.items()}, undefined=undefined)
 
 
 def load_speaker_model(name: str, *, device: str = "cpu") -> SpeakerModel:

@@ -11,6 +11,7 @@ def embed(wav):
 
 def test_the_score_is_the_mean_over_whole_crops_after_the_prompt():
     wav = np.repeat([0.0, 1.0, 2.0, 9.0], [30, 20, 20, 5]).astype(np.float32)  # the last crop is not whole
+    wav += np.resize([0.5, -0.5], len(wav))
     measured = AcousticConsistency(embed, prompt_seconds=3, crop_seconds=2)(Pair("u", wav, wav, 10))
     expected = [1 / np.sqrt(1 + level**2) for level in (1.0, 2.0)]
     assert [time for time, _ in measured.details[DRIFT]] == [3.0, 5.0]
@@ -41,3 +42,13 @@ def test_times_that_one_utterance_reaches_are_left_out():
 
 def test_drifts_come_from_the_utterances_that_have_one():
     assert drifts_of({"b": {DRIFT: [[3.0, 1.0]]}, "a": {}}) == [[[3.0, 1.0]]]
+
+
+@pytest.mark.parametrize(
+    "decoded, why", [(np.zeros(80), "silent"), (np.resize([0.1, -0.1], 45), "no whole crop")]
+)
+def test_silence_is_not_consistent_with_silence(decoded, why):
+    measured = AcousticConsistency(embed, prompt_seconds=3, crop_seconds=2)(Pair("u", decoded, decoded, 10))
+    assert (measured.values, measured.details) == ({}, {}) and why in measured.undefined[
+        "acoustic_consistency"
+    ]

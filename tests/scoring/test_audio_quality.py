@@ -71,3 +71,24 @@ def test_dnsmos_rates_noise_lower_than_something_like_speech():
     clean, bad = (measure(Pair("u", wav, sound, 16000)).values for sound in (wav, noise))
     assert set(clean) == {"dnsmos", "dnsmos_signal", "dnsmos_background", "dnsmos_p808"}
     assert bad["dnsmos"][0] < clean["dnsmos"][0] <= 5.0
+
+
+def test_what_is_silent_or_too_short_has_no_value_and_says_why():
+    pytest.importorskip("pystoi")
+    wav = speech_like(0)
+    silence = np.zeros_like(wav)
+    measured = CodecQuality()(Pair("u", silence, wav, 16000))
+    assert measured.values == {} and set(measured.undefined) == {"mel_distance", "si_sdr", "stoi"}
+    measured = CodecQuality()(Pair("u", wav, silence, 16000))
+    assert set(measured.values) == {"mel_distance"} and "codec is silent" in measured.undefined["si_sdr"]
+    for short in (wav[1600:1920], wav[1600:6400], np.concatenate([wav[1600:3200], silence])):
+        measured = CodecQuality()(Pair("u", short, short, 16000))
+        assert set(measured.undefined) == {"stoi"} and measured.values["si_sdr"] == (100.0, 1.0)
+
+
+@pytest.mark.parametrize("seconds, level", [(0.02, 1.0), (2.0, 0.0)])
+def test_dnsmos_of_silence_or_of_an_instant_is_undefined(seconds, level):
+    pytest.importorskip("speechmos")
+    wav = np.float32(level) * speech_like(0)[: int(16000 * seconds)]
+    measured = Dnsmos()(Pair("u", wav, wav, 16000))
+    assert measured.values == {} and len(measured.undefined) == 4

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 
 from soundstorm.scoring.intelligibility import (
+    Intelligibility,
+    Transcript,
     character_errors,
-    read_references,
-    scored_text,
+    normalized,
     word_errors,
     word_errors_after,
 )
+from soundstorm.scoring.measures import Pair
 
 
 def edit_distance(a, b):
@@ -25,23 +27,6 @@ def edit_distance(a, b):
 
 def random_words(generator, minimum):
     return [str(w) for w in generator.choice(["a", "b", "c", "dd"], size=generator.integers(minimum, 12))]
-
-
-def test_the_turn_marker_is_not_a_word():
-    assert scored_text("hello there | general  kenobi|you") == "hello there general kenobi you"
-
-
-def test_another_turn_marker_can_be_named():
-    assert scored_text("yes <turn> no", turn_marker="<turn>") == "yes no"
-
-
-def test_punctuation_and_case_are_not_scored():
-    text = "\u201cDon\u2019t!\u201d he said; well-known, 'quoted' 42."
-    assert scored_text(text) == "don't he said well known quoted 42"
-
-
-def test_letters_of_every_script_are_kept():
-    assert scored_text("Grüße, नमस्ते 你好。") == "grüße नमस्ते 你好"
 
 
 def test_word_errors_equal_the_textbook_edit_distance():
@@ -85,5 +70,48 @@ def test_word_starts_must_match_the_words():
         word_errors_after("a b", "a b", [0.0], prompt_seconds=1.0)
 
 
-def test_utterances_without_words_have_no_reference():
-    assert read_references({"a": "Hello | you", "b": " | ", "c": ""}) == {"a": "hello you"}
+class Reader:
+    """A recogniser that hears the same whatever is played."""
+
+    name, sample_rate = "reader", 16000
+
+    def __init__(self, *heard, **more):
+        self.transcript = Transcript(*heard, **more)
+
+    def __call__(self, wavs):
+        return [self.transcript] * len(wavs)
+
+
+def pair(text):
+    return Pair("u", np.ones(4, np.float32), np.ones(4, np.float32), 16000, text)
+
+
+def test_without_a_word_in_the_reference_no_rate_is_defined():
+    measured = Intelligibility(Reader("a"), suffix="_2", prompt_seconds=1)(pair(None))
+    assert measured.values == {} and set(measured.undefined) == {"wer_2", "cer_2"}
+
+
+def test_with_no_word_after_the_prompt_only_that_rate_is_undefined():
+    measured = Intelligibility(Reader("a b", (0.0, 0.5)), prompt_seconds=1)(pair("a b"))
+    assert measured.values == {"wer": (0.0, 2.0), "cer": (0.0, 3.0)}
+    assert set(measured.undefined) == {"wer_after_prompt"}
+
+
+def test_a_published_normaliser_sees_what_the_recogniser_wrote():
+    def normalize(text):
+        return text.replace("$5", "five dollars")
+
+    reader = Reader("for 5", written="for $5")
+    assert Intelligibility(reader, normalize=normalize)(pair("for five dollars")).values["wer"] == (0.0, 3.0)
+
+
+def test_words_that_a_normaliser_joins_or_parts_stay_on_their_side_of_the_prompt():
+    def normalize(text):
+        return text.replace("isn't", "is not").replace("twenty one", "21")
+
+    found = normalized(Transcript("it isn't twenty one", (0.0, 0.5, 2.0, 2.5)), normalize, 1.0)
+    assert found == Transcript("it is not 21", (0.0, 0.0, 0.0, 1.0))
+    measure = Intelligibility(
+        Reader("it isn't twenty one", (0.0, 0.5, 2.0, 2.5)), prompt_seconds=1, normalize=normalize
+    )
+    assert measure(pair("it is not 20")).values["wer_after_prompt"] == (100.0, 1.0)

@@ -27,7 +27,9 @@ class Loudness:
         self.calls.append(pair.utt_id)
         if not pair.decoded.any():
             raise ValueError("silent")
-        return Measured({"loudness": (float(np.square(pair.decoded).sum()), len(pair.decoded))}, {"note": "x"})
+        return Measured(
+            {"loudness": (float(np.square(pair.decoded).sum()), len(pair.decoded))}, {"note": "x"}
+        )
 
 
 class Shortness:
@@ -64,13 +66,13 @@ def test_a_recording_that_cannot_be_read_is_named():
     assert measure_utterance("a", read, [Loudness()]).failed == {RECORDING: "x.wav: truncated"}
 
 
-def test_a_fault_of_the_program_names_the_utterance_it_met():
+def test_a_fault_of_the_program_names_the_utterance_it_met(caplog):
     def broken(pair):
         raise TypeError("no such thing")
 
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(TypeError):
         measure("a-1", np.ones(200), broken)
-    assert "utterance a-1" in caught.value.__notes__[0]
+    assert "utterance a-1" in caplog.text
 
 
 def test_what_is_left_out_is_named_with_its_reason_and_counted(caplog):
@@ -133,9 +135,50 @@ def test_logs_of_shares_are_found_and_removed_and_nothing_else_is(tmp_path):
 def test_shares_are_all_of_it_and_one_utterance_more_moves_no_other():
     ids = [f"utt{n}" for n in range(500)]
     shares = [Share.parse(f"{k}/7").of_ids(ids) for k in range(1, 8)]
-    assert sorted(utt for share in shares for utt in share) == sorted(ids) and all(len(s) > 40 for s in shares)
+    assert sorted(utt for share in shares for utt in share) == sorted(ids) and all(
+        len(s) > 40 for s in shares
+    )
     for k, share in enumerate(shares, start=1):
         assert [utt for utt in Share(k, 7).of_ids(["new", *ids]) if utt != "new"] == share
     for wrong in ("0/3", "4/3", "1", "a/b", "1/0"):
         with pytest.raises(ValueError, match="expected <number>/<of>"):
             Share.parse(wrong)
+
+
+def test_what_is_no_number_is_no_measurement():
+    def measure_odd(pair):
+        values = {"nan": (np.nan, 1.0), "inf": (-np.inf, 1.0), "empty": (1.0, 0.0), "good": (1.0, 2.0)}
+        return Measured(values, {"drift": [[0.1, np.nan]], "note": "x"})
+
+    score = measure("a", np.ones(200), measure_odd)
+    assert score.values == {"good": (1.0, 2.0)} and score.details == {"note": "x"}
+    assert (
+        set(score.failed) == {"nan", "inf", "empty"} and "nan / 1.0, expected a number" in score.failed["nan"]
+    )
+    score.failed = {"nan": score.failed["nan"]}
+    scores = {
+        f"u{n}": measure(f"u{n}", np.ones(200), lambda _: Measured({"nan": (1.0, 1.0)})) for n in range(39)
+    }
+    assert set(left_out(scores | {"a": score}, "row")["nan"]) == {"a"}
+    with pytest.raises(ValueError, match="nan has no value for 3 of 42 utterances: a: measured as nan / 1.0"):
+        left_out(scores | {"a": score, "b": score, "c": score}, "row")
+
+
+def test_a_library_that_refuses_a_recording_leaves_the_others_alone_but_not_a_full_memory():
+    def refuse(pair):
+        raise RuntimeError("kernel size can't be greater than the input")
+
+    assert "kernel size" in measure("a", np.ones(200), refuse).failed["function"]
+
+    def full(pair):
+        raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        measure("a", np.ones(200), full)
+
+
+def test_what_failed_is_tried_again_as_it_may_have_been_repaired(tmp_path):
+    log = MeasuredLog(tmp_path / "s.json", "inputs")
+    log.write("a", UtteranceScore(failed={RECORDING: "truncated"}))
+    log.write("b", UtteranceScore(undefined={"stoi": "short"}))
+    assert set(MeasuredLog(tmp_path / "s.json", "inputs").known) == {"b"}

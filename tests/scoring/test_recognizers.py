@@ -73,3 +73,9 @@ def test_the_recipe_s_own_is_read_with_a_closed_vocabulary(tmp_path):
     closed = ClosedVocabulary("closed:x", plain, str(tmp_path / "text"))
     wav = np.zeros(600, dtype=np.float32)
     assert plain([wav])[0].text == "aa" and closed([wav])[0].text == "ab"
+
+
+def test_a_recording_of_an_instant_is_silence_to_a_published_recogniser():
+    recognizer = CtcModel("x", Model(), Processor([]))  # whose model has no frame of 20 ms either
+    (transcript,) = recognizer([np.zeros(300, dtype=np.float32)])
+    assert transcript.text == "" and transcript.word_starts == ()

@@ -173,3 +173,22 @@ def test_a_closed_vocabulary_is_plainly_declared():
         scores[1]["settings"] = {**settings, "recognizers": [name]}
         report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
         assert ("closed vocabulary**: any sequence of words of `data/x/text`" in render_markdown(report)) == declared
+
+
+def test_a_metric_of_fewer_utterances_than_the_row_says_of_how_many():
+    scores = example_scores()
+    scores[1]["metrics"] = {"wer": {"all": estimate(2.0, count=3), "short": estimate(1.0, count=2)}}
+    scores[1]["left_out"] = {"wer": {"a": "no word"}, "acoustic_consistency": dict.fromkeys("abcd", "silent")}
+    scores[0]["metrics"]["acoustic_consistency"] = {"all": estimate(0.9)}
+    markdown = render_markdown(build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={}))
+    assert "| Original | 4 | 1.00 / 2.00 (3 of 4) | - (0 of 4) |" in markdown
+    assert "wer of Original (1 of 4), acoustic_consistency of Original (4 of 4)" in markdown
+
+
+def test_the_normaliser_of_texts_is_named():
+    scores = example_scores()
+    settings = {"recognizers": ["exp/r"], "speaker": "s", "crop_seconds": 1.5, "prompt_seconds": 3.0}
+    for more, named in (({}, False), ({"text_normalizer": None}, False), ({"text_normalizer": "english"}, True)):
+        scores[1]["settings"] = settings | more
+        report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
+        assert ("Whisper's English normaliser" in render_markdown(report)) == named

@@ -28,7 +28,7 @@ def pair(original, decoded):
 
 def test_the_prompt_does_not_score_itself():
     measure = VoicePreservation(MeanAndOne(), prompt_seconds=3, starts_with_prompt=True)
-    values = measure(pair([5] * 60, [1] * 30 + [2] * 30)).values
+    values = measure(pair([4, 6] * 30, [0, 2] * 15 + [1, 3] * 15)).values
     assert values["voice_preservation"][0] == pytest.approx(angle(1, 2))
     assert values["voice_to_original"][0] == pytest.approx(angle(5, 2))
 
@@ -50,7 +50,7 @@ def test_the_same_recording_is_embedded_once(monkeypatch):
 
 def test_an_unprompted_output_is_compared_with_the_original_prompt_only():
     measure = VoicePreservation(MeanAndOne(), prompt_seconds=3, starts_with_prompt=False)
-    assert set(measure(pair([5] * 60, [1] * 60)).values) == {"voice_to_original"}
+    assert set(measure(pair([4, 6] * 30, [0, 2] * 30)).values) == {"voice_to_original"}
 
 
 def test_prompted_and_unprompted_outputs_are_cut_at_the_same_place():
@@ -106,3 +106,21 @@ def test_a_transformers_x_vector_model_loads_by_name(tmp_path):
     Wav2Vec2FeatureExtractor(sampling_rate=16000).save_pretrained(tmp_path)
     speaker = load_speaker_model(str(tmp_path))
     assert speaker.sample_rate == 16000 and speaker(buzz(120, 0)).shape == (12,)
+
+
+@pytest.mark.parametrize(
+    "original, decoded, left, why",
+    [
+        ([4, 6] * 30, [0] * 60, set(), "what follows the prompt is silent"),
+        ([0] * 60, [4, 6] * 30, {"voice_preservation"}, "the prompt is silent"),
+        ([4, 6] * 30, [0] * 30 + [4, 6] * 15, {"voice_to_original"}, "the prompt is silent"),
+        ([4, 6] * 30, [4, 6] * 16, set(), "less than 1 s follow the prompt"),
+    ],
+)
+def test_silence_has_no_voice(original, decoded, left, why):
+    measured = VoicePreservation(MeanAndOne(), prompt_seconds=3, starts_with_prompt=True)(pair(original, decoded))
+    assert set(measured.values) == left and set(measured.values) ^ set(measured.undefined) == {
+        "voice_preservation",
+        "voice_to_original",
+    }
+    assert set(measured.undefined.values()) == {why}
