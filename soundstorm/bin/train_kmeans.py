@@ -40,12 +40,15 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.data.audio import Utterances
     from soundstorm.models.devices import choose_device
+    from soundstorm.tokens.feature_parts import FeatureParts
     from soundstorm.tokens.features import open_features
     from soundstorm.tokens.kmeans import CENTROIDS
     from soundstorm.tokens.semantic import train_semantic_kmeans
 
+    parts = FeatureParts(Path(args.output) / "features")
     if (Path(args.output) / CENTROIDS).is_file():
         logging.info("%s: already trained", args.output)
+        parts.remove()
         return
     features = open_features(args.features, args.layer, device=choose_device("auto"))
     kmeans = train_semantic_kmeans(
@@ -57,8 +60,10 @@ def main(argv: list[str] | None = None) -> None:
         library=args.library,
         seed=args.seed,
         batch_seconds=args.batch_seconds,
+        parts=parts,
     )
     kmeans.save(args.output)
+    parts.remove()
 
 
 if __name__ == "__main__":

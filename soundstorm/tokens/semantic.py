@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.pack import own_ssl_model, part_of
+from soundstorm.tokens.feature_parts import FeatureParts, whole_batches
 from soundstorm.tokens.features import FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
 from soundstorm.tokens.merge import check_lost
@@ -157,6 +160,41 @@ def _one_by_one(
     return list(found), list(found.values())
 
 
+def _extract(
+    features: FeatureExtractor, utterances: Utterances, batch_seconds: float
+) -> dict[str, np.ndarray]:
+    """Features of all utterances that have any."""
+    batches = extract_batches(features, utterances, batch_seconds=batch_seconds, leave_out=True)
+    return {utt: part for names, batch in batches for utt, part in zip(names, batch)}
+
+
+def _extract_in_parts(
+    features: FeatureExtractor, utterances: Utterances, batch_seconds: float, parts: FeatureParts
+) -> dict[str, np.ndarray]:
+    """The same bit for bit, as a part begins with a batch; only of parts that are not there."""
+    found: dict[str, np.ndarray] = {}
+    batches = list(batch_by_length(utterances.durations, batch_seconds, sort=False))
+    for number, members in enumerate(whole_batches(batches, utterances.durations, parts.seconds), start=1):
+        part = utterances.part([utterances.ids[index] for index in members])
+        inputs = _inputs_digest(features, part, batch_seconds)
+        known = parts.read(number, inputs)
+        if known is None:
+            known = _extract(features, part, batch_seconds)
+            parts.write(number, inputs, known)
+        elif lost := [utt for utt in part.ids if utt not in known]:  # it may have been repaired
+            known |= dict(zip(*_one_by_one(features, part, lost)))
+        found |= {utt: known[utt] for utt in part.ids if utt in known}
+    return found
+
+
+def _inputs_digest(features: FeatureExtractor, utterances: Utterances, batch_seconds: float) -> str:
+    """What features depend on: the extractor, the tables of recordings as files, utterances and batches."""
+    tables = [utterances.data_dir / name for name in ("wav.scp", "segments")]
+    stamps = [[path.stat().st_size, path.stat().st_mtime_ns] for path in tables if path.is_file()]
+    told = [features.fingerprint, stamps, list(utterances.ids), utterances.durations.tolist(), batch_seconds]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
 def train_semantic_kmeans(
     features: FeatureExtractor,
     utterances: Utterances,
@@ -167,12 +205,21 @@ def train_semantic_kmeans(
     library: str = "sklearn",
     seed: int = 0,
     batch_seconds: float = 0.0,
+    parts: FeatureParts | None = None,
 ) -> KMeans:
-    """k-means over the features of a portion of the utterances; arguments as of :func:`train_kmeans`."""
+    """k-means over the features of a portion of the utterances; arguments as of :func:`train_kmeans`.
+
+    Features are kept in ``parts`` on the way, and taken from there.
+    """
     ids = choose_portion(utterances.ids, portion, seed)
     chosen = Utterances(utterances.data_dir, features.sample_rate, ids, lower=utterances.lower)
-    batches = extract_batches(features, chosen, batch_seconds=batch_seconds, leave_out=True)
-    found = {utt: part for names, batch in batches for utt, part in zip(names, batch)}
+    if parts is None:
+        found = _extract(features, chosen, batch_seconds)
+    else:
+        found = _extract_in_parts(features, chosen, batch_seconds, parts)
+    for utt in [utt for utt, part in found.items() if not np.isfinite(part).all()]:
+        logger.warning("%s is left out: its features are NaN or infinite", utt)
+        del found[utt]
     check_lost(ids, found.keys(), utterances.data_dir)
     frames = list(found.values())
     start = time.monotonic()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from soundstorm.data.audio import Utterances
+from soundstorm.tokens.feature_parts import FeatureParts
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans
 from soundstorm.tokens.semantic import SemanticTokenizer, extract_batches, train_semantic_kmeans
@@ -91,7 +92,9 @@ def test_a_broken_utterance_is_named(data_dir, tokenizer):
 
 
 @pytest.mark.parametrize("batch_seconds", [0.0, 100.0])
-def test_what_cannot_be_read_or_is_too_short_is_named_and_left_out(data_dir, tokenizer, caplog, batch_seconds):
+def test_what_cannot_be_read_or_is_too_short_is_named_and_left_out(
+    data_dir, tokenizer, caplog, batch_seconds
+):
     class Damaged(Utterances):
         def read(self, utt):
             if utt == "s0-u2":
@@ -130,3 +133,72 @@ def test_mfcc_tokens_of_two_noises_tell_them_apart(data_dir):
         SemanticTokenizer(kmeans, open_features("mfcc")).encode_utterances(Utterances(data_dir, 16000))
     )
     assert all(len(set(sequence.tolist())) == 2 for sequence in tokens.values())
+
+
+class Interrupted:
+    """Features that end after so many calls, as a machine that is switched off does."""
+
+    def __init__(self, features, calls):
+        self._features, self.left = features, calls
+
+    def __getattr__(self, name):
+        return getattr(self._features, name)
+
+    def extract(self, wavs):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return self._features.extract(wavs)
+
+
+@pytest.mark.parametrize("batch_seconds, calls", [(0.0, 6), (2.0, 3)])
+def test_an_interrupted_extraction_goes_on_and_ends_bit_for_bit_the_same(
+    hubert_dir, data_dir, tmp_path, monkeypatch, batch_seconds, calls
+):
+    monkeypatch.setattr(FeatureParts, "seconds", 1.5)
+    features, utterances = open_features(str(hubert_dir), 1), Utterances(data_dir, 16000)
+    whole = train_semantic_kmeans(features, utterances, 4, batch_seconds=batch_seconds)
+    parts = FeatureParts(tmp_path / "features")
+    with pytest.raises(KeyboardInterrupt):
+        train_semantic_kmeans(
+            Interrupted(features, calls - 1), utterances, 4, batch_seconds=batch_seconds, parts=parts
+        )
+    kept = len(list((tmp_path / "features").iterdir()))
+    assert kept >= 2
+    again = Interrupted(features, calls)
+    kmeans = train_semantic_kmeans(again, utterances, 4, batch_seconds=batch_seconds, parts=parts)
+    assert kmeans.fingerprint == whole.fingerprint and kmeans.info == whole.info
+    assert 0 < again.left < calls  # some came from the parts
+
+
+def test_what_was_left_out_before_an_interrupt_is_tried_again(data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "data")
+    lines = (tmp_path / "data/wav.scp").read_text().splitlines()
+    more = [f"x{n:02}-{line}" for n in range(5) for line in lines]
+    recording = tmp_path / "last.wav"
+    (tmp_path / "data/wav.scp").write_text("\n".join([*more, f"z-u0 {recording}", ""]))
+    (tmp_path / "data/utt2dur").write_text("".join(f"{line.split()[0]} 1\n" for line in [*more, "z-u0 x"]))
+    utterances, features = Utterances(tmp_path / "data", 16000), open_features("mfcc")
+    parts = FeatureParts(tmp_path / "features")
+    without = train_semantic_kmeans(features, utterances, 2, parts=parts)
+    shutil.copy(lines[0].split()[1], recording)
+    repaired = train_semantic_kmeans(features, utterances, 2, parts=parts)
+    assert repaired.fingerprint == train_semantic_kmeans(features, utterances, 2).fingerprint
+    assert repaired.info.num_frames > without.info.num_frames
+
+
+def test_features_that_are_not_finite_are_named_and_left_out(data_dir, caplog, monkeypatch):
+    features = open_features("mfcc")
+    extract, calls = features.extract, []
+
+    def broken(wavs):
+        calls.append(wavs)
+        return [array * np.nan for array in extract(wavs)] if len(calls) == 2 else extract(wavs)
+
+    monkeypatch.setattr(features, "extract", broken)
+    utterances = Utterances(data_dir, 16000)
+    with pytest.raises(
+        ValueError, match=f"1 of 6 utterances have no tokens .{utterances.ids[1]}.; at least 95%"
+    ):
+        train_semantic_kmeans(features, utterances, 2)
+    assert f"{utterances.ids[1]} is left out: its features are NaN or infinite" in caplog.text
