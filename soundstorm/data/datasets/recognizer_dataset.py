@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,11 @@ from torch.nn import functional as F
 from soundstorm.data.audio import Utterances
 from soundstorm.data.characters import encode_text
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
-from soundstorm.data.log_mel import FLOOR, LogMel, stack_frames
+from soundstorm.data.log_mel import FLOOR, HOP, SAMPLE_RATE, LogMel, stack_frames
 from soundstorm.data.sampler import SeededIndex
 
+logger = logging.getLogger(__name__)
+LEAST_SHARE = 0.95  # of the utterances with a text that must be as long as a frame
 LONGEST_TIME_MASK = 20  # spectra: 200 ms
 QUIETEST, LOUDEST = np.log(FLOOR), -4.5  # of an added background noise, log magnitude per band
 
@@ -87,7 +90,7 @@ class RecognizerDataset:
         stack: int,
         augmentation: AugmentConfig | None = None,
     ):
-        """Keep the utterances that have a text.
+        """Keep the utterances that have a text and are as long as a frame.
 
         Args:
             utterances: the recordings.
@@ -96,17 +99,40 @@ class RecognizerDataset:
             num_mels: mel bands.
             stack: spectra that make one frame.
             augmentation: none for validation.
+
+        Raises:
+            ValueError: none has a text, or more than 5 % of those with one are too short.
         """
         kept = [i for i, utt_id in enumerate(utterances.ids) if texts.get(utt_id)]
         if not kept:
             raise ValueError(
                 f"none of {len(utterances.ids)} utterances has a text; a recogniser needs transcripts"
             )
+        kept = self._long_enough(utterances, kept, stack, 0.0 if augmentation is None else augmentation.tempo)
         self.ids = [utterances.ids[i] for i in kept]
         self.durations = np.asarray(utterances.durations)[kept]
         self._utterances, self._stack, self._augmentation = utterances, stack, augmentation
         self._targets = {utt_id: encode_text(texts[utt_id], vocabulary) for utt_id in self.ids}
         self._log_mel = LogMel(num_mels)
+
+    @staticmethod
+    def _long_enough(utterances: Utterances, kept: list[int], stack: int, tempo: float) -> list[int]:
+        """Those that make a frame at the fastest tempo; names the others."""
+        spectra = np.floor(np.asarray(utterances.durations)[kept] * SAMPLE_RATE / HOP) + 1
+        enough = np.round(spectra * (1 - tempo)) >= stack
+        if enough.all():
+            return kept
+        short = [utterances.ids[i] for i, there in zip(kept, enough) if not there]
+        least = stack * HOP / SAMPLE_RATE / (1 - tempo)
+        more = ", ..." if len(short) > 10 else ""
+        message = (
+            f"{utterances.data_dir}: {len(short)} of {len(kept)} utterances are shorter than a frame of the "
+            f"recogniser, about {least:.2f} s: {', '.join(short[:10])}{more}"
+        )
+        if len(short) > (1 - LEAST_SHARE) * len(kept):
+            raise ValueError(f"{message}. At least 95 % must be longer; remove these")
+        logger.warning("%s; they are left out", message)
+        return [i for i, there in zip(kept, enough) if there]
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -25,7 +25,9 @@ def test_augmentation_is_a_function_of_its_generator():
 def test_no_augmentation_returns_the_spectra():
     spectra = torch.randn(60, 20)
     assert torch.allclose(augment(spectra, OFF, np.random.default_rng(0)), spectra, atol=1e-6)
-    assert torch.equal(hide(spectra.reshape(15, 80), 20, OFF, np.random.default_rng(0)), spectra.reshape(15, 80))
+    assert torch.equal(
+        hide(spectra.reshape(15, 80), 20, OFF, np.random.default_rng(0)), spectra.reshape(15, 80)
+    )
 
 
 def test_tempo_changes_the_length_only():
@@ -67,7 +69,9 @@ def test_dataset_keeps_only_utterances_with_text_and_collates_them(tmp_path):
     texts["s-001"] = ""
     vocabulary = build_vocabulary(texts.values())
     utterances = Utterances(tmp_path / "data", 16000)
-    dataset = RecognizerDataset(utterances, texts, vocabulary, num_mels=20, stack=4, augmentation=AugmentConfig())
+    dataset = RecognizerDataset(
+        utterances, texts, vocabulary, num_mels=20, stack=4, augmentation=AugmentConfig()
+    )
     assert dataset.ids == ["s-000", "s-002"] and len(dataset.durations) == 2
     batch = dataset.collate([dataset[SeededIndex(i, (0, i))] for i in range(2)])
     assert batch["frames"].shape == (2, max(batch["lengths"]), 80)
@@ -79,3 +83,31 @@ def test_data_without_any_text_is_refused(tmp_path):
     make_data(tmp_path / "data", 2, seed=0)
     with pytest.raises(ValueError, match="none of 2 utterances has a text"):
         RecognizerDataset(Utterances(tmp_path / "data", 16000), {}, {}, num_mels=20, stack=4)
+
+
+class Brief(Utterances):
+    """Recordings of which one is cut to an instant."""
+
+    def __init__(self, data_dir, instants, seconds):
+        super().__init__(data_dir, 16000)
+        self._samples = {self.ids[i]: int(16000 * seconds) for i in instants}
+        self.durations = self.durations.copy()
+        self.durations[list(instants)] = seconds
+
+    def read(self, utt):
+        return super().read(utt)[: self._samples.get(utt)]
+
+
+@pytest.mark.parametrize("augmentation, least", [(None, 0.03), (AugmentConfig(tempo=0.4), 0.05)])
+def test_what_is_shorter_than_a_frame_is_named_and_left_out(tmp_path, caplog, augmentation, least):
+    texts = make_data(tmp_path / "data", 20, seed=0)
+    sizes = {"num_mels": 20, "stack": 4, "augmentation": augmentation}
+    vocabulary = build_vocabulary(texts.values())
+    dataset = RecognizerDataset(Brief(tmp_path / "data", [3], least - 0.01), texts, vocabulary, **sizes)
+    assert "1 of 20 utterances are shorter than a frame" in caplog.text and "s-003; they are" in caplog.text
+    assert "s-003" not in dataset.ids and len(dataset) == len(dataset.durations) == 19
+    with pytest.raises(ValueError, match="2 of 20 .*s-003, s-004. At least 95 %"):
+        RecognizerDataset(Brief(tmp_path / "data", [3, 4], 0.02), texts, vocabulary, **sizes)
+    dataset = RecognizerDataset(Brief(tmp_path / "data", [3], least), texts, vocabulary, **sizes)
+    batch = dataset.collate([dataset[SeededIndex(3, (0, seed))] for seed in range(20)])
+    assert (batch["lengths"] > 0).all()
