@@ -120,6 +120,7 @@ def score_files(
             timing=timing if timing is not None and timing.is_file() else None,
             log=log,
             share=share,
+            speakers=_speakers(Path(job.data_dir), ids) if config.bootstrap == "speaker" else None,
             num_resamples=config.num_resamples,
             seed=config.seed,
         )
@@ -175,6 +176,16 @@ def _measures(
     if info.source == "codec":
         measures.append(CodecQuality())
     return measures
+
+
+def _speakers(data_dir: Path, ids: Sequence[str]) -> dict[str, str] | None:
+    """The speaker of each utterance; None where the test set does not say, or has one only."""
+    table = read_table(data_dir / "utt2spk") if (data_dir / "utt2spk").is_file() else {}
+    speakers = {utt: table[utt] for utt in ids if utt in table}
+    if len(speakers) == len(ids) and len(set(speakers.values())) > 1:
+        return speakers
+    logger.warning("%s: no two speakers in utt2spk: the intervals of voices draw utterances", data_dir)
+    return None
 
 
 def inputs_digest(paths: Sequence[str | None], settings: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ def _check(content: dict[str, Any]) -> None:
     as_type(content.get("decode_dir"), str | None, "decode_dir")
     if content["group"] not in (REFERENCE, WITHOUT_PROMPT, WITH_PROMPT):
         raise ValueError(f"group is {content['group']!r:.80}")
-    for name in ("num_utterances", "num_missing"):
+    for name in ("num_utterances", "num_missing", "num_speakers"):
         as_type(content.get(name, 0), int, name)
     for metric, lengths in _mapping(content["metrics"], "metrics").items():
         for length, estimate in _mapping(lengths, metric).items():
@@ -64,7 +64,7 @@ def _check(content: dict[str, Any]) -> None:
     for utt_id, record in _mapping(content["utterances"], "utterances").items():
         for name, value in _mapping(record, utt_id).items():
             if name != DRIFT:
-                kind = str if name == "text" or name.startswith("hypothesis") else float
+                kind = str if name in ("text", "speaker") or name.startswith("hypothesis") else float
                 as_type(value, kind, f"{name} of {utt_id}")
     _mapping(content.get("decode", {}), "decode")
     settings = _mapping(content.get("settings", {}), "settings")

@@ -22,10 +22,15 @@ class ScoreConfig:
     )
     num_resamples: int = option(1000, "bootstrap resamples")
     seed: int = option(0, "of the bootstrap")
+    bootstrap: str = option(
+        "utterance", "what voices' intervals draw: utterance, or speaker and its utterances"
+    )
 
     def __post_init__(self):
         if self.text_normalizer not in (None, "english"):
             raise ValueError(f"score.text_normalizer is {self.text_normalizer!r}, expected english or none")
+        if self.bootstrap not in ("utterance", "speaker"):
+            raise ValueError(f"score.bootstrap is {self.bootstrap!r}, expected utterance or speaker")
         for name in ("prompt_seconds", "crop_seconds", "min_voice_seconds", "num_resamples"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"score.{name} is {getattr(self, name)}, expected more than 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ def bootstrap(
     numerators: Sequence[float],
     denominators: Sequence[float] | None = None,
     *,
+    speakers: Sequence[str] | None = None,
     num_resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -42,6 +43,8 @@ def bootstrap(
     Args:
         numerators: One value per utterance.
         denominators: One positive weight per utterance; 1 for each when omitted.
+        speakers: Of each utterance. Speakers are drawn, and of each its utterances, because utterances of
+            one voice are not independent; where there are two at least.
         num_resamples: Draws of a whole test set.
         confidence: Share of the draws inside the interval.
         seed: Of the draws; the same input gives the same interval.
@@ -63,12 +66,29 @@ def bootstrap(
         )
     generator = np.random.default_rng(seed)
     draws = np.empty(num_resamples)
-    for i in range(num_resamples):  # one resample at a time: memory stays that of the test set
-        chosen = generator.integers(len(top), size=len(top))
+    # One resample at a time: memory stays that of the test set.
+    for i, chosen in zip(range(num_resamples), _resamples(len(top), speakers, generator)):
         draws[i] = top[chosen].sum() / bottom[chosen].sum()
     tail = 50.0 * (1.0 - confidence)
     low, high = np.percentile(draws, [tail, 100.0 - tail])
     return Estimate(float(top.sum() / bottom.sum()), float(low), float(high), len(top))
+
+
+def _resamples(
+    count: int, speakers: Sequence[str] | None, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Numbers of the utterances of one test set after another."""
+    if speakers is None or len(set(speakers)) < 2:
+        while True:
+            yield generator.integers(count, size=count)
+    _, speaker_of, sizes = np.unique(np.asarray(speakers), return_inverse=True, return_counts=True)
+    by_speaker = np.argsort(speaker_of, kind="stable")
+    first = np.cumsum(sizes) - sizes
+    while True:
+        chosen = generator.integers(len(sizes), size=len(sizes))
+        number = np.repeat(sizes[chosen], sizes[chosen])  # of the utterances of each drawn one's speaker
+        within = (generator.random(len(number)) * number).astype(np.int64)
+        yield by_speaker[np.repeat(first[chosen], sizes[chosen]) + within]
 
 
 def length_of(duration: float) -> str | None:
@@ -82,6 +102,7 @@ def length_of(duration: float) -> str | None:
 def by_length(
     values: Mapping[str, tuple[float, float]],
     durations: Mapping[str, float],
+    speakers: Mapping[str, str] | None = None,
     **bootstrap_options,
 ) -> dict[str, Estimate]:
     """Estimate a metric over all utterances and in each length column that has any.
@@ -90,26 +111,41 @@ def by_length(
         values: Utterance to (numerator, denominator).
         durations: Utterance to the length in seconds of its *original* recording, so that every system has
             the same utterances in a column, however long its own output is.
+        speakers: Of the utterances, to draw these first.
         **bootstrap_options: As of `bootstrap`.
     """
-    groups: dict[str, list[tuple[float, float]]] = {ALL: []}
-    for utt_id in sorted(values):
-        groups[ALL].append(values[utt_id])
+    groups: dict[str, list[str]] = {ALL: sorted(values)}
+    for utt_id in groups[ALL]:
         name = length_of(durations[utt_id])
         if name is not None:
-            groups.setdefault(name, []).append(values[utt_id])
-    order = (ALL, *(name for name, _, _ in LENGTHS))
-    return {name: bootstrap(*zip(*groups[name]), **bootstrap_options) for name in order if groups.get(name)}
+            groups.setdefault(name, []).append(utt_id)
+    return {
+        name: bootstrap(
+            *zip(*(values[utt_id] for utt_id in groups[name])),
+            speakers=None if speakers is None else [speakers[utt_id] for utt_id in groups[name]],
+            **bootstrap_options,
+        )
+        for name in (ALL, *(name for name, _, _ in LENGTHS))
+        if groups.get(name)
+    }
 
 
 def paired_difference(
-    first: Mapping[str, float], second: Mapping[str, float], **bootstrap_options
+    first: Mapping[str, float],
+    second: Mapping[str, float],
+    speakers: Mapping[str, str] | None = None,
+    **bootstrap_options,
 ) -> Estimate:
-    """Mean of first - second over the utterances both have, drawn together so that hard ones cancel."""
+    """Mean of first - second over the utterances both have, drawn together so that hard ones cancel.
+
+    With their speakers, these are drawn first.
+    """
     shared = sorted(set(first) & set(second))
     if not shared:
         raise ValueError(
             f"no utterance is in both systems ({len(first)} and {len(second)} of their own); "
             f"score them on the same data directory"
         )
-    return bootstrap([first[utt_id] - second[utt_id] for utt_id in shared], **bootstrap_options)
+    drawn_first = None if speakers is None else [speakers[utt_id] for utt_id in shared]
+    differences = [first[utt_id] - second[utt_id] for utt_id in shared]
+    return bootstrap(differences, speakers=drawn_first, **bootstrap_options)

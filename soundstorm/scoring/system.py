@@ -19,6 +19,7 @@ from soundstorm.scoring.measures import Measure, Pair
 from soundstorm.scoring.measuring import MeasuredLog, left_out, measure_utterance
 from soundstorm.scoring.runtime import read_timing
 from soundstorm.scoring.statistics import by_length
+from soundstorm.scoring.voice_preservation import METRICS as VOICE_METRICS
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ class DecodeInfo:
         """
         title = "Original" if self.settings is None else self.settings.get("title")
         if not isinstance(title, str):
-            raise ValueError("decode.json does not say what the system is called; name it by --system, or decode again")
+            raise ValueError(
+                "decode.json does not say what the system is called; name it by --system, or decode again"
+            )
         return title
 
     @property
@@ -102,6 +105,7 @@ def score_system(
     timing: Path | None = None,
     log: MeasuredLog | None = None,
     share: Share | None = None,
+    speakers: Mapping[str, str] | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any] | None:
@@ -118,6 +122,7 @@ def score_system(
         timing: The decode directory's `timing.json`, if there is one.
         log: Keeps what was measured, utterance by utterance, so that an interrupted run goes on from there.
         share: Measure only these, into the log.
+        speakers: Of all utterances, to draw these first for the intervals of voices.
         num_resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
@@ -136,7 +141,9 @@ def score_system(
             f"score it on the set it was decoded from"
         )
     if missing:
-        logger.warning("%s: %d of %d utterances were not decoded and are not scored", system, missing, len(ids))
+        logger.warning(
+            "%s: %d of %d utterances were not decoded and are not scored", system, missing, len(ids)
+        )
     durations = {utt_id: float(seconds) for utt_id, seconds in zip(original.ids, original.durations)}
     known = {} if log is None else log.known
     for utt_id in share.of_ids(chosen) if share else chosen:
@@ -160,6 +167,8 @@ def score_system(
         for name, (numerator, denominator) in score.values.items():
             values.setdefault(name, {})[utt_id] = (numerator, denominator)
             record[name] = round(numerator / denominator, 5)
+        if speakers is not None:
+            record["speaker"] = speakers[utt_id]
         records[utt_id] = record | score.details
     options = {"num_resamples": num_resamples, "seed": seed}
     return {
@@ -170,8 +179,14 @@ def score_system(
         "num_utterances": len(chosen),
         "num_missing": missing,
         "left_out": unmeasured,
+        **({} if speakers is None else {"num_speakers": len({speakers[utt_id] for utt_id in chosen})}),
         "metrics": {
-            name: {length: e.as_dict() for length, e in by_length(found, durations, **options).items()}
+            name: {
+                length: estimate.as_dict()
+                for length, estimate in by_length(
+                    found, durations, speakers if name in VOICE_METRICS else None, **options
+                ).items()
+            }
             for name, found in values.items()
         },
         "drift": drift_curve(drifts_of(records), **options),

@@ -205,10 +205,12 @@ def _facts(report: Mapping[str, Any]) -> str:
 
 def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
     settings = next((row["settings"] for row in rows if row.get("settings")), {})
+    drawn = any(row.get("num_speakers") for row in rows)
+    by_speaker = ", of voices over speakers and the utterances of each" if drawn else ""
     notes = [
-        "Intervals: bootstrap over utterances, 95 %. A prompted row's WER is of the whole utterance, its "
-        "prompt as the codec gives it back; voice preservation compares that prompt with the generated rest "
-        "only."
+        f"Intervals: bootstrap over utterances{by_speaker}, 95 %. A prompted row's WER is of the whole "
+        "utterance, its prompt as the codec gives it back; voice preservation compares that prompt with the "
+        "generated rest only."
     ]
     if settings:
         first, *more = settings["recognizers"] or ["none"]
@@ -218,7 +220,9 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
             f"{settings['crop_seconds']:g} s against the first {settings['prompt_seconds']:g} s."
         )
         if settings.get("text_normalizer"):
-            notes.append("Before words are counted, texts are brought to one form by Whisper's English normaliser.")
+            notes.append(
+                "Before words are counted, texts are brought to one form by Whisper's English normaliser."
+            )
         if first.startswith("closed:"):
             notes.append(
                 "**It reads with a closed vocabulary**: any sequence of words of "

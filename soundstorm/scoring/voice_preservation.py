@@ -10,6 +10,8 @@ import numpy as np
 from soundstorm.data.audio import num_samples
 from soundstorm.scoring.measures import Measured, Pair, cosine, is_silent
 
+METRICS = ("voice_preservation", "voice_to_original")
+
 
 class SpeakerModel(Protocol):
     """Recording to speaker embedding."""
@@ -69,14 +71,20 @@ class VoicePreservation:
             prompts["voice_preservation"] = pair.decoded[:cut]
         rest = pair.decoded[cut:]
         if len(rest) < num_samples(self._min_seconds, pair.sample_rate):
-            return Measured(undefined=dict.fromkeys(prompts, f"less than {self._min_seconds:g} s follow the prompt"))
+            return Measured(
+                undefined=dict.fromkeys(prompts, f"less than {self._min_seconds:g} s follow the prompt")
+            )
         if is_silent(rest):
             return Measured(undefined=dict.fromkeys(prompts, "what follows the prompt is silent"))
         if len(pair.original) < cut:
-            return Measured(undefined=dict.fromkeys(prompts, f"recorded are less than {self._prompt_seconds:g} s"))
+            return Measured(
+                undefined=dict.fromkeys(prompts, f"recorded are less than {self._prompt_seconds:g} s")
+            )
         undefined = {name: "the prompt is silent" for name, wav in prompts.items() if is_silent(wav)}
         remainder = self._speaker(rest)
-        similar = {name: cosine(self._speaker(prompts[name]), remainder) for name in prompts if name not in undefined}
+        similar = {
+            name: cosine(self._speaker(prompts[name]), remainder) for name in prompts if name not in undefined
+        }
         return Measured({name: (value, 1.0) for name, value in similar.items()}, undefined=undefined)
 
 

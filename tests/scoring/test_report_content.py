@@ -9,6 +9,7 @@ from soundstorm.scoring.report_content import (
     read_timing_table,
     voice_gains,
 )
+from soundstorm.scoring.statistics import paired_difference
 from soundstorm.scoring.tables import heading_of, render_markdown, table
 from soundstorm.scoring.targets import check_targets
 
@@ -54,7 +55,12 @@ def example_report(**changes):
 
 def test_rows_come_in_the_paper_s_order_of_groups():
     rows = order_scores(example_scores())["test"]
-    assert [row["system"] for row in rows] == ["Original", "From text", "From semantic", "From text, prompted"]
+    assert [row["system"] for row in rows] == [
+        "Original",
+        "From text",
+        "From semantic",
+        "From text, prompted",
+    ]
 
 
 def test_two_rows_of_one_name_are_refused():
@@ -95,10 +101,16 @@ def test_a_clear_gain_counts_for_the_target_by_its_lower_end():
 def test_usage_and_time_can_be_targets():
     report = example_report(
         targets=["usage of every codebook >= 80", "seconds of all stages <= 900"],
-        usage=[{"level": 0, "usage": 99.0, "perplexity": 9.0}, {"level": 1, "usage": 79.0, "perplexity": 9.0}],
+        usage=[
+            {"level": 0, "usage": 99.0, "perplexity": 9.0},
+            {"level": 1, "usage": 79.0, "perplexity": 9.0},
+        ],
         seconds={"0": 100.0, "7": 200.0},
     )
-    assert [(target["value"], target["met"]) for target in report["targets"]] == [(79.0, False), (300.0, True)]
+    assert [(target["value"], target["met"]) for target in report["targets"]] == [
+        (79.0, False),
+        (300.0, True),
+    ]
 
 
 def test_a_target_without_a_figure_is_not_met():
@@ -172,7 +184,9 @@ def test_a_closed_vocabulary_is_plainly_declared():
     for name, declared in (("exp/r", False), ("closed:exp/r", True)):
         scores[1]["settings"] = {**settings, "recognizers": [name]}
         report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
-        assert ("closed vocabulary**: any sequence of words of `data/x/text`" in render_markdown(report)) == declared
+        assert (
+            "closed vocabulary**: any sequence of words of `data/x/text`" in render_markdown(report)
+        ) == declared
 
 
 def test_a_metric_of_fewer_utterances_than_the_row_says_of_how_many():
@@ -188,7 +202,27 @@ def test_a_metric_of_fewer_utterances_than_the_row_says_of_how_many():
 def test_the_normaliser_of_texts_is_named():
     scores = example_scores()
     settings = {"recognizers": ["exp/r"], "speaker": "s", "crop_seconds": 1.5, "prompt_seconds": 3.0}
-    for more, named in (({}, False), ({"text_normalizer": None}, False), ({"text_normalizer": "english"}, True)):
+    for more, named in (
+        ({}, False),
+        ({"text_normalizer": None}, False),
+        ({"text_normalizer": "english"}, True),
+    ):
         scores[1]["settings"] = settings | more
         report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
         assert ("Whisper's English normaliser" in render_markdown(report)) == named
+
+
+def test_a_gain_of_voices_is_drawn_by_speaker_where_the_scores_are_and_the_table_says_so():
+    scores = example_scores()
+    report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
+    assert "bootstrap over utterances, 95 %" in render_markdown(report)
+    (gain,) = voice_gains(scores)
+    for utt, speaker in (("a", "s1"), ("b", "s1")):
+        scores[0]["utterances"][utt]["speaker"] = speaker
+    assert voice_gains(scores)[0].difference == gain.difference  # of one speaker
+    scores[0]["utterances"]["b"]["speaker"], scores[0]["num_speakers"] = "s2", 2
+    assert voice_gains(scores)[0].difference == paired_difference(
+        {"a": 0.8, "b": 0.9}, {"a": 0.5, "b": 0.5}, {"a": "s1", "b": "s2"}
+    )
+    report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
+    assert "of voices over speakers and the utterances of each, 95 %" in render_markdown(report)

@@ -80,3 +80,43 @@ def test_a_paired_difference_uses_the_shared_utterances():
 def test_a_difference_of_disjoint_systems_is_refused():
     with pytest.raises(ValueError, match="no utterance is in both"):
         paired_difference({"a": 1.0}, {"b": 1.0})
+
+
+def test_the_bootstrap_by_speaker_equals_its_slow_twin():
+    values, speakers = [3.0, 0.0, 1.0, 2.0, 9.0], list("babcb")
+    groups = [[1], [0, 2, 4], [3]]  # of a, b and c
+    generator = np.random.default_rng(5)
+    draws = []
+    for _ in range(50):
+        drawn = []
+        for speaker in generator.integers(3, size=3):
+            group = groups[speaker]
+            drawn += [values[group[int(generator.random() * len(group))]] for _ in group]
+        draws.append(np.mean(drawn))
+    estimate = bootstrap(values, speakers=speakers, num_resamples=50, seed=5)
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])))
+    assert (estimate.value, estimate.count) == (3.0, 5)
+
+
+def test_by_speaker_the_interval_covers_the_truth_where_voices_differ():
+    generator = np.random.default_rng(0)
+    covered = {"speaker": 0, "utterance": 0}
+    for trial in range(100):
+        voices = np.repeat(generator.normal(3.0, 1.0, size=20), 10)
+        sample, speakers = voices + generator.normal(0.0, 0.3, size=200), [str(n // 10) for n in range(200)]
+        for name, drawn in (("speaker", speakers), ("utterance", None)):
+            estimate = bootstrap(sample, speakers=drawn, num_resamples=200, seed=trial)
+            covered[name] += estimate.low <= 3.0 <= estimate.high
+    assert covered["speaker"] >= 86 and covered["utterance"] < 65
+
+
+def test_one_speaker_is_drawn_by_utterance():
+    assert bootstrap([1.0, 2.0, 4.0], speakers=["a"] * 3) == bootstrap([1.0, 2.0, 4.0])
+    estimates = by_length({"u": (1.0, 1.0), "v": (3.0, 1.0)}, {"u": 5.0, "v": 5.0}, {"u": "a", "v": "b"})
+    assert estimates["all"] == bootstrap([1.0, 3.0], speakers=["a", "b"]) == estimates["short"]
+
+
+def test_differences_are_drawn_by_speaker_too():
+    first, second = {"u": 1.0, "v": 3.0, "w": 2.0}, {"u": 0.5, "v": 1.0}
+    found = paired_difference(first, second, {"u": "a", "v": "b", "w": "b"})
+    assert found == bootstrap([0.5, 2.0], speakers=["a", "b"])

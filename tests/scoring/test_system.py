@@ -13,6 +13,7 @@ from soundstorm.scoring.assemble import ScoringJob, score_files
 from soundstorm.scoring.measures import Measured
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.scoring_config import ScoreConfig
+from soundstorm.scoring.statistics import bootstrap
 from soundstorm.scoring.system import read_decode_info, score_system
 
 
@@ -97,7 +98,10 @@ def test_a_score_has_counts_intervals_lengths_and_every_utterance(tmp_path):
     content = score(tmp_path, decoded, timing=decoded / "timing.json")
     assert (content["num_utterances"], content["num_missing"]) == (2, 1)
     assert content["metrics"]["longer"]["all"]["value"] == pytest.approx(1.5)
-    assert content["metrics"]["longer"]["all"]["low"] == 1.0 and content["metrics"]["longer"]["short"]["count"] == 2
+    assert (
+        content["metrics"]["longer"]["all"]["low"] == 1.0
+        and content["metrics"]["longer"]["short"]["count"] == 2
+    )
     assert content["utterances"]["b"] == {"seconds": 5.0, "decoded_seconds": 7.0, "longer": 2.0, "note": "y"}
     assert content["runtime"]["codec"]["real_time_factor"] == 0.1
 
@@ -162,12 +166,23 @@ def test_a_file_that_is_no_score_is_named(tmp_path):
     score = {"system": "a", "data_dir": "data", "group": "reference", "metrics": {}, "utterances": {}}
     path.write_text(json.dumps(score))
     assert read_score(path) == score
-    path.write_text(json.dumps(score | {"settings": {"recognizers": [], "crop_seconds": 3.0, "prompt_seconds": 3.0}}))
+    path.write_text(
+        json.dumps(score | {"settings": {"recognizers": [], "crop_seconds": 3.0, "prompt_seconds": 3.0}})
+    )
     with pytest.raises(ValueError, match="x.json: not a score file .settings lack speaker."):
         read_score(path)
 
 
-@pytest.mark.parametrize("settings", [{"prompt_seconds": 0}, {"max_utterances": 0}, {"quality_utterances": -1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prompt_seconds": 0},
+        {"max_utterances": 0},
+        {"quality_utterances": -1},
+        {"text_normalizer": "klingon"},
+        {"bootstrap": "set"},
+    ],
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=f"score.{next(iter(settings))} is"):
         ScoreConfig(**settings)
@@ -186,7 +201,9 @@ def test_an_interrupted_score_goes_on_and_shares_make_the_whole(tmp_path, hubert
     for number in (1, 2, 3):
         run(tmp_path / "shared.json", share=Share(number, 3))
     assert not (tmp_path / "shared.json").exists()
-    for path in tmp_path.glob("shared.json.share*"):  # all but the first line of one was lost with the machine
+    for path in tmp_path.glob(
+        "shared.json.share*"
+    ):  # all but the first line of one was lost with the machine
         lines = path.read_text().splitlines(keepends=True)
         if len(lines) > 1:
             path.write_text(lines[0])
@@ -194,3 +211,33 @@ def test_an_interrupted_score_goes_on_and_shares_make_the_whole(tmp_path, hubert
     run(tmp_path / "shared.json")
     one, two = (json.loads((tmp_path / name).read_text()) for name in ("whole.json", "shared.json"))
     assert one == two and not list(tmp_path.glob("shared.json.*"))
+
+
+class Loudness:
+    """A measure under a voice's name."""
+
+    def __call__(self, pair):
+        return Measured(
+            {"voice_to_original": (len(pair.decoded), 16000.0), "other": (len(pair.decoded), 16000.0)}
+        )
+
+
+@pytest.mark.parametrize(
+    "table, drawn", [("a s\nb s\nc t\n", True), ("a s\nb s\nc s\n", False), ("a s\n", False)]
+)
+def test_voices_are_drawn_by_speaker_where_the_test_set_has_two(tmp_path, table, drawn, monkeypatch, caplog):
+    data = make_dir(tmp_path / "data", {"a": 4.0, "b": 5.0, "c": 3.0})
+    (data / "utt2spk").write_text(table)
+    monkeypatch.setattr("soundstorm.scoring.assemble._measures", lambda *_: [Loudness()])
+    score_files(
+        [ScoringJob("row", str(data), None, str(tmp_path / "s.json"))], recognizers=[], bigram_text=None,
+        speaker=None, consistency=None, sample_rate=16000, device="cpu", config=ScoreConfig(bootstrap="speaker"),
+    )  # fmt: skip
+    content = read_score(tmp_path / "s.json")
+    expected = bootstrap([4.0, 5.0, 3.0], speakers=list("sst") if drawn else None).as_dict()
+    assert content["metrics"]["voice_to_original"]["all"] == expected
+    assert content["metrics"]["other"]["all"] == bootstrap([4.0, 5.0, 3.0]).as_dict()
+    assert (content.get("num_speakers"), content["utterances"]["c"].get("speaker")) == (
+        (2, "t") if drawn else (None, None)
+    )
+    assert ("no two speakers" in caplog.text) != drawn

@@ -118,7 +118,9 @@ def test_a_transformers_x_vector_model_loads_by_name(tmp_path):
     ],
 )
 def test_silence_has_no_voice(original, decoded, left, why):
-    measured = VoicePreservation(MeanAndOne(), prompt_seconds=3, starts_with_prompt=True)(pair(original, decoded))
+    measured = VoicePreservation(MeanAndOne(), prompt_seconds=3, starts_with_prompt=True)(
+        pair(original, decoded)
+    )
     assert set(measured.values) == left and set(measured.values) ^ set(measured.undefined) == {
         "voice_preservation",
         "voice_to_original",
