@@ -28,6 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
 
+from devices import Slot  # noqa: E402
 from jobs import Runner, Signals  # noqa: E402
 
 LOG_END_BYTES = 1 << 16
@@ -229,7 +230,7 @@ def main(arguments: list[str]) -> int:
     request = Request(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     number = int(arguments[1])
     signals = Signals()
-    code = Runner(signals, own_groups=False).run(request, [number], [{}]).get(number, 1)
+    code = Runner(signals, own_groups=False).run(request, [number], [Slot()]).get(number, 1)
     return 128 + signals.received if signals.received else code
 
 
