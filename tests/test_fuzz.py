@@ -77,7 +77,7 @@ def test_the_guard_sees_and_stops_what_data_must_not_do(watch, tmp_path, monkeyp
     "front, result, message",
     [
         ("raise KeyError('x')", fuzz.FAILED, "traceback: "),
-        ("raise ValueError('x.scp: no')", fuzz.REFUSED, "error: x.scp: no"),
+        ("from soundstorm.data.errors import InputError; raise InputError('x.scp: no')", fuzz.REFUSED, "x.scp: no"),
         ("while True: pass", fuzz.FAILED, "hang: "),
         ("pass", fuzz.ACCEPTED, ""),
     ],

@@ -148,6 +148,10 @@ if [[ $# -gt 0 && (${*: -1} == --help || ${*: -1} == -h) ]]; then
     wants_help=true
     set -- "${@:1:$#-1}"
 fi
+# shellcheck source=functions/renamed.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/renamed.sh"
+renamed_options "$@"
+set -- "${renamed[@]}"
 help_message=$(options_help)
 . utils/parse_options.sh
 if "${wants_help}"; then

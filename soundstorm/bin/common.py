@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import traceback
 import types
 import typing
 from collections.abc import Callable
@@ -20,9 +21,12 @@ from pathlib import Path
 import configargparse
 import yaml
 
+from soundstorm.data.errors import InputError, TrainingFailed
 from soundstorm.data.records import LARGEST_INTEGER
 from soundstorm.data.variants import Variants
 
+# Options by the names of the version before -> their names.
+RENAMED = {"--soundstorm": "--acoustic-model", "--hubert": "--ssl-model"}
 LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
@@ -74,21 +78,34 @@ def provide_numba_cache() -> None:
 
 
 def run_front(main: Callable[[list[str] | None], None]) -> None:
-    """Run ``main`` from the command line; a user's error is one line on stderr and exit status 1."""
+    """Run ``main`` from the command line; a user's error is one line on stderr and exit status 1.
+
+    A fault of the program keeps its traceback, in the log where there is one, with a last line that says so.
+    """
     setup_logging()
     provide_numba_cache()
+    prog = os.path.basename(sys.argv[0])
     try:
         main(None)
-    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+    except (InputError, TrainingFailed, OSError) as error:
         if os.environ.get("SOUNDSTORM_TRACEBACK"):
             raise
-        reason = f"not enough memory ({error})" if isinstance(error, MemoryError) else error
-        print(f"{os.path.basename(sys.argv[0])}: error: {reason}", file=sys.stderr)
+        print(f"{prog}: error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as stop:
-        name = os.path.basename(sys.argv[0])
-        print(f"{name}: interrupted; run the same command again to go on", file=sys.stderr)
+        print(f"{prog}: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # training code passes the signal
+    except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+            print(f"{prog}: error: not enough memory ({error})", file=sys.stderr)
+            sys.exit(1)
+        traceback.print_exc()
+        print(
+            f"{prog}: error: {type(error).__name__}: {error} (a fault of the program rather than of its input; please "
+            "report it with the traceback above)",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def command_line(argv: list[str] | None) -> str:
@@ -146,8 +163,19 @@ class FrontParser(configargparse.ArgumentParser):
         """End with exit status 2. The usage, pages of options, would hide what is wrong."""
         self.exit(2, f"{self.prog}: error: {message}; see --help\n")
 
+    def _renamed(self, word: str) -> str:
+        """An option by its name of today where it is given by that of the version before."""
+        old, equals, value = str(word).partition("=")
+        new = RENAMED.get(old)
+        known = {option for action in self._actions for option in action.option_strings}
+        if new is None or old in known or new not in known:
+            return word
+        logging.getLogger(__name__).warning("%s is called %s now; the old name goes with the next version", old, new)
+        return new + equals + value
+
     def parse_args(self, args=None, namespace=None, **kwargs):
         """Parse all of them; an unknown option is an error that names the nearest one."""
+        args = [self._renamed(word) for word in (sys.argv[1:] if args is None else args)]
         parsed, unknown = self.parse_known_args(args, namespace, **kwargs)
         if unknown:
             name = unknown[0].split("=")[0]

@@ -1,6 +1,7 @@
 """Speech continuation by AudioLM's three stages, prompted by beginnings of utterances, or unprompted."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 
 
@@ -28,9 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     """Parse and generate."""
     args = get_parser().parse_args(argv)
     if (args.data_dir is None) == (args.count < 1):
-        raise ValueError("give one of --data-dir, whose utterances are continued, and --count, 1 or more")
+        raise InputError("give one of --data-dir, whose utterances are continued, and --count, 1 or more")
     if args.data_dir and not 0 < args.prompt_seconds < float("inf"):
-        raise ValueError(f"--prompt-seconds is {args.prompt_seconds}, expected more than 0")
+        raise InputError(f"--prompt-seconds is {args.prompt_seconds}, expected more than 0")
 
     from soundstorm.decoding.audiolm_continuation import generate_audiolm
     from soundstorm.models.devices import choose_device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.abx_config import AbxConfig
 
 
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     config = section(args, "abx", AbxConfig)
     if not (args.features or args.kmeans or args.acoustic):
-        raise ValueError("nothing to measure; give --features, --kmeans or --acoustic")
+        raise InputError("nothing to measure; give --features, --kmeans or --acoustic")
 
     from soundstorm.models.devices import choose_device
     from soundstorm.scoring.abx_sources import abx_of_sources

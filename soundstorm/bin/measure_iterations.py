@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.bin.synthesize import SAMPLING, SECTIONS
+from soundstorm.data.errors import InputError
 
 
 def get_parser():
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
     if min(args.iterations) < 1:
-        raise ValueError(f"--iterations are {args.iterations}, expected numbers, each at least 1")
+        raise InputError(f"--iterations are {args.iterations}, expected numbers, each at least 1")
 
     from dataclasses import replace
     from pathlib import Path

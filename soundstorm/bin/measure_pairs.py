@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import FrontParser, command_line, config_parser, run_front
+from soundstorm.data.errors import InputError
 
 
 def get_parser() -> FrontParser:
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     """Score, print a table, write JSON."""
     args = get_parser().parse_args(argv)
     if (args.kmeans is None) == (args.tokens is None):
-        raise ValueError(
+        raise InputError(
             "give one of --kmeans, which makes tokens of the recordings, and --tokens, where they are"
         )
 

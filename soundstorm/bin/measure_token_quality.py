@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import config_parser, run_front
+from soundstorm.data.errors import InputError
 
 
 def get_parser():
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     """Measure, print a table, write JSON."""
     args = get_parser().parse_args(argv)
     if not args.tokens and not args.kmeans:
-        raise ValueError("nothing to measure; give --tokens or --kmeans")
+        raise InputError("nothing to measure; give --tokens or --kmeans")
 
     from soundstorm.scoring.token_quality import measure_sources, quality_table, write_report
 

@@ -2,6 +2,7 @@
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.bin.synthesize import SAMPLING, SECTIONS
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.decoding_config import TextSamplingConfig
 
 
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
     exchange = Prompt(args.exchange, args.exchange_text) if args.exchange else None
     if args.exchange_utterance:
         if exchange:
-            raise ValueError("give --exchange or --exchange-utterance, not both")
+            raise InputError("give --exchange or --exchange-utterance, not both")
         exchange = read_prompt(args.exchange_utterance)
     prompts = choose_prompts(turns, args.prompt, args.prompt_text, args.prompt_utterance, exchange)
     codec = load_acoustic_tokenizer(args.codec, device)
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
     for name in ("max_characters", "context_seconds"):
         if getattr(args, name) <= 0:
-            raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
     write_dialogue(
         synthesizer,
         turns,

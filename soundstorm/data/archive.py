@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from soundstorm.data.data_dir import looked_for, read_table, whole_file, write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import make_record, read_json
 from soundstorm.data.table_index import MISSING, read_numbers, read_places
 
@@ -50,14 +51,14 @@ class TokenizerInfo:
 
     def __post_init__(self):
         if self.kind not in ("semantic", "acoustic"):
-            raise ValueError(f"kind is {self.kind!r:.80}, expected semantic or acoustic")
+            raise InputError(f"kind is {self.kind!r:.80}, expected semantic or acoustic")
         if not 1 <= self.num_levels <= MOST_LEVELS or not 1 <= self.codebook_size <= 65536:
-            raise ValueError(
+            raise InputError(
                 f"num_levels is {self.num_levels} and codebook_size {self.codebook_size}, expected 1 to {MOST_LEVELS} "
                 "levels of 1 to 65536 codes (tokens are stored as uint16)"
             )
         if self.frame_rate <= 0 or self.sample_rate <= 0:
-            raise ValueError(f"frame_rate is {self.frame_rate}, sample_rate {self.sample_rate}, expected more than 0")
+            raise InputError(f"frame_rate is {self.frame_rate}, sample_rate {self.sample_rate}, expected more than 0")
 
     @classmethod
     def from_dict(cls, values: dict, where: str) -> "TokenizerInfo":
@@ -67,7 +68,7 @@ class TokenizerInfo:
     def check_same(self, other: "TokenizerInfo", mine: str, theirs: str) -> None:
         """Refuse tokens of another tokenizer. ``mine`` and ``theirs`` say where each came from."""
         if self.fingerprint != other.fingerprint:
-            raise ValueError(
+            raise InputError(
                 f"{self.kind} tokens do not belong together: {mine} has those of {self.name} "
                 f"({self.fingerprint[:12]}), {theirs} those of {other.name} ({other.fingerprint[:12]}); "
                 "extract both with the same tokenizer"
@@ -112,7 +113,7 @@ def write_tokens(prefix: str | Path, items: Iterable[tuple[str, np.ndarray]], in
             lines.append(f"{utt} {ark}:{offset}\n")
             count += 1
         if not count:
-            raise ValueError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
+            raise InputError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
     write_text(f"{prefix}.json", json.dumps(asdict(info), indent=2) + "\n")
     write_text(f"{prefix}.scp", "".join(lines))
     return count
@@ -146,7 +147,7 @@ def write_shards(
         ValueError: not one of the utterances has tokens.
     """
     if shard_utterances < 1:
-        raise ValueError(f"shard_utterances is {shard_utterances}, expected at least 1")
+        raise InputError(f"shard_utterances is {shard_utterances}, expected at least 1")
     prefix = Path(prefix)
     places = _places_in_shards(prefix.parent, info, frozenset(ids))
     left = [utt for utt in ids if utt not in places]
@@ -162,7 +163,7 @@ def write_shards(
             places.update(read_table(f"{shard}.scp"))
         logger.info("%s: %d of %d utterances", shard, len(ids) - len(left) + first + len(some), len(ids))
     if not places:
-        raise ValueError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
+        raise InputError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
     _write_index(f"{prefix}.scp", places, info)
     for path in prefix.parent.glob(f"{prefix.name}.*.json"):  # of another tokenizer, which an earlier run had
         with suppress(ValueError):
@@ -192,9 +193,9 @@ def _check_tokens(utt: str, tokens: np.ndarray, info: TokenizerInfo) -> None:
     shape = f"(T, {info.num_levels})" if info.kind == "acoustic" else "(T,)"
     right = tokens.ndim == 1 if info.kind == "semantic" else tokens.ndim == 2 and tokens.shape[1] == info.num_levels
     if not right or len(tokens) == 0:
-        raise ValueError(f"{utt}: {info.kind} tokens have the shape {tokens.shape}, expected {shape} with T > 0")
+        raise InputError(f"{utt}: {info.kind} tokens have the shape {tokens.shape}, expected {shape} with T > 0")
     if tokens.min() < 0 or tokens.max() >= info.codebook_size:
-        raise ValueError(
+        raise InputError(
             f"{utt}: tokens lie in [{tokens.min()}, {tokens.max()}], "
             f"expected [0, {info.codebook_size - 1}] of {info.name}"
         )
@@ -209,7 +210,7 @@ class TokenArchive:
         self._places = read_places(self.scp)
         self.keys = self._places.keys
         if not len(self.keys):
-            raise ValueError(f"{self.scp}: no utterances; extract the tokens again")
+            raise InputError(f"{self.scp}: no utterances; extract the tokens again")
         self._files = _Files()
 
     @property
@@ -227,7 +228,7 @@ class TokenArchive:
         """Tokens of one utterance: uint16 ``(T,)`` or ``(T, Q)``."""
         row = self.keys.row(utt)
         if row == MISSING:
-            raise ValueError(f"{self.scp}: no tokens of {utt}; extract them, or leave the utterance out")
+            raise InputError(f"{self.scp}: no tokens of {utt}; extract them, or leave the utterance out")
         return self.at(row)
 
     def at(self, row: int) -> np.ndarray:
@@ -236,7 +237,7 @@ class TokenArchive:
         try:
             _check_tokens(utt, tokens, self.info)
         except ValueError as error:
-            raise ValueError(f"{self.scp}: {error}; extract the tokens again") from error
+            raise InputError(f"{self.scp}: {error}; extract the tokens again") from error
         return tokens
 
     def frames(self) -> np.ndarray:
@@ -272,14 +273,14 @@ class TokenArchive:
         utt, where = self.keys[row], path if offset == MISSING else f"{path}:{offset}"
         try:
             if offset == MISSING:
-                raise ValueError("expected <ark>:<offset>")
+                raise InputError("expected <ark>:<offset>")
             return read(self._files.open(path), offset)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{self.scp}: archive {path!r} of {utt} does not exist{looked_for(path)}; extract the tokens again"
             ) from error
         except (ValueError, IndexError, EOFError, OSError, OverflowError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{self.scp}: cannot read {utt} at {where!r} ({error}); extract the tokens again"
             ) from error
 
@@ -317,11 +318,11 @@ def _read_start(file: int, offset: int) -> tuple[bytes, int, int]:
     """The first bytes of a record, and where its array begins and ends in them and beyond."""
     start = os.pread(file, FIRST_BYTES, offset)
     if start[:3] != b"NPY":
-        raise ValueError("no token record there")
+        raise InputError("no token record there")
     first = 4 + start[3]
     length = int.from_bytes(start[4:first], "little")
     if length > os.fstat(file).st_size - offset - first:
-        raise ValueError("the archive is truncated")
+        raise InputError("the archive is truncated")
     return start, first, first + length
 
 
@@ -337,7 +338,7 @@ def _read_length(file: int, offset: int) -> int:
     start, first, end = _read_start(file, offset)
     shape, dtype, begin, _ = _parse_header(start[first:end])
     if math.prod(shape) * dtype.itemsize != end - first - begin or not shape:
-        raise ValueError(f"{end - first - begin} bytes of numbers, expected those of an array {shape}")
+        raise InputError(f"{end - first - begin} bytes of numbers, expected those of an array {shape}")
     return shape[0]
 
 
@@ -345,13 +346,13 @@ def _parse_header(record: bytes) -> tuple[tuple[int, ...], np.dtype, int, str]:
     """Shape, type, place of the numbers and their order of a ``.npy`` file of integers."""
     stream = io.BytesIO(record)
     if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("not a numpy record of version 1.0")
+        raise InputError("not a numpy record of version 1.0")
     try:
         shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
     except (SyntaxError, tokenize.TokenError) as error:  # numpy parses the header as Python
-        raise ValueError("its header is damaged") from error
+        raise InputError("its header is damaged") from error
     if not np.issubdtype(dtype, np.integer):
-        raise ValueError(f"{dtype} values, expected integers")
+        raise InputError(f"{dtype} values, expected integers")
     return shape, dtype, stream.tell(), "F" if fortran_order else "C"
 
 
@@ -360,7 +361,7 @@ def _parse_array(record: bytes) -> np.ndarray:
     shape, dtype, begin, order = _parse_header(record)
     data = record[begin:]
     if math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"{len(data)} bytes of numbers, expected those of an array {shape}")
+        raise InputError(f"{len(data)} bytes of numbers, expected those of an array {shape}")
     return np.frombuffer(data, dtype).reshape(shape, order=order)
 
 
@@ -375,7 +376,7 @@ def merge_archives(parts: list[str | Path], scp: str | Path) -> TokenizerInfo:
         info.check_same(read_info(part), str(parts[0]), str(part))
         for utt, where in read_table(part).items():
             if utt in table:
-                raise ValueError(f"{part}: utterance {utt} is in another part too")
+                raise InputError(f"{part}: utterance {utt} is in another part too")
             table[utt] = where
     _write_index(scp, table, info)
     return info

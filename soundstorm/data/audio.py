@@ -10,6 +10,7 @@ import numpy as np
 
 from soundstorm.data.data_dir import looked_for, write_bytes
 from soundstorm.data.data_dir_values import FORMAT_TOOL
+from soundstorm.data.errors import InputError
 from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
 
 Seconds = float
@@ -68,33 +69,33 @@ def read_audio(
         with soundfile.SoundFile(str(path)) as recording:
             rate = recording.samplerate
             if rate < sample_rate or rate != sample_rate and not lower:
-                raise ValueError(
+                raise InputError(
                     f"{path}: sample rate is {recording.samplerate} Hz but {sample_rate} Hz is needed; "
                     f"resample the audio by {FORMAT_TOOL}, in a recipe by --audio-format flac "
                     f"--sample-rate {sample_rate}"
                 )
             if recording.channels != 1:
-                raise ValueError(
+                raise InputError(
                     f"{path}: {recording.channels} channels but 1 is needed; choose or mix them by {FORMAT_TOOL}, "
                     "in a recipe by --audio-format flac"
                 )
             first = num_samples(start, rate)
             last = recording.frames if end is None else min(num_samples(end, rate), recording.frames)
             if last <= first:
-                raise ValueError(
+                raise InputError(
                     f"{path}: no samples between {start:g} s and {'the end' if end is None else f'{end:g} s'} "
                     f"(the recording has {recording.frames / rate:g} s); remove or repair it"
                 )
             recording.seek(first)
             wav = _read_blocks(recording, last - first)
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
-        raise ValueError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
+        raise InputError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
     if len(wav) < last - first:
-        raise ValueError(
+        raise InputError(
             f"{path}: {len(wav)} samples could be read where the header promises {last - first}; the file is truncated"
         )
     if not np.isfinite(wav).all():
-        raise ValueError(f"{path}: {int((~np.isfinite(wav)).sum())} samples are NaN or infinite; remove or repair it")
+        raise InputError(f"{path}: {int((~np.isfinite(wav)).sum())} samples are NaN or infinite; remove or repair it")
     return resample_down(wav, rate, sample_rate)
 
 
@@ -140,7 +141,7 @@ class _Parts(NamedTuple):
         missing = np.flatnonzero(number == MISSING)
         if len(missing):
             row = int(missing[0])
-            raise ValueError(
+            raise InputError(
                 f"{path}: recording {segments.recordings[segments.recording[row]]} of {segments.keys[row]} "
                 f"is not in wav.scp; run utils/fix_data_dir.sh {data_dir}"
             )
@@ -177,7 +178,7 @@ class Utterances:
         if keys is not None:
             self._keep(keys)
         if not len(self.ids):
-            raise ValueError(f"{self.data_dir}: no utterances")
+            raise InputError(f"{self.data_dir}: no utterances")
         self.durations = self._read_durations()
 
     @property
@@ -192,7 +193,7 @@ class Utterances:
         unknown = np.flatnonzero(rows == MISSING)
         if len(unknown):
             name = ids[int(unknown[0])]
-            raise ValueError(f"{self.data_dir}: no utterance {name!r} (and {len(unknown) - 1} more like it)")
+            raise InputError(f"{self.data_dir}: no utterance {name!r} (and {len(unknown) - 1} more like it)")
         self._parts = self._parts.of(ids, rows)
         return rows
 
@@ -205,7 +206,7 @@ class Utterances:
             durations = np.where(rows == MISSING, durations, np.append(seconds, np.nan)[rows])
             if (durations <= 0).any():
                 row = int(np.argmax(durations <= 0))
-                raise ValueError(
+                raise InputError(
                     f"{path}: {self.ids[row]} lasts {durations[row]:g} s, expected more than 0; "
                     "run utils/fix_data_dir.sh"
                 )
@@ -220,7 +221,7 @@ class Utterances:
         try:
             return soundfile.info(path).duration
         except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{self.data_dir / 'wav.scp'}: {path!r} of {self.ids[row]} cannot be read as audio ({error}); "
                 "remove or repair it"
             ) from error

@@ -10,6 +10,7 @@ import numpy as np
 
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.deduplication import deduplicate
+from soundstorm.data.errors import InputError
 
 NONE = -1  # in ``levels``: nothing is predicted here
 
@@ -106,7 +107,7 @@ def stage_layout(
         return Layout(semantic_size, coarse_levels, codebook_size, ends=deduplicate)
     if stage == FINE:
         return Layout(coarse_levels * codebook_size, num_levels - coarse_levels, codebook_size)
-    raise ValueError(f"--stage is {stage!r}, expected {SEMANTIC}, {COARSE} or {FINE}")
+    raise InputError(f"--stage is {stage!r}, expected {SEMANTIC}, {COARSE} or {FINE}")
 
 
 def coarse_condition(semantic: np.ndarray, repeat: int) -> tuple[np.ndarray, np.ndarray]:

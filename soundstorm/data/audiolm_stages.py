@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
+
 SEMANTIC, COARSE, FINE = STAGES = ("semantic", "coarse", "fine")
 
 
@@ -14,7 +16,7 @@ class AudioLMRecord:
 
     def __post_init__(self):
         if self.stage not in STAGES or self.coarse_levels < 0:
-            raise ValueError(
+            raise InputError(
                 f"stage is {self.stage!r:.80} and coarse_levels {self.coarse_levels}, expected one of "
                 f"{', '.join(STAGES)} and 0 or more"
             )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Union
 
+from soundstorm.data.errors import InputError
+
 PathLike = Union[str, "os.PathLike[str]"]
 Table = dict[str, str]  # key -> the rest of its line
 
@@ -113,23 +115,23 @@ def iterate_lines(path: PathLike, repairs: list[str] | None = None) -> Iterator[
             try:
                 line = data.decode("utf-8").removesuffix("\n")
             except UnicodeDecodeError:
-                raise ValueError(
+                raise InputError(
                     f"{path}, line {number}: not UTF-8; convert it, e.g. with iconv -f UTF-16 -t UTF-8 {path}, or "
                     "-f WINDOWS-1252, whatever it is in"
                 ) from None
             if line.startswith(BYTE_ORDER_MARK):  # it would become a part of the key
                 if repairs is None:
-                    raise ValueError(
+                    raise InputError(
                         f"{path}, line {number}: starts with a byte order mark; remove it with "
                         f"sed -i 's/^\\xEF\\xBB\\xBF//' {path}"
                     )
                 repairs.append(f"{path}, line {number}: a byte order mark was removed")
                 line = line.lstrip(BYTE_ORDER_MARK)
             if line.endswith("\r"):
-                raise ValueError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//' {path}")
+                raise InputError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//' {path}")
             key = line.replace("\t", " ").partition(" ")[0]
             if not key:
-                raise ValueError(
+                raise InputError(
                     f"{path}, line {number}: expected a key and its value, got {line!r}; "
                     "remove empty lines and leading white space"
                 )
@@ -179,7 +181,7 @@ def to_table(path: PathLike, lines: Iterable[tuple[str, str]], keys: Collection[
         elif known is not None and known.repeated:
             table[key] += "\n" + value
         else:
-            raise ValueError(
+            raise InputError(
                 f"{path}, line {number}: key {key!r} is there a second time; keys must be unique "
                 f"(utils/fix_data_dir.sh drops repeated lines)"
             )
@@ -202,7 +204,7 @@ def format_table(path: PathLike, table: Table) -> str:
     lines = []
     for key in sorted(table):  # by code point, which for UTF-8 is the order of the C locale
         if not key or any(letter.isspace() for letter in key):
-            raise ValueError(f"{path}: key {key!r} is empty or has white space in it; it must be one word")
+            raise InputError(f"{path}: key {key!r} is empty or has white space in it; it must be one word")
         lines += [f"{key} {value}".rstrip(" ") + "\n" for value in str(table[key]).split("\n")]
     return "".join(lines)
 
@@ -302,7 +304,7 @@ def check_ids(ids: Iterable[str], where: PathLike) -> None:
     """
     for name in ids:
         if not ID_PATTERN.fullmatch(name):
-            raise ValueError(
+            raise InputError(
                 f"{where}: id {name!r:.80} has other characters than A-Z a-z 0-9 . _ + -; rename it in local/data.sh"
             )
 
@@ -321,12 +323,12 @@ def parse_segment(value: str) -> Segment:
     """
     fields = value.split()
     if len(fields) != 3:
-        raise ValueError(f"expected <utterance> <recording> <start> <end>, got {len(fields) + 1} fields")
+        raise InputError(f"expected <utterance> <recording> <start> <end>, got {len(fields) + 1} fields")
     start, end = parse_seconds(fields[1]), parse_seconds(fields[2])
     if end == -1 and start >= 0:
         return Segment(fields[0], start, None)
     if not 0 <= start < end:
-        raise ValueError(
+        raise InputError(
             f"expected 0 <= start < end, or -1 for the end of the recording, got start {fields[1]} "
             f"and end {fields[2]}"
         )
@@ -346,9 +348,9 @@ def parse_seconds(word: str) -> float:
         ValueError: It is not a number.
     """
     if not re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", word):
-        raise ValueError(f"expected a number of seconds, got {word!r:.80}")
+        raise InputError(f"expected a number of seconds, got {word!r:.80}")
     if abs(float(word)) > MOST_SECONDS:
-        raise ValueError(f"expected at most {MOST_SECONDS:g} s, got {word:.80}")
+        raise InputError(f"expected at most {MOST_SECONDS:g} s, got {word:.80}")
     return float(word)
 
 
@@ -371,7 +373,7 @@ def read_segments(path: PathLike, keys: Collection[str] | None = None) -> dict[s
         try:
             segments[utterance] = parse_segment(value)
         except ValueError as error:
-            raise ValueError(f"{path}, utterance {utterance}: {error}") from None
+            raise InputError(f"{path}, utterance {utterance}: {error}") from None
     return segments
 
 

@@ -28,11 +28,12 @@ from soundstorm.data.data_dir import (
     to_table,
 )
 from soundstorm.data.durations import TOLERANCE_SECONDS
+from soundstorm.data.errors import InputError
 
 CHECKED_FIRST = ("utt2spk", "spk2utt", "text", "segments", "wav.scp")
 
 
-class DataDirError(ValueError):
+class DataDirError(InputError):
     """A data directory has faults; the message has one line for each."""
 
 

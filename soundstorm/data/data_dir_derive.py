@@ -19,6 +19,7 @@ from soundstorm.data.data_dir import (
 from soundstorm.data.data_dir_check import validate_data_dir
 from soundstorm.data.data_dir_edit import Contents, fix_contents, read_contents, reasons_of, write_files
 from soundstorm.data.data_dir_replace import staged
+from soundstorm.data.errors import InputError
 
 
 def rename(contents: Contents, *, utt_prefix="", utt_suffix="", spk_prefix="", spk_suffix="") -> Contents:
@@ -61,7 +62,7 @@ def publish(contents: Contents, source: Path, dest: Path, **validate_options: ob
         ValueError: The two directories are one, or the result is not valid (nothing is written then).
     """
     if source.resolve() == dest.resolve():
-        raise ValueError(f"the source and the destination are one directory, {dest}")
+        raise InputError(f"the source and the destination are one directory, {dest}")
     options = {"text": "text" in contents.tables, "wav": "wav.scp" in contents.tables, "paths": False}
     options.update(validate_options)
     with staged(dest) as staging:
@@ -70,7 +71,7 @@ def publish(contents: Contents, source: Path, dest: Path, **validate_options: ob
             validate_data_dir(staging, **options)
         except (ValueError, FileNotFoundError) as error:
             message = str(error).replace(str(staging), str(dest))
-            raise ValueError(f"{message}\n{dest} would not be valid; it was left as it is") from None
+            raise InputError(f"{message}\n{dest} would not be valid; it was left as it is") from None
 
 
 def spread(items: Sequence[str], number: int) -> list[str]:
@@ -154,7 +155,7 @@ def _require_distinct_utterances(sources: dict[str, Contents]) -> None:
     for name, contents in sources.items():
         for utterance in contents.tables["utt2spk"]:
             if utterance in owner:
-                raise ValueError(
+                raise InputError(
                     f"utterance {utterance} is both in {owner[utterance]} and in {name}; rename one with "
                     f"utils/copy_data_dir.sh --utt-prefix x- --spk-prefix x- {name} <new directory>"
                 )
@@ -168,7 +169,7 @@ def _with_made_up(name: str, contents: Contents, made_up: set[str]) -> Contents:
         tables["utt2uniq"] = {utterance: utterance for utterance in tables["utt2spk"]}
     if "segments" in made_up and "segments" not in tables:
         if "utt2dur" not in tables:
-            raise ValueError(
+            raise InputError(
                 f"{name} has neither segments, which others have, nor utt2dur to make them of; "
                 f"run utils/get_utt2dur.sh {name}"
             )
@@ -182,7 +183,7 @@ def _merge_tables(name: str, parts: dict[str, Table]) -> Table:
     for source, table in parts.items():
         for key, value in table.items():
             if merged.setdefault(key, value) != value:
-                raise ValueError(
+                raise InputError(
                     f"{name} says {merged[key]!r} of {key} in {owner[key]} but {value!r} in {source}; "
                     "rename one of them or make them agree"
                 )
@@ -197,7 +198,7 @@ def _common_sidecar(known: KnownFile, sources: dict[str, Contents]) -> dict[str,
     first, *others = meanings
     for other in others:
         if meanings[other] != meanings[first]:
-            raise ValueError(
+            raise InputError(
                 f"{known.name} of {first} and of {other} are not of one tokenizer: {known.sidecar} says "
                 f"{meanings[first]} and {meanings[other]}; extract one of them again"
             )
@@ -225,11 +226,11 @@ def combine_data_dirs(
     """
     for source in sources:
         if dest.resolve() == source.resolve():
-            raise ValueError(f"the destination {dest} is a source too; choose another destination")
+            raise InputError(f"the destination {dest} is a source too; choose another destination")
     if len({source.resolve() for source in sources}) < len(sources):
-        raise ValueError("a source is given twice: " + " ".join(map(str, sources)))
+        raise InputError("a source is given twice: " + " ".join(map(str, sources)))
     if dest.exists() and any(dest.iterdir()) and not (dest / "utt2spk").exists():
-        raise ValueError(f"{dest} exists and is no data directory (it has no utt2spk); choose another destination")
+        raise InputError(f"{dest} exists and is no data directory (it has no utt2spk); choose another destination")
     contents = {str(source): read_contents(source, utt_extra=utt_extra) for source in sources}
     combined, left_out = combine(contents)
     dropped = [repair for content in contents.values() for repair in content.repairs]

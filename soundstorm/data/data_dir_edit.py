@@ -28,6 +28,7 @@ from soundstorm.data.data_dir import (
     read_lines,
 )
 from soundstorm.data.data_dir_replace import staged
+from soundstorm.data.errors import InputError
 
 
 @dataclass
@@ -104,7 +105,7 @@ def _without_repeats(path: Path, known: KnownFile, repairs: list[str]) -> Table:
         elif known.repeated:
             table[key] += "\n" + value
         elif table[key] != value:
-            raise ValueError(
+            raise InputError(
                 f"{path}: {key} has two values, {table[key]!r} and {value!r}; delete the line that is wrong"
             )
         else:
@@ -181,12 +182,12 @@ def fix_contents(contents: Contents) -> Contents:
             }
     if not utterances:
         sizes = ", ".join(f"{name} has {len(table)} lines" for name, table in tables.items())
-        raise ValueError(f"no utterance is in all files, nothing would be left: {sizes}")
+        raise InputError(f"no utterance is in all files, nothing would be left: {sizes}")
     fixed = keep(contents, utterances)
     speakers = list(fixed.tables["utt2spk"].values())
     for before, (utterance, speaker) in zip(["", *speakers], fixed.tables["utt2spk"].items()):
         if speaker < before:
-            raise ValueError(
+            raise InputError(
                 f"utt2spk is sorted by utterance but not by speaker, fix this yourself: "
                 f"{utterance} of {speaker} "
                 f"comes after {before}; {SPEAKER_FIRST}"
@@ -277,7 +278,7 @@ def fix_data_dir(
     try:
         after = fix_contents(before)
     except ValueError as error:
-        raise ValueError(f"{root}: {error}") from None
+        raise InputError(f"{root}: {error}") from None
     notes = tuple(
         f"filtered {root / name} from {len(table)} to {len(after.tables[name])} lines"
         for name, table in before.tables.items()

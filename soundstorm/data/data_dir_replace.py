@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from soundstorm.data.data_dir import KNOWN_FILES, PathLike, whole_file
+from soundstorm.data.errors import InputError
 
 BACKUP, STAGING = ".backup", ".staging.tmp"
 KEY_FILE = "utt2spk"  # without it nothing takes a directory for a data directory
@@ -62,7 +63,7 @@ def _install(staging: Path, dest: Path, stale: Collection[str]) -> None:
     old = [name for name in sorted({*names, *stale}) if os.path.lexists(dest / name)]
     for path in [dest / name for name in (*names, *old)] + [backup / name for name in old]:
         if path.is_dir():
-            raise ValueError(f"{path} is a directory, where a file of that name belongs; move it away")
+            raise InputError(f"{path} is a directory, where a file of that name belongs; move it away")
     kept = [name for name in old if (dest / name).exists()]  # a link to nowhere does not
     if any(name not in names or not filecmp.cmp(dest / name, staging / name, shallow=False) for name in kept):
         backup.mkdir(exist_ok=True)

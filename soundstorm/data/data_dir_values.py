@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 from soundstorm.data.data_dir import ID_PATTERN, parse_seconds, parse_segment
+from soundstorm.data.errors import InputError
 
 # The tab is white space. The others do not print and belong to the spelling of Persian, of Indic scripts and of
 # emoji (non-joiner, joiner), or say where a word may be broken and how it is read (soft hyphen, directions).
@@ -126,12 +127,12 @@ def phones(value: str) -> str:
         fields = line.split()
         try:
             if len(fields) != 4:
-                raise ValueError(
+                raise InputError(
                     f"expected <utterance> 1 <start> <duration> <phone>, got {len(fields) + 1} fields"
                 )
             start, duration = parse_seconds(fields[1]), parse_seconds(fields[2])
             if start < previous or duration < 0:
-                raise ValueError(f"phone {fields[3]} at {start} s: expected times sorted and durations >= 0")
+                raise InputError(f"phone {fields[3]} at {start} s: expected times sorted and durations >= 0")
         except ValueError as error:
             return str(error)
         previous = start

@@ -18,6 +18,7 @@ from typing import TypeVar
 import yaml
 
 from soundstorm.data.data_dir import write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import make_record
 from soundstorm.data.variants import Variants
 
@@ -68,7 +69,7 @@ def start_experiment(
             remedy = f"Its training is finished: remove {expdir / MODEL_FILE} to go on with it"
         else:
             remedy = "Choose another tag, or remove the directory to train again"
-        raise ValueError(f"{path}: this experiment was started with other settings: {listed}. {remedy}")
+        raise InputError(f"{path}: this experiment was started with other settings: {listed}. {remedy}")
     if not is_first_process() or started and not changed:
         return
     if started:
@@ -106,9 +107,9 @@ def read_config(expdir: str | Path) -> dict:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected sections, got {config!r:.100}")
+        raise InputError(f"{path}: expected sections, got {config!r:.100}")
     if isinstance(config.get("data"), dict):
         config["data"] = {OLD_NAMES.get(name, name): value for name, value in config["data"].items()}
     return config
@@ -123,7 +124,7 @@ def config_section(expdir: str | Path, name: str, cls: type[Section] | Variants)
     config, path = read_config(expdir), Path(expdir) / "config.yaml"
     if name not in config:
         found = ", ".join(map(str, config))
-        raise ValueError(
+        raise InputError(
             f"{path}: no section {name!r}, it has {found:.200}; is it an experiment of another kind?"
         )
     values = config[name]
@@ -157,7 +158,7 @@ def _without_retired(name: str, values: object, known: Collection[str], path: Pa
     for key in sorted(retired):
         only = RETIRED[f"{name}.{key}"]
         if values[key] != only:
-            raise ValueError(
+            raise InputError(
                 f"{path}: {name}.{key} is {values[key]!r:.80}, an option that is gone: only "
                 f"{only!r} is understood; "
                 "use the version that environment.txt beside it names, or train the experiment again"
@@ -182,14 +183,14 @@ def load_weights(expdir: str | Path, model) -> None:
         weights = load_file(path)
         model.load_state_dict(weights)
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: cannot be loaded ({' '.join(str(error).split())[:300]}); train the experiment again"
         ) from error
     broken = [
         name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()
     ]
     if broken:
-        raise ValueError(
+        raise InputError(
             f"{path}: {broken[0]} has numbers that are NaN or infinite; train the experiment again"
         )
 

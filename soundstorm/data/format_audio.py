@@ -25,6 +25,7 @@ from soundstorm.data.durations import (
     check_whole,
     format_seconds,
 )
+from soundstorm.data.errors import InputError
 
 FORMATS = ("flac", "wav")  # of 16 bits
 AT_ONCE = 4096  # recordings that wait for a thread
@@ -89,7 +90,7 @@ def format_recordings(
     sources, pieces = contents.tables["wav.scp"], _pieces(contents)
     commands = [name for name, source in sources.items() if is_command(source)]
     if commands and not wanted.allow_pipes:
-        raise ValueError(
+        raise InputError(
             f"wav.scp: {len(commands)} of {len(sources)} recordings are commands, which would be run, e.g. "
             f"{commands[0]}: {sources[commands[0]]:.80}; if you know them, pass --allow-pipes true"
         )
@@ -129,7 +130,7 @@ def _pieces(contents: Contents) -> dict[str, list[Piece]]:
             try:
                 recording, start, end = parse_segment(value)
             except ValueError as error:
-                raise ValueError(f"segments, utterance {utterance}: {error}") from None
+                raise InputError(f"segments, utterance {utterance}: {error}") from None
             pieces.setdefault(recording, []).append(Piece(utterance, start, end))
     return pieces
 
@@ -232,7 +233,7 @@ def _open(source: str) -> Iterator:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE)
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
             if done.returncode:
-                raise ValueError(f"the command ended with status {done.returncode}: {said[-1]:.200}")
+                raise InputError(f"the command ended with status {done.returncode}: {said[-1]:.200}")
             output.seek(0)
             with soundfile.SoundFile(output) as recording:
                 yield recording
@@ -240,7 +241,7 @@ def _open(source: str) -> Iterator:
         with open(match[1], "rb") as archive, soundfile.SoundFile(_record(archive, int(match[2]))) as recording:
             yield recording
     elif not Path(source).is_file():
-        raise ValueError(f"no such file{looked_for(source)}" if source else "wav.scp does not have it")
+        raise InputError(f"no such file{looked_for(source)}" if source else "wav.scp does not have it")
     else:
         with soundfile.SoundFile(source) as recording:
             if recording.frames:
@@ -260,9 +261,9 @@ def _record(archive: BinaryIO, offset: int) -> _Window:
     elif start[:4] == b"RIFF":
         size = 8 + int.from_bytes(start[4:8], "little")
     elif start[:4] != b"fLaC":
-        raise ValueError(f"no audio there, but {start[:5]!r}; expected WAV, FLAC or kaldiio's AUDIO")
+        raise InputError(f"no audio there, but {start[:5]!r}; expected WAV, FLAC or kaldiio's AUDIO")
     if skipped + size > left:
-        raise ValueError("the archive is truncated")
+        raise InputError("the archive is truncated")
     return _Window(archive, offset + skipped, size)
 
 
@@ -282,25 +283,25 @@ def _write(recording, piece: Piece, target: Path, wanted: AudioFormat, notes: li
         last = min(num_samples(piece.end, rate), total)
         ends, late = f"ends at {piece.end:g} s, its recording at {total / rate:g} s", piece.end - total / rate
         if late > MOST_CUT_SECONDS:
-            raise ValueError(ends)
+            raise InputError(ends)
         if late > TOLERANCE_SECONDS and first < total:
             notes.append(f"utterance {piece.utterance}: {ends}; cut there")
     if last <= first:
-        raise ValueError(f"nothing from {piece.start:g} s on, the recording has {total / rate:g} s")
+        raise InputError(f"nothing from {piece.start:g} s on, the recording has {total / rate:g} s")
     recording.seek(first)
     wav = recording.read(last - first, dtype="float32", always_2d=True)
     if len(wav) < last - first:
-        raise ValueError(f"damaged: {len(wav)} samples could be read of {last - first}")
+        raise InputError(f"damaged: {len(wav)} samples could be read of {last - first}")
     if wanted.channel is not None and wanted.channel > wav.shape[1]:
-        raise ValueError(f"there is no channel {wanted.channel}, the recording has {wav.shape[1]}")
+        raise InputError(f"there is no channel {wanted.channel}, the recording has {wav.shape[1]}")
     mono = wav.mean(axis=1) if wanted.channel is None else wav[:, wanted.channel - 1]
     if not np.isfinite(mono).all():
-        raise ValueError(f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
+        raise InputError(f"{int((~np.isfinite(mono)).sum())} samples are NaN or infinite")
     if np.abs(mono).max() > MOST_AMPLITUDE:
-        raise ValueError(f"samples reach {np.abs(mono).max():g}, expected -1 to 1; divide them, e.g. by 32768")
+        raise InputError(f"samples reach {np.abs(mono).max():g}, expected -1 to 1; divide them, e.g. by 32768")
     mono = soxr.resample(mono, rate, wanted.sample_rate) if rate != wanted.sample_rate else mono
     if not len(mono):
-        raise ValueError(f"too short: no sample is left at {wanted.sample_rate} Hz")
+        raise InputError(f"too short: no sample is left at {wanted.sample_rate} Hz")
     content = io.BytesIO()  # libsndfile does not say that a disk is full
     samples, rate = np.clip(mono, -1.0, 1.0), wanted.sample_rate
     soundfile.write(content, samples, rate, subtype="PCM_16", format=wanted.audio_format)

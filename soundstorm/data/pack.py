@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 
 PACK_FILE = "pack.json"
@@ -61,19 +62,19 @@ def open_pack(root: str | Path) -> Pack:
     path = Path(root) / PACK_FILE
     values = read_json(path, "get the pack again")
     if values.get("format") != FORMAT:
-        raise ValueError(
+        raise InputError(
             f"{path}: format is {values.get('format')!r:.80}, expected {FORMAT}; use the code it names"
         )
     parts = values.get("parts")
     if not isinstance(parts, dict) or not parts:
-        raise ValueError(
+        raise InputError(
             f"{path}: parts is {parts!r:.80}, expected names with directories; get the pack again"
         )
     for name, value in parts.items():
         codec = CODEC_NAME.fullmatch(value) if name == "codec" and isinstance(value, str) else None
         inside = codec is not None and ".." not in codec["name"].split("/")
         if not PART_NAME.fullmatch(name) or value != name and not inside:
-            raise ValueError(
+            raise InputError(
                 f"{path}: part {name!r:.40} is {value!r:.80}; expected a name in small letters, in "
                 f"a directory of "
                 "its own name, or a codec by name; get the pack again"
@@ -152,7 +153,7 @@ def link_part(place: str | Path, part: str, directory: str | Path) -> None:
         return
     source, directory = Path(part_of(place, part)).absolute(), Path(directory)
     if not source.is_dir():
-        raise ValueError(
+        raise InputError(
             f"{place}: its {part} is {part_of(place, part)}; give that name instead, as --{part}"
         )
     directory.mkdir(parents=True, exist_ok=True)
@@ -161,7 +162,7 @@ def link_part(place: str | Path, part: str, directory: str | Path) -> None:
         if link.is_symlink():
             link.unlink()
         elif link.exists():
-            raise ValueError(
+            raise InputError(
                 f"{link}: is no link into {place}; choose another --expdir, or remove {directory}"
             )
         link.symlink_to(path, target_is_directory=path.is_dir())

@@ -10,6 +10,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from soundstorm.data.errors import InputError
+
 Record = TypeVar("Record")
 LARGEST_INTEGER = 2**53  # beyond, neighbours cannot be told apart once written as floating-point numbers
 
@@ -30,9 +32,9 @@ def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; {remedy}") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error}); {remedy}") from error
+        raise InputError(f"{path}: not JSON ({error}); {remedy}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {values!r:.80}; {remedy}")
+        raise InputError(f"{path}: expected a JSON object, got {values!r:.80}; {remedy}")
     return values
 
 
@@ -49,21 +51,21 @@ def make_record(cls: type[Record], values: object, where: str) -> Record:
             refuses.
     """
     if not isinstance(values, dict):
-        raise ValueError(f"{where}: expected fields with values, got {values!r:.80}")
+        raise InputError(f"{where}: expected fields with values, got {values!r:.80}")
     known = {
         field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)
     }
     unknown = [name for name in values if name not in known]
     if unknown:
-        raise ValueError(f"{where}: unknown field {unknown[0]!r:.80}; expected the fields {', '.join(known)}")
+        raise InputError(f"{where}: unknown field {unknown[0]!r:.80}; expected the fields {', '.join(known)}")
     missing = [name for name, needed in known.items() if needed and name not in values]
     if missing:
-        raise ValueError(f"{where}: no field {missing[0]!r}; expected the fields {', '.join(known)}")
+        raise InputError(f"{where}: no field {missing[0]!r}; expected the fields {', '.join(known)}")
     hints = typing.get_type_hints(cls)
     try:
         return cls(**{name: as_type(value, hints[name], name) for name, value in values.items()})
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
 
 
 def as_type(value: object, hint: Any, name: str) -> Any:
@@ -89,4 +91,4 @@ def as_type(value: object, hint: Any, name: str) -> Any:
     if hint in (bool, str) and isinstance(value, hint):
         return value
     kind = getattr(hint, "__name__", "list") if typing.get_origin(hint) is None else "list"
-    raise ValueError(f"{name} is {value!r:.80}, expected a value of type {kind}")
+    raise InputError(f"{name} is {value!r:.80}, expected a value of type {kind}")

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
+
 
 class SeededIndex(NamedTuple):
     """One visit to one utterance."""
@@ -47,9 +49,9 @@ class BatchSampler:
             shuffle: new batches in new order every epoch; otherwise always the same, for validation.
         """
         if (batch_size is None) == (batch_seconds is None):
-            raise ValueError(f"give one of batch_size ({batch_size}) and batch_seconds ({batch_seconds})")
+            raise InputError(f"give one of batch_size ({batch_size}) and batch_seconds ({batch_seconds})")
         if len(durations) < world_size:
-            raise ValueError(f"{len(durations)} utterances cannot be shared by {world_size} processes")
+            raise InputError(f"{len(durations)} utterances cannot be shared by {world_size} processes")
         self.durations = np.asarray(durations, dtype=float)
         self.batch_size, self.batch_seconds = batch_size, batch_seconds
         self.seed, self.rank, self.world_size, self.shuffle = seed, rank, world_size, shuffle

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from soundstorm.data.data_dir import SPEAKER_FIRST, PathLike, check_ids, naming
 from soundstorm.data.data_dir_replace import staged
+from soundstorm.data.errors import InputError
 
 logger = logging.getLogger(__name__)
 FILES = ("wav.scp", "segments", "utt2spk", "spk2utt", "utt2dur", "text")
@@ -100,9 +101,9 @@ class SetWriter:
         names = [self._last_utterance, *(u.name for u in utterances)]
         for before, name in zip(names, names[1:]):
             if name <= before:
-                raise ValueError(f"{self.directory}: utterance {name} comes after {before}; names must rise")
+                raise InputError(f"{self.directory}: utterance {name} comes after {before}; names must rise")
         if speaker <= self._last_speaker or recording <= self._last_recording:
-            raise ValueError(
+            raise InputError(
                 f"{self.directory}: speaker {speaker} and recording {recording} come after "
                 f"{self._last_speaker} and "
                 f"{self._last_recording}; both must rise; {SPEAKER_FIRST}"

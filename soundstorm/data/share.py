@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
+
 
 @dataclass(frozen=True)
 class Share:
@@ -25,7 +27,7 @@ class Share:
         """
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise ValueError(f"--share is {text!r}, expected <number>/<of>, e.g. 2/5 for the second of five shares")
+            raise InputError(f"--share is {text!r}, expected <number>/<of>, e.g. 2/5 for the second of five shares")
         return cls(int(match[1]), int(match[2]))
 
     def of_ids(self, ids: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soundstorm.data.data_dir import MOST_SECONDS, parse_seconds, read_segments, read_table
+from soundstorm.data.errors import InputError
 
 PIECE_BYTES = 1 << 23
 NEWLINE, BLANK, COLON, ZERO = (np.uint8(ord(letter)) for letter in "\n :0")
@@ -44,7 +45,7 @@ class Keys(Sequence):
             again = np.flatnonzero(ordered[:-1] == ordered[1:])
             if len(again):
                 line = int(self._order[again + 1].min())
-                raise ValueError(
+                raise InputError(
                     f"{where}, line {line + 1}: key {self[line]!r} is there a second time; keys must "
                     f"be unique "
                     "(utils/fix_data_dir.sh drops repeated lines)"
@@ -58,7 +59,7 @@ class Keys(Sequence):
         names = list(names)
         for name in names:
             if "\0" in name:
-                raise ValueError(f"{where}: key {name!r:.80} has a character 0; rename it in local/data.sh")
+                raise InputError(f"{where}: key {name!r:.80} has a character 0; rename it in local/data.sh")
         return cls(np.array([name.encode() for name in names], dtype=None if names else "S1"), where)
 
     def __len__(self) -> int:
@@ -401,7 +402,7 @@ def _odd_seconds(path: str | Path) -> tuple[Keys, np.ndarray]:
         try:
             values.append(parse_seconds(value))
         except ValueError as error:
-            raise ValueError(f"{path}: {key}: {error}; make the table again") from error
+            raise InputError(f"{path}: {key}: {error}; make the table again") from error
     return Keys.of(table, path), np.array(values)
 
 
@@ -421,7 +422,7 @@ def _odd_numbers(path: str | Path) -> tuple[Keys, np.ndarray]:
     table = read_table(path)
     for key, value in table.items():
         if not re.fullmatch("[0-9]{1,18}", value):
-            raise ValueError(
+            raise InputError(
                 f"{path}, {key}: expected a whole number, got {value!r:.80}; make the table again"
             )
     return Keys.of(table, path), np.array(list(map(int, table.values())), dtype=np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 
 from soundstorm.data.data_dir import whole_file
 from soundstorm.data.data_dir_values import has_words
+from soundstorm.data.errors import InputError
 
 TURN_MARKER = "|"  # written between two speakers' turns, SoundStorm section 5 and its demonstration page
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2  # as in every published T5 and ByT5
@@ -86,12 +87,12 @@ class SentencePieceTokenizer:
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_file=str(model_file))
         except (RuntimeError, OSError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{model_file}: not a SentencePiece model ({str(error).strip():.100})"
             ) from error
         got = (self._pieces.pad_id(), self._pieces.eos_id(), self._pieces.unk_id())
         if got != (PAD_ID, EOS_ID, UNK_ID):
-            raise ValueError(
+            raise InputError(
                 f"{model_file}: pad, end and unknown have the ids {got}, expected "
                 f"{(PAD_ID, EOS_ID, UNK_ID)} as in T5; "
                 "train the model with this recipe"
@@ -113,7 +114,7 @@ class SentencePieceTokenizer:
 def _normalize_or_refuse(text: str, lowercase: bool, where: str) -> str:
     normalized = normalize_text(text, lowercase=lowercase)
     if not has_words(normalized):
-        raise ValueError(
+        raise InputError(
             f"{where}: nothing to pronounce in {text!r}; expected letters or digits. "
             "Give it words or remove it"
         )
@@ -135,7 +136,7 @@ def train_sentencepiece(
 
     lines = [line for line in (normalize_text(text, lowercase=lowercase) for text in texts) if line]
     if not lines:
-        raise ValueError(f"no text to learn {vocab_size} SentencePiece units from; every transcript is empty")
+        raise InputError(f"no text to learn {vocab_size} SentencePiece units from; every transcript is empty")
     model_file = Path(model_file)
     model_file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -148,7 +149,7 @@ def train_sentencepiece(
             )  # fmt: skip
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(
+        raise InputError(
             f"cannot learn {vocab_size} SentencePiece units from {len(lines)} lines: {reason}"
         ) from error
     return SentencePieceTokenizer(model_file, lowercase=lowercase)

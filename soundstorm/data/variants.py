@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
+from soundstorm.data.errors import InputError
+
 
 @dataclass(frozen=True)
 class Variants:
@@ -24,7 +26,7 @@ class Variants:
         """
         if not isinstance(kind, str) or kind not in self.classes:
             names = ", ".join(self.classes)
-            raise ValueError(f"{section}.{self.field} is {kind!r:.80}, expected one of {names}")
+            raise InputError(f"{section}.{self.field} is {kind!r:.80}, expected one of {names}")
         return self.classes[kind]
 
     def read(self, values: object, section: str) -> tuple[type, object]:
@@ -53,7 +55,7 @@ class Variants:
         """
         for name in sorted(self.foreign(kind).intersection(given)):
             owners, chosen = self.owners(name), f"{section}.{self.field}"
-            raise ValueError(
+            raise InputError(
                 f"{section}.{name} is a setting of {self.field} {' and '.join(owners)}, but {chosen} is {kind}; "
                 f"leave it out, or choose {chosen}: {owners[0]}"
             )

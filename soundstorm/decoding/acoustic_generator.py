@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import has_config, read_config
 from soundstorm.data.pack import find_pack, open_pack, part_of
 
@@ -98,7 +99,7 @@ def kind_named(name: str) -> GeneratorKind:
         ValueError: there is no such kind.
     """
     if name not in MODULES:
-        raise ValueError(f"{name!r:.80} is no kind of acoustic generator; there are {', '.join(MODULES)}")
+        raise InputError(f"{name!r:.80} is no kind of acoustic generator; there are {', '.join(MODULES)}")
     return importlib.import_module(MODULES[name]).KIND
 
 
@@ -132,7 +133,7 @@ def find_generator(place: str | Path) -> tuple[str, str]:
         if len(found) == 1:
             return found[0], str(place)
         choice = ", ".join(f"{name}:{place}" for name in found or MODULES)
-        raise ValueError(
+        raise InputError(
             f"{place}: this pack has {', '.join(parts)}, expected one acoustic generator; "
             f"name it as one of {choice}"
         )
@@ -145,7 +146,7 @@ def find_generator(place: str | Path) -> tuple[str, str]:
     kind = config.get("kind", "soundstorm" if "masking" in config else None)
     if kind not in MODULES:
         sections = ", ".join(map(str, config))
-        raise ValueError(
+        raise InputError(
             f"{Path(place) / 'config.yaml'}: kind is {kind!r:.80}, expected one of {', '.join(MODULES)} "
             f"(it has {sections:.200}); is it an experiment of another kind?"
         )

@@ -16,6 +16,7 @@ from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.datasets.aligned_tokens_dataset import align, repeats
 from soundstorm.data.deduplication import deduplicate
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.audiolm_generator import LanguageModel, add_fine_levels, check_pair, uniforms
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.audiolm_rows import RowTask
@@ -45,7 +46,7 @@ class ContinuationGenerator:
         check_pair(coarse, fine)
         semantic.semantic.check_same(coarse.semantic, "AudioLM's semantic stage", "its coarse stage")
         if not coarse.layout.ends:
-            raise ValueError(
+            raise InputError(
                 "AudioLM's coarse stage was trained with repeats of semantic tokens, which its semantic "
                 "stage does not write; train it with data.deduplicate true"
             )
@@ -61,7 +62,7 @@ class ContinuationGenerator:
         try:
             generator = cls(*stages)
         except ValueError as error:
-            raise ValueError(f"{', '.join(map(str, expdirs))}: {error}") from error
+            raise InputError(f"{', '.join(map(str, expdirs))}: {error}") from error
         generator.coarse.acoustic.check_same(codec.info, "AudioLM's training", "the codec given")
         return generator
 
@@ -117,14 +118,14 @@ class ContinuationGenerator:
         """
         info, levels = self.coarse.acoustic, self.coarse.coarse_levels
         if not 0 < max_seconds <= self.coarse.crop_seconds:
-            raise ValueError(
+            raise InputError(
                 f"--max-seconds is {max_seconds}, expected more than 0 and at most the "
                 f"{self.coarse.crop_seconds:g} s the coarse stage was trained on"
             )
         most = round(max_seconds * info.frame_rate)
         longest = max(len(prompt.codes) for prompt in prompts)
         if longest >= most:
-            raise ValueError(
+            raise InputError(
                 f"a prompt of {longest} frames leaves nothing to generate of {most}; see --max-seconds"
             )
         stopwatch = stopwatch or Stopwatch()
@@ -227,7 +228,7 @@ def _read_prompts(
             tokens, codes = tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64)
             prompts[utt] = SpeechPrompt(tokens, codes)
     if not prompts:
-        raise ValueError(f"{acoustic.scp}: no utterance is long enough for a prompt of {seconds:g} s")
+        raise InputError(f"{acoustic.scp}: no utterance is long enough for a prompt of {seconds:g} s")
     if len(prompts) < len(ids):
         short = len(ids) - len(prompts)
         logger.warning("%d of %d utterances are shorter than their prompt and skipped", short, len(ids))

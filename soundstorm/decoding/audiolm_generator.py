@@ -18,6 +18,7 @@ from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.data.deduplication import deduplicate
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.decoding.acoustic_generator import TimedPart, stage_place
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
@@ -52,7 +53,7 @@ class LanguageModel:
         """
         record = config_section(expdir, "audiolm", AudioLMRecord)
         if record.stage != stage:
-            raise ValueError(
+            raise InputError(
                 f"{Path(expdir) / 'config.yaml'}: this is AudioLM's {record.stage} stage, "
                 f"expected the {stage} one"
             )
@@ -93,7 +94,7 @@ class AudioLMGenerator:
             coarse, fine: trained on the same tokens, with the repeats of semantic tokens.
         """
         if coarse.layout.ends:
-            raise ValueError(
+            raise InputError(
                 "AudioLM's coarse stage was trained without repeats of semantic tokens, so it cannot follow "
                 "their timing; train it with data.deduplicate false, or use generate_audiolm for continuation"
             )
@@ -129,7 +130,7 @@ class AudioLMGenerator:
         frames = [len(tokens) * self.repeat for tokens in semantic]
         for number, (prompt, length) in enumerate(zip(given, frames, strict=True)):
             if len(prompt) >= length:
-                raise ValueError(
+                raise InputError(
                     f"utterance {number}: a prompt of {len(prompt)} frames leaves nothing to generate of "
                     f"{length}; the semantic tokens must cover prompt and target"
                 )
@@ -141,7 +142,7 @@ class AudioLMGenerator:
         rate, levels = self.acoustic_info.frame_rate, self.coarse.coarse_levels
         chunk, overlap = round(self.coarse.crop_seconds * rate), round(config.overlap_seconds * rate)
         if max(frames) > chunk and chunk - overlap < self.repeat:
-            raise ValueError(
+            raise InputError(
                 f"audiolm.overlap_seconds is {config.overlap_seconds}, expected less than the "
                 f"{self.coarse.crop_seconds:g} s the coarse stage was trained on"
             )
@@ -168,7 +169,7 @@ def check_pair(coarse: LanguageModel, fine: LanguageModel) -> None:
     coarse.acoustic.check_same(fine.acoustic, "AudioLM's coarse stage", "its fine stage")
     coarse.semantic.check_same(fine.semantic, "AudioLM's coarse stage", "its fine stage")
     if coarse.coarse_levels != fine.coarse_levels:
-        raise ValueError(
+        raise InputError(
             f"AudioLM's coarse stage was trained with {coarse.coarse_levels} coarse levels, its fine stage "
             f"with {fine.coarse_levels}; train both with the same data.coarse_levels"
         )

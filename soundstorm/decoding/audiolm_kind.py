@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import has_config
 from soundstorm.data.options import option
 from soundstorm.decoding.acoustic_generator import GeneratorKind, stage_place
@@ -21,9 +22,9 @@ class AudioLMSamplingConfig:
     def __post_init__(self):
         for name in ("semantic_temperature", "coarse_temperature", "fine_temperature"):
             if getattr(self, name) < 0:
-                raise ValueError(f"audiolm.{name} is {getattr(self, name)}, expected 0 or more")
+                raise InputError(f"audiolm.{name} is {getattr(self, name)}, expected 0 or more")
         if self.overlap_seconds <= 0:
-            raise ValueError(f"audiolm.overlap_seconds is {self.overlap_seconds}, expected more than 0")
+            raise InputError(f"audiolm.overlap_seconds is {self.overlap_seconds}, expected more than 0")
 
 
 def _load(place: str | Path, codec, device: str):

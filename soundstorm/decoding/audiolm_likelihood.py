@@ -10,6 +10,7 @@ from soundstorm.data.audiolm_stages import SEMANTIC
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.data.deduplication import deduplicate
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.audiolm_generator import BATCH_COLUMNS, LanguageModel
 from soundstorm.models.audiolm import Columns
 
@@ -45,12 +46,12 @@ def log_likelihoods(model: LanguageModel, tokens: Sequence[np.ndarray]) -> list[
         ValueError: another stage, or an utterance without tokens.
     """
     if model.stage != SEMANTIC:
-        raise ValueError(
+        raise InputError(
             f"likelihoods of semantic tokens need AudioLM's semantic stage, got its {model.stage} one"
         )
     empty = [number for number, utterance in enumerate(tokens, start=1) if len(utterance) == 0]
     if empty:
-        raise ValueError(f"utterance {empty[0]} has no semantic tokens; it is shorter than a frame")
+        raise InputError(f"utterance {empty[0]} has no semantic tokens; it is shorter than a frame")
     nothing = np.zeros(0, np.int64)
     kept = [deduplicate(np.asarray(utterance).astype(np.int64)) for utterance in tokens]
     rows = [model.layout.row(nothing, nothing, utterance[:, None]) for utterance in kept]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
@@ -36,7 +37,7 @@ class SpeakingRate:
 
     def __post_init__(self):
         if self.slowest <= 0 or self.fastest <= 0:
-            raise ValueError(f"slowest is {self.slowest} and fastest {self.fastest}, expected more than 0")
+            raise InputError(f"slowest is {self.slowest} and fastest {self.fastest}, expected more than 0")
 
     def limits(self, num_ids: int) -> tuple[int, int]:
         """Fewest and most frames for a text: half and double those of the fastest and slowest example."""
@@ -262,24 +263,24 @@ class TextToSemanticGenerator:
 
     def _check(self, texts, temperature, top_k, seeds, prompts, max_seconds) -> None:
         if isinstance(texts, str):
-            raise ValueError(f"expected a list of texts, got one text {texts!r:.60}; put it into a list")
+            raise InputError(f"expected a list of texts, got one text {texts!r:.60}; put it into a list")
         if temperature < 0 or top_k < 0:
-            raise ValueError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
+            raise InputError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
         if max_seconds * self.info.frame_rate < 1:
-            raise ValueError(
+            raise InputError(
                 f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s"
             )
         if seeds is not None and len(seeds) != len(texts):
-            raise ValueError(f"{len(seeds)} seeds for {len(texts)} texts; give one for each")
+            raise InputError(f"{len(seeds)} seeds for {len(texts)} texts; give one for each")
         if prompts is None:
             return
         if len(prompts) != len(texts):
-            raise ValueError(
+            raise InputError(
                 f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none"
             )
         for number, prompt in enumerate(prompts, start=1):
             if len(prompt) and not 0 <= int(np.min(prompt)) <= int(np.max(prompt)) < self.info.codebook_size:
-                raise ValueError(
+                raise InputError(
                     f"prompt {number} has tokens outside [0, {self.info.codebook_size - 1}] of "
                     f"{self.info.name}; extract it with the tokenizer the model was trained on"
                 )

@@ -14,6 +14,7 @@ import torch
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.data_dir import read_table, write_table, write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.text import ByteTokenizer, normalize_text
 from soundstorm.decoding.autoregressive import choose
@@ -114,7 +115,7 @@ def back_translate(
         else:
             empty += 1
     if not written:
-        raise ValueError(
+        raise InputError(
             f"{untold.scp}: no text could be written for any utterance that {transcribed} lacks ({empty} "
             "transcriptions are empty); name the whole training set as data, a part of it as transcribed, "
             f"and train {expdir} for longer"

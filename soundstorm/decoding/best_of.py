@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.waveform import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer
@@ -58,7 +59,7 @@ def best_of(
                 with stopwatch.part("reranking", len(wav) / codec.info.sample_rate):
                     score = float(reranker(wav, codec.info.sample_rate))
                 if not np.isfinite(score):
-                    raise ValueError(
+                    raise InputError(
                         f"estimated quality of sample {number + 1} is {score}, expected a number"
                     )
                 if number == 0:

@@ -17,6 +17,7 @@ from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.datasets.aligned_tokens_dataset import align
+from soundstorm.data.errors import InputError
 from soundstorm.data.share import Share
 from soundstorm.decoding.acoustic_generator import kind_named, load_generator, sampling_of
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
@@ -54,21 +55,21 @@ class System:
 
     def __post_init__(self):
         if self.source not in ("codec", "semantic", "text"):
-            raise ValueError(f"--from is {self.source!r}, expected codec, semantic or text")
+            raise InputError(f"--from is {self.source!r}, expected codec, semantic or text")
         if self.source != "codec" and not self.acoustic_model:
-            raise ValueError(
+            raise InputError(
                 f"--from {self.source} needs --acoustic-model, an experiment directory of stage 4 or a pack"
             )
         if self.source == "text" and not self.text_to_semantic:
-            raise ValueError("--from text needs --text-to-semantic, the experiment directory of stage 5")
+            raise InputError("--from text needs --text-to-semantic, the experiment directory of stage 5")
         if not 0 <= self.prompt_seconds < float("inf"):
-            raise ValueError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
+            raise InputError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
         if self.prompt_encoding not in (ALONE, IN_CONTEXT):
-            raise ValueError(
+            raise InputError(
                 f"--prompt-encoding is {self.prompt_encoding!r}, expected {ALONE} or {IN_CONTEXT}"
             )
         if self.encodes_prompts and not self.kmeans:
-            raise ValueError(f"--prompt-encoding {ALONE} needs --kmeans, the k-means directory of stage 1")
+            raise InputError(f"--prompt-encoding {ALONE} needs --kmeans, the k-means directory of stage 1")
 
     @property
     def encodes_prompts(self) -> bool:
@@ -126,7 +127,7 @@ def decode_data_dir(
     data_dir, output = Path(data_dir), Path(output) / f"share.{share.number}" if share else Path(output)
     count = system.samples
     if count > 1 and reranker is None:
-        raise ValueError(f"decode.best_of is {count}, but nothing ranks the samples; set it to 1")
+        raise InputError(f"decode.best_of is {count}, but nothing ranks the samples; set it to 1")
     if (output / "wav.scp").exists():
         logger.info("%s: already decoded; nothing to do", output)
         return
@@ -157,7 +158,7 @@ def decode_data_dir(
             write_table(output / "wav.scp", {})
             return
         if not ids:
-            raise ValueError(
+            raise InputError(
                 f"{archive.scp}: no utterance is long enough for a prompt of {system.prompt_seconds:g} s"
             )
         if system.encodes_prompts:
@@ -232,12 +233,12 @@ def merge_decodings(output: str | Path, number: int) -> None:
     wavs = {share: read_table(share / "wav.scp") for share in shares}
     shares = [share for share in shares if wavs[share]]
     if not shares:
-        raise ValueError(f"{output}: no utterance was decoded; see the logs of its shares")
+        raise InputError(f"{output}: no utterance was decoded; see the logs of its shares")
     settings = [json.loads((share / "decode.json").read_text(encoding="utf-8")) for share in shares]
     passes = sum(each.pop("passes") * len(wavs[share]) for each, share in zip(settings, shares))
     for each, share in zip(settings, shares):
         if each != settings[0]:
-            raise ValueError(
+            raise InputError(
                 f"{share}/decode.json: other settings than {shares[0]}/decode.json; "
                 f"remove {output} and decode again"
             )
@@ -287,7 +288,7 @@ def read_texts(data_dir: Path, ids: list[str]) -> dict[str, str]:
     texts = read_table(data_dir / "text", ids)
     missing = [utt for utt in ids if utt not in texts]
     if missing:
-        raise ValueError(f"{data_dir / 'text'}: no transcript of {missing[0]} (and {len(missing) - 1} more)")
+        raise InputError(f"{data_dir / 'text'}: no transcript of {missing[0]} (and {len(missing) - 1} more)")
     wordless = [utt for utt in ids if not has_words(texts[utt])]
     if wordless:
         some = ", ".join(wordless[:10]) + ", ..." * (len(wordless) > 10)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 MOST_SAMPLES = 1000  # of an utterance
@@ -42,19 +43,19 @@ class ParallelConfig:
 
     def __post_init__(self):
         if not 1 <= self.best_of <= MOST_SAMPLES:
-            raise ValueError(f"decode.best_of is {self.best_of}, expected 1 to {MOST_SAMPLES}")
+            raise InputError(f"decode.best_of is {self.best_of}, expected 1 to {MOST_SAMPLES}")
         if not self.iterations or min(self.iterations) < 1:
-            raise ValueError(f"iterations are {self.iterations}, expected at least one number, none below 1")
+            raise InputError(f"iterations are {self.iterations}, expected at least one number, none below 1")
         for name in ("temperature", "choice_temperature", "top_k", "prior", "entropy_bound", "seed"):
             if getattr(self, name) < 0:
-                raise ValueError(f"decode.{name} is {getattr(self, name)}, expected 0 or more")
+                raise InputError(f"decode.{name} is {getattr(self, name)}, expected 0 or more")
         if self.precision not in ("no", "bf16", "fp16"):
-            raise ValueError(f"precision is {self.precision!r}, expected no, bf16 or fp16")
+            raise InputError(f"precision is {self.precision!r}, expected no, bf16 or fp16")
 
     def iterations_of(self, num_levels: int) -> list[int]:
         """Iterations of each of ``num_levels`` levels: (16, 1) is 16, 1, 1, ..., 1."""
         if len(self.iterations) > num_levels:
-            raise ValueError(
+            raise InputError(
                 f"iterations {self.iterations} are given for {len(self.iterations)} levels, "
                 f"the codec has {num_levels}"
             )
@@ -72,7 +73,7 @@ class TextSamplingConfig:
 
     def __post_init__(self):
         if self.temperature < 0 or self.top_k < 0 or self.max_seconds <= 0 or self.batch_size < 1:
-            raise ValueError(
+            raise InputError(
                 f"text.temperature is {self.temperature} and text.top_k {self.top_k} (expected 0 or more), "
                 f"text.max_seconds {self.max_seconds} (more than 0), "
                 f"text.batch_size {self.batch_size} (at least 1)"

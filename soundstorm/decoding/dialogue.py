@@ -18,6 +18,7 @@ import torch
 
 from soundstorm.data.audio import read_audio, resample_down, write_audio
 from soundstorm.data.data_dir import DataDir, write_text
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.acoustic_generator import AcousticGenerator
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator
 from soundstorm.decoding.decoding_config import TextSamplingConfig
@@ -52,7 +53,7 @@ def read_prompt(place: str) -> Prompt:
     directory, _, name = place.rpartition("/")
     data = DataDir(directory or ".")
     if name not in data.key_table():
-        raise ValueError(
+        raise InputError(
             f"{data.key_file}: no utterance {name!r}; name a prompt as <data directory>/<utterance>"
         )
     recording, start, end = data.segments().get(name, (name, 0.0, None))
@@ -81,22 +82,22 @@ def choose_prompts(
     """
     if exchange:
         if recordings or words or utterances:
-            raise ValueError("give either one exchange or a prompt for each voice, not both")
+            raise InputError("give either one exchange or a prompt for each voice, not both")
         return [exchange]
     if utterances and (recordings or words):
-        raise ValueError("give prompts by --prompt and --prompt-text or by --prompt-utterance, not both")
+        raise InputError("give prompts by --prompt and --prompt-text or by --prompt-utterance, not both")
     paths, texts = _named(recordings, "--prompt"), _named(words, "--prompt-text")
     places = _named(utterances, "--prompt-utterance")
     voices = list(dict.fromkeys(turn.voice for turn in turns))
     for name, given in (("--prompt", paths), ("--prompt-text", texts), ("--prompt-utterance", places)):
         strange = sorted(set(given) - set(voices))
         if strange:
-            raise ValueError(
+            raise InputError(
                 f"{name} {strange[0]}=...: the script has no voice {strange[0]}; it has {', '.join(voices)}"
             )
         missing = [voice for voice in voices if voice not in given]
         if given and missing:
-            raise ValueError(
+            raise InputError(
                 f"{name} is missing for voice {missing[0]}; give one for each of {', '.join(voices)}, or none"
             )
     if places:
@@ -109,9 +110,9 @@ def _named(values: Sequence[str], option: str) -> dict[str, str]:
     for value in values:
         name, equals, rest = value.partition("=")
         if not equals or not rest:
-            raise ValueError(f"{option} {value!r}: expected VOICE=..., as in {option} A=...")
+            raise InputError(f"{option} {value!r}: expected VOICE=..., as in {option} A=...")
         if name in named:
-            raise ValueError(f"{option}: voice {name} is given twice")
+            raise InputError(f"{option}: voice {name} is given twice")
         named[name] = rest
     return named
 
@@ -182,7 +183,7 @@ class DialogueSynthesizer:
         reader.info.check_same(tokenizer.info, "the text-to-semantic model", "the semantic tokenizer")
         self.reader, self.generator, self.codec, self.tokenizer = reader, generator, codec, tokenizer
         if tokenizer.info.sample_rate > generator.acoustic_info.sample_rate:
-            raise ValueError(
+            raise InputError(
                 f"the semantic tokenizer reads {tokenizer.info.sample_rate} Hz and the codec "
                 f"{generator.acoustic_info.sample_rate} Hz; dialogue prompts need a codec of the same or a "
                 "higher rate"

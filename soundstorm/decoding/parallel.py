@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.rules import DecodingRules, Proposal
 from soundstorm.decoding.sampling import gumbel, sample_by_gumbel
@@ -58,7 +59,7 @@ def decode(
     starts = torch.zeros(batch, dtype=torch.long) if prompt is None else prompt_lengths.cpu()
     ends = lengths.cpu()
     if (starts >= ends).any():
-        raise ValueError(
+        raise InputError(
             f"prompts of {starts.tolist()} frames leave nothing to fill in of {ends.tolist()} frames; "
             "the semantic tokens must cover prompt and target"
         )

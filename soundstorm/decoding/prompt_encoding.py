@@ -14,6 +14,7 @@ import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances, resample_down
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.decoding_config import IN_CONTEXT
 from soundstorm.tokens.acoustic import AcousticTokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
@@ -55,7 +56,7 @@ def encode_alone(
         (tokens,) = tokenizer.encode([resample_down(wav, rate, tokenizer.info.sample_rate)])
         wanted = round(num_frames * semantic.frame_rate / codec.info.frame_rate)
         if len(codes) != num_frames or len(tokens) < wanted:
-            raise ValueError(
+            raise InputError(
                 f"{utt}: a prompt of {len(wav)} samples has {len(codes)} acoustic and {len(tokens)} semantic "
                 f"tokens, expected {num_frames} and {wanted}; give --prompt-encoding {IN_CONTEXT}"
             )

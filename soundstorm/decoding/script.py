@@ -5,6 +5,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.text import TURN_MARKER
 
 SEPARATOR = f" {TURN_MARKER} "
@@ -28,19 +29,19 @@ def read_script(path: str | Path) -> list[Turn]:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error})") from error
+        raise InputError(f"{path}: not UTF-8 text ({error})") from error
     for number, line in enumerate(lines, start=1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
         match = re.fullmatch(r"([A-Za-z0-9_-]+)\s*:\s*(\S.*)", line)
         if not match:
-            raise ValueError(f"{path}, line {number}: expected 'A: some words', got {line[:60]!r}")
+            raise InputError(f"{path}, line {number}: expected 'A: some words', got {line[:60]!r}")
         if TURN_MARKER in match[2]:
-            raise ValueError(f"{path}, line {number}: '{TURN_MARKER}' marks turns; begin a new line instead")
+            raise InputError(f"{path}, line {number}: '{TURN_MARKER}' marks turns; begin a new line instead")
         turns.append(Turn(match[1], match[2]))
     if not turns:
-        raise ValueError(f"{path}: no turns; write lines such as 'A: hello' and 'B: good morning'")
+        raise InputError(f"{path}: no turns; write lines such as 'A: hello' and 'B: good morning'")
     return turns
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.errors import InputError
 from soundstorm.models.audiolm_config import AudioLMConfig
 from soundstorm.models.codebook_start import unit_rows
 from soundstorm.models.relative_positions import SequencePositions
@@ -97,7 +98,7 @@ class AudioLM(nn.Module):
         first = self.embed.num_embeddings - 1 - rows.shape[0] * rows.shape[1]
         predicted = self.num_levels * self.level_size
         if first < 0 or rows.shape[1] != self.level_size or len(rows) < self.num_levels:
-            raise ValueError(
+            raise InputError(
                 f"the codec has {len(rows)} codebooks of {rows.shape[1]} codes for this stage, "
                 f"AudioLM {self.num_levels} of {self.level_size}"
             )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -27,15 +28,15 @@ class AudioLMConfig:
     def __post_init__(self):
         for name in ("layers", "width", "heads", "head_dim", "inner"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+            raise InputError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
         if self.positions not in ("sequence", "time"):
-            raise ValueError(f"model.positions is {self.positions!r}, expected sequence or time")
+            raise InputError(f"model.positions is {self.positions!r}, expected sequence or time")
         if self.position_buckets < 4 or self.position_buckets % 4:
-            raise ValueError(f"model.position_buckets is {self.position_buckets}, expected a multiple of 4")
+            raise InputError(f"model.position_buckets is {self.position_buckets}, expected a multiple of 4")
         if self.max_distance <= self.position_buckets // 2:
-            raise ValueError(
+            raise InputError(
                 f"model.max_distance is {self.max_distance}, expected more than half of "
                 f"model.position_buckets ({self.position_buckets})"
             )

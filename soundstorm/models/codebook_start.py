@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from soundstorm.data.errors import InputError
+
 LEAST_SPREAD = 1e-5  # of a level's vectors around their mean, in shares of their length: below is rounding
 
 
@@ -18,7 +20,7 @@ def unit_rows(codebooks: Tensor, width: int) -> Tensor:
     constant = torch.nonzero(~(spread > LEAST_SPREAD * length))[:, 0].tolist()
     if constant:
         others = f" (and of {len(constant) - 1} more levels)" if len(constant) > 1 else ""
-        raise ValueError(
+        raise InputError(
             f"all {codebooks.shape[1]} vectors of the codec's codebook of level {constant[0] + 1} are alike"
             f"{others}: it has collapsed, or was trained for a few steps only; train it for longer, or set "
             "init.codebooks to false"

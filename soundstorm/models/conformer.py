@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soundstorm.data.errors import InputError
+
 
 def rotary_tables(num_frames: int, head_dim: int, device, dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines ``(T, head_dim / 2)`` of rotary positions (Su et al., 2021)."""
@@ -149,11 +151,11 @@ class Conformer(nn.Module):
         """
         super().__init__()
         if width % heads or (width // heads) % 2:
-            raise ValueError(
+            raise InputError(
                 f"width {width} must be {heads} heads times an even number, for rotary positions"
             )
         if kernel % 2 == 0:
-            raise ValueError(f"kernel {kernel} must be odd, so that frames stay where they are")
+            raise InputError(f"kernel {kernel} must be odd, so that frames stay where they are")
         self.head_dim = width // heads
         self.blocks = nn.ModuleList(
             self.block(width, heads, inner, kernel, expansion, dropout, rotary) for _ in range(layers)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from soundstorm.data.audio import normalize
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.models.collectives import gather_rows
@@ -28,7 +29,7 @@ class EarlyLayers(nn.Module):
     def __init__(self, ssl_model: PreTrainedModel, layer: int):
         super().__init__()
         if layer > len(ssl_model.encoder.layers):
-            raise ValueError(
+            raise InputError(
                 f"model.layer is {layer}, but the model has {len(ssl_model.encoder.layers)} layers; "
                 "choose one of them"
             )

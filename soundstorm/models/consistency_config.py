@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -19,14 +20,14 @@ class ConsistencyConfig:
 
     def __post_init__(self):
         if self.layer < 0 or self.width < 1 or self.embedding_dim < 1:
-            raise ValueError(
+            raise InputError(
                 f"model.layer is {self.layer} (expected at least 0), model.width {self.width} and "
                 f"model.embedding_dim {self.embedding_dim} (expected at least 1)"
             )
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+            raise InputError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
         if self.heads < 1 or self.width % (2 * self.heads):
-            raise ValueError(
+            raise InputError(
                 f"model.width is {self.width}, expected {self.heads} heads (model.heads) times an even number"
             )
 

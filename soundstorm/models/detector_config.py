@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -21,11 +22,11 @@ class DetectorConfig:
     def __post_init__(self):
         for name in ("num_mels", "width", "expansion", "blocks"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"model.kernel is {self.kernel}, expected an odd number")
+            raise InputError(f"model.kernel is {self.kernel}, expected an odd number")
         if self.crop_seconds <= 0:
-            raise ValueError(f"model.crop_seconds is {self.crop_seconds}, expected more than 0")
+            raise InputError(f"model.crop_seconds is {self.crop_seconds}, expected more than 0")
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,4 @@ class SplitConfig:
 
     def __post_init__(self):
         if not 0 < self.train_share < 1:
-            raise ValueError(f"split.train_share is {self.train_share}, expected a number between 0 and 1")
+            raise InputError(f"split.train_share is {self.train_share}, expected a number between 0 and 1")

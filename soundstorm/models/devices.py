@@ -5,6 +5,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from soundstorm.data.errors import InputError
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -17,7 +19,7 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"--device is {name}, but torch sees no GPU here; use cpu or auto")
+        raise InputError(f"--device is {name}, but torch sees no GPU here; use cpu or auto")
     return name
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -41,37 +42,37 @@ class HubertPretrainingConfig:
     def __post_init__(self):
         shapes = (len(self.conv_widths), len(self.conv_kernels), len(self.conv_strides))
         if len(set(shapes)) != 1 or not self.conv_widths:
-            raise ValueError(
+            raise InputError(
                 f"model: conv_widths, conv_kernels and conv_strides list {shapes[0]}, {shapes[1]} and "
                 f"{shapes[2]} convolutions; expected the same number"
             )
         if self.conv_norm not in ("group", "layer"):
-            raise ValueError(f"model.conv_norm is {self.conv_norm!r}, expected one of group, layer")
+            raise InputError(f"model.conv_norm is {self.conv_norm!r}, expected one of group, layer")
         sizes = ("width", "num_layers", "num_heads", "feed_forward_width", "label_width")
         for name in (*sizes, "position_kernel", "position_groups"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         for name in ("conv_widths", "conv_kernels", "conv_strides"):
             if min(getattr(self, name)) < 1:
-                raise ValueError(f"model.{name} are {getattr(self, name)}, expected numbers of at least 1")
+                raise InputError(f"model.{name} are {getattr(self, name)}, expected numbers of at least 1")
         for name in ("dropout", "layer_drop"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected a number in [0, 1)")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected a number in [0, 1)")
         if self.temperature <= 0 or self.unmasked_weight < 0:
-            raise ValueError(
+            raise InputError(
                 f"model.temperature is {self.temperature} (expected more than 0) and model.unmasked_weight "
                 f"{self.unmasked_weight} (expected at least 0)"
             )
         if self.width % self.position_groups:
-            raise ValueError(
+            raise InputError(
                 f"model.width {self.width} is not a multiple of model.position_groups {self.position_groups}"
             )
         if self.width % self.num_heads:
-            raise ValueError(
+            raise InputError(
                 f"model.width {self.width} is not a multiple of model.num_heads {self.num_heads}"
             )
         if not 0 < self.mask_probability < 1 or self.mask_span < 1:
-            raise ValueError(
+            raise InputError(
                 f"model.mask_probability is {self.mask_probability} and model.mask_span {self.mask_span}; "
                 "expected a probability between 0 and 1 and a span of at least 1"
             )

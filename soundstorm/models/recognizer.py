@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from soundstorm.data.characters import BLANK, WORD_BOUNDARY
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights, read_config
 from soundstorm.data.log_mel import HOP, SAMPLE_RATE, LogMel, stack_frames
 from soundstorm.data.pack import part_of
@@ -75,13 +76,13 @@ def load_trained_recognizer(expdir: str | Path, *, device: str = "cpu") -> Train
     expdir = part_of(expdir, "recognizer")
     config = read_config(expdir)
     if "vocabulary" not in config:
-        raise ValueError(f"{expdir}: not a recogniser, its config.yaml has sections {sorted(config)}")
+        raise InputError(f"{expdir}: not a recogniser, its config.yaml has sections {sorted(config)}")
     model_config = config_section(expdir, "model", RecognizerConfig)
     vocabulary = config["vocabulary"]
     columns = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
     numbered = sorted(map(str, columns)) == sorted(map(str, range(len(columns))))
     if not numbered or not {BLANK, WORD_BOUNDARY} <= set(vocabulary):
-        raise ValueError(
+        raise InputError(
             f"{expdir}/config.yaml: vocabulary does not number characters with <blank> and | from 0"
         )
     model = CtcNetwork(model_config, len(vocabulary))

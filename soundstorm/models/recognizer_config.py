@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -21,6 +22,6 @@ class RecognizerConfig:
     def __post_init__(self):
         for name in ("num_mels", "stack", "width", "expansion", "blocks"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"model.kernel is {self.kernel}, expected an odd number")
+            raise InputError(f"model.kernel is {self.kernel}, expected an odd number")

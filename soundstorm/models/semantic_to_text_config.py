@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -22,13 +23,13 @@ class SemanticToTextConfig:
     def __post_init__(self):
         for name in ("layers", "dim", "heads", "head_dim", "ffn_dim"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if self.head_dim % 2:
-            raise ValueError(f"model.head_dim is {self.head_dim}, expected an even number (rotary positions)")
+            raise InputError(f"model.head_dim is {self.head_dim}, expected an even number (rotary positions)")
         if self.convolutions < 0:
-            raise ValueError(f"model.convolutions is {self.convolutions}, expected 0 or more")
+            raise InputError(f"model.convolutions is {self.convolutions}, expected 0 or more")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+            raise InputError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class TranscriptionConfig:
 
     def __post_init__(self):
         if self.temperature < 0 or self.seed < 0:
-            raise ValueError(
+            raise InputError(
                 f"transcribe.temperature is {self.temperature} and transcribe.seed {self.seed}, expected 0 "
                 "or more"
             )

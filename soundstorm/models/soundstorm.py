@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.errors import InputError
 from soundstorm.models.codebook_start import unit_rows
 from soundstorm.models.fast_path import build_conformer
 from soundstorm.models.soundstorm_config import SoundStormConfig
@@ -63,7 +64,7 @@ class SoundStorm(nn.Module):
         levels, size, _ = codebooks.shape
         if (levels, size) != (self.num_levels, self.codebook_size):
             ours = f"SoundStorm {self.num_levels} of {self.codebook_size}"
-            raise ValueError(f"the codec has {levels} codebooks of {size} codes, {ours}")
+            raise InputError(f"the codec has {levels} codebooks of {size} codes, {ours}")
         width = self.semantic.embedding_dim
         unit = unit_rows(codebooks, width)
         self.acoustic.weight.view(levels, size + 1, width)[:, :size] = unit * ACOUSTIC_SCALE / levels**0.5

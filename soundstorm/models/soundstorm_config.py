@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -20,15 +21,15 @@ class SoundStormConfig:
     def __post_init__(self):
         for name in ("layers", "width", "heads", "inner", "kernel", "expansion"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if self.width % (2 * self.heads):
-            raise ValueError(
+            raise InputError(
                 f"model.width is {self.width}, expected model.heads ({self.heads}) times an even number"
             )
         if self.kernel % 2 == 0:
-            raise ValueError(f"model.kernel is {self.kernel}, expected an odd number")
+            raise InputError(f"model.kernel is {self.kernel}, expected an odd number")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+            raise InputError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
 
 
 @dataclass(frozen=True)

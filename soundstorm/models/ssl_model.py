@@ -10,6 +10,8 @@ from pathlib import Path
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel, Wav2Vec2FeatureExtractor
 
+from soundstorm.data.errors import InputError
+
 logger = logging.getLogger(__name__)
 
 # Those that are called alike: samples in, convolutions, then layers.
@@ -56,7 +58,7 @@ def load_pretrained(
             raise FileNotFoundError("config.json is missing")
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     if config.model_type not in model_types:
-        raise ValueError(
+        raise InputError(
             f"{source}: model_type in config.json is {config.model_type!r}, "
             f"expected {', '.join(model_types)}; give the prefix of such models before the name, "
             "if train_kmeans --help has one"
@@ -71,12 +73,12 @@ def load_pretrained(
         )
     missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
     if missing or report["mismatched_keys"]:
-        raise ValueError(
+        raise InputError(
             f"{source}: the weights do not fit config.json, "
             f"{len(missing)} are missing ({', '.join(missing[:2])}); train or download the model again"
         )
     if not all(value.isfinite().all() for value in model.state_dict().values()):
-        raise ValueError(f"{source}: some weights are NaN or infinite; train or download the model again")
+        raise InputError(f"{source}: some weights are NaN or infinite; train or download the model again")
     return model.float()  # large ones are kept in half the bits
 
 
@@ -93,7 +95,7 @@ def _errors_for_people(source: str, kind: str) -> Iterator[None]:
         ) from error
     except Exception as error:  # transformers meets a damaged file with nearly any exception
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(
+        raise InputError(
             f"{source}: the model cannot be read ({reason:.300}); train or download it again"
         ) from error
 
@@ -106,7 +108,7 @@ def keep_layers(encoder: nn.Module, layer: int, source: str) -> None:
     """
     layers = len(encoder.layers)
     if not 0 <= layer <= layers:
-        raise ValueError(
+        raise InputError(
             f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer"
         )
     # One stays, because a layer's input is reported with its output.
@@ -150,7 +152,7 @@ def _preprocessing(source: str) -> tuple[bool, int]:
         settings, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source)
     except (OSError, ValueError) as error:
         if (Path(source) / "preprocessor_config.json").exists():
-            raise ValueError(
+            raise InputError(
                 f"{source}/preprocessor_config.json: not JSON ({' '.join(str(error).split()):.200}); "
                 "train or download the model again"
             ) from error
@@ -158,7 +160,7 @@ def _preprocessing(source: str) -> tuple[bool, int]:
         return False, 16000
     do_normalize, sample_rate = settings.get("do_normalize", True), settings.get("sampling_rate", 16000)
     if not isinstance(do_normalize, bool) or not isinstance(sample_rate, int) or sample_rate < 1:
-        raise ValueError(
+        raise InputError(
             f"{source}/preprocessor_config.json: do_normalize is {do_normalize!r:.80} and sampling_rate "
             f"{sample_rate!r:.80}, expected true or false and Hz"
         )

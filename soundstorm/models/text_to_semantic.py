@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.errors import InputError
 from soundstorm.models.alignment import LocalConvolution
 from soundstorm.models.pointer import Pointer, durations_so_far
 from soundstorm.models.text_to_semantic_config import SCRATCH, TextToSemanticConfig
@@ -223,7 +224,7 @@ def build_text_to_semantic(
     else:
         encoder = T5Encoder(_t5_network(config.encoder, encoder_dir), frozen=config.freeze_encoder)
         if encoder.network.config.vocab_size < text_vocab_size:
-            raise ValueError(
+            raise InputError(
                 f"the text has {text_vocab_size} ids, the encoder {config.encoder} only "
                 f"{encoder.network.config.vocab_size}; use text.tokenizer bytes with ByT5, and a T5's own "
                 "spiece.model as text.sentencepiece_model with T5"
@@ -243,7 +244,7 @@ def _t5_network(name: str, encoder_dir: str | Path | None) -> nn.Module:
     try:
         return T5EncoderModel.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"cannot load the text encoder {name!r}: expected a T5 or ByT5 on the hub or in a local "
             f"directory ({str(error).splitlines()[0]:.150})"
         ) from error

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 SCRATCH = "scratch"
@@ -39,15 +40,15 @@ class TextToSemanticConfig:
         for name in ("encoder_layers", "encoder_dim", "encoder_heads", "encoder_ffn_dim", "decoder_layers",
                      "decoder_dim", "decoder_heads", "head_dim", "decoder_ffn_dim"):  # fmt: skip
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if self.head_dim % 2:
-            raise ValueError(f"model.head_dim is {self.head_dim}, expected an even number (rotary positions)")
+            raise InputError(f"model.head_dim is {self.head_dim}, expected an even number (rotary positions)")
         if self.encoder_convolutions < 0:
-            raise ValueError(f"model.encoder_convolutions is {self.encoder_convolutions}, expected 0 or more")
+            raise InputError(f"model.encoder_convolutions is {self.encoder_convolutions}, expected 0 or more")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+            raise InputError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
         if self.freeze_encoder and self.encoder == SCRATCH:
-            raise ValueError("model.freeze_encoder needs a published encoder in model.encoder, got 'scratch'")
+            raise InputError("model.freeze_encoder needs a published encoder in model.encoder, got 'scratch'")
 
     @classmethod
     def paper(cls) -> "TextToSemanticConfig":
@@ -69,7 +70,7 @@ class TextConfig:
 
     def __post_init__(self):
         if self.tokenizer not in ("bytes", "sentencepiece"):
-            raise ValueError(f"text.tokenizer is {self.tokenizer!r}, expected bytes or sentencepiece")
+            raise InputError(f"text.tokenizer is {self.tokenizer!r}, expected bytes or sentencepiece")
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ class PretrainedConfig:
 
     def __post_init__(self):
         if self.lower_blocks < 0:
-            raise ValueError(f"pretrained.lower_blocks is {self.lower_blocks}, expected 0 or more")
+            raise InputError(f"pretrained.lower_blocks is {self.lower_blocks}, expected 0 or more")
         if self.freeze and not self.experiment:
-            raise ValueError("pretrained.freeze is true, but pretrained.experiment names no pre-training")
+            raise InputError("pretrained.freeze is true, but pretrained.experiment names no pre-training")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class TextLossConfig:
 
     def __post_init__(self):
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"loss.label_smoothing is {self.label_smoothing}, expected a number in [0, 1)")
+            raise InputError(f"loss.label_smoothing is {self.label_smoothing}, expected a number in [0, 1)")
         for name in ("alignment_weight", "alignment_prior", "move_weight"):
             if getattr(self, name) < 0:
-                raise ValueError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")
+                raise InputError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.abx_config import AbxConfig
 from soundstorm.scoring.dtw import dtw_distance
 from soundstorm.scoring.token_quality import Interval
@@ -118,7 +119,7 @@ def make_tasks(
         if len(within) >= config.min_cells and len(across) >= config.min_cells:
             break
     if not within and not across:
-        raise ValueError(
+        raise InputError(
             f"no two phones of {len(items)} can be compared (context: {context}): a speaker needs one phone "
             "twice and another one, in one context; use a larger data directory or --abx.context none"
         )
@@ -251,7 +252,7 @@ def cut_frames(representation: Representation, item: Item) -> np.ndarray:
     """Frames ``(T, D)`` of an item, those whose middle it holds; at least the one nearest to its start."""
     frames = representation.frames.get(item.utterance)
     if frames is None:
-        raise ValueError(
+        raise InputError(
             f"utterance {item.utterance} has phone times but no frames; extract it, or fix the directory"
         )
     # Middles (t + 0.5) / rate that lie in [start, end).

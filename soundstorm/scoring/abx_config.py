@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -25,7 +26,7 @@ class AbxConfig:
 
     def __post_init__(self):
         if self.context not in ("auto", "triphone", "none"):
-            raise ValueError(f"abx.context is {self.context!r}, expected auto, triphone or none")
+            raise InputError(f"abx.context is {self.context!r}, expected auto, triphone or none")
         for name, least in (("min_cells", 1), ("max_items", 2), ("max_speakers", 1), ("max_cells", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"abx.{name} is {getattr(self, name)}, expected at least {least}")
+                raise InputError(f"abx.{name} is {getattr(self, name)}, expected at least {least}")

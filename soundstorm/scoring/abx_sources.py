@@ -12,6 +12,7 @@ import numpy as np
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.abx import AbxResult, Representation, make_tasks, measure_abx
 from soundstorm.scoring.abx_config import AbxConfig
 from soundstorm.scoring.dtw import angular, mismatch
@@ -75,7 +76,7 @@ def _of_features(data_dir: Path, used: list[str], sources: Sequence[str], device
     for source in sources:
         name, _, layer = source.partition("@")
         if layer and not layer.isdecimal():
-            raise ValueError(f"--features {source}: expected a layer's number after the @, got {layer!r}")
+            raise InputError(f"--features {source}: expected a layer's number after the @, got {layer!r}")
         extractor = open_features(name, int(layer) if layer else None, device=device)
         frames = _extract(extractor, data_dir, used)
         yield source, Representation(frames, extractor.frame_rate, angular, ANGULAR)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from soundstorm.data.audio import num_samples
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.measures import Measured, Pair, cosine, is_silent
 from soundstorm.scoring.statistics import bootstrap
 
@@ -28,7 +29,7 @@ class AcousticConsistency:
             crop_seconds: length of later crops.
         """
         if prompt_seconds <= 0 or crop_seconds <= 0:
-            raise ValueError(
+            raise InputError(
                 f"score.prompt_seconds ({prompt_seconds}) and score.crop_seconds ({crop_seconds}) "
                 "must be positive"
             )

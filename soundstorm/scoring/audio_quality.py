@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.mel import mel_filters, mel_frequencies
 from soundstorm.scoring.measures import Measured, Pair, is_silent
 
@@ -33,7 +34,7 @@ class Dnsmos:
         try:
             from speechmos import dnsmos
         except ImportError as error:
-            raise ValueError(
+            raise InputError(
                 f"DNSMOS cannot be imported ({error}); run: pip install speechmos onnxruntime librosa "
                 f"pandas, or set score.quality_utterances to 0"
             ) from error
@@ -42,7 +43,7 @@ class Dnsmos:
     def __call__(self, pair: Pair) -> Measured:
         """Score the decoded recording; undefined where it is silent or very short."""
         if pair.sample_rate != self.sample_rate:
-            raise ValueError(
+            raise InputError(
                 f"DNSMOS reads {self.sample_rate} Hz, but {pair.utt_id} has {pair.sample_rate} Hz"
             )
         if is_silent(pair.decoded):
@@ -74,7 +75,7 @@ class CodecQuality:
         """Compare sample by sample; the longer one is cut."""
         difference = abs(len(pair.original) - len(pair.decoded)) / pair.sample_rate
         if difference > self.tolerance:
-            raise ValueError(
+            raise InputError(
                 f"{pair.utt_id}: the codec's output is {difference:.2f} s longer or shorter than the "
                 f"original, at most {self.tolerance} s is expected; was it decoded from other tokens?"
             )
@@ -126,7 +127,7 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     estimate = estimate.astype(np.float64) - estimate.mean()
     energy = np.dot(reference, reference)
     if energy == 0.0:
-        raise ValueError(
+        raise InputError(
             "SI-SDR of a silent reference is not defined; remove silent utterances from the test set"
         )
     target = reference * (np.dot(estimate, reference) / energy)
@@ -139,7 +140,7 @@ def stoi(reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int) -> fl
     try:
         import pystoi
     except ImportError as error:
-        raise ValueError("STOI needs the pystoi package; run: pip install pystoi") from error
+        raise InputError("STOI needs the pystoi package; run: pip install pystoi") from error
     if len(reference) < STOI_SECONDS * sample_rate:
         return None
     with warnings.catch_warnings():

@@ -11,6 +11,7 @@ import numpy as np
 
 from soundstorm.data.audio import Utterances, num_samples
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.statistics import bootstrap
 from soundstorm.scoring.system import read_decode_info
 from soundstorm.scoring.text_normalization import scored_text
@@ -34,7 +35,7 @@ def split_by_text(texts: Mapping[Key, str], train_share: float, seed: int) -> tu
     """
     names = sorted(set(texts.values()))
     if len(names) < 2:
-        raise ValueError(
+        raise InputError(
             f"a detector needs utterances of two texts at least, got {len(names)}; use a larger test set"
         )
     number = min(max(1, round(train_share * len(names))), len(names) - 1)
@@ -61,7 +62,7 @@ class DetectionPairs:
             sample_rate: Hz.
         """
         if not len(data_dirs) == len(real_dirs) == len(generated_dirs) > 0:
-            raise ValueError(
+            raise InputError(
                 f"got {len(data_dirs)} of --data-dir, {len(real_dirs)} of --real and {len(generated_dirs)} "
                 "of --generated; expected as many of each, at least one"
             )
@@ -132,7 +133,7 @@ def measure_detection(
     counts = [count_correct(detect, *pairs.read(key)) for key in held_out]
     counts = [(right, number) for right, number in counts if number]
     if not counts:
-        raise ValueError(
+        raise InputError(
             f"{system}: no test utterance holds a crop of {crop_seconds:g} s; lower model.crop_seconds"
         )
     right, numbers = zip(*counts)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 from soundstorm.scoring.figures import iterations_figure, runtime_curve_figure
 from soundstorm.scoring.report_content import run_facts
@@ -41,7 +42,7 @@ def read_extra(path: str | Path) -> dict[str, Any]:
     try:
         extra_sections([content])  # fails where a field is missing
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: not a measurement for the report, of kind {', '.join(KINDS)} ({error!r}); measure again"
         ) from error
     return content
@@ -51,7 +52,7 @@ def extra_sections(extras: Sequence[Extra]) -> list[str]:
     """Markdown of all measurements, those of a kind together."""
     unknown = {content["kind"] for content in extras} - set(KINDS)
     if unknown:
-        raise ValueError(f"no such kind of measurement: {sorted(unknown)}")
+        raise InputError(f"no such kind of measurement: {sorted(unknown)}")
     sections = []
     for kind, (render, _) in KINDS.items():
         members = [content for content in extras if content["kind"] == kind]

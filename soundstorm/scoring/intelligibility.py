@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.measures import Measured, Pair
 from soundstorm.scoring.text_normalization import scored_text
 
@@ -68,7 +69,7 @@ def word_errors_after(
     """
     words = hypothesis.split()
     if len(words) != len(word_starts):
-        raise ValueError(
+        raise InputError(
             f"the recogniser gave {len(word_starts)} start times for {len(words)} words: {hypothesis!r}"
         )
     cut = int(np.searchsorted(np.asarray(word_starts), prompt_seconds))
@@ -83,7 +84,7 @@ def word_errors_after(
 
 def _count(reference: list[str], hypothesis: list[str]) -> ErrorCount:
     if not reference:
-        raise ValueError("an error rate needs a reference with words; leave utterances without text out")
+        raise InputError("an error rate needs a reference with words; leave utterances without text out")
     output = _process(reference, hypothesis)
     return ErrorCount(output.substitutions + output.deletions + output.insertions, len(reference))
 
@@ -148,7 +149,7 @@ class Intelligibility:
             reason = "no word in its transcript"
             return Measured(undefined={f"{name}{self._suffix}": reason for name in ("wer", "cer")})
         if pair.sample_rate != self._recognizer.sample_rate:
-            raise ValueError(
+            raise InputError(
                 f"{self._recognizer.name} reads {self._recognizer.sample_rate} Hz, "
                 f"but {pair.utt_id} has {pair.sample_rate} Hz; resample the corpus in local/data.sh"
             )

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
+
 
 class Lexicon:
     """Words as chains of CTC states, all of them in one array.
@@ -29,7 +31,7 @@ class Lexicon:
         """
         known = sorted({word for word in words if word and all(letter in vocabulary for letter in word)})
         if not known:
-            raise ValueError(f"no word can be spelled with the letters {''.join(sorted(vocabulary))!r}")
+            raise InputError(f"no word can be spelled with the letters {''.join(sorted(vocabulary))!r}")
         self.words = known
         labels, may_skip, first, last, word_of = [], [], [], [], []
         for number, word in enumerate(known):

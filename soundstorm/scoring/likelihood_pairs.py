@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.statistics import bootstrap
 
 COLUMNS = ("id", "filename", "voice", "correct")
@@ -52,20 +53,20 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
             columns = set(reader.fieldnames or ())
             rows = list(reader)
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{gold}: not a table in UTF-8 with commas ({error}); get the file again") from error
+        raise InputError(f"{gold}: not a table in UTF-8 with commas ({error}); get the file again") from error
     missing = sorted(set(COLUMNS) - columns)
     if missing or not columns & {"frequency", "type"}:
-        raise ValueError(
+        raise InputError(
             f"{gold}: no column {(missing or ['frequency or type'])[0]}, it has {sorted(columns)}; expected "
             "the gold.csv of sWUGGY (with frequency) or sBLIMP (with type)"
         )
     found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for number, row in enumerate(rows, start=2):
         if None in row.values():
-            raise ValueError(f"{gold}, line {number}: fewer than {len(columns)} values; get the file again")
+            raise InputError(f"{gold}, line {number}: fewer than {len(columns)} values; get the file again")
         pair = found.setdefault((row["id"], row["voice"]), {})
         if row["correct"] not in ("0", "1") or row["correct"] in pair:
-            raise ValueError(
+            raise InputError(
                 f"{gold}, line {number}: correct is {row['correct']!r}; expected 1 and 0, once each for an "
                 f"id and a voice (here {row['id']}, {row['voice']})"
             )
@@ -75,7 +76,7 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
         which = (
             f"id {incomplete[0][0]}, voice {incomplete[0][1]} has one recording" if incomplete else "no lines"
         )
-        raise ValueError(f"{gold}: {which}; expected pairs of a right and a wrong one")
+        raise InputError(f"{gold}: {which}; expected pairs of a right and a wrong one")
     return [
         LikelihoodPair(
             key[0], key[1], *(folder / f"{_stem(pair[k])}.wav" for k in ("1", "0")), _groups(pair["1"])
@@ -126,7 +127,7 @@ def pairwise_accuracy(
     for pair in pairs:
         right, wrong = score(pair.right), score(pair.wrong)
         if math.isnan(right) or math.isnan(wrong):
-            raise ValueError(f"{pair.right} scores {right} and {pair.wrong} {wrong}; expected numbers")
+            raise InputError(f"{pair.right} scores {right} and {pair.wrong} {wrong}; expected numbers")
         points.setdefault(pair.id, []).append(100.0 * ((right > wrong) + 0.5 * (right == wrong)))
         groups[pair.id] = ("all", *pair.groups)
     means = {name: sum(values) / len(values) for name, values in points.items()}

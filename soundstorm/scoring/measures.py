@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -69,5 +71,5 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Cosine of the angle between two vectors (D,)."""
     norms = float(np.linalg.norm(first) * np.linalg.norm(second))
     if norms == 0.0:
-        raise ValueError("an embedding is all zeros; is its recording silent?")
+        raise InputError("an embedding is all zeros; is its recording silent?")
     return float(np.dot(first, second)) / norms

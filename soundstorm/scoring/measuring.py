@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.data_dir import naming, write_text
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.measures import Measure, Measured, Pair
 
 logger = logging.getLogger(__name__)
@@ -158,6 +159,6 @@ def left_out(scores: Mapping[str, UtteranceScore], system: str) -> dict[str, dic
         total = len(scores) if name == RECORDING else measured[name] + len(utterances)
         message = f"{system}: {name} has no value for {len(utterances)} of {total} utterances: {shown}"
         if failures[name] > (1 - LEAST_SHARE) * total:
-            raise ValueError(f"{message}. At least 95 % are needed; repair or remove these recordings")
+            raise InputError(f"{message}. At least 95 % are needed; repair or remove these recordings")
         logger.warning("%s", message)
     return found

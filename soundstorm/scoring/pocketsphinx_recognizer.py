@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.intelligibility import Transcript
 from soundstorm.scoring.text_normalization import scored_text
 
@@ -29,7 +30,7 @@ class PocketsphinxRecognizer:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise ValueError(
+            raise InputError(
                 "the recogniser pocketsphinx is not installed; run: pip install pocketsphinx"
             ) from error
         if bigram_text is None:
@@ -87,7 +88,7 @@ def bigram_arpa(sentences: Sequence[Sequence[str]]) -> str:
                 row = counts.setdefault(first, {})
                 row[second] = row.get(second, 0) + 1
     if not counts:
-        raise ValueError(
+        raise InputError(
             "a language model needs at least one sentence of words that can be pronounced, got none"
         )
     unigrams: dict[str, int] = {}

@@ -11,6 +11,7 @@ from typing import Any
 
 from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.data_dir import read_table, write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 from soundstorm.scoring.codebooks import codebook_usage
 from soundstorm.scoring.extras import extra_figures, extra_sections, read_extra
@@ -60,7 +61,7 @@ def publish(
         sample_rate: Hz.
     """
     if not score_paths:
-        raise ValueError("a report needs score files, got none; run score first")
+        raise InputError("a report needs score files, got none; run score first")
     document = output / "report.json"
     spoken = [dialogue / "dialogue.json"] if dialogue else []
     inputs = inputs_digest([*score_paths, *extras, *spoken], {**asdict(config), "tokens": str(tokens)})
@@ -137,7 +138,7 @@ def read_dialogue(directory: Path, sample_rate: int) -> Example:
         turns = [(str(turn["voice"]), str(turn["text"])) for turn in record["turns"]]
         words = [prompt["text"] or "words unknown" for prompt in record["prompts"]]
     except (KeyError, TypeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{directory}/dialogue.json: not what synthesize_dialogue writes ({error!r:.80}); "
             "remove the directory and run stage 6 again"
         ) from error

@@ -10,6 +10,7 @@ import numpy as np
 
 from soundstorm.data.characters import BLANK, WORD_BOUNDARY
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished
 from soundstorm.data.pack import part_of
 from soundstorm.scoring.intelligibility import Recognizer, Transcript
@@ -47,7 +48,7 @@ def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None =
     if not name.startswith("closed:"):
         return model
     if not bigram_text:
-        raise ValueError(
+        raise InputError(
             f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text"
         )
     return ClosedVocabulary(name, model, bigram_text)
@@ -158,7 +159,7 @@ class ClosedVocabulary:
 
     def __init__(self, name: str, model: Recognizer, text_file: str):
         if not isinstance(model, (CtcModel, TrainedCtc)):
-            raise ValueError(f"{name}: a closed vocabulary needs a CTC model, this one is none")
+            raise InputError(f"{name}: a closed vocabulary needs a CTC model, this one is none")
         words = {word for text in read_table(text_file).values() for word in scored_text(text).split()}
         self._lexicon = Lexicon(words, model.vocabulary, blank=model.blank, boundary=model.boundary)
         self.name = name
@@ -210,7 +211,7 @@ class EspnetRecognizer:
 
             self._recognizer = Speech2Text.from_pretrained(name, device=device)
         except ImportError as error:
-            raise ValueError(
+            raise InputError(
                 f"espnet:{name} needs espnet and its model zoo ({error}); "
                 f"run tools/install.sh, then: pip install espnet_model_zoo"
             ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -21,4 +22,4 @@ class ReportConfig:
 
     def __post_init__(self):
         if self.examples < 0:
-            raise ValueError(f"report.examples is {self.examples}, expected at least 0")
+            raise InputError(f"report.examples is {self.examples}, expected at least 0")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import source_commit
 from soundstorm.scoring.comparison import kinds_of, ratios_to_others
 from soundstorm.scoring.statistics import ALL, LENGTHS, Estimate, paired_difference
@@ -47,7 +48,7 @@ def order_scores(scores: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, A
     for score in scores:
         rows = sets.setdefault(Path(score["data_dir"]).name, [])
         if any(row["system"] == score["system"] for row in rows):
-            raise ValueError(
+            raise InputError(
                 f"two score files are called {score['system']!r} on {score['data_dir']}; "
                 "give each row its own --system"
             )
@@ -104,7 +105,7 @@ def read_timing_table(path: Path | None) -> dict[str, float]:
         try:
             seconds[stage] = seconds.get(stage, 0.0) + float(value)
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: expected '<stage>\\t<seconds>', got {line!r}") from error
+            raise InputError(f"{path}:{number}: expected '<stage>\\t<seconds>', got {line!r}") from error
     return seconds
 
 
@@ -116,7 +117,7 @@ def parse_running(text: str | None) -> tuple[str, float] | None:
     try:
         return stage, float(value)
     except ValueError as error:
-        raise ValueError(f"--running is {text!r}, expected <stage>=<seconds>, e.g. 7=93") from error
+        raise InputError(f"--running is {text!r}, expected <stage>=<seconds>, e.g. 7=93") from error
 
 
 def describe_hardware() -> str:

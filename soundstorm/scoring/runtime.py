@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 
 
@@ -30,7 +31,7 @@ def read_timing(path: Path) -> dict[str, PartTime]:
             for name, entry in content.items()
         }
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(
+        raise InputError(
             f'{path}: expected {{"<part>": {{"seconds": ..., "audio_seconds": ...}}}} with positive '
             f"audio_seconds, got something else ({error}); decode again"
         ) from error
@@ -42,5 +43,5 @@ def read_timing(path: Path) -> dict[str, PartTime]:
 
 def _part(seconds: float, audio_seconds: float) -> PartTime:
     if not 0 <= seconds < float("inf") or not 0 < audio_seconds < float("inf"):
-        raise ValueError(f"seconds {seconds}, audio_seconds {audio_seconds}")
+        raise InputError(f"seconds {seconds}, audio_seconds {audio_seconds}")
     return PartTime(seconds, audio_seconds, seconds / audio_seconds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import as_type, make_record, read_json
 from soundstorm.scoring.acoustic_consistency import DRIFT, DriftPoint
 from soundstorm.scoring.runtime import PartTime
@@ -35,11 +36,11 @@ def read_score(path: Path) -> dict[str, Any]:
     content = read_json(path, REMEDY)
     missing = {"system", "group", "metrics", "utterances", "data_dir"} - set(content)
     if missing:
-        raise ValueError(f"{path}: a score file needs {sorted(missing)}; {REMEDY}")
+        raise InputError(f"{path}: a score file needs {sorted(missing)}; {REMEDY}")
     try:
         _check(content)
     except ValueError as error:
-        raise ValueError(f"{path}: not a score file ({error}); {REMEDY}") from error
+        raise InputError(f"{path}: not a score file ({error}); {REMEDY}") from error
     return content
 
 
@@ -48,14 +49,14 @@ def _check(content: dict[str, Any]) -> None:
         as_type(content[name], str, name)
     as_type(content.get("decode_dir"), str | None, "decode_dir")
     if content["group"] not in (REFERENCE, WITHOUT_PROMPT, WITH_PROMPT):
-        raise ValueError(f"group is {content['group']!r:.80}")
+        raise InputError(f"group is {content['group']!r:.80}")
     for name in ("num_utterances", "num_missing", "num_speakers"):
         as_type(content.get(name, 0), int, name)
     for metric, lengths in _mapping(content["metrics"], "metrics").items():
         for length, estimate in _mapping(lengths, metric).items():
             make_record(Estimate, estimate, f"{metric}, {length}")
         if ALL not in lengths:
-            raise ValueError(f"{metric} has no {ALL!r}")
+            raise InputError(f"{metric} has no {ALL!r}")
     for part, time in _mapping(content.get("runtime", {}), "runtime").items():
         make_record(PartTime, time, f"runtime of {part}")
     drift = content.get("drift", [])
@@ -71,11 +72,11 @@ def _check(content: dict[str, Any]) -> None:
     if settings:
         lacking = sorted(set(_Settings.__dataclass_fields__) - set(settings))
         if lacking:
-            raise ValueError(f"settings lack {', '.join(lacking)}")
+            raise InputError(f"settings lack {', '.join(lacking)}")
         make_record(_Settings, {name: settings[name] for name in _Settings.__dataclass_fields__}, "settings")
 
 
 def _mapping(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is {value!r:.80}, expected names with values")
+        raise InputError(f"{name} is {value!r:.80}, expected names with values")
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -28,13 +29,13 @@ class ScoreConfig:
 
     def __post_init__(self):
         if self.text_normalizer not in (None, "english"):
-            raise ValueError(f"score.text_normalizer is {self.text_normalizer!r}, expected english or none")
+            raise InputError(f"score.text_normalizer is {self.text_normalizer!r}, expected english or none")
         if self.bootstrap not in ("utterance", "speaker"):
-            raise ValueError(f"score.bootstrap is {self.bootstrap!r}, expected utterance or speaker")
+            raise InputError(f"score.bootstrap is {self.bootstrap!r}, expected utterance or speaker")
         for name in ("prompt_seconds", "crop_seconds", "min_voice_seconds", "num_resamples"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"score.{name} is {getattr(self, name)}, expected more than 0")
+                raise InputError(f"score.{name} is {getattr(self, name)}, expected more than 0")
         for name in ("max_utterances", "quality_utterances", "second_utterances"):
             value = getattr(self, name)
             if value is not None and value < (1 if name == "max_utterances" else 0):
-                raise ValueError(f"score.{name} is {value}, expected a positive number or none")
+                raise InputError(f"score.{name} is {value}, expected a positive number or none")

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
+
 # The bucket edges of SoundStorm's Table 1, in seconds: [4, 10), [10, 20), [20, 30].
 LENGTHS = (("short", 4.0, 10.0), ("mid", 10.0, 20.0), ("long", 20.0, 30.0))
 ALL = "all"
@@ -55,13 +57,13 @@ def bootstrap(
     top = np.asarray(numerators, dtype=np.float64)
     bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, dtype=np.float64)
     if top.ndim != 1 or top.shape != bottom.shape:
-        raise ValueError(f"bootstrap needs one weight per value, got {top.shape} and {bottom.shape}")
+        raise InputError(f"bootstrap needs one weight per value, got {top.shape} and {bottom.shape}")
     if len(top) == 0:
-        raise ValueError("bootstrap needs at least one utterance, got none")
+        raise InputError("bootstrap needs at least one utterance, got none")
     if not (np.isfinite(top).all() and np.isfinite(bottom).all() and (bottom > 0).all()):
-        raise ValueError("bootstrap needs finite values and positive weights; a metric gave NaN or infinity")
+        raise InputError("bootstrap needs finite values and positive weights; a metric gave NaN or infinity")
     if not 0 < confidence < 1 or num_resamples < 1:
-        raise ValueError(
+        raise InputError(
             f"bootstrap needs 0 < confidence < 1 and num_resamples >= 1, got {confidence} and {num_resamples}"
         )
     generator = np.random.default_rng(seed)
@@ -142,7 +144,7 @@ def paired_difference(
     """
     shared = sorted(set(first) & set(second))
     if not shared:
-        raise ValueError(
+        raise InputError(
             f"no utterance is in both systems ({len(first)} and {len(second)} of their own); "
             f"score them on the same data directory"
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import as_type, read_json
 from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
@@ -42,7 +43,7 @@ class DecodeInfo:
         """
         title = "Original" if self.settings is None else self.settings.get("title")
         if not isinstance(title, str):
-            raise ValueError(
+            raise InputError(
                 "decode.json does not say what the system is called; name it by --system, or decode again"
             )
         return title
@@ -70,9 +71,9 @@ def read_decode_info(decode_dir: Path | None) -> DecodeInfo:
     try:
         prompt_seconds = as_type(settings.get("prompt_seconds") or 0.0, float, "prompt_seconds")
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; decode again") from error
+        raise InputError(f"{path}: {error}; decode again") from error
     if prompt_seconds < 0 or source not in ("codec", "semantic", "text"):
-        raise ValueError(
+        raise InputError(
             f"{path}: 'from' is {source!r:.80} and 'prompt_seconds' {prompt_seconds}, expected codec, semantic or text "
             "and 0 or more; decode again"
         )
@@ -136,7 +137,7 @@ def score_system(
     chosen = [utt_id for utt_id in ids if utt_id in available]
     missing = len(ids) - len(chosen)
     if not chosen:
-        raise ValueError(
+        raise InputError(
             f"{system}: none of the {len(ids)} utterances of {original.data_dir} was decoded; "
             f"score it on the set it was decoded from"
         )

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from soundstorm.data.errors import InputError
+
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 _TARGET = re.compile(r"(?P<figure>[\w ]+?) of (?P<subject>.+?) (?P<sign><=|>=|<|>) (?P<limit>-?\d+(\.\d+)?)")
 
@@ -41,7 +43,7 @@ def check_targets(targets: Sequence[str], figures: Mapping[tuple[str, str], floa
     for target in targets:
         match = _TARGET.fullmatch(target.strip())
         if match is None:
-            raise ValueError(
+            raise InputError(
                 f"report.targets has {target!r}, expected '<figure> of <subject> <= <number>', "
                 f"e.g. 'wer of original <= 3'"
             )

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.text import TURN_MARKER, normalize_text
 
 # What is written for an apostrophe: accents, modifier letters, quotes, primes; in Greek, Armenian, Hebrew.
@@ -68,7 +69,7 @@ def load_normalizer(name: str | None) -> Callable[[str], str]:
     try:
         from whisper_normalizer.english import EnglishTextNormalizer
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"score.text_normalizer english cannot be imported ({error}); run: pip install whisper-normalizer"
         ) from error
     english = EnglishTextNormalizer()

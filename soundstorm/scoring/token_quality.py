@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from soundstorm.data.data_dir import parse_seconds, read_table, write_text
+from soundstorm.data.errors import InputError
 
 Interval = tuple[float, float, str]  # start s, end s, phone
 LATEST = 1e9  # seconds: 31 years; what is later is a mistake, and no frame has a number that large
@@ -52,7 +53,7 @@ def read_phones(path: str | Path) -> dict[str, list[Interval]]:
                 if not 0 <= start <= start + duration < LATEST:
                     raise ValueError
             except (IndexError, ValueError):
-                raise ValueError(
+                raise InputError(
                     f"{path}, utterance {utt}: expected '<channel> <start> <duration> <phone>', got {line!r}"
                 ) from None
             phones[utt].append((start, start + duration, phone))
@@ -115,7 +116,7 @@ def measure_quality(
     shared = [utt for utt in tokens if utt in phones]
     nobody = [utt for utt in shared if utt not in speakers]
     if nobody:
-        raise ValueError(
+        raise InputError(
             f"utt2spk: no speaker of {nobody[0]} (and {len(nobody) - 1} more); run utils/fix_data_dir.sh"
         )
     for utt in shared:
@@ -125,13 +126,13 @@ def measure_quality(
                 phone_pairs.append((phone, token))
                 speaker_pairs.append((speakers[utt], token))
     if not phone_pairs:
-        raise ValueError(
+        raise InputError(
             f"none of {len(tokens)} utterances with tokens has phones; is it phones.ctm of the same set?"
         )
     counts = count_pairs(phone_pairs)
     pnmi = normalized_mutual_information(counts)
     if pnmi is None:
-        raise ValueError(
+        raise InputError(
             f"all {len(phone_pairs)} frames have the same phone {phone_pairs[0][0]!r}; check phones.ctm"
         )
     return TokenQuality(

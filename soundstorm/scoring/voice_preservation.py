@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from soundstorm.data.audio import num_samples
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.measures import Measured, Pair, cosine, is_silent
 
 METRICS = ("voice_preservation", "voice_to_original")
@@ -50,7 +51,7 @@ class VoicePreservation:
             min_seconds: Shorter remainders are not scored.
         """
         if prompt_seconds <= 0:
-            raise ValueError(
+            raise InputError(
                 f"score.prompt_seconds is {prompt_seconds}, expected more than 0 to cut a prompt"
             )
         self._speaker = speaker
@@ -61,7 +62,7 @@ class VoicePreservation:
     def __call__(self, pair: Pair) -> Measured:
         """Compare; undefined where too little speech follows the prompt, or silence is to be compared."""
         if pair.sample_rate != self._speaker.sample_rate:
-            raise ValueError(
+            raise InputError(
                 f"{self._speaker.name} reads {self._speaker.sample_rate} Hz, but {pair.utt_id} has "
                 f"{pair.sample_rate} Hz; resample the corpus in local/data.sh"
             )
@@ -124,7 +125,7 @@ class Resemblyzer:
         try:
             import resemblyzer
         except ImportError as error:
-            raise ValueError(
+            raise InputError(
                 f"the speaker model resemblyzer cannot be imported ({error}); "
                 f'run: pip install resemblyzer "setuptools<82"'
             ) from error

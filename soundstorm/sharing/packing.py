@@ -14,6 +14,7 @@ import yaml
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.data_dir import write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import MODEL_FILE, config_section, has_config, is_finished, read_config
 from soundstorm.data.pack import (
     CODEC_NAME,
@@ -84,12 +85,12 @@ def pack_model(
     """
     output = Path(output)
     if not experiments and not acoustic_models:
-        raise ValueError(
+        raise InputError(
             f"the parts to pack are {list(experiments)}; "
             f"expected --acoustic-model or some of {', '.join(LOADERS)}"
         )
     if output.exists():
-        raise ValueError(f"{output}: is there already; remove it or choose another --output")
+        raise InputError(f"{output}: is there already; remove it or choose another --output")
     sources = {part: place for model in acoustic_models for part, place in generator_parts(model).items()}
     sources |= {part: part_of(place, part) for part, place in experiments.items()}
     infos = check_tokenizers(sources)
@@ -153,7 +154,7 @@ def _copy(part: str, source: str, folder: Path) -> str:
             copy_files(Path(name), target, TRANSFORMERS_FILES)
             return f"{family}:./{part}{at}{levels}"
         if codec is None:
-            raise ValueError(f"{source}: neither a directory nor a hub name; give one of these as --codec")
+            raise InputError(f"{source}: neither a directory nor a hub name; give one of these as --codec")
         return source
     if not is_finished(source):
         raise FileNotFoundError(f"{source}/{MODEL_FILE}: no such file; train this {part} to its end first")

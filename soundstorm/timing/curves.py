@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
 from soundstorm.decoding.acoustic_generator import TimedPart
 
 LONGEST = 3600.0  # seconds of audio at a time
@@ -80,11 +81,11 @@ def measure_curves(
         Name to points, plain values for JSON.
     """
     if not lengths or not all(0 < seconds <= LONGEST for seconds in lengths):
-        raise ValueError(
+        raise InputError(
             f"--lengths are {list(lengths)}, expected seconds of audio, each above 0, at most {LONGEST:g}"
         )
     if repeats < 1:
-        raise ValueError(f"--repeats is {repeats}, expected at least 1")
+        raise InputError(f"--repeats is {repeats}, expected at least 1")
     curves: dict[str, list[dict[str, float]]] = {}
     for name, part in parts.items():
         curves[name] = []

@@ -12,6 +12,7 @@ import numpy as np
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.errors import InputError
 from soundstorm.decoding import autoregressive
 from soundstorm.decoding.acoustic_generator import (
     AcousticGenerator,
@@ -119,7 +120,7 @@ def _text_part(
     reader = load_text_to_semantic(expdir, device=device)
     texts = {utt: words for utt, words in read_table(data_dir / "text").items() if utt in archive}
     if not texts:
-        raise ValueError(
+        raise InputError(
             f"{data_dir / 'text'}: no utterance with semantic tokens; name the set both were made for"
         )
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from soundstorm.data.archive import SHARD_UTTERANCES, TokenizerInfo, write_shards
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights, read_config
 from soundstorm.data.pack import part_of
 from soundstorm.models.codec.codec import Codec, build_codec
@@ -62,7 +63,7 @@ def load_acoustic_tokenizer(spec: str, device: str | torch.device = "cpu") -> Ac
         name, _, choice = name.partition("@")
         return load_ready_codec(kind, name, choice, device)
     if name and not Path(spec).exists():
-        raise ValueError(
+        raise InputError(
             f"{spec}: unknown codec; expected an experiment directory, "
             f"or {', '.join(f'{known}:<name>' for known in READY_CODECS)}"
         )
@@ -101,7 +102,7 @@ def load_codebooks(spec: str) -> Tensor:
     """
     tokenizer = load_acoustic_tokenizer(spec)
     if not isinstance(tokenizer, CodecTokenizer):
-        raise ValueError(
+        raise InputError(
             f"{spec}: init.codebooks needs a codec trained by train_codec; set it to false for this one"
         )
     return tokenizer.codec.quantizer.codebooks.clone()
@@ -111,7 +112,7 @@ def _load_experiment(expdir: Path, device: str | torch.device) -> CodecTokenizer
     config = config_section(expdir, "model", CODEC_FAMILIES)
     values = read_config(expdir)["model"]
     if "family" not in values:
-        raise ValueError(
+        raise InputError(
             f"{expdir / 'config.yaml'}: section model is not that of a codec, it names no family; "
             "expected an experiment directory of train_codec"
         )

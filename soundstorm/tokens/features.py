@@ -9,6 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
+
 MFCC = "mfcc"
 # What stands before the name of a model, and who reads such models; imported when one is, as torch takes
 # seconds.
@@ -64,10 +66,10 @@ def open_features(
         from soundstorm.tokens.mfcc import MfccFeatures
 
         if layer is not None:
-            raise ValueError(f"layer {layer} of {MFCC!r} was asked for, but it has none; leave --layer out")
+            raise InputError(f"layer {layer} of {MFCC!r} was asked for, but it has none; leave --layer out")
         return MfccFeatures()
     if layer is None:
-        raise ValueError(f"the features of {source!r} need a layer; give --layer")
+        raise InputError(f"the features of {source!r} need a layer; give --layer")
     prefix = next((prefix for prefix in FAMILIES if prefix and source.startswith(prefix)), "")
     name = source.removeprefix(prefix)
     if not prefix and not Path(name).is_dir() and not HUB_NAME.fullmatch(name):
@@ -80,7 +82,7 @@ def open_features(
 def check_long_enough(wav: np.ndarray, hop: int) -> None:
     """Refuse a recording without a single frame."""
     if len(wav) < hop:
-        raise ValueError(
+        raise InputError(
             f"a recording of {len(wav)} samples is shorter than one frame of {hop} samples; "
             "remove it in stage 0"
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from soundstorm.data.data_dir import write_bytes
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import make_record, read_json
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class KMeans:
         frames = self.normalize(features)
         # |x - c|^2 without |x|^2, which is the same for all centroids.
         if frames.shape[1] != self.centroids.shape[1]:
-            raise ValueError(
+            raise InputError(
                 f"features of {frames.shape[1]} dimensions and centroids of {self.centroids.shape[1]}; "
                 "train the k-means again"
             )
@@ -113,15 +114,15 @@ class KMeans:
             kmeans = cls(info, arrays["centroids"], arrays["shift"], arrays["scale"])
             shapes = kmeans.centroids.shape[:1], kmeans.shift.shape, kmeans.scale.shape
             if shapes != ((info.num_clusters,), kmeans.centroids.shape[1:], kmeans.centroids.shape[1:]):
-                raise ValueError(f"the arrays have the shapes {shapes} for {info.num_clusters} clusters")
+                raise InputError(f"the arrays have the shapes {shapes} for {info.num_clusters} clusters")
             if any(array.dtype != np.float32 for array in arrays.values()):
-                raise ValueError("the numbers are not float32")
+                raise InputError("the numbers are not float32")
         except (SafetensorError, ValueError, KeyError, OSError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{directory}: not a k-means directory ({error!r}); remove it and train it again"
             ) from error
         if kmeans.fingerprint != fingerprint:
-            raise ValueError(
+            raise InputError(
                 f"{directory}: {CENTROIDS} ({kmeans.fingerprint[:12]}) and "
                 f"{DESCRIPTION} ({fingerprint[:12]}) do not belong together; "
                 "remove the directory and train it again"
@@ -137,7 +138,7 @@ def normalize_utterance(features: np.ndarray) -> np.ndarray:
 def choose_portion(ids: list[str], portion: float, seed: int) -> list[str]:
     """That portion of the utterances, at least one, drawn without looking at them; in their order."""
     if not 0 < portion <= 1:
-        raise ValueError(f"portion is {portion}, expected more than 0 and at most 1")
+        raise InputError(f"portion is {portion}, expected more than 0 and at most 1")
     chosen = np.random.default_rng((seed, 1)).permutation(len(ids))[: max(1, round(portion * len(ids)))]
     return [ids[index] for index in sorted(chosen)]
 
@@ -166,17 +167,17 @@ def train_kmeans(
         centroid.
     """
     if normalization not in NORMALIZATIONS:
-        raise ValueError(f"normalization is {normalization!r}, expected one of {', '.join(NORMALIZATIONS)}")
+        raise InputError(f"normalization is {normalization!r}, expected one of {', '.join(NORMALIZATIONS)}")
     if normalization == "utterance":
         utterances = [normalize_utterance(features) for features in utterances]
     frames = np.concatenate(utterances).astype(np.float32, copy=False)
     if len(frames) < num_clusters:
-        raise ValueError(
+        raise InputError(
             f"{len(frames)} frames cannot make {num_clusters} clusters; "
             "lower the number of clusters, or take more data"
         )
     if not np.isfinite(frames).all():
-        raise ValueError(
+        raise InputError(
             "some features are NaN or infinite; look for broken recordings, or train the model again"
         )
     shift, scale = np.zeros(frames.shape[1], np.float32), np.ones(frames.shape[1], np.float32)
@@ -213,7 +214,7 @@ def _faiss(frames: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
     try:
         import faiss
     except ImportError as error:
-        raise ValueError("library 'faiss' is not installed; pip install faiss-cpu, or use sklearn") from error
+        raise InputError("library 'faiss' is not installed; pip install faiss-cpu, or use sklearn") from error
     clustering = faiss.Kmeans(
         frames.shape[1], num_clusters, niter=50, nredo=3, seed=seed + 1, max_points_per_centroid=10**9
     )

@@ -13,6 +13,7 @@ import numpy as np
 from soundstorm.data.archive import FRAME_TABLES, TokenArchive, TokenizerInfo, merge_archives, read_info
 from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_table
+from soundstorm.data.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def check_lost(expected: Sequence[str], found: Collection[str], where: str | Pat
     some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
     text = f"{where}: {len(lost)} of {len(expected)} utterances have no tokens ({some})"
     if len(expected) - len(lost) < LEAST_SHARE * len(expected):
-        raise ValueError(f"{text}; at least {LEAST_SHARE:.0%} must have some: see the logs of the extraction")
+        raise InputError(f"{text}; at least {LEAST_SHARE:.0%} must have some: see the logs of the extraction")
     logger.warning("%s", text)
 
 

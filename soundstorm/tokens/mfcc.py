@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from soundstorm.data.errors import InputError
 from soundstorm.tokens.features import MFCC, SAMPLE_RATE, check_long_enough
 
 NUM_CEPSTRA = 13
@@ -26,7 +27,7 @@ class MfccFeatures:
 
     def __init__(self, *, frame_rate: float = 50.0, sample_rate: int = SAMPLE_RATE):
         if sample_rate % frame_rate:
-            raise ValueError(f"frame rate {frame_rate:g}/s does not divide the sample rate {sample_rate} Hz")
+            raise InputError(f"frame rate {frame_rate:g}/s does not divide the sample rate {sample_rate} Hz")
         self.frame_rate, self.sample_rate = frame_rate, sample_rate
         self.hop = int(sample_rate / frame_rate)
         # Odd number of frames, about 90 ms, over which a slope is fitted.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.errors import InputError
 from soundstorm.tokens.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def load_ready_codec(kind: str, name: str, choice: str, device: str | torch.devi
         ) from error
     config = network.config
     if getattr(config, "audio_channels", 1) != 1 or getattr(config, "chunk_length_s", None) is not None:
-        raise ValueError(
+        raise InputError(
             f"{kind}:{name}: codes stereo or separate chunks, expected a model of mono speech in one piece "
             "(for EnCodec: facebook/encodec_24khz)"
         )
@@ -177,7 +178,7 @@ def _choose_levels(choice: str, available: int, frame_rate: float, codebook_size
     except ValueError:
         levels = 0
     if not 1 <= levels <= available:
-        raise ValueError(
+        raise InputError(
             f"{where}@{choice}: expected 1 to {available} levels, "
             f"or {per_level:g} to {available * per_level:g} kbps, after the @"
         )

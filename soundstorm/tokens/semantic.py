@@ -14,6 +14,7 @@ import numpy as np
 from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.batching import batch_by_length
+from soundstorm.data.errors import InputError
 from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.tokens.feature_parts import FeatureParts, whole_batches
 from soundstorm.tokens.features import FeatureExtractor, open_features
@@ -36,7 +37,7 @@ class SemanticTokenizer:
             ValueError: the k-means was trained on other features.
         """
         if features.fingerprint != kmeans.info.features_fingerprint:
-            raise ValueError(
+            raise InputError(
                 f"the k-means was trained on features of {kmeans.info.features} with the fingerprint "
                 f"{kmeans.info.features_fingerprint[:12]}, but they now have {features.fingerprint[:12]}: "
                 "the model there has changed; train the k-means again"
@@ -64,7 +65,7 @@ class SemanticTokenizer:
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{directory} names its features: {error}") from error
         except ValueError as error:
-            raise ValueError(f"{directory} names its features: {error}") from error
+            raise InputError(f"{directory} names its features: {error}") from error
 
     def encode(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Tokens of recordings: ``(S,)`` float32 each, to ``(S // hop,)`` int64 each."""
@@ -134,7 +135,7 @@ def extract_batches(
             found = features.extract([utterances.read(utt) for utt in ids])
         except (ValueError, FileNotFoundError) as error:
             if not leave_out:
-                raise ValueError(f"{utterances.data_dir}, {', '.join(ids)}: {error}") from error
+                raise InputError(f"{utterances.data_dir}, {', '.join(ids)}: {error}") from error
             ids, found = _one_by_one(features, utterances, ids)
         if ids:
             yield ids, found

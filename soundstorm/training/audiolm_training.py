@@ -11,6 +11,7 @@ from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.training.audiolm_step import AudioLMStep
@@ -55,7 +56,7 @@ def train_audiolm(
         deduplicate=config["data"].deduplicate,
     )  # fmt: skip
     if stage == COARSE and config["data"].deduplicate and config["model"].positions == "time":
-        raise ValueError(
+        raise InputError(
             "data.deduplicate takes away the times that model.positions 'time' needs; use positions sequence"
         )
     record = {
@@ -80,7 +81,7 @@ def train_audiolm(
     model = AudioLM(config["model"], **asdict(layout))
     if config["init"].codebooks and stage != SEMANTIC:
         if codebooks is None:
-            raise ValueError("init.codebooks needs --codec, an experiment directory of train_codec")
+            raise InputError("init.codebooks needs --codec, an experiment directory of train_codec")
         model.start_from_codebooks(codebooks if stage == FINE else codebooks[:coarse_levels])
     train(
         AudioLMStep(model, first_level=coarse_levels if stage == FINE else 0),

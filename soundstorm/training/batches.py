@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor, device
 from torch.utils.data import DataLoader
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import BatchSampler, SeededIndex
 from soundstorm.training.training_config import TrainerConfig
 
@@ -44,7 +45,7 @@ def read_batches(
     )
     for draws, batch in zip(sampler, loader):
         if isinstance(batch, _Fault):
-            raise ValueError(batch.message)
+            raise InputError(batch.message)
         on_device = {
             k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()
         }

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from soundstorm.data.data_dir import whole_file, write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 from soundstorm.training.layout import shard_tensor_like
 
@@ -59,9 +60,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             if value.is_floating_point() and not value.isfinite().all()
         ]
         if broken:
-            raise ValueError(f"{broken[0]} has numbers that are NaN or infinite")
+            raise InputError(f"{broken[0]} has numbers that are NaN or infinite")
     except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: cannot be read ({error}); remove the checkpoint {path.parent} to go on from the one "
             "before"
         ) from error
@@ -99,7 +100,7 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
         shape = parameters[index].shape if 0 <= index < len(parameters) else None
         shapes = {name: value.shape for name, value in values.items()}
         if shape is None or shapes != {name: shape if own is None else own for name, own in expected.items()}:
-            raise ValueError(
+            raise InputError(
                 f"the optimizer's state of parameter {index} has {shapes}, the parameter {shape}"
             )
     for index, values in state.items():
@@ -159,7 +160,7 @@ def read_state(folder: Path) -> dict:
     try:
         state = read_json(path, remedy)
     except FileNotFoundError as error:
-        raise ValueError(str(error)) from error
+        raise InputError(str(error)) from error
     position = [state.get(name) for name in ("step", "epoch", "batch")]
     sums = state.get("sums")
     pairs = list(sums.values()) if isinstance(sums, dict) else [None]  # in fp16 they may be infinite
@@ -176,5 +177,5 @@ def read_state(folder: Path) -> dict:
         or any(type(number) is not int or number < 0 for number in counts)
         or any(type(size) not in (int, float, type(None)) for size in sizes)
     ):
-        raise ValueError(f"{path}: not the state of {folder.name}; {remedy}")
+        raise InputError(f"{path}: not the state of {folder.name}; {remedy}")
     return state

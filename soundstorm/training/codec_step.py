@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soundstorm.data.codebook import usage_and_perplexity
+from soundstorm.data.errors import TrainingFailed
 from soundstorm.models.codec.codec import Codec, CodecOutput
 from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.discriminators import Discriminators
@@ -180,7 +181,7 @@ class CodebookHealth:
         if self.low < self.PATIENCE:
             logger.warning("%s; if that lasts for %d times as long, training stops", found, self.PATIENCE)
             return
-        raise RuntimeError(
+        raise TrainingFailed(
             f"codebook collapse: {found}, and too few in the {self.PATIENCE - 1} times as many before; lower "
             "training.learning_rate, enlarge training.batch_size, or use a smaller model.codebook_size"
         )

@@ -13,6 +13,7 @@ import torch
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.dataset_configs import HubertDataConfig
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_first_process, load_weights, start_experiment
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
@@ -61,7 +62,7 @@ def pretrain_hubert(
     )
     hop, _ = frame_padding(model.hubert.config)
     if label_info.frame_rate * hop != label_info.sample_rate:
-        raise ValueError(
+        raise InputError(
             f"labels of {label_info.name} come {label_info.frame_rate:g} times a second, but "
             "model.conv_strides make "
             f"{label_info.sample_rate / hop:g} frames a second; choose strides whose product is "

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.checkpoint import checkpoint
 
+from soundstorm.data.errors import InputError
+
 
 def find_blocks(network: nn.Module) -> list[nn.Module]:
     """The repeated blocks of a network, in order; a block inside another one is part of that."""
@@ -37,7 +39,7 @@ def recompute_activations(network: nn.Module) -> None:
     blocks = find_blocks(network)
     if not blocks:
         name = type(network).__name__
-        raise ValueError(
+        raise InputError(
             f"training.activation_checkpointing: {name} has no blocks to compute again; set it to false"
         )
     for block in blocks:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from soundstorm.data.errors import InputError
 from soundstorm.training.layout import local_shard, shard_like
 from soundstorm.training.training_config import TrainerConfig
 
@@ -58,7 +59,7 @@ class MovingAverage:
             different = sorted(
                 {*shapes[0], *shapes[1]}, key=lambda name: shapes[0].get(name) == shapes[1].get(name)
             )
-            raise ValueError(f"the averaged weights are those of another network, see {different[0]}")
+            raise InputError(f"the averaged weights are those of another network, see {different[0]}")
         for name, value in shard_like(values, self.values).items():
             self.values[name].copy_(value)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import MODEL_FILE
 from soundstorm.data.sampler import BatchSampler
 from soundstorm.training import checkpoint, layout
@@ -90,11 +91,11 @@ class RunState:
             reason = " ".join(str(error).split())
             if str(folder) in reason:
                 raise
-            raise ValueError(
+            raise InputError(
                 f"{folder}: cannot go on from there ({reason:.300}); remove it to go on from the one before"
             ) from error
         if self.step > self._config.max_steps:
-            raise ValueError(
+            raise InputError(
                 f"{folder} is past the last step, training.max_steps is {self._config.max_steps}; give at "
                 f"least {self.step}, or remove the checkpoint to go on from the one before"
             )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.masked_tokens_dataset import MaskedTokens
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished, start_experiment
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.training.soundstorm_step import SoundStormStep
@@ -55,7 +56,7 @@ def train_soundstorm(
     )
     if config["init"].codebooks:
         if codebooks is None:
-            raise ValueError("init.codebooks needs --codec, an experiment directory of train_codec")
+            raise InputError("init.codebooks needs --codec, an experiment directory of train_codec")
         model.start_from_codebooks(codebooks)
     train(
         SoundStormStep(model),

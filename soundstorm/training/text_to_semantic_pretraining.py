@@ -15,6 +15,7 @@ import torch
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.datasets.dataset_configs import DenoisingDataConfig
 from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, is_finished, load_weights, start_experiment
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
@@ -62,7 +63,7 @@ def pretrain_text_to_semantic(
         logger.info("%s: pre-training is finished; nothing to do", expdir)
         return
     if model_config.encoder != SCRATCH:
-        raise ValueError(
+        raise InputError(
             f"model.encoder is {model_config.encoder!r}, which reads text already; pre-training on semantic "
             "tokens is "
             f"for {SCRATCH!r}"
@@ -104,7 +105,7 @@ def take_over(
     theirs = config_section(config.experiment, "model", TextToSemanticConfig)
     for name, value in asdict(model_config).items():
         if name != "dropout" and value != getattr(theirs, name):
-            raise ValueError(
+            raise InputError(
                 f"model.{name} is {value!r}, but {config.experiment} was pre-trained with "
                 f"{getattr(theirs, name)!r}; "
                 "give both the same"
@@ -125,7 +126,7 @@ def take_over(
 
 def _freeze(model: TextToSemantic, lower_blocks: int) -> None:
     if lower_blocks > len(model.encoder.blocks):
-        raise ValueError(
+        raise InputError(
             f"pretrained.lower_blocks is {lower_blocks}, but the encoder has "
             f"{len(model.encoder.blocks)} blocks"
         )

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soundstorm.data.errors import InputError
 from soundstorm.models.alignment import emission_loss
 from soundstorm.models.text_to_semantic import TextToSemantic, TextToSemanticOutput
 from soundstorm.models.text_to_semantic_config import TextLossConfig
@@ -22,12 +23,12 @@ class TextToSemanticStep:
             config: weights of the losses.
         """
         if config.alignment_weight and model.pointer is None:
-            raise ValueError(
+            raise InputError(
                 f"loss.alignment_weight is {config.alignment_weight}, but there is nothing to align; set "
                 "model.pointer, or the weight to 0"
             )
         if model.pointer is not None and not config.alignment_weight:
-            raise ValueError(
+            raise InputError(
                 "loss.alignment_weight is 0, expected more: a model with a pointer learns its path from it"
             )
         self.networks: dict[str, nn.Module] = {"model": model}

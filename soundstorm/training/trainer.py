@@ -16,6 +16,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from tqdm import tqdm
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished
 from soundstorm.data.sampler import BatchSampler, SeededIndex
 from soundstorm.training import layout
@@ -94,7 +95,7 @@ class _Trainer:
         """What changes how the networks lie in memory, before anything refers to their weights."""
         config, model = self.config, self.raw["model"]
         if config.sharding == "full" and len(self.raw) > 1:
-            raise ValueError(
+            raise InputError(
                 f"training.sharding full needs a model of one network, this has {', '.join(self.raw)}"
             )
         if config.activation_checkpointing:
@@ -231,7 +232,7 @@ class _Trainer:
         except (ValueError, OSError, RuntimeError) as error:
             names = ", ".join(item_name(self.valid_dataset, draw.index) for draw in draws[:5])
             where = f" (with {names}{' and others' if len(draws) > 5 else ''})" if draws else ""
-            kind = RuntimeError if isinstance(error, RuntimeError) else ValueError
+            kind = InputError if isinstance(error, (InputError, OSError)) else RuntimeError
             raise kind(
                 f"{self.expdir}: validation at step {self.state.step} failed{where}: {error}; mend the "
                 "validation set, then the same command goes on from the checkpoint of that step"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import INEXACT, MAY_CHANGE, option
 
 
@@ -44,7 +45,7 @@ class TrainerConfig:
 
     def __post_init__(self):
         if (self.batch_size is None) == (self.batch_seconds is None):
-            raise ValueError(
+            raise InputError(
                 f"training.batch_size is {self.batch_size} and training.batch_seconds {self.batch_seconds}; "
                 "give one of them"
             )
@@ -54,7 +55,7 @@ class TrainerConfig:
             "sharding": ("none", "full"),
         }.items():
             if getattr(self, name) not in choices:
-                raise ValueError(
+                raise InputError(
                     f"training.{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}"
                 )
         counts = (
@@ -67,16 +68,16 @@ class TrainerConfig:
         )
         for name in counts:
             if getattr(self, name) < 1:
-                raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"training.{name} is {getattr(self, name)}, expected at least 1")
         for name in ("weight_decay", "warmup_steps", "clip_norm", "num_workers", "seed"):
             if getattr(self, name) < 0:
-                raise ValueError(f"training.{name} is {getattr(self, name)}, expected at least 0")
+                raise InputError(f"training.{name} is {getattr(self, name)}, expected at least 0")
         for name in ("learning_rate", "batch_size", "batch_seconds"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ValueError(f"training.{name} is {getattr(self, name)}, expected more than 0")
+                raise InputError(f"training.{name} is {getattr(self, name)}, expected more than 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"training.betas are {self.betas}, expected two numbers in [0, 1)")
+            raise InputError(f"training.betas are {self.betas}, expected two numbers in [0, 1)")
         if self.sharding == "full" and self.precision == "fp16":
-            raise ValueError("training.sharding full works with training.precision no or bf16, not with fp16")
+            raise InputError("training.sharding full works with training.precision no or bf16, not with fp16")
         if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"training.ema_decay is {self.ema_decay}, expected a number in [0, 1)")
+            raise InputError(f"training.ema_decay is {self.ema_decay}, expected a number in [0, 1)")

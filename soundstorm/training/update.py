@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from soundstorm.data.errors import InputError, TrainingFailed
 from soundstorm.training import layout
 from soundstorm.training.interrupts import Interrupts
 from soundstorm.training.metrics import Metrics
@@ -65,7 +66,7 @@ class Updater:
         """
         # Several phases keep outputs from one to the next, which more than one batch would overwrite.
         if len(self.step.phases) > 1 and len(batches) > 1:
-            raise ValueError("training.gradient_accumulation above 1 needs a model with one phase")
+            raise InputError("training.gradient_accumulation above 1 needs a model with one phase")
         for phase in self.step.phases:
             if not self._update(phase, batches, rate, number):
                 return False  # the next phase would learn from the same broken outputs
@@ -151,7 +152,7 @@ class Updater:
             "step %d: skipped, the gradient of %s is %g (%d so far)", number, phase, norm, state.skipped
         )
         if state.skipped_in_a_row >= self.config.max_skipped_steps:
-            raise RuntimeError(
+            raise TrainingFailed(
                 f"{self.metrics.path.parent}: the gradient of {phase} is {norm} at step {number}, as in the "
                 f"{state.skipped_in_a_row - 1} before; lower training.learning_rate, or look for broken "
                 "training data"

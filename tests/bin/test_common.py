@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from soundstorm.bin.common import config_parser, section
+from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.data.errors import InputError, TrainingFailed
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,27 @@ def test_a_users_mistake_ends_in_one_line_and_status_1(tmp_path):
     done = subprocess.run(command + places, capture_output=True, text=True)
     assert done.returncode == 1
     assert "none/semantic" in done.stderr and "Traceback" not in done.stderr
+
+
+def run_and_end(capsys, monkeypatch, error):
+    """What a front that raises this prints, and its exit status."""
+
+    def main(argv):
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["front"])
+    with pytest.raises(SystemExit) as end:
+        run_front(main)
+    return end.value.code, capsys.readouterr().err.splitlines()
+
+
+def test_what_a_user_can_mend_is_one_line(capsys, monkeypatch):
+    for error in (InputError("x.txt: wrong"), TrainingFailed("x.txt: wrong"), OSError("x.txt: wrong")):
+        assert run_and_end(capsys, monkeypatch, error) == (1, ["front: error: x.txt: wrong"])
+
+
+def test_a_fault_of_the_program_keeps_its_traceback_and_says_what_it_is(capsys, monkeypatch):
+    for error in (ValueError("shapes"), RuntimeError("shapes"), KeyError("shapes")):
+        status, lines = run_and_end(capsys, monkeypatch, error)
+        assert status == 1 and lines[0].startswith("Traceback") and "in main" in "".join(lines)
+        assert lines[-1].startswith(f"front: error: {type(error).__name__}: ") and "a fault of the program" in lines[-1]

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.archive import FRAME_TABLES, TokenArchive, TokenizerInfo
 from soundstorm.data.datasets.dataset_configs import WindowConfig
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING
 
@@ -29,7 +30,7 @@ def repeats(semantic: TokenizerInfo, acoustic: TokenizerInfo) -> int:
     """
     ratio = acoustic.frame_rate / semantic.frame_rate
     if abs(ratio - round(ratio)) > 1e-6 or ratio < 1:
-        raise ValueError(
+        raise InputError(
             f"semantic tokens at {semantic.frame_rate:g} frames/s ({semantic.name}) and acoustic tokens at "
             f"{acoustic.frame_rate:g} frames/s ({acoustic.name}) cannot be aligned by repetition; "
             "choose tokenizers whose frame rates stand 1:k"
@@ -55,7 +56,7 @@ def align(utt: str, semantic: np.ndarray, codes: np.ndarray, repeat: int) -> tup
 
 
 def _refuse(utt: str, semantic: int, acoustic: int, allowed: int) -> NoReturn:
-    raise ValueError(
+    raise InputError(
         f"{utt}: {semantic} semantic and {acoustic} acoustic frames differ by more than {allowed}; "
         "extract both from the same audio"
     )
@@ -93,7 +94,7 @@ class AlignedTokens:
         self._rows = rows[both], both  # of each utterance, in the two archives
         lost = max(len(semantic), len(acoustic)) - len(both)
         if not len(both):
-            raise ValueError(f"{semantic.scp} and {acoustic.scp} have no utterance in common")
+            raise InputError(f"{semantic.scp} and {acoustic.scp} have no utterance in common")
         if lost:
             logger.warning("%d of %d utterances lack semantic or acoustic tokens", lost, lost + len(both))
         self.frames = self._aligned_frames(semantic.frames()[rows[both]] * repeat, acoustic.frames()[both])
@@ -136,7 +137,7 @@ class AlignedTokens:
         both = align(self.name(index), semantic, codes, self.repeat)
         if len(both[1]) != self.frames[index]:
             tables = " and ".join(str(a.scp.with_name(FRAME_TABLES[a.info.kind])) for a in self._archives)
-            raise ValueError(
+            raise InputError(
                 f"{self.name(index)} has {len(both[1])} frames of tokens, {self.frames[index]} according to "
                 f"{tables}; remove these tables, or extract the tokens again"
             )

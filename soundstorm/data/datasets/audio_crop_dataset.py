@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, num_samples
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
 CACHED_SECONDS = 4 * 3600.0  # about 0.9 GB at 16 kHz
@@ -27,7 +28,7 @@ class AudioCropDataset:
             cache: keep what was read.
         """
         if crop_seconds is not None and crop_seconds <= 0:
-            raise ValueError(
+            raise InputError(
                 f"crop_seconds is {crop_seconds}, expected more than 0 (or none for whole utterances)"
             )
         self.utterances = utterances

@@ -20,6 +20,7 @@ from soundstorm.data.audiolm_stages import COARSE
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.dataset_configs import WindowConfig
 from soundstorm.data.deduplication import deduplicate
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class SemanticRows:
             random_windows: cut at random; otherwise the beginning.
         """
         if archive.info.kind != "semantic":
-            raise ValueError(f"{archive.scp}: holds {archive.info.kind} tokens, expected semantic tokens")
+            raise InputError(f"{archive.scp}: holds {archive.info.kind} tokens, expected semantic tokens")
         self.info, self.layout, self.random_windows = archive.info, layout, random_windows
         self.archive, rate = archive, archive.info.frame_rate
         self.longest = round(window.max_seconds * rate)

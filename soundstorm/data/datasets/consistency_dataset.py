@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, normalize, num_samples
 from soundstorm.data.datasets.dataset_configs import CropConfig
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
 
@@ -24,7 +25,7 @@ def draw_crops(
     """
     longest = min(longest, num // 2)
     if longest < shortest:
-        raise ValueError(f"{num} samples do not hold two crops of {shortest}")
+        raise InputError(f"{num} samples do not hold two crops of {shortest}")
     first, second = (int(n) for n in generator.integers(shortest, longest, endpoint=True, size=2))
     before, until = sorted(int(n) for n in generator.integers(num - first - second, endpoint=True, size=2))
     crops = ((before, before + first), (until + first, until + first + second))
@@ -47,7 +48,7 @@ class ConsistencyDataset:
             i for i, seconds in enumerate(utterances.durations) if seconds >= 2 * config.min_seconds + 0.01
         ]
         if len(kept) < 2:
-            raise ValueError(
+            raise InputError(
                 f"{utterances.data_dir}: {len(kept)} of {len(utterances.ids)} recordings hold two crops of "
                 f"{config.min_seconds} s, at least 2 are needed; {_remedy(utterances.durations)}"
             )

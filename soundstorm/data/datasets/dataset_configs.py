@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -15,7 +16,7 @@ class WindowConfig:
 
     def __post_init__(self):
         if not 0 < self.min_seconds <= self.max_seconds:
-            raise ValueError(
+            raise InputError(
                 f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and "
                 f"{self.max_seconds}"
             )
@@ -31,7 +32,7 @@ class MaskingConfig:
 
     def __post_init__(self):
         if not 0 <= self.unprompted <= 1:
-            raise ValueError(f"masking.unprompted is {self.unprompted}, expected a probability")
+            raise InputError(f"masking.unprompted is {self.unprompted}, expected a probability")
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ class AudioLMDataConfig:
 
     def __post_init__(self):
         if self.coarse_levels < 0:
-            raise ValueError(f"data.coarse_levels is {self.coarse_levels}, expected 0 (a third) or more")
+            raise InputError(f"data.coarse_levels is {self.coarse_levels}, expected 0 (a third) or more")
         for name in STAGES:
             if self.seconds(name) <= 0:
-                raise ValueError(f"data.{name}_seconds is {self.seconds(name)}, expected more than 0")
+                raise InputError(f"data.{name}_seconds is {self.seconds(name)}, expected more than 0")
 
     def seconds(self, stage: str) -> float:
         """Longest crop of a stage."""
@@ -73,12 +74,12 @@ class AudioLMDataConfig:
     def coarse_levels_of(self, num_levels: int) -> int:
         """Q' of a codec with Q levels; at least one level is left to the fine stage."""
         if num_levels < 2:
-            raise ValueError(
+            raise InputError(
                 f"the codec has {num_levels} RVQ level, AudioLM's coarse and fine stages need 2 or more"
             )
         coarse = self.coarse_levels or max(1, num_levels // 3)
         if coarse >= num_levels:
-            raise ValueError(
+            raise InputError(
                 f"data.coarse_levels is {coarse}, expected fewer than the codec's {num_levels} levels"
             )
         return coarse
@@ -94,7 +95,7 @@ class CodecDataConfig:
 
     def __post_init__(self):
         if self.crop_seconds <= 0:
-            raise ValueError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")
+            raise InputError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class HubertDataConfig:
 
     def __post_init__(self):
         if self.crop_seconds <= 0:
-            raise ValueError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")
+            raise InputError(f"data.crop_seconds is {self.crop_seconds}, expected more than 0")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class TextDataConfig:
 
     def __post_init__(self):
         if not 0 <= self.join_probability <= 1:
-            raise ValueError(f"data.join_probability is {self.join_probability}, expected a number in [0, 1]")
+            raise InputError(f"data.join_probability is {self.join_probability}, expected a number in [0, 1]")
         _check_examples(self)
 
 
@@ -152,7 +153,7 @@ class DenoisingDataConfig:
 
     def __post_init__(self):
         if not 0 <= self.deletion < 1:
-            raise ValueError(f"data.deletion is {self.deletion}, expected a number in [0, 1)")
+            raise InputError(f"data.deletion is {self.deletion}, expected a number in [0, 1)")
         _check_examples(self)
 
 
@@ -165,7 +166,7 @@ class TranscriptionDataConfig:
 
     def __post_init__(self):
         if not 0 <= self.min_seconds < self.max_seconds:
-            raise ValueError(
+            raise InputError(
                 f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})"
             )
 
@@ -179,7 +180,7 @@ class CropConfig:
 
     def __post_init__(self):
         if not 0 < self.min_seconds <= self.max_seconds:
-            raise ValueError(
+            raise InputError(
                 f"crops.min_seconds is {self.min_seconds} and crops.max_seconds {self.max_seconds}, "
                 f"expected 0 < min_seconds <= max_seconds"
             )
@@ -204,21 +205,21 @@ class AugmentConfig:
     def __post_init__(self):
         for name, below in (("tempo", 0.5), ("warp", 0.5), ("jitter", 10.0), ("floor_probability", 1.0001)):
             if not 0 <= getattr(self, name) < below:
-                raise ValueError(
+                raise InputError(
                     f"augment.{name} is {getattr(self, name)}, expected 0 or more and less than {below:g}"
                 )
         for name in ("blur", "time_masks", "mel_masks"):
             if getattr(self, name) < 0:
-                raise ValueError(f"augment.{name} is {getattr(self, name)}, expected at least 0")
+                raise InputError(f"augment.{name} is {getattr(self, name)}, expected at least 0")
 
 
 def _check_examples(config: TextDataConfig | DenoisingDataConfig) -> None:
     for name in ("token_dropout", "token_noise"):
         if not 0 <= getattr(config, name) <= 1:
-            raise ValueError(f"data.{name} is {getattr(config, name)}, expected a number in [0, 1]")
+            raise InputError(f"data.{name} is {getattr(config, name)}, expected a number in [0, 1]")
     if config.noise_span < 1:
-        raise ValueError(f"data.noise_span is {config.noise_span}, expected at least 1 frame")
+        raise InputError(f"data.noise_span is {config.noise_span}, expected at least 1 frame")
     if not 0 <= config.min_seconds < config.max_seconds:
-        raise ValueError(
+        raise InputError(
             f"data.min_seconds ({config.min_seconds}) must be below data.max_seconds ({config.max_seconds})"
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.datasets.text_semantic_dataset import collate_examples, corrupt
 from soundstorm.data.deduplication import deduplicate
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import EOS_ID, UNK_ID
 
@@ -52,13 +53,13 @@ class DenoisingDataset:
         self.archive = TokenArchive(Path(data_dir) / "semantic.scp")
         self.info = self.archive.info
         if self.info.kind != "semantic":
-            raise ValueError(f"{self.archive.scp}: holds {self.info.kind} tokens, expected semantic tokens")
+            raise InputError(f"{self.archive.scp}: holds {self.info.kind} tokens, expected semantic tokens")
         self.deletion, self.deduplicate = deletion, deduplicate
         self.noise = {"dropout": token_dropout, "noise": token_noise, "span": noise_span}
         seconds = self.archive.frames() / self.info.frame_rate
         self.rows = np.flatnonzero((seconds >= min_seconds) & (seconds <= max_seconds))  # of the archive
         if not len(self.rows):
-            raise ValueError(
+            raise InputError(
                 f"{self.archive.scp}: none of {len(seconds)} utterances lasts between {min_seconds} and "
                 f"{max_seconds} s"
             )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
 
@@ -27,7 +28,7 @@ class DetectorDataset:
         """
         self._kinds = [[spectra for spectra in kind if len(spectra) >= crop] for kind in (real, generated)]
         if not all(self._kinds):
-            raise ValueError(
+            raise InputError(
                 f"{len(self._kinds[0])} of {len(real)} recordings and {len(self._kinds[1])} of "
                 f"{len(generated)} generated utterances hold a crop of {crop} spectra; at least "
                 "one of each is needed"

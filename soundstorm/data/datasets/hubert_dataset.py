@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, normalize, num_samples
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
 # Labels come from other code than HuBERT's own frames, which may count the last incomplete hop.
@@ -69,7 +70,7 @@ class HubertDataset:
         """
         missing = [utt for utt in utterances.ids if utt not in labels]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{utterances.data_dir}: {missing[0]} (and {len(missing) - 1} more) have no labels"
             )
         self.utterances, self.labels = utterances, labels
@@ -91,7 +92,7 @@ class HubertDataset:
         wav, labels = self.utterances.read(utt), self.labels[utt]
         frames = len(wav) // self.hop
         if abs(frames - len(labels)) > LENGTH_TOLERANCE or not min(frames, len(labels)):
-            raise ValueError(
+            raise InputError(
                 f"{utt}: {len(labels)} labels, but the recording has {frames} frames of {self.hop} samples; "
                 "the labels need the frame rate of the HuBERT, and the same recordings"
             )

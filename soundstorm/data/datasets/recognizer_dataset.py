@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from soundstorm.data.audio import Utterances
 from soundstorm.data.characters import encode_text
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
+from soundstorm.data.errors import InputError
 from soundstorm.data.log_mel import FLOOR, HOP, SAMPLE_RATE, LogMel, stack_frames
 from soundstorm.data.sampler import SeededIndex
 
@@ -105,7 +106,7 @@ class RecognizerDataset:
         """
         kept = [i for i, utt_id in enumerate(utterances.ids) if texts.get(utt_id)]
         if not kept:
-            raise ValueError(
+            raise InputError(
                 f"none of {len(utterances.ids)} utterances has a text; a recogniser needs transcripts"
             )
         kept = self._long_enough(utterances, kept, stack, 0.0 if augmentation is None else augmentation.tempo)
@@ -130,7 +131,7 @@ class RecognizerDataset:
             f"recogniser, about {least:.2f} s: {', '.join(short[:10])}{more}"
         )
         if len(short) > (1 - LEAST_SHARE) * len(kept):
-            raise ValueError(f"{message}. At least 95 % must be longer; remove these")
+            raise InputError(f"{message}. At least 95 % must be longer; remove these")
         logger.warning("%s; they are left out", message)
         return [i for i, there in zip(kept, enough) if there]
 

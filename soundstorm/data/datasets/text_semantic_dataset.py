@@ -10,6 +10,7 @@ from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir_values import MOST_PACE, MOST_TIMES_PACE, has_words
+from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
 from soundstorm.data.text import TURN_MARKER, TextTokenizer
@@ -55,7 +56,7 @@ class TextSemanticDataset:
         data_dir = Path(data_dir)
         self.archive = TokenArchive(tokens or data_dir / "semantic.scp")
         if self.archive.info.kind != "semantic":
-            raise ValueError(
+            raise InputError(
                 f"{self.archive.scp}: holds {self.archive.info.kind} tokens, expected semantic tokens"
             )
         self.info = self.archive.info
@@ -81,12 +82,12 @@ class TextSemanticDataset:
             few = f"{len(tokens) - len(both)} of {len(tokens)} utterances"
             lost = f"{text_file}: {few} have no tokens in {self.archive.scp}"
             if share < 0.95:
-                raise ValueError(f"{lost}, fewer than 5 % expected; extract the semantic tokens again")
+                raise InputError(f"{lost}, fewer than 5 % expected; extract the semantic tokens again")
             logger.warning("%s", lost)
         seconds = (self.archive.frames() / self.info.frame_rate)[tokens[both]]
         inside = (shortest <= seconds) & (seconds <= longest)
         if not inside.any():
-            raise ValueError(
+            raise InputError(
                 f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s"
             )
         if not inside.all():
@@ -101,7 +102,7 @@ class TextSemanticDataset:
         letters = np.array([sum(map(str.isalnum, self._texts[row])) for row in rows])
         wordless = [row for n, row in zip(letters, rows) if not n and not has_words(self._texts[row])]
         if wordless:
-            raise ValueError(
+            raise InputError(
                 f"{text_file}: {self._named(wordless)}: nothing to pronounce in {len(wordless)} of {len(rows)} "
                 "transcripts; give them words or remove them"
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 
@@ -31,16 +32,16 @@ class CodecConfig:
 
     def __post_init__(self):
         if self.num_levels < 1 or not 2 <= self.codebook_size <= 65536:
-            raise ValueError(
+            raise InputError(
                 f"model.num_levels is {self.num_levels} and model.codebook_size {self.codebook_size}; "
                 "expected at least 1 level of 2 to 65536 codes (tokens are stored as uint16)"
             )
         self.at_least(1, "sample_rate")
         self.at_least(0, "code_dim", "dead_code_usage")
         if not 0 <= self.codebook_decay < 1:
-            raise ValueError(f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)")
+            raise InputError(f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)")
         if not 0 <= self.quantizer_dropout <= 1:
-            raise ValueError(
+            raise InputError(
                 f"model.quantizer_dropout is {self.quantizer_dropout}, expected a share from 0 to 1"
             )
 
@@ -51,7 +52,7 @@ class CodecConfig:
         """
         for name in names:
             if getattr(self, name) < least:
-                raise ValueError(f"model.{name} is {getattr(self, name)}, expected at least {least}")
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least {least}")
 
     @property
     def samples_per_frame(self) -> int:
@@ -106,15 +107,15 @@ class CodecLossConfig:
 
     def __post_init__(self):
         if self.mel_style not in ("paper", "log"):
-            raise ValueError(f"loss.mel_style is {self.mel_style!r}, expected paper or log")
+            raise InputError(f"loss.mel_style is {self.mel_style!r}, expected paper or log")
         if not self.mel_windows or min(self.mel_windows) < 4:
-            raise ValueError(
+            raise InputError(
                 f"loss.mel_windows are {self.mel_windows}, expected lengths of at least 4 samples"
             )
         for name in ("reconstruction_weight", "commitment_weight", "adversarial_weight", "feature_weight",
                      "discriminator_start", "wave_discriminators", "health_grace", "min_usage"):  # fmt: skip
             if getattr(self, name) < 0:
-                raise ValueError(f"loss.{name} is {getattr(self, name)}, expected at least 0")
+                raise InputError(f"loss.{name} is {getattr(self, name)}, expected at least 0")
         for name in (
             "wave_channels",
             "wave_max_channels",
@@ -124,7 +125,7 @@ class CodecLossConfig:
             "health_every",
         ):
             if getattr(self, name) < 1:
-                raise ValueError(f"loss.{name} is {getattr(self, name)}, expected at least 1")
+                raise InputError(f"loss.{name} is {getattr(self, name)}, expected at least 1")
 
     @property
     def adversarial(self) -> bool:

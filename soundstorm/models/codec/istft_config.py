@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 from soundstorm.models.codec.codec_config import CodecConfig
 
@@ -25,12 +26,12 @@ class IstftConfig(CodecConfig):
         super().__post_init__()
         self.at_least(1, "hop", "width", "expansion", "encoder_blocks", "decoder_blocks", "kernel_size")
         if self.n_fft % 2 or self.hop % 2 or self.n_fft < 2 * self.hop:
-            raise ValueError(
+            raise InputError(
                 f"model.n_fft is {self.n_fft} and model.hop {self.hop}, expected even numbers and a window "
                 "of two hops at least"
             )
         if self.kernel_size % 2 == 0:
-            raise ValueError(f"model.kernel_size is {self.kernel_size}, expected an odd number of frames")
+            raise InputError(f"model.kernel_size is {self.kernel_size}, expected an odd number of frames")
 
     @property
     def samples_per_frame(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from soundstorm.data.errors import InputError
 from soundstorm.models.collectives import (
     from_first_process,
     gather_in_order,
@@ -177,7 +178,7 @@ class ResidualVectorQuantizer(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Latents (B, T, D) of codes (B, T, K); with K < Q, of the K coarsest levels."""
         if codes.shape[-1] > self.num_levels or codes.min() < 0 or codes.max() >= self.codebook_size:
-            raise ValueError(
+            raise InputError(
                 f"codes of the shape {tuple(codes.shape)} lie in [{int(codes.min())}, {int(codes.max())}]; "
                 f"expected (B, T, {self.num_levels}) in [0, {self.codebook_size - 1}]: "
                 "are these tokens of another codec?"

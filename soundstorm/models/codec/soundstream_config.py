@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 from soundstorm.models.codec.codec_config import CodecConfig
 
@@ -22,7 +23,7 @@ class SoundStreamConfig(CodecConfig):
         super().__post_init__()
         self.at_least(1, "channels", "latent_dim")
         if not self.strides or min(self.strides) < 1:
-            raise ValueError(f"model.strides are {self.strides}, expected numbers of at least 1")
+            raise InputError(f"model.strides are {self.strides}, expected numbers of at least 1")
 
     @property
     def samples_per_frame(self) -> int:
