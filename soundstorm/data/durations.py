@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from soundstorm.data.data_dir import DataDir, Segment, Table, looked_for, parse_seconds, read_table, write_table
 from soundstorm.data.data_dir_values import audio_path
+from soundstorm.data.errors import InputError
 
 TOLERANCE_SECONDS = 0.01  # one frame: times are rounded when they are written
 MOST_CUT_SECONDS = (
@@ -28,7 +29,7 @@ class Recording(NamedTuple):
     peak: float | None  # largest absolute sample; None where samples were not looked at
 
 
-class AudioFault(ValueError):
+class AudioFault(InputError):
     """A recording cannot be used; ``kind`` is a word or two to count it by."""
 
     def __init__(self, kind: str, message: str):

@@ -12,7 +12,8 @@ from soundstorm.bin.common import provide_numba_cache
 def read_only(monkeypatch, tmp_path):
     """Only what lies in tmp_path can be written; root would be allowed everything."""
     pytest.importorskip("librosa")
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")  # so that it is put back, whatever it becomes
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(os, "access", lambda path, mode: str(path).startswith(str(tmp_path)))
 
 
