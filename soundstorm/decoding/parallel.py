@@ -14,6 +14,7 @@ from soundstorm.data.errors import InputError
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.rules import DecodingRules, Proposal
 from soundstorm.decoding.sampling import gumbel, sample_by_gumbel
+from soundstorm.models.devices import precision_on
 from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm
 
@@ -70,8 +71,8 @@ def decode(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     rules = rules or DecodingRules.of(config)
     filling = _Filling(model, semantic, codes, starts, ends, config, generators, watch, rules)
-    precision = PRECISIONS.get(config.precision)
-    with torch.autocast(device.type, precision, enabled=config.precision in PRECISIONS):
+    precision = PRECISIONS.get(precision_on(device, config.precision))
+    with torch.autocast(device.type, precision, enabled=precision is not None):
         for level, iterations in enumerate(config.iterations_of(model.num_levels)):
             filling.fill_level(level, iterations)
     return codes

@@ -1,5 +1,7 @@
 """Where networks work, and how their weights lie there."""
 
+import logging
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
@@ -7,6 +9,7 @@ from torch import nn
 
 from soundstorm.data.errors import InputError
 
+logger = logging.getLogger(__name__)
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -21,6 +24,25 @@ def choose_device(name: str) -> str:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"--device is {name}, but torch sees no GPU here; use cpu or auto")
     return name
+
+
+def precision_on(device: str | torch.device, precision: str) -> str:
+    """The precision that is asked for, or ``no`` (fp32) for bf16 on a CPU that has no bf16 products.
+
+    Such a CPU emulates them: training is then tens of times slower than in fp32.
+    """
+    if precision == "bf16" and torch.device(device).type == "cpu" and not _has_bf16_products():
+        return "no"
+    return precision
+
+
+@lru_cache
+def _has_bf16_products() -> bool:
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    has = not known or any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    if not has:
+        logger.warning("this CPU has no bf16 products: fp32 instead of bf16, which is much faster here")
+    return has
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished
 from soundstorm.data.sampler import BatchSampler, SeededIndex
+from soundstorm.models.devices import choose_device, precision_on
 from soundstorm.training import layout
 from soundstorm.training.batches import item_name, make_sampler, read_batches
 from soundstorm.training.interrupts import Interrupts
@@ -69,7 +70,7 @@ class _Trainer:
         self.accelerator = Accelerator(
             # told to, it finds torchrun's processes on a machine without GPU as well
             cpu=not torch.cuda.is_available(),
-            mixed_precision=config.precision,
+            mixed_precision=precision_on(choose_device("auto"), config.precision),
             kwargs_handlers=[several],
             step_scheduler_with_optimizer=False,
         )

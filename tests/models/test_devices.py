@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from soundstorm.models import devices
 from soundstorm.models.devices import choose_device, ready_for_single_steps
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
@@ -38,3 +39,22 @@ def test_a_gpu_that_is_not_there_is_refused():
     assert choose_device("auto") == "cpu"
     with pytest.raises(ValueError, match="--device is cuda:1, but torch sees no GPU"):
         choose_device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    "capabilities, wanted",
+    [
+        ({"avx512_bf16": True}, "bf16"),
+        ({"amx_bf16": True, "avx512_bf16": False}, "bf16"),
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, "no"),
+        ({}, "bf16"),  # nothing is known
+    ],
+)
+def test_bf16_is_left_to_what_multiplies_it(monkeypatch, capabilities, wanted):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    devices._has_bf16_products.cache_clear()
+    try:
+        assert devices.precision_on("cpu", "bf16") == wanted
+        assert devices.precision_on("cuda", "bf16") == "bf16" and devices.precision_on("cpu", "no") == "no"
+    finally:
+        devices._has_bf16_products.cache_clear()
