@@ -22,7 +22,7 @@ option num_threads=* --cpus-per-task $0
 option num_threads=1
 option num_nodes=* --nodes $0
 """
-SECOND_LOG = "semantic_*/train/2/log/extract.2.log"
+SECOND_LOG = "semantic_*/train/log/extract.2.log"
 OPTIONS = "--semantic-layer 1 --semantic-clusters 16 --train-threads 1 --nj 2 --num-nodes 2".split()
 OPTIONS += ["--systems", "soundstorm"]
 
@@ -78,7 +78,7 @@ def test_a_recipe_runs_on_slurm_and_goes_on_after_a_job_was_killed(recipe):
         assert process.wait(timeout=300) != 0
         said = (recipe / "run.log").read_text()
         assert "slurm.py: 1 / 2 failed" in said and "extractions of semantic tokens failed" in said, said[-3000:]
-        logs = next((recipe / "dump").glob("semantic_*/train/2/log"))
+        logs = next((recipe / "dump").glob("semantic_*/train/log"))
         survivor = (logs / "extract.1.log").read_bytes()
         assert b"# Ended (code 0)" in survivor
         assert b"# Ended (code 0)" not in (logs / "extract.2.log").read_bytes()
