@@ -33,18 +33,16 @@ need() {  # <file> <stage>: the file, which that stage writes, must be there.
     [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
 }
 
-jobs_for() {  # <table>: jobs for a set of that many lines; each job loads its models first, so small sets have few
-    local lines jobs
-    lines=$(grep -c '' "$1" || true) # counts a last line without newline too
-    jobs=$(((lines + 99) / 100))
-    ((jobs <= nj)) || jobs=${nj}
-    echo $((jobs > 0 ? jobs : 1))
-}
-
 shares_of() {  # <table>: shares of a set for jobs that start again with those that are not done, a hundred lines each
     local lines
-    lines=$(grep -c '' "$1" || true)
+    lines=$(grep -c '' "$1" || true) # counts a last line without newline too
     echo $((lines > 100 ? (lines + 99) / 100 : 1))
+}
+
+jobs_for() {  # <table>: jobs for a set of that many lines; each job loads its models first, so small sets have few
+    local jobs
+    jobs=$(shares_of "$1")
+    echo $((jobs < nj ? jobs : nj))
 }
 
 front() {  # <threads> <front> <options>: sets `front_command` to the command line of a front
