@@ -18,6 +18,7 @@ import numpy as np
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import has_config, read_config
+from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.pack import find_pack, open_pack, part_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MODULES = {
     "soundstorm": "soundstorm.decoding.soundstorm_kind",
     "audiolm": "soundstorm.decoding.audiolm_kind",
+    "mask_diffusion": "soundstorm.decoding.mask_diffusion_kind",
 }
 
 
@@ -36,7 +38,7 @@ class AcousticGenerator(Protocol):
 
     semantic_info: TokenizerInfo  # of the tokens it reads
     acoustic_info: TokenizerInfo  # of the tokens it makes
-    repeat: int  # codec frames for each semantic token
+    ratio: FrameRatio  # of their rates
 
     def acoustic_tokens(
         self,

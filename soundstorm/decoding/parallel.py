@@ -4,7 +4,7 @@ The network sees the same inputs as in training: an unmasked prompt at all level
 the current level partly masked, all finer levels of the target masked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,14 +13,15 @@ from torch import Tensor
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.rules import DecodingRules, Proposal
-from soundstorm.decoding.sampling import gumbel, sample_by_gumbel
-from soundstorm.models.devices import precision_on
+from soundstorm.decoding.sampling import choose, gumbel
+from soundstorm.models.devices import fast_products, precision_on
 from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.soundstorm import SoundStorm
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+@fast_products()
 @torch.inference_mode()
 def decode(
     model: SoundStorm,
@@ -56,7 +57,33 @@ def decode(
     """
     batch, frames = semantic.shape
     device = semantic.device
-    codes = torch.zeros(batch, frames, model.num_levels, dtype=torch.long, device=device)
+    codes, starts, ends = start(semantic, lengths, model.num_levels, prompt, prompt_lengths)
+    seeds = [config.seed + b for b in range(batch)] if seeds is None else seeds
+    iterations = config.iterations_of(model.num_levels)
+    # Those of the passes that sample, all but the last one of each level.
+    numbers = iter(uniforms(seeds, ends.tolist(), sum(iterations) - len(iterations), frames).to(device))
+    rules = rules or DecodingRules.of(config)
+    filling = _Filling(model, semantic, codes, starts, ends, config, watch, rules)
+    precision = PRECISIONS.get(precision_on(device, config.precision))
+    with torch.autocast(device.type, precision, enabled=precision is not None):
+        for level, count in enumerate(iterations):
+            filling.fill_level(level, count, [next(numbers) for _ in range(count - 1)])
+    return codes
+
+
+def start(
+    semantic: Tensor, lengths: Tensor, levels: int, prompt: Tensor | None, prompt_lengths: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes ``(B, T, Q)`` with the prompts, else zeros; first frame of each target, and that after its last.
+
+    The frames are on the host; arguments are those of :func:`decode`.
+
+    Raises:
+        ValueError: a prompt that leaves nothing to fill in.
+    """
+    batch, frames = semantic.shape
+    device = semantic.device
+    codes = torch.zeros(batch, frames, levels, dtype=torch.long, device=device)
     starts = torch.zeros(batch, dtype=torch.long) if prompt is None else prompt_lengths.cpu()
     ends = lengths.cpu()
     if (starts >= ends).any():
@@ -67,15 +94,28 @@ def decode(
     if prompt is not None:
         in_prompt = torch.arange(prompt.shape[1], device=device) < starts.to(device)[:, None]
         codes[:, : prompt.shape[1]][in_prompt] = prompt.to(device)[in_prompt]
-    seeds = [config.seed + b for b in range(batch)] if seeds is None else seeds
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    rules = rules or DecodingRules.of(config)
-    filling = _Filling(model, semantic, codes, starts, ends, config, generators, watch, rules)
-    precision = PRECISIONS.get(precision_on(device, config.precision))
-    with torch.autocast(device.type, precision, enabled=precision is not None):
-        for level, iterations in enumerate(config.iterations_of(model.num_levels)):
-            filling.fill_level(level, iterations)
-    return codes
+    return codes, starts, ends
+
+
+def uniforms(seeds: Sequence[int], lengths: Sequence[int], passes: int, frames: int) -> Tensor:
+    """Random numbers in [0, 1) of each frame in each pass: one for its token, one for its confidence.
+
+    Every example draws from its own seed, by passes and its own frames, on the host: its numbers are the same
+    alone, in any batch and on any device. They are few enough to be made and copied all at once.
+
+    Args:
+        seeds: one for each example.
+        lengths: frames of each.
+        passes: how many.
+        frames: T, at least the longest.
+
+    Returns:
+        ``(passes, B * T, 2)``, zeros at padded frames.
+    """
+    numbers = torch.zeros(passes, len(seeds), frames, 2)
+    for b, (seed, length) in enumerate(zip(seeds, lengths, strict=True)):
+        numbers[:, b, :length] = torch.rand(passes, length, 2, generator=torch.Generator().manual_seed(seed))
+    return numbers.flatten(1, 2)
 
 
 @dataclass
@@ -92,12 +132,17 @@ class _Filling:
     starts: Tensor  # first frame to fill in (B,), on the host
     ends: Tensor  # the frame after the last one (B,), on the host
     config: ParallelConfig
-    generators: list[torch.Generator]
     watch: Callable[[int, int, Tensor, Tensor], None] | None
     rules: DecodingRules
 
-    def fill_level(self, level: int, iterations: int) -> None:
-        """Fill in one level of the codes in place; write nowhere else."""
+    def fill_level(self, level: int, iterations: int, numbers: Sequence[Tensor]) -> None:
+        """Fill in one level of the codes in place; write nowhere else.
+
+        Args:
+            level: which.
+            iterations: forward passes at most, of which the last one is greedy.
+            numbers: :func:`uniforms` of each of the others ``(B * T, 2)``.
+        """
         batch, frames, levels = self.codes.shape
         device, flat = self.codes.device, self.codes.view(-1, levels)
         starts, ends = self.starts.to(device), self.ends.to(device)
@@ -111,41 +156,49 @@ class _Filling:
         for iteration in range(1, iterations + 1):
             # The mask is made by the same function as in training.
             hidden, _ = coarse_to_fine_mask(starts, in_level, masked, ends, levels)
-            if self.watch:
-                self.watch(level, iteration, self.codes, hidden)
             # Rows of the masked frames, in their order.
             rows = masked.flatten().byte().argsort(descending=True, stable=True)[: int(left.sum())]
-            features = self.model.encode(self.semantic, self.codes, hidden, ragged, rows)
-            logits = self.model.level_logits(features, level)
+            logits = self._logits(level, iteration, hidden, ragged, rows)
             if iteration == iterations:  # the last iteration is greedy and commits all that is left
                 flat[rows, level] = logits.argmax(-1)
                 return
-            noise = self._noise(logits.shape[-1], rows, left)
-            tokens, log_probability = sample_by_gumbel(
-                logits, noise[:, 1:], temperature=self.config.temperature, top_k=self.config.top_k
+            drawn = numbers[iteration - 1][rows]
+            tokens = choose(
+                logits, drawn[:, 0], temperature=self.config.temperature, top_k=self.config.top_k
             )
+            log_probability = logits.float().log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
             proposal = Proposal(
                 iteration, iterations, to_fill, left, masked,
-                rows, logits, tokens, log_probability, noise[:, 0],
+                rows, logits, tokens, log_probability, gumbel(drawn[:, 1]),
             )  # fmt: skip
             confidence = proposal.laid_out(rank(proposal))
             stay = self.rules.schedule(proposal, confidence)
             if (stay == 0).any():  # fewer frames than iterations: this is the last one, hence greedy
                 tokens = torch.where((stay == 0).to(device)[proposal.example], logits.argmax(-1), tokens)
-            committed = self.rules.choice(confidence, masked, stay.to(device))
+            committed = self.rules.choice(confidence, masked, stay.to(device, non_blocking=True))
             flat[rows, level] = torch.where(committed.flatten()[rows], tokens, flat[rows, level])
             masked, left = masked & ~committed, stay
             if not left.any():
                 return
 
-    def _noise(self, size: int, rows: Tensor, left: Tensor) -> Tensor:
-        """Gumbel noise ``(M, 1 + N)`` of the masked frames: for the confidence, then for the tokens.
+    def _logits(
+        self, level: int, iteration: int, hidden: Tensor, ragged: Tensor | None, rows: Tensor
+    ) -> Tensor:
+        """Of the rows ``(M, N)``; with guidance as far beyond those without the prompt as its weight says."""
 
-        Every frame of an unfinished example consumes random numbers and padding does not, so that an
-        example's stream is the same alone and in a batch.
-        """
-        uniform = torch.empty(*self.codes.shape[:2], 1 + size)
-        for b, (end, generator) in enumerate(zip(self.ends.tolist(), self.generators, strict=True)):
-            if left[b]:
-                uniform[b, :end].uniform_(generator=generator)
-        return gumbel(uniform.view(-1, 1 + size).to(rows.device)[rows])
+        def run(*inputs: Tensor | None) -> Tensor:
+            if self.watch:
+                self.watch(level, iteration, self.codes, hidden)
+            return self.model.level_logits(self.model.encode(*inputs), level)
+
+        logits, guidance = run(self.semantic, self.codes, hidden, ragged, rows), self.config.guidance
+        if not (guidance and self.starts.any()):
+            return logits
+        # Every example from its target on, as one without prompt in training; beyond its end is padding.
+        lengths, starts, frames = self.ends - self.starts, self.starts.to(rows.device), hidden.shape[1]
+        longest = int(lengths.max())
+        places = (starts[:, None] + torch.arange(longest, device=rows.device)).clamp(max=frames - 1)
+        cut = [x[torch.arange(len(x))[:, None], places] for x in (self.semantic, self.codes, hidden)]
+        example = rows // frames
+        without = run(*cut, lengths.to(rows.device), rows - starts[example] - example * (frames - longest))
+        return logits + guidance * (logits - without)

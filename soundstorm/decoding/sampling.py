@@ -1,4 +1,4 @@
-"""Gumbel sampling and confidence ranking of tokens (MaskGIT; SoundStorm, section 3.3)."""
+"""Sampling of tokens, and their ranking by confidence (MaskGIT; SoundStorm, section 3.3)."""
 
 import torch
 from torch import Tensor
@@ -9,29 +9,25 @@ def gumbel(uniform: Tensor) -> Tensor:
     return -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
 
 
-def sample_by_gumbel(
-    logits: Tensor, noise: Tensor, *, temperature: float, top_k: int = 0
-) -> tuple[Tensor, Tensor]:
-    """Sample one token for each position by the Gumbel-max trick.
+def choose(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int) -> Tensor:
+    """One class per row by inverting the cumulative distribution, so that one number decides each draw.
 
     Args:
-        logits: ``(..., N)``.
-        noise: standard Gumbel noise ``(..., N)``.
-        temperature: 0 takes the best token.
-        top_k: keep this many candidates; 0 keeps all.
-
-    Returns:
-        tokens ``(...)`` and their log-probabilities ``(...)`` without temperature and top_k.
+        logits: ``(B, classes)``.
+        uniform: numbers in [0, 1) ``(B,)``.
+        temperature: divides the logits; 0 takes the most likely class.
+        top_k: classes to choose from; 0 for all.
     """
-    log_probability = torch.log_softmax(logits.float(), dim=-1)
-    scores = log_probability
+    if temperature == 0:
+        return logits.argmax(-1)
+    # The result must not depend on rounding: float64, and classes in a fixed order.
+    logits = logits.double() / temperature
     if 0 < top_k < logits.shape[-1]:
-        worst = scores.topk(top_k, dim=-1).values[..., -1:]
-        scores = scores.masked_fill(scores < worst, -torch.inf)
-    if temperature > 0:
-        scores = scores / temperature + noise
-    tokens = scores.argmax(dim=-1)
-    return tokens, log_probability.gather(-1, tokens[..., None])[..., 0]
+        least = logits.topk(top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < least, float("-inf"))
+    cumulative = logits.softmax(-1).cumsum(-1)
+    chosen = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)[:, 0]
+    return chosen.clamp(max=logits.shape[-1] - 1)
 
 
 def keep_most_confident(confidence: Tensor, masked: Tensor, stay_masked: Tensor) -> Tensor:
@@ -61,7 +57,7 @@ def mean_log_probability(logits: Tensor, example: Tensor, batch: int) -> Tensor:
     """
     probability = torch.softmax(logits.float(), dim=-1)
     total = probability.new_zeros(batch, logits.shape[-1]).index_add_(0, example, probability)
-    count = torch.bincount(example, minlength=batch).clamp(min=1)
+    count = total.new_zeros(batch).index_add_(0, example, total.new_ones(len(example))).clamp(min=1)
     return torch.log(total / count[:, None] + 1e-9)
 
 

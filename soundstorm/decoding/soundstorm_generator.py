@@ -8,8 +8,8 @@ import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.batching import batch_by_length
-from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.pack import part_of
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode
@@ -38,7 +38,14 @@ def load_soundstorm(expdir: str | Path) -> tuple[SoundStorm, TokenizerInfo, Toke
 
 
 class SoundStormGenerator:
-    """A trained SoundStorm as an :class:`~soundstorm.decoding.acoustic_generator.AcousticGenerator`."""
+    """A trained SoundStorm as an :class:`~soundstorm.decoding.acoustic_generator.AcousticGenerator`.
+
+    Other networks that fill in the codes of padded batches say what differs.
+    """
+
+    kind = "soundstorm"
+    read = staticmethod(load_soundstorm)
+    decode = staticmethod(decode)
 
     def __init__(
         self,
@@ -58,7 +65,7 @@ class SoundStormGenerator:
         """
         self.model = model.eval()
         self.semantic_info, self.acoustic_info = semantic, acoustic
-        self.repeat = repeats(semantic, acoustic)
+        self.ratio = FrameRatio.of(semantic, acoustic)
         self.device = next(model.parameters()).device
         self.batch_seconds = batch_seconds or (30.0 if self.device.type == "cpu" else 240.0)
 
@@ -67,9 +74,14 @@ class SoundStormGenerator:
         cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options
     ) -> "SoundStormGenerator":
         """An experiment directory or pack; ``codec`` is what the waveform will be made with."""
-        model, semantic, acoustic = load_soundstorm(expdir)
+        model, semantic, acoustic = cls.read(expdir)
         acoustic.check_same(codec.info, f"{expdir}/config.yaml", "the codec given")
         return cls(model.to(device), semantic, acoustic, **options)
+
+    def tell(self, stopwatch: Stopwatch, config: ParallelConfig, level: int, iteration: int, *_) -> None:
+        """Say how far decoding is, before each pass, from what it shows of it."""
+        planned = config.iterations_of(self.acoustic_info.num_levels)
+        stopwatch.tell(level=level + 1, iteration=iteration, iterations=planned)
 
     def acoustic_tokens(
         self,
@@ -83,14 +95,14 @@ class SoundStormGenerator:
         """Acoustic tokens ``(T, Q)`` of several utterances; the stopwatch counts forward passes too."""
         stopwatch = stopwatch or Stopwatch()
         prompts = [None] * len(semantic) if prompts is None else list(prompts)
-        frames = [len(tokens) * self.repeat for tokens in semantic]
+        frames = [self.ratio.num_frames(len(tokens)) for tokens in semantic]
         results: list[np.ndarray | None] = [None] * len(semantic)
         for batch in batch_by_length(frames, self.batch_seconds * self.acoustic_info.frame_rate):
             longest = max(frames[i] for i in batch)
             tokens = torch.zeros(len(batch), longest, dtype=torch.long)
             for row, i in enumerate(batch):
-                repeated = np.repeat(semantic[i].astype(np.int64), self.repeat)
-                tokens[row, : frames[i]] = torch.from_numpy(repeated)
+                upsampled = self.ratio.upsample(semantic[i].astype(np.int64))
+                tokens[row, : frames[i]] = torch.from_numpy(upsampled)
             extra = {}
             if any(prompts[i] is not None for i in batch):
                 empty = np.zeros((0, self.acoustic_info.num_levels), dtype=np.int64)
@@ -100,11 +112,12 @@ class SoundStormGenerator:
                 extra = {"prompt": padded, "prompt_lengths": torch.tensor([len(p) for p in chosen])}
             new = sum(frames[i] for i in batch) - int(extra["prompt_lengths"].sum() if extra else 0)
 
-            def count(*_, utterances: int = len(batch)) -> None:
+            def count(*shown, utterances: int = len(batch)) -> None:
                 stopwatch.counts["passes"] += utterances
+                self.tell(stopwatch, config, *shown)
 
-            with stopwatch.part("soundstorm", new / self.acoustic_info.frame_rate):
-                codes = decode(
+            with stopwatch.part(self.kind, new / self.acoustic_info.frame_rate):
+                codes = self.decode(
                     self.model,
                     tokens.to(self.device),
                     torch.tensor([frames[i] for i in batch]),

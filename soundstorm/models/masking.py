@@ -1,8 +1,7 @@
 """The masks of SoundStorm, for training and for decoding (SoundStorm, sections 3.2 and 3.3).
 
 The random numbers and the rule are kept apart: ``data/datasets/masked_tokens_dataset.py`` draws the random
-    numbers of one
-example, and :func:`coarse_to_fine_mask` turns such numbers into masks without any randomness.
+numbers of one example, and :func:`coarse_to_fine_mask` turns such numbers into masks without any randomness.
 """
 
 import math
@@ -36,6 +35,49 @@ def coarse_to_fine_mask(
     hidden = target[:, :, None] & (levels == level[:, None])[:, None, :]
     hidden = hidden | (in_target[:, :, None] & (levels > level[:, None])[:, None, :])
     return hidden, target
+
+
+def grid_mask(prompt_end: Tensor, dropped: Tensor, lengths: Tensor) -> Tensor:
+    """Cells hidden anywhere in the grid of target frames and levels, all of which are predicted.
+
+    Not the paper's: OmniVoice's masks (Zhu et al., 2026, arXiv 2604.00688), under which every cell teaches.
+
+    Args:
+        prompt_end: first target frame, int64 ``(B,)``.
+        dropped: bool ``(B, T, Q)``.
+        lengths: frames of each example, int64 ``(B,)``.
+
+    Returns:
+        bool ``(B, T, Q)``, never True in the prompt or the padding.
+    """
+    frames = torch.arange(dropped.shape[1], device=dropped.device)
+    return dropped & ((frames >= prompt_end[:, None]) & (frames < lengths[:, None]))[:, :, None]
+
+
+def with_noise(
+    codes: Tensor, noise: Tensor, hidden: Tensor, target: Tensor, prompt_end: Tensor
+) -> Tensor:
+    """Codes of which some that a prediction sees at coarser levels are wrong, as in decoding.
+
+    Not the paper's: ChainOfDetails' (2026, arXiv 2604.19330).
+
+    Args:
+        codes: ``(B, T, Q)``.
+        noise: codes to put in their place ``(B, T, Q)``, -1 for none.
+        hidden: what the network does not see, bool ``(B, T, Q)``.
+        target: what is predicted, bool ``(B, T, Q)``.
+        prompt_end: first target frame ``(B,)``.
+
+    Returns:
+        ``(B, T, Q)``: noise where it is not negative, in visible tokens of target frames at levels coarser
+        than the finest that is predicted of the example.
+    """
+    frames = torch.arange(codes.shape[1], device=codes.device)
+    predicted = target.any(1)  # (B, Q)
+    coarser = predicted.flip(-1).cumsum(-1).flip(-1) > predicted  # a finer level is predicted
+    after_prompt = frames >= prompt_end[:, None]  # (B, T)
+    replaced = (noise >= 0) & ~hidden & coarser[:, None, :] & after_prompt[:, :, None]
+    return torch.where(replaced, noise, codes)
 
 
 def masked_after(num_frames: Tensor | int, iteration: int, iterations: int) -> Tensor | int:

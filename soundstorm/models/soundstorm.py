@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from soundstorm.data.errors import InputError
 from soundstorm.models.codebook_start import unit_rows
+from soundstorm.models.codebook_unet import CodebookUNet
 from soundstorm.models.fast_path import build_conformer
 from soundstorm.models.soundstorm_config import SoundStormConfig
 
@@ -45,6 +46,7 @@ class SoundStorm(nn.Module):
             expansion=config.expansion,
             dropout=config.dropout,
         )
+        self.unet = CodebookUNet(config.width) if config.combine == "unet" else None
         self.heads = nn.ModuleList(nn.Linear(config.width, codebook_size) for _ in range(num_levels))
         for head in self.heads:  # all tokens equally likely to begin with
             nn.init.zeros_(head.weight)
@@ -89,10 +91,18 @@ class SoundStorm(nn.Module):
             rows: int64 ``(M,)``, frames whose features are asked for, ``b * T + t``; None for all.
 
         Returns:
-            ``(B, T, D)``, or ``(M, D)`` of the rows.
+            ``(B, T, D)``, or ``(M, D)`` of the rows; with a U-Net for each level, ``(B, T, Q, D)`` or
+            ``(M, Q, D)``.
         """
         entries = codes.masked_fill(hidden, self.codebook_size) + self._offsets
         batch, frames, levels = entries.shape
+        if self.unet is not None:
+            places = torch.arange(frames, device=codes.device).expand(batch, frames)
+            outside = places >= (frames if lengths is None else lengths[:, None])
+            cells, combined = self.unet.down(self.acoustic(entries), outside)
+            encoded = self.conformer(self.semantic(semantic) + combined, lengths)
+            features = self.unet.up(cells, encoded, outside)
+            return features if rows is None else features.flatten(0, 1)[rows]
         summed = nn.functional.embedding_bag(entries.view(-1, levels), self.acoustic.weight, mode="sum")
         return self.conformer(self.semantic(semantic) + summed.view(batch, frames, -1), lengths, rows)
 
@@ -101,30 +111,33 @@ class SoundStorm(nn.Module):
         semantic: Tensor,
         codes: Tensor,
         hidden: Tensor,
-        level: Tensor,
         target: Tensor,
         lengths: Tensor | None,
-    ) -> list[tuple[int, Tensor, Tensor]]:
-        """Logits of the masked tokens of each example's level, and of nothing else.
+    ) -> list[tuple[int, Tensor, Tensor, Tensor]]:
+        """Logits of the tokens to predict, and of nothing else.
 
         Args:
             semantic, codes, hidden, lengths: as in :meth:`encode`.
-            level: int64 ``(B,)``, the level of each example.
-            target: bool ``(B, T)``, frames to predict at that level.
+            target: bool ``(B, T, Q)``, tokens to predict.
 
         Returns:
-            For each level that occurs: the level, logits ``(M, N)``, and the right tokens ``(M,)``.
+            For each level: the level, logits ``(M, N)``, the right tokens ``(M,)``, and the example that each
+            is of ``(M,)``.
         """
-        rows = target.flatten().nonzero()[:, 0]
+        chosen = target.flatten(0, 1).cpu()  # one wait for the device: all sizes follow from it
+        rows = chosen.any(-1).nonzero()[:, 0]
+        levels, places = chosen[rows].T.nonzero().T.to(codes.device)
+        counts = chosen.sum(0).tolist()
+        rows = rows.to(codes.device)
         features = self.encode(semantic, codes, hidden, lengths, rows)
-        level_of_row, tokens = level[rows // target.shape[1]], codes.flatten(0, 1)[rows]
-        predictions = []
-        for q in range(self.num_levels):
-            wanted = level_of_row == q
-            # Every head takes part, if only with no frame: a distributed run waits for all gradients.
-            predictions.append((q, self.heads[q](features[wanted]), tokens[wanted, q]))
-        return predictions
+        tokens, examples = codes.flatten(0, 1)[rows[places], levels], rows[places] // codes.shape[1]
+        of_level = zip(*(values.split(counts) for values in (places, tokens, examples)), strict=True)
+        # Every head takes part, if only with no frame: a distributed run waits for all gradients.
+        return [
+            (q, self.level_logits(features[wanted], q), right, example)
+            for q, (wanted, right, example) in enumerate(of_level)
+        ]
 
     def level_logits(self, features: Tensor, level: int) -> Tensor:
-        """Logits ``(..., N)`` of one level from features ``(..., D)``."""
-        return self.heads[level](features)
+        """Logits ``(..., N)`` of one level from the features of frames."""
+        return self.heads[level](features if self.unet is None else features[..., level, :])

@@ -17,8 +17,14 @@ class SoundStormConfig:
     kernel: int = option(5, "kernel of the depthwise convolution, frames")
     expansion: int = option(2, "widening inside the convolution module; 2 gives the paper's parameter count")
     dropout: float = option(0.1, "dropout; not given in the paper")
+    combine: str = option(
+        "sum", "how the codes of a frame are combined. sum: of their embeddings, as in the paper; unet: a "
+               "shallow U-Net over the codebooks, as in the unofficial SoundStorm"
+    )  # fmt: skip
 
     def __post_init__(self):
+        if self.combine not in ("sum", "unet"):
+            raise InputError(f"model.combine is {self.combine!r}, expected sum or unet")
         for name in ("layers", "width", "heads", "inner", "kernel", "expansion"):
             if getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")

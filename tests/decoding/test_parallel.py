@@ -2,19 +2,22 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import kstest
 
+from soundstorm.data.archive import TokenizerInfo
 from soundstorm.decoding.decoding_config import ParallelConfig
-from soundstorm.decoding.parallel import decode
+from soundstorm.decoding.parallel import decode, uniforms
 from soundstorm.decoding.sampling import (
+    choose,
     count_within_bound,
     entropy,
-    gumbel,
     keep_most_confident,
     mean_log_probability,
-    sample_by_gumbel,
 )
+from soundstorm.decoding.soundstorm_generator import SoundStormGenerator
 from soundstorm.models.masking import masked_after
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
@@ -133,13 +136,15 @@ def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
     """The same with loops over examples, frames and levels, and logits of everything at every pass."""
     results = []
     for b, length in enumerate(lengths):
-        generator = torch.Generator().manual_seed(seeds[b])
+        passes = sum(config.iterations_of(model.num_levels)) - model.num_levels
+        numbers = iter(torch.rand(passes, length, 2, generator=torch.Generator().manual_seed(seeds[b])))
         codes = torch.zeros(length, model.num_levels, dtype=torch.long)
         first = prompts[b] if prompts else 0
         if prompts:
             codes[:first] = prompt[b, :first]
         for level, iterations in enumerate(config.iterations_of(model.num_levels)):
             masked = list(range(first, length))
+            of_level = [next(numbers) for _ in range(iterations - 1)]
             for iteration in range(1, iterations + 1):
                 if not masked:
                     break
@@ -148,18 +153,26 @@ def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
                 hidden[0, masked, level] = True
                 with torch.inference_mode():
                     logits = model.level_logits(model.encode(semantic[b : b + 1, :length], codes[None], hidden), level)
+                    if config.guidance:
+                        cut = (semantic[b : b + 1, first:length], codes[None, first:], hidden[:, first:])
+                        logits[:, first:] += config.guidance * (
+                            logits[:, first:] - model.level_logits(model.encode(*cut), level)
+                        )
                 left = masked_after(length - first, iteration, iterations)
-                if iteration < iterations:
-                    uniform = torch.rand(length, 1 + model.codebook_size, generator=generator)
                 if left == 0:
                     codes[masked, level] = logits[0, masked].argmax(-1)
                     break
-                noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
                 ranked = []
                 for t in masked:
                     log_probability = logits[0, t].log_softmax(-1)
-                    token = int((log_probability / config.temperature + noise[t, 1:]).argmax())
-                    shake = config.choice_temperature * (1 - iteration / iterations) * noise[t, 0]
+                    drawn, noisy = of_level[iteration - 1][t]
+                    likely = (logits[0, t].double() / config.temperature).exp()
+                    token, reached = 0, likely[0]
+                    while reached <= drawn * likely.sum():  # as far as the number reaches into the distribution
+                        token += 1
+                        reached = reached + likely[token]
+                    gumbel = -torch.log(-torch.log(noisy.clamp(1e-20, 1.0 - 1e-7)))
+                    shake = config.choice_temperature * (1 - iteration / iterations) * gumbel
                     ranked.append((-float(log_probability[token] + shake), t, token))
                 for _, t, token in sorted(ranked)[: len(masked) - left]:
                     codes[t, level] = token
@@ -169,8 +182,10 @@ def slow_decode(model, semantic, lengths, config, prompts, prompt, seeds):
 
 
 @pytest.mark.parametrize("prompts", [None, [3, 5, 1]])
-def test_decoding_equals_its_slow_twin(prompts):
-    model, lengths, config = small_model(), [20, 14, 6], ParallelConfig(iterations=(9, 3, 1), temperature=0.8)
+@pytest.mark.parametrize("guidance", [0.0, 0.7])
+def test_decoding_equals_its_slow_twin(prompts, guidance):
+    model, lengths = small_model(), [20, 14, 6]
+    config = ParallelConfig(iterations=(9, 3, 1), temperature=0.8, guidance=guidance)
     codes, _, semantic, prompt = run(model, lengths, config, prompts, seeds=[4, 5, 6])
     expected = slow_decode(model, semantic, lengths, config, prompts, prompt, [4, 5, 6])
     for b, length in enumerate(lengths):
@@ -202,7 +217,7 @@ def test_seeded_runs_repeat_and_other_seeds_differ():
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
-@pytest.mark.parametrize("options", [{}, {"prior": 0.7}, {"entropy_bound": 4.0}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"prior": 0.7}, {"entropy_bound": 4.0}, {"guidance": 0.7}], ids=str)
 @pytest.mark.parametrize("prompts", [None, [3, 5, 1]])
 def test_a_batch_equals_single_utterances(prompts, options):
     model, lengths, config = small_model(), [20, 14, 4], ParallelConfig(iterations=(5, 2, 1), **options)
@@ -213,6 +228,27 @@ def test_a_batch_equals_single_utterances(prompts, options):
             extra = {"prompt": prompt[b : b + 1, : prompts[b]], "prompt_lengths": torch.tensor([prompts[b]])}
         alone = decode(model, semantic[b : b + 1, :length], torch.tensor([length]), config, seeds=[7 + b], **extra)
         assert torch.equal(alone[0], batched[b, :length])
+
+
+@pytest.mark.parametrize("rates", [(50, 75), (50, 12.5), (12.5, 50)])
+def test_the_generator_conditions_each_frame_on_the_token_in_its_middle(rates):
+    model, seen = small_model(), []
+    semantic_info, acoustic_info = (
+        TokenizerInfo(kind, kind, "f" * 64, rate, 3, 11, 16000)
+        for kind, rate in zip(("semantic", "acoustic"), rates, strict=True)
+    )
+    generator = SoundStormGenerator(model, semantic_info, acoustic_info)
+    model.semantic.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    semantic = [np.random.default_rng(n).integers(0, 7, n) for n in (40, 23)]
+    config = ParallelConfig(iterations=(2, 1))
+    together = generator.acoustic_tokens(semantic, config, seeds=[1, 2])
+    for row, (tokens, codes) in enumerate(zip(semantic, together, strict=True)):
+        middles = [(t + 0.5) / rates[1] for t in range(len(codes))]
+        expected = [tokens[int(middle * rates[0] + 1e-9)] for middle in middles]
+        assert any(expected == shown[: len(codes)].tolist() for shown in seen[0])
+        assert abs(len(codes) / rates[1] - len(tokens) / rates[0]) <= 0.5001 / rates[1]
+        (alone,) = generator.acoustic_tokens([tokens], config, seeds=[1 + row])
+        np.testing.assert_array_equal(alone, codes)
 
 
 def test_padded_features_equal_unpadded_ones():
@@ -264,17 +300,30 @@ def test_the_kept_positions_are_the_most_confident_by_a_slow_twin():
 
 
 def test_sampled_tokens_follow_the_distribution_and_its_temperature():
-    logits = torch.tensor([2.0, 1.0, 0.0, -1.0]).expand(1, 20000, 4)
-    noise = gumbel(torch.rand(1, 20000, 4, generator=torch.Generator().manual_seed(0)))
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0]).expand(20000, 4)
+    numbers = uniforms([0], [20000], 1, 20000)[0, :, 0]
     for temperature in (1.0, 0.5):
-        tokens, log_probability = sample_by_gumbel(logits, noise, temperature=temperature)
-        share = torch.bincount(tokens[0], minlength=4) / 20000
-        torch.testing.assert_close(share, torch.softmax(logits[0, 0] / temperature, 0), atol=0.01, rtol=0)
-        assert torch.equal(log_probability[0], torch.log_softmax(logits[0, 0], 0)[tokens[0]])
-    top2, _ = sample_by_gumbel(logits, noise, temperature=1.0, top_k=2)
-    assert set(top2.unique().tolist()) == {0, 1}
-    greedy, _ = sample_by_gumbel(logits, noise, temperature=0.0)
-    assert not greedy.any()
+        tokens = choose(logits, numbers, temperature=temperature, top_k=0)
+        share = torch.bincount(tokens, minlength=4) / 20000
+        torch.testing.assert_close(share, torch.softmax(logits[0] / temperature, 0), atol=0.01, rtol=0)
+    assert set(choose(logits, numbers, temperature=1.0, top_k=2).unique().tolist()) == {0, 1}
+    assert not choose(logits, numbers, temperature=0.0, top_k=0).any()
+
+
+def test_random_numbers_are_an_examples_own_and_independent():
+    seeds, lengths = [3, 4, 3, 2**63 - 1], [500, 700, 500, 600]
+    numbers = uniforms(seeds, lengths, 8, 720).view(8, 4, 720, 2)
+    for b, length in enumerate(lengths):
+        alone = uniforms([seeds[b]], [length], 8, length).view(8, length, 2)
+        assert torch.equal(alone, numbers[:, b, :length]) and not numbers[:, b, length:].any()
+    # Streams of other seeds, passes, uses and frames: uniform, and none tells anything of another.
+    streams = [*numbers[:, 0, :500].permute(0, 2, 1).reshape(16, 500), *numbers[:, 1, :500, 0], *numbers[:, 3, :500, 1]]
+    for stream in streams:
+        assert kstest(stream.numpy(), "uniform").pvalue > 1e-4
+        shifted = [np.corrcoef(stream[lag:], stream[:-lag])[0, 1] for lag in (1, 2, 7)]
+        assert np.abs(shifted).max() < 4.5 / np.sqrt(490)
+    correlations = np.corrcoef(np.stack(streams)) - np.eye(len(streams))
+    assert np.abs(correlations).max() < 4.5 / np.sqrt(500)
 
 
 def test_the_bound_on_entropies_equals_its_slow_twin():
@@ -341,7 +390,7 @@ def test_with_the_prior_tokens_that_are_likely_everywhere_come_later():
     assert shares == [0.0, 1.0]
 
 
-@pytest.mark.parametrize("name", ["prior", "entropy_bound"])
+@pytest.mark.parametrize("name", ["prior", "entropy_bound", "guidance"])
 def test_options_below_zero_are_refused(name):
     with pytest.raises(ValueError, match=f"decode.{name} is -1"):
         ParallelConfig(**{name: -1.0})

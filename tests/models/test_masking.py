@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.models.masking import coarse_to_fine_mask, masked_after
+from soundstorm.models.masking import coarse_to_fine_mask, grid_mask, masked_after, with_noise
 
 
 def slow_mask(prompt_end, level, dropped, lengths, num_levels):
@@ -33,6 +33,38 @@ def test_the_mask_equals_its_slow_twin(seed):
     fast = coarse_to_fine_mask(prompt_end, level, dropped, lengths, levels)
     slow = slow_mask(prompt_end, level, dropped, lengths, levels)
     assert torch.equal(fast[0], slow[0]) and torch.equal(fast[1], slow[1])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_mask_over_the_grid_equals_its_slow_twin(seed):
+    rng = np.random.default_rng(seed)
+    batch, frames, levels = rng.integers(1, 6), rng.integers(1, 12), int(rng.integers(1, 6))
+    lengths = torch.tensor(rng.integers(1, frames + 1, batch))
+    prompt_end = torch.tensor([int(rng.integers(0, n)) for n in lengths])
+    dropped = torch.tensor(rng.random((batch, frames, levels)) < 0.5)
+    slow = torch.zeros(batch, frames, levels, dtype=torch.bool)
+    for b in range(batch):
+        for t in range(int(prompt_end[b]), int(lengths[b])):
+            slow[b, t] = dropped[b, t]
+    assert torch.equal(grid_mask(prompt_end, dropped, lengths), slow)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_equals_its_slow_twin(seed):
+    rng = np.random.default_rng(seed)
+    batch, frames, levels = rng.integers(1, 6), rng.integers(1, 12), int(rng.integers(1, 6))
+    shape = (batch, frames, levels)
+    codes, noise = torch.tensor(rng.integers(0, 9, shape)), torch.tensor(rng.integers(-1, 9, shape))
+    hidden, target = torch.tensor(rng.random(shape) < 0.5), torch.tensor(rng.random(shape) < 0.1)
+    prompt_end = torch.tensor(rng.integers(0, frames, batch))
+    slow = codes.clone()
+    for b in range(batch):
+        predicted = [q for q in range(levels) if target[b, :, q].any()]
+        for t in range(int(prompt_end[b]), frames):
+            for q in range(max(predicted, default=0)):
+                if noise[b, t, q] >= 0 and not hidden[b, t, q]:
+                    slow[b, t, q] = noise[b, t, q]
+    assert torch.equal(with_noise(codes, noise, hidden, target, prompt_end), slow)
 
 
 def test_the_papers_worked_example():

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from soundstorm.data.datasets.dataset_configs import MaskingConfig
 from soundstorm.data.datasets.masked_tokens_dataset import draw_mask_numbers
 from soundstorm.models.conformer import Conformer
 from soundstorm.models.masking import coarse_to_fine_mask
@@ -82,6 +83,61 @@ def test_the_loss_is_the_cross_entropy_of_masked_tokens_of_the_level_by_loops(se
                 count += 1
     assert loss.weight == count > 0
     assert float(loss.total) == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind, of_level", [("uniform", (1, 1, 1)), ("linear", (1.5, 1, 0.5))])
+def test_the_loss_over_the_grid_is_the_weighted_cross_entropy_by_loops(kind, of_level):
+    model, batch = make_lively_model(), make_batch(seed=1)
+    rng = np.random.default_rng(5)
+    batch["cells"] = torch.tensor(rng.random(batch["codes"].shape) < 0.4)
+    batch["is_grid"] = torch.tensor([True, False, True, False])
+    step = SoundStormStep(model, MaskingConfig(grid=0.5, grid_weights=kind))
+    loss = step.loss("model", step.networks, batch)
+    hidden = slow_hidden(batch)
+    features = model.encode(batch["semantic"], batch["codes"], hidden, batch["lengths"]).detach()
+    total, weights, count = 0.0, 0.0, 0
+    for b, length in enumerate(batch["lengths"].tolist()):
+        is_grid = bool(batch["is_grid"][b])
+        for t in range(int(batch["prompt_end"][b]), length):
+            for q in range(3):
+                wanted = batch["cells"][b, t, q] if is_grid else batch["dropped"][b, t] and q == batch["level"][b]
+                if wanted:
+                    logits = model.level_logits(features[b, t], q).detach()
+                    weight = of_level[q] / 3 if is_grid else 1.0
+                    total += weight * float(F.cross_entropy(logits, batch["codes"][b, t, q]))
+                    weights, count = weights + weight, count + 1
+    assert float(loss.weight) == pytest.approx(weights)
+    assert float(loss.total) == pytest.approx(total, rel=1e-4)
+    assert sum(n for name, (_, n) in loss.metrics.items() if name.startswith("accuracy/")) == count
+
+
+def test_noise_changes_what_is_seen_and_not_what_is_predicted():
+    model, batch = make_lively_model(), make_batch(seed=2)
+    batch["level"] = torch.full((4,), 2)
+    seen = []
+    model.encode = lambda *args, run=model.encode: seen.append(args) or run(*args)
+    step = SoundStormStep(model)
+    clean = step.loss("model", step.networks, batch)
+    noisy = step.loss("model", step.networks, {**batch, "noise": torch.full_like(batch["codes"], 10)})
+    (_, before, hidden, *_), (_, after, *_) = seen
+    for b, length in enumerate(batch["lengths"].tolist()):
+        start = int(batch["prompt_end"][b])
+        assert torch.equal(after[b, :start], before[b, :start]) and (after[b, start:length, :2] == 10).all()
+        assert torch.equal(after[b, start:, 2], before[b, start:, 2])
+    assert noisy.weight == clean.weight and float(noisy.total) != pytest.approx(float(clean.total), rel=1e-3)
+
+
+def slow_hidden(batch):
+    hidden = torch.zeros(batch["codes"].shape, dtype=torch.bool)
+    for b, length in enumerate(batch["lengths"].tolist()):
+        for t in range(int(batch["prompt_end"][b]), length):
+            for q in range(3):
+                if batch["is_grid"][b]:
+                    hidden[b, t, q] = batch["cells"][b, t, q]
+                else:
+                    level = batch["level"][b]
+                    hidden[b, t, q] = q > level or (q == level and batch["dropped"][b, t])
+    return hidden
 
 
 def test_nothing_that_is_hidden_or_padded_reaches_the_loss():

@@ -9,50 +9,40 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from soundstorm.data.archive import FRAME_TABLES, TokenArchive, TokenizerInfo
+from soundstorm.data.archive import FRAME_TABLES, TokenArchive
 from soundstorm.data.datasets.dataset_configs import WindowConfig
 from soundstorm.data.errors import InputError
+from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING
 
 logger = logging.getLogger(__name__)
 
-KEPT_BYTES = 1 << 30  # of tokens; 400 hours of 12 levels
+KEPT_BYTES = 1 << 30  # of tokens, in each loading process; 230 hours of 12 levels at 50 frames/s
 # Largest difference of the two streams' lengths that is trimmed without complaint, in codec frames.
 TOLERANCE_FRAMES = 2
 
 
-def repeats(semantic: TokenizerInfo, acoustic: TokenizerInfo) -> int:
-    """How many codec frames one semantic token lasts (the paper: 2, for 25 and 50 frames/s).
-
-    Raises:
-        ValueError: the ratio of frame rates is not 1:k.
-    """
-    ratio = acoustic.frame_rate / semantic.frame_rate
-    if abs(ratio - round(ratio)) > 1e-6 or ratio < 1:
-        raise InputError(
-            f"semantic tokens at {semantic.frame_rate:g} frames/s ({semantic.name}) and acoustic tokens at "
-            f"{acoustic.frame_rate:g} frames/s ({acoustic.name}) cannot be aligned by repetition; "
-            "choose tokenizers whose frame rates stand 1:k"
-        )
-    return round(ratio)
-
-
-def align(utt: str, semantic: np.ndarray, codes: np.ndarray, repeat: int) -> tuple[np.ndarray, np.ndarray]:
-    """Repeat semantic tokens to the codec's rate and trim both streams to the shorter.
+def align(
+    utt: str, semantic: np.ndarray, codes: np.ndarray, ratio: FrameRatio
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bring semantic tokens to the codec's rate and trim both streams to the shorter.
 
     Args:
         utt: for messages.
         semantic: ``(T_s,)``.
         codes: ``(T, Q)``.
-        repeat: codec frames to a semantic token.
+        ratio: of the two rates.
     """
-    semantic = np.repeat(semantic, repeat)
-    allowed = TOLERANCE_FRAMES + repeat - 1
-    if abs(len(semantic) - len(codes)) > allowed:
-        _refuse(utt, len(semantic), len(codes), allowed)
+    semantic = ratio.upsample(semantic)
+    if abs(len(semantic) - len(codes)) > _tolerance(ratio):
+        _refuse(utt, len(semantic), len(codes), _tolerance(ratio))
     frames = min(len(semantic), len(codes))
     return semantic[:frames], codes[:frames]
+
+
+def _tolerance(ratio: FrameRatio) -> int:
+    return TOLERANCE_FRAMES + -(-ratio.frames // ratio.tokens) - 1  # the codec may end within a token
 
 
 def _refuse(utt: str, semantic: int, acoustic: int, allowed: int) -> NoReturn:
@@ -65,8 +55,8 @@ def _refuse(utt: str, semantic: int, acoustic: int, allowed: int) -> NoReturn:
 class AlignedTokens:
     """Random windows of semantic and acoustic tokens of the same speech.
 
-    Tokens are read when they are asked for, and kept up to ``KEPT_BYTES``; only an index of the utterances is
-    in memory from the start (``tests/benchmarks/index_memory.py`` measures it).
+    Tokens are read when they are asked for, and kept if all are no more than ``KEPT_BYTES``; only an index of
+    the utterances is in memory from the start (``tests/benchmarks/index_memory.py`` measures it).
     """
 
     def __init__(
@@ -87,7 +77,7 @@ class AlignedTokens:
         self.config, self.random_windows = config, random_windows
         self.semantic_info, self.acoustic_info = semantic.info, acoustic.info
         self.frame_rate = acoustic.info.frame_rate
-        self.repeat = repeat = repeats(semantic.info, acoustic.info)
+        self.ratio = FrameRatio.of(semantic.info, acoustic.info)
         self._archives = semantic, acoustic
         rows = semantic.keys.rows(acoustic.keys.names)
         both = np.flatnonzero(rows != MISSING)
@@ -97,10 +87,14 @@ class AlignedTokens:
             raise InputError(f"{semantic.scp} and {acoustic.scp} have no utterance in common")
         if lost:
             logger.warning("%d of %d utterances lack semantic or acoustic tokens", lost, lost + len(both))
-        self.frames = self._aligned_frames(semantic.frames()[rows[both]] * repeat, acoustic.frames()[both])
+        self.frames = self._aligned_frames(semantic.frames()[rows[both]], acoustic.frames()[both])
         self.durations = np.minimum(self.frames / self.frame_rate, config.max_seconds)
+        self._step = max(1, round(config.step_seconds * self.frame_rate))
+        if not random_windows or config.min_seconds == config.max_seconds:
+            self.drawn_seconds = None
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._room = KEPT_BYTES
+        # Of a larger set hardly anything would be asked for again while it is there.
+        self._keeps = int(self.frames.sum()) * (1 + acoustic.info.num_levels) * 2 <= KEPT_BYTES
 
     @classmethod
     def from_data_dir(cls, data_dir: str | Path, config: WindowConfig, **options) -> "AlignedTokens":
@@ -115,7 +109,7 @@ class AlignedTokens:
 
     def _aligned_frames(self, semantic: np.ndarray, acoustic: np.ndarray) -> np.ndarray:
         """Codec frames of every utterance after :func:`align`, of which this is the check for all at once."""
-        allowed = TOLERANCE_FRAMES + self.repeat - 1
+        semantic, allowed = self.ratio.num_frames(semantic), _tolerance(self.ratio)
         wrong = np.flatnonzero(np.abs(semantic - acoustic) > allowed)
         if len(wrong):
             first = wrong[0]
@@ -134,47 +128,55 @@ class AlignedTokens:
         if index in self._kept:
             return self._kept[index]
         semantic, codes = (archive.at(rows[index]) for archive, rows in zip(self._archives, self._rows))
-        both = align(self.name(index), semantic, codes, self.repeat)
+        both = align(self.name(index), semantic, codes, self.ratio)
         if len(both[1]) != self.frames[index]:
             tables = " and ".join(str(a.scp.with_name(FRAME_TABLES[a.info.kind])) for a in self._archives)
             raise InputError(
                 f"{self.name(index)} has {len(both[1])} frames of tokens, {self.frames[index]} according to "
                 f"{tables}; remove these tables, or extract the tokens again"
             )
-        size = sum(array.nbytes for array in both)
-        if size <= self._room:
-            self._room -= size
+        if self._keeps:
             self._kept[index] = both
         return both
 
-    def window(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One window: semantic tokens ``(T,)`` and codes ``(T, Q)``, length and place drawn from ``rng``."""
-        semantic, codes = self.streams(index)
-        chosen = self.bounds(index, rng)
+    def window(self, item: SeededIndex, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One window: semantic tokens ``(T,)`` and codes ``(T, Q)``, its place drawn from ``rng``."""
+        semantic, codes = self.streams(item.index)
+        chosen = self.bounds(item, rng)
         return semantic[chosen], codes[chosen]
 
-    def bounds(self, index: int, rng: np.random.Generator) -> slice:
+    def drawn_seconds(self, shares: np.ndarray) -> np.ndarray:
+        """Seconds of a random window of each utterance, for the share of each in the range of lengths."""
+        return self._window_frames(self.frames, shares) / self.frame_rate
+
+    def _window_frames(self, total: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+        longest = np.minimum(total, round(self.config.max_seconds * self.frame_rate))
+        shortest = np.minimum(longest, max(1, round(self.config.min_seconds * self.frame_rate)))
+        frames = shortest + np.floor(share * (longest - shortest + 1)).astype(np.int64)
+        return np.maximum(shortest, frames // self._step * self._step)
+
+    def bounds(self, item: SeededIndex, rng: np.random.Generator) -> slice:
         """Which frames of an utterance are its window."""
-        total = int(self.frames[index])
-        longest = min(total, round(self.config.max_seconds * self.frame_rate))
-        shortest = min(longest, max(1, round(self.config.min_seconds * self.frame_rate)))
-        frames, start = longest, 0
+        total = int(self.frames[item.index])
+        frames, start = min(total, round(self.config.max_seconds * self.frame_rate)), 0
         if self.random_windows:
-            frames = int(rng.integers(shortest, longest + 1))
-            # From the beginning of a semantic token, so that all its repetitions are seen.
-            start = int(rng.integers(0, (total - frames) // self.repeat + 1)) * self.repeat
+            frames = int(self._window_frames(total, rng.random() if item.share is None else item.share))
+            # From the beginning of a semantic token, so that all its frames are seen.
+            starts = self.ratio.starts(0, total - frames + 1)
+            start = int(starts[rng.integers(len(starts))])
         return slice(start, start + frames)
 
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
-        semantic, codes = self.window(item.index, np.random.default_rng(item.seed))
+        semantic, codes = self.window(item, np.random.default_rng(item.seed))
         return {"semantic": semantic, "codes": codes}
 
     def collate(self, items: list[dict]) -> dict[str, Tensor]:
-        """Padded batch: ``semantic (B, T)``, ``codes (B, T, Q)``, ``lengths (B,)``, all int64."""
+        """Padded batch: ``semantic (B, T)``, ``codes (B, T, Q)``, ``lengths (B,)``, all int64; is any ``padded``?"""
         return {
             "semantic": _pad([item["semantic"] for item in items]),
             "codes": _pad([item["codes"] for item in items]),
             "lengths": torch.tensor([len(item["codes"]) for item in items]),
+            "padded": len({len(item["codes"]) for item in items}) > 1,
         }
 
 

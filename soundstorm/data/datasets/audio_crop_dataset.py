@@ -15,9 +15,10 @@ CACHED_SECONDS = 4 * 3600.0  # about 0.9 GB at 16 kHz
 
 
 class AudioCropDataset:
-    """Gives one random part of an utterance per draw;
+    """Gives one random part of an utterance per draw.
 
-    decoded audio is kept in memory up to ``CACHED_SECONDS``.
+    Recordings are kept in memory if all of them together last no longer than ``CACHED_SECONDS``; of a larger
+    set hardly one would be asked for again while it is there, and only what is asked for is decoded.
     """
 
     def __init__(self, utterances: Utterances, crop_seconds: float | None, *, cache: bool = True):
@@ -25,7 +26,7 @@ class AudioCropDataset:
         Args:
             utterances: where the audio comes from.
             crop_seconds: length of the parts; shorter utterances are given whole. None: always whole.
-            cache: keep what was read.
+            cache: keep what was read, if that is little.
         """
         if crop_seconds is not None and crop_seconds <= 0:
             raise InputError(
@@ -35,8 +36,8 @@ class AudioCropDataset:
         limit = np.inf if crop_seconds is None else crop_seconds
         self.durations = np.minimum(utterances.durations, limit)  # of the parts, in seconds
         self.crop = None if crop_seconds is None else num_samples(crop_seconds, utterances.sample_rate)
+        self._caches = cache and utterances.durations.sum() <= CACHED_SECONDS
         self._cache: dict[str, np.ndarray] = {}
-        self._room = CACHED_SECONDS * utterances.sample_rate if cache else 0.0  # samples
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -53,20 +54,20 @@ class AudioCropDataset:
         """
         rng = np.random.default_rng(item.seed)
         utt = self.utterances.ids[item.index]
-        wav = self._read(utt)
-        if self.crop is not None and len(wav) > self.crop:
-            start = int(rng.integers(len(wav) - self.crop + 1))
-            wav = wav[start : start + self.crop]
-        return {"wav": wav, "length": len(wav), "utt_id": utt, "chance": rng.random()}
 
-    def _read(self, utt: str) -> np.ndarray:
-        if utt not in self._cache:
-            wav = self.utterances.read(utt)
-            if len(wav) > self._room:
-                return wav
-            self._room -= len(wav)
-            self._cache[utt] = wav
-        return self._cache[utt]
+        def crop(length: int) -> slice:
+            if self.crop is None or length <= self.crop:
+                return slice(0, length)
+            start = int(rng.integers(length - self.crop + 1))
+            return slice(start, start + self.crop)
+
+        if not self._caches:
+            wav = self.utterances.read(utt, crop)
+        else:
+            if utt not in self._cache:
+                self._cache[utt] = self.utterances.read(utt)
+            wav = self._cache[utt][crop(len(self._cache[utt]))]
+        return {"wav": wav, "length": len(wav), "utt_id": utt, "chance": rng.random()}
 
     @staticmethod
     def collate(items: list[dict]) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ from soundstorm.data.audiolm_layout import (
     NONE,
     Layout,
     Row,
-    coarse_condition,
     fine_condition,
     untimed_condition,
 )
@@ -46,9 +45,15 @@ class AcousticRows:
             coarse_levels: Q'.
             deduplicate: leave repeats of semantic tokens out of the coarse stage's conditioning.
         """
+        if deduplicate and tokens.ratio.tokens > tokens.ratio.frames:
+            raise InputError(
+                f"data.deduplicate is true, but the codec has {tokens.acoustic_info.frame_rate:g} frames/s for "
+                f"{tokens.semantic_info.frame_rate:g} semantic tokens/s: some of those that the semantic stage "
+                "writes would be heard nowhere; set it to false, or take a codec of a higher rate"
+            )
         self.deduplicate = deduplicate
         self.tokens, self.stage, self.layout, self.coarse_levels = tokens, stage, layout, coarse_levels
-        self.durations = tokens.durations
+        self.durations, self.drawn_seconds = tokens.durations, tokens.drawn_seconds
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -58,14 +63,15 @@ class AcousticRows:
         return self.tokens.name(index)
 
     def __getitem__(self, item: SeededIndex) -> Row:
-        chosen = self.tokens.bounds(item.index, np.random.default_rng(item.seed))
+        chosen = self.tokens.bounds(item, np.random.default_rng(item.seed))
         semantic, codes = (stream[chosen] for stream in self.tokens.streams(item.index))
         coarse = codes[:, : self.coarse_levels]
         if self.stage != COARSE:
             condition = fine_condition(coarse, self.tokens.acoustic_info.codebook_size)
             return self.layout.row(*condition, codes[:, self.coarse_levels :])
-        repeat, semantic = self.tokens.repeat, semantic[:: self.tokens.repeat]
-        condition = untimed_condition(semantic) if self.deduplicate else coarse_condition(semantic, repeat)
+        starts = self.tokens.ratio.starts(chosen.start, chosen.stop) - chosen.start
+        semantic = semantic[starts]
+        condition = untimed_condition(semantic) if self.deduplicate else (semantic, starts)
         return self.layout.row(*condition, coarse, complete=chosen.stop == self.tokens.frames[item.index])
 
     def collate(self, rows: list[Row]) -> dict[str, Tensor]:

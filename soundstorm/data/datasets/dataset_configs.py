@@ -1,6 +1,6 @@
 """Settings of the datasets: what a training example is. Free of torch, so that fronts start fast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from soundstorm.data.audiolm_stages import STAGES
 from soundstorm.data.errors import InputError
@@ -13,8 +13,16 @@ class WindowConfig:
 
     min_seconds: float = option(1.0, "shortest random window")
     max_seconds: float = option(30.0, "longest random window")
+    step_seconds: float = option(
+        0.0, "lengths of random windows are multiples of it, 0: any; those of a batch are then equal, so that "
+             "attention needs no mask and GPUs take their fastest kernel"
+    )  # fmt: skip
 
     def __post_init__(self):
+        if not 0 <= self.step_seconds <= self.max_seconds:
+            raise InputError(
+                f"data.step_seconds is {self.step_seconds}, expected 0 to max_seconds, {self.max_seconds}"
+            )
         if not 0 < self.min_seconds <= self.max_seconds:
             raise InputError(
                 f"data: expected 0 < min_seconds <= max_seconds, got {self.min_seconds} and "
@@ -24,15 +32,50 @@ class WindowConfig:
 
 @dataclass(frozen=True)
 class MaskingConfig:
-    """What the paper's masking leaves open or fixes tacitly."""
+    """Where masks differ from the paper's; the defaults are the paper's."""
 
+    scheme: str = option(
+        "", "'paper': the masks of SoundStorm's section 3.2, whatever the other settings of masking are"
+    )
     unprompted: float = option(
         0.0, "probability of an example without a prompt; the paper has only the chance 1/T"
     )
+    grid: float = option(
+        0.0, "probability of an example whose masks lie over all levels at once and are all predicted; "
+             "0 (the paper): one level at a time. Learns more from each step"
+    )  # fmt: skip
+    grid_weights: str = option(
+        "uniform", "weights of the levels in the loss of such an example: uniform, or linear, Q for the "
+                   "coarsest of Q levels down to 1"
+    )  # fmt: skip
+    levels: str = option(
+        "uniform", "how the level of another example is chosen: uniform (the paper), or linear, the coarsest "
+                   "of Q levels Q times as often as the finest (MaskGCT)"
+    )  # fmt: skip
+    noise: float = option(
+        0.0, "share of the visible tokens at levels coarser than what is predicted, prompts left out, that "
+             "others replace, as decoding's are not all right; 0 (the paper), ChainOfDetails has 0.1"
+    )  # fmt: skip
 
     def __post_init__(self):
-        if not 0 <= self.unprompted <= 1:
-            raise InputError(f"masking.unprompted is {self.unprompted}, expected a probability")
+        if self.scheme not in ("", "paper"):
+            raise InputError(f"masking.scheme is {self.scheme!r}, expected 'paper' or nothing")
+        if self.scheme:  # no more than a name for these values, which the experiment records
+            for field in fields(self):
+                object.__setattr__(self, field.name, field.default)
+        for name in ("unprompted", "grid", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"masking.{name} is {getattr(self, name)}, expected a probability")
+        for name in ("grid_weights", "levels"):
+            if getattr(self, name) not in ("uniform", "linear"):
+                raise InputError(f"masking.{name} is {getattr(self, name)!r}, expected uniform or linear")
+
+
+def level_weights(kind: str, num_levels: int) -> tuple[float, ...]:
+    """Weights of the levels, 1 in the mean: all alike (``uniform``), or Q - q of level q (``linear``)."""
+    if kind == "uniform":
+        return (1.0,) * num_levels
+    return tuple(2 * (num_levels - level) / (num_levels + 1) for level in range(num_levels))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
-from soundstorm.data.datasets.dataset_configs import MaskingConfig
+from soundstorm.data.datasets.dataset_configs import MaskingConfig, level_weights
 from soundstorm.data.sampler import SeededIndex
+
+PAPER = MaskingConfig()
 
 
 class MaskNumbers(NamedTuple):
@@ -22,26 +24,33 @@ class MaskNumbers(NamedTuple):
     prompt_end: int  # frames before it are the prompt; 1 <= prompt_end < T, or 0 without a prompt
     level: int  # the RVQ level to predict, 0 the coarsest
     dropped: np.ndarray  # bool (T,): masked at ``level`` if after the prompt
+    cells: np.ndarray | None = None  # bool (T, Q): masked over the whole grid instead; `level` is then idle
+    noise: np.ndarray | None = None  # int64 (T, Q): codes in place of coarser tokens, -1 where these stay
 
 
 def draw_mask_numbers(
-    num_frames: int, num_levels: int, rng: np.random.Generator, *, unprompted: float = 0.0
+    num_frames: int,
+    num_levels: int,
+    rng: np.random.Generator,
+    *,
+    config: MaskingConfig = PAPER,
+    codebook_size: int = 1,
 ) -> MaskNumbers:
-    """Draw prompt delimiter, level and mask bits as the paper does.
+    """Draw prompt delimiter, level and mask bits as the paper does, or as ``config`` says.
 
     The delimiter t ~ U{0, T-1} is the index of the first target frame, so at least one target frame exists;
     the level q ~ U{1, Q}; the masking ratio p = cos(u) with u ~ U[0, pi/2]; the bits are Bernoulli(p). A draw
-    that would mask
-    nothing gets one masked frame, chosen uniformly: it would have no loss otherwise.
+    that would mask nothing gets one masked frame, chosen uniformly: it would have no loss otherwise.
 
     Args:
         num_frames: T of this example, without padding.
         num_levels: Q.
         rng: the example's own generator.
-        unprompted: probability of t = 0, an option of ours; the paper has 1/T.
+        config: what is not as in the paper. Its numbers are drawn last: the paper's do not depend on it.
+        codebook_size: N, of which the noise is drawn.
     """
     prompt_end = int(rng.integers(num_frames))
-    if rng.random() < unprompted:
+    if rng.random() < config.unprompted:
         prompt_end = 0
     level = int(rng.integers(num_levels))
     ratio = math.cos(rng.uniform(0.0, math.pi / 2))
@@ -49,7 +58,19 @@ def draw_mask_numbers(
     forced = int(rng.integers(prompt_end, num_frames))
     if not dropped[prompt_end:].any():
         dropped[forced] = True
-    return MaskNumbers(prompt_end, level, dropped)
+    cells = None
+    if config.grid and rng.random() < config.grid:
+        cells = rng.random((num_frames, num_levels)) < rng.random()
+        if not cells[prompt_end:].any():
+            cells[forced, level] = True
+    if config.levels != "uniform":
+        chances = np.array(level_weights(config.levels, num_levels)) / num_levels
+        level = int(rng.choice(num_levels, p=chances))
+    noise = None
+    if config.noise:
+        replaced = rng.random((num_frames, num_levels)) < config.noise
+        noise = np.where(replaced, rng.integers(codebook_size, size=replaced.shape), -1)
+    return MaskNumbers(prompt_end, level, dropped, cells, noise)
 
 
 class MaskedTokens:
@@ -57,7 +78,7 @@ class MaskedTokens:
 
     def __init__(self, tokens: AlignedTokens, config: MaskingConfig):
         self.tokens, self.config = tokens, config
-        self.durations = tokens.durations
+        self.durations, self.drawn_seconds = tokens.durations, tokens.drawn_seconds
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -68,15 +89,31 @@ class MaskedTokens:
 
     def __getitem__(self, item: SeededIndex) -> dict:
         rng = np.random.default_rng(item.seed)
-        semantic, codes = self.tokens.window(item.index, rng)
-        mask = draw_mask_numbers(*codes.shape, rng, unprompted=self.config.unprompted)
+        semantic, codes = self.tokens.window(item, rng)
+        size = self.tokens.acoustic_info.codebook_size
+        mask = draw_mask_numbers(*codes.shape, rng, config=self.config, codebook_size=size)
         return {"semantic": semantic, "codes": codes, "mask": mask}
 
     def collate(self, items: list[dict]) -> dict[str, Tensor]:
-        """A batch of :class:`AlignedTokens` with ``prompt_end (B,)``, ``level (B,)``, ``dropped (B, T)``."""
+        """A batch of :class:`AlignedTokens` with ``prompt_end (B,)``, ``level (B,)``, ``dropped (B, T)``.
+
+        With masks over the grid also ``cells (B, T, Q)`` and which examples have them, ``is_grid (B,)``; with
+        noise ``noise (B, T, Q)``.
+        """
+        batch = self.tokens.collate(items)
         masks = [item["mask"] for item in items]
-        return self.tokens.collate(items) | {
+        batch |= {
             "prompt_end": torch.tensor([mask.prompt_end for mask in masks]),
             "level": torch.tensor([mask.level for mask in masks]),
             "dropped": pad_sequence([torch.from_numpy(mask.dropped) for mask in masks], batch_first=True),
         }
+        if self.config.grid:
+            batch["is_grid"] = torch.tensor([mask.cells is not None for mask in masks])
+            batch["cells"] = torch.zeros(batch["codes"].shape, dtype=torch.bool)
+            for row, mask in enumerate(masks):
+                if mask.cells is not None:
+                    batch["cells"][row, : len(mask.cells)] = torch.from_numpy(mask.cells)
+        if self.config.noise:
+            noises = [torch.from_numpy(mask.noise) for mask in masks]
+            batch["noise"] = pad_sequence(noises, batch_first=True, padding_value=-1)
+        return batch

@@ -13,7 +13,7 @@ from soundstorm.data.data_dir_values import MOST_PACE, MOST_TIMES_PACE, has_word
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
-from soundstorm.data.text import TURN_MARKER, TextTokenizer
+from soundstorm.data.text import TURN_MARKER, TextTokenizer, normalize_text
 
 logger = logging.getLogger(__name__)
 MOST_TEXTS_CHECKED = 100_000  # before training: to see that they can be read, and how fast they are spoken
@@ -149,6 +149,13 @@ class TextSemanticDataset:
         rates = self.durations[self._checked] * self.info.frame_rate / self._ids_in_text
         slow, fast = np.percentile(rates, [99, 1])
         return round(float(slow), 3), round(float(fast), 3)
+
+    def characters(self) -> str:
+        """Those of the texts as they are read, each once."""
+        seen: set[str] = set()
+        for index in self._checked:
+            seen.update(normalize_text(self._text(index), lowercase=self._tokenizer.lowercase))
+        return "".join(sorted(seen))
 
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
         """``text`` ids ``(L,)``, ``tokens`` ``(T,)``, and ``inputs`` ``(T,)`` as the decoder sees them."""

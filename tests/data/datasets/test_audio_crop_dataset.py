@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from soundstorm.data import audio
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
 from soundstorm.data.sampler import SeededIndex
@@ -60,9 +62,46 @@ def test_cached_audio_is_not_read_again(utterances, monkeypatch):
 
 def test_without_cache_audio_is_read_each_time(utterances, monkeypatch):
     dataset, reads, read = AudioCropDataset(utterances, 0.5, cache=False), [], utterances.read
-    monkeypatch.setattr(utterances, "read", lambda utt: reads.append(utt) or read(utt))
+    monkeypatch.setattr(utterances, "read", lambda utt, crop: reads.append(utt) or read(utt, crop))
     dataset[SeededIndex(0, (0,))], dataset[SeededIndex(0, (1,))]
     assert reads == ["long", "long"]
+
+
+@pytest.mark.parametrize(("extension", "subtype"), [("wav", "PCM_16"), ("wav", "FLOAT"), ("flac", "PCM_16"),
+                                                    ("flac", "PCM_24"), ("ogg", "VORBIS")])  # fmt: skip
+@pytest.mark.parametrize("segment", [False, True])
+def test_a_large_set_gives_the_same_crops_without_decoding_whole_recordings(
+    tmp_path, monkeypatch, extension, subtype, segment
+):
+    wav, decoded = 0.1 * np.random.default_rng(0).standard_normal(200_000), []
+    soundfile.write(tmp_path / f"a.{extension}", wav, RATE, subtype=subtype)
+    (tmp_path / "wav.scp").write_text(f"a {tmp_path}/a.{extension}\n")
+    if segment:
+        (tmp_path / "segments").write_text("a a 1.03 11.71\n")
+    utterances = Utterances(tmp_path, RATE)
+    small = AudioCropDataset(utterances, 0.5)
+    monkeypatch.setattr("soundstorm.data.datasets.audio_crop_dataset.CACHED_SECONDS", 5.0)
+    large = AudioCropDataset(utterances, 0.5)
+    read = audio._read_blocks
+    monkeypatch.setattr(audio, "_read_blocks", lambda file, number: decoded.append(number) or read(file, number))
+    expected = [small[SeededIndex(0, (seed,))] for seed in range(20)]  # of the whole recording, which is kept
+    assert len(decoded) == 1
+    for seed, item in enumerate(expected):
+        again = large[SeededIndex(0, (seed,))]
+        np.testing.assert_array_equal(again["wav"], item["wav"])
+        assert again["chance"] == item["chance"]
+    assert len(decoded) == 21 and set(decoded[1:]) == ({decoded[0]} if extension == "ogg" else {8000})
+
+
+def test_a_recording_that_ends_early_is_named_when_a_crop_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("soundstorm.data.datasets.audio_crop_dataset.CACHED_SECONDS", 0.0)
+    content = tmp_path / "a.flac"
+    soundfile.write(content, 0.1 * np.random.default_rng(0).standard_normal(RATE), RATE)
+    (tmp_path / "wav.scp").write_text(f"a {content}\n")
+    dataset = AudioCropDataset(Utterances(tmp_path, RATE), 0.9)
+    content.write_bytes(content.read_bytes()[:8000])
+    with pytest.raises(ValueError, match="a.flac: .*(truncated|cannot be read)"):
+        dataset[SeededIndex(0, (0,))]
 
 
 def test_a_length_of_nothing_is_refused(utterances):

@@ -66,7 +66,7 @@ def test_without_repeats_a_coarse_row_ends_with_its_utterance_only(archives):
         row = rows[SeededIndex(1, (seed,))]
         condition = row.ids[row.condition]
         assert len(condition) == 8 and (np.diff(condition) == 1).all()  # of 15 tokens, each twice
-        complete = tokens.bounds(1, np.random.default_rng((seed,))).stop == 100
+        complete = tokens.bounds(SeededIndex(1, (seed,)), np.random.default_rng((seed,))).stop == 100
         assert (row.levels[-1], row.classes[-1]) == ((0, 60) if complete else (-1, -1))
         ends.add(complete)
     assert ends == {True, False}

@@ -91,7 +91,7 @@ class Brief(Utterances):
     def __init__(self, data_dir, instants, seconds):
         super().__init__(data_dir, 16000)
         self._samples = {self.ids[i]: int(16000 * seconds) for i in instants}
-        self.durations = self.durations.copy()
+        self._durations = self.durations.copy()
         self.durations[list(instants)] = seconds
 
     def read(self, utt):

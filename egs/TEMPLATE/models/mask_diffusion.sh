@@ -1,0 +1,17 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by soundstorm.sh: mask diffusion, an unofficial SoundStorm, as one of --acoustic-models.
+# --- options
+# Mask diffusion (stage 4)
+mask_diffusion_config=conf/train_mask_diffusion.yaml  # configuration of the model
+mask_diffusion_args=          # further options of train_mask_diffusion
+mask_diffusion_tag=           # suffix of the experiment directory (empty: from the configuration's name)
+mask_diffusion_exp=           # experiment directory or pack (empty: <expdir>/mask_diffusion[_<tag>])
+# --- end of options
+
+# By the posterior of the chain, all its steps or jumps over 2, 4 and 10 of them.
+variant_options[mask_diffusion_posterior]="--mask_diffusion.sampler posterior"
+for passes in 51 26 11; do
+    variant_options[mask_diffusion_${passes}]="--mask_diffusion.sampler posterior"
+    variant_options[mask_diffusion_${passes}]+=" --mask_diffusion.passes ${passes}"
+done
+unset passes
