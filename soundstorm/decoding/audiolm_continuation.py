@@ -14,15 +14,19 @@ from soundstorm.data.audio import write_audio
 from soundstorm.data.audiolm_layout import untimed_condition
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.data_dir import check_ids, read_table, write_table, write_text
-from soundstorm.data.datasets.aligned_tokens_dataset import align, repeats
+from soundstorm.data.datasets.aligned_tokens_dataset import align
 from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.errors import InputError
+from soundstorm.data.frame_ratio import FrameRatio
+from soundstorm.data.prompt_encodings import ALONE, PROMPT_ENCODING, check_encoding
 from soundstorm.decoding.audiolm_generator import LanguageModel, add_fine_levels, check_pair, uniforms
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.audiolm_rows import RowTask
+from soundstorm.decoding.prompt_encoding import encode_alone
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
+from soundstorm.tokens.merge import check_lost
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +161,8 @@ def generate_audiolm(
     *,
     data_dir: str | Path | None = None,
     prompt_seconds: float = 3.0,
+    prompt_encoding: str = PROMPT_ENCODING,
+    kmeans: str | None = None,
     keys: str | None = None,
     count: int = 0,
     max_seconds: float = 10.0,
@@ -172,12 +178,15 @@ def generate_audiolm(
         sampling: temperatures.
         data_dir: with the tokens of the utterances whose beginnings are prompts.
         prompt_seconds: length of each prompt.
+        prompt_encoding: of the prompt's seconds alone, or as part of the recording.
+        kmeans: the semantic tokenizer, for prompts that are encoded alone.
         keys: file whose first column names the utterances; all by default.
         count: number of unprompted utterances, where there is no data_dir.
         max_seconds: longest utterance, prompt included.
         seed: of the sampling.
         device: where the networks run.
     """
+    check_encoding(prompt_encoding, kmeans, data_dir is not None)
     output = Path(output)
     if (output / "wav.scp").exists():
         logger.info("%s: already generated; nothing to do", output)
@@ -189,6 +198,13 @@ def generate_audiolm(
         prompts = {f"unprompted-{number:04d}": empty for number in range(1, count + 1)}
     else:
         prompts = _read_prompts(generator, Path(data_dir), prompt_seconds, keys)
+        if prompt_encoding == ALONE:
+            info, frames = generator.semantic.semantic, len(next(iter(prompts.values())).codes)
+            ratio = FrameRatio.of(info, codec.info)
+            used = ratio.token_of(ratio.starts(0, frames))
+            alone = encode_alone(data_dir, prompts, (int(used[-1]) + 1, frames), codec, kmeans, info, device)
+            check_lost(list(prompts), alone, f"prompts of {data_dir}")
+            prompts = {utt: SpeechPrompt(tokens[used], codes) for utt, (tokens, codes) in alone.items()}
     seeds = [utterance_seed(seed, utt) for utt in prompts]
     options = {"seeds": seeds, "max_seconds": max_seconds, "stopwatch": stopwatch}
     codes = dict(zip(prompts, generator.generate(list(prompts.values()), sampling, **options), strict=True))
@@ -201,6 +217,7 @@ def generate_audiolm(
         "codec": codec_name,
         "data_dir": str(data_dir) if data_dir else None,
         "prompt_seconds": prompt_seconds if data_dir else 0.0,
+        "prompt_encoding": prompt_encoding if data_dir else None,
         "max_seconds": max_seconds,
         "seed": seed,
         "audiolm_sampling": asdict(sampling),
@@ -219,13 +236,14 @@ def _read_prompts(
     acoustic.info.check_same(generator.coarse.acoustic, str(acoustic.scp), "AudioLM's training")
     ids = list(read_table(keys)) if keys else acoustic.ids
     check_ids(ids, keys or acoustic.scp)  # they become file names
-    repeat = repeats(semantic.info, acoustic.info)
-    frames = round(seconds * semantic.info.frame_rate) * repeat
+    ratio = FrameRatio.of(semantic.info, acoustic.info)
+    frames = ratio.num_frames(round(seconds * semantic.info.frame_rate))
+    starts = ratio.starts(0, frames)
     prompts = {}
     for utt in ids:
-        tokens, codes = align(utt, semantic[utt], acoustic[utt], repeat)
+        tokens, codes = align(utt, semantic[utt], acoustic[utt], ratio)
         if len(codes) >= frames:
-            tokens, codes = tokens[:frames:repeat].astype(np.int64), codes[:frames].astype(np.int64)
+            tokens, codes = tokens[starts].astype(np.int64), codes[:frames].astype(np.int64)
             prompts[utt] = SpeechPrompt(tokens, codes)
     if not prompts:
         raise InputError(f"{acoustic.scp}: no utterance is long enough for a prompt of {seconds:g} s")

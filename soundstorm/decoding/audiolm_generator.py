@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_layout import Layout, coarse_condition, fine_condition, stage_layout
+from soundstorm.data.audiolm_layout import Layout, fine_condition, stage_layout
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.batching import batch_by_length
-from soundstorm.data.datasets.aligned_tokens_dataset import repeats
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.decoding.acoustic_generator import TimedPart, stage_place
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.audiolm_rows import Continuation, RowTask, continue_rows
@@ -101,7 +101,7 @@ class AudioLMGenerator:
         check_pair(coarse, fine)
         self.coarse, self.fine = coarse, fine
         self.semantic_info, self.acoustic_info = coarse.semantic, coarse.acoustic
-        self.repeat = repeats(coarse.semantic, coarse.acoustic)
+        self.ratio = FrameRatio.of(coarse.semantic, coarse.acoustic)
 
     @classmethod
     def load(cls, place: str | Path, codec: AcousticTokenizer, device: str = "cpu") -> "AudioLMGenerator":
@@ -127,7 +127,7 @@ class AudioLMGenerator:
         stopwatch = stopwatch or Stopwatch()
         empty = np.zeros((0, self.acoustic_info.num_levels), dtype=np.int64)
         given = [empty] * len(semantic) if prompts is None else [empty if p is None else p for p in prompts]
-        frames = [len(tokens) * self.repeat for tokens in semantic]
+        frames = [self.ratio.num_frames(len(tokens)) for tokens in semantic]
         for number, (prompt, length) in enumerate(zip(given, frames, strict=True)):
             if len(prompt) >= length:
                 raise InputError(
@@ -141,21 +141,22 @@ class AudioLMGenerator:
     def _coarse(self, semantic, frames, given, streams, config, stopwatch) -> list[np.ndarray]:
         rate, levels = self.acoustic_info.frame_rate, self.coarse.coarse_levels
         chunk, overlap = round(self.coarse.crop_seconds * rate), round(config.overlap_seconds * rate)
-        if max(frames) > chunk and chunk - overlap < self.repeat:
+        if max(frames) > chunk and chunk - overlap < -(-self.ratio.frames // self.ratio.tokens):
             raise InputError(
                 f"audiolm.overlap_seconds is {config.overlap_seconds}, expected less than the "
                 f"{self.coarse.crop_seconds:g} s the coarse stage was trained on"
             )
         done = [prompt[:, :levels].astype(np.int64) for prompt in given]
+        upsampled = [self.ratio.upsample(tokens) for tokens in semantic]
         left = list(range(len(done)))
         while left:
             tasks, seconds = [], []
             for i in left:
                 known = len(done[i])
-                start = 0 if known < chunk else (known - overlap) // self.repeat * self.repeat
+                start = 0 if known < chunk else int(self.ratio.starts(0, known - overlap + 1)[-1])
                 end = min(frames[i], start + chunk)
-                covered = semantic[i][start // self.repeat : -(-end // self.repeat)]
-                row = self.coarse.layout.row(*coarse_condition(covered, self.repeat), done[i][start:])
+                begins = self.ratio.starts(start, end)
+                row = self.coarse.layout.row(upsampled[i][begins], begins - start, done[i][start:])
                 tasks.append(RowTask(row, end - known, uniforms(streams[i], (end - known) * levels)))
                 seconds.append((end - known) / rate)
             for i, new in zip(left, self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)):

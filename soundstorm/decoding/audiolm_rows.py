@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.audiolm_layout import Layout, Row
-from soundstorm.decoding.autoregressive import choose
+from soundstorm.decoding.sampling import choose
 from soundstorm.models.audiolm import AudioLM, Columns
+from soundstorm.models.devices import fast_products
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Continuation:
     ended: bool
 
 
+@fast_products()
 @torch.inference_mode()
 def continue_rows(
     model: AudioLM, layout: Layout, tasks: Sequence[RowTask], *, temperature: float

@@ -15,9 +15,11 @@ from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
 from soundstorm.decoding.pointer_path import PointerPath, prompt_places
-from soundstorm.models.devices import ready_for_single_steps
+from soundstorm.decoding.sampling import choose
+from soundstorm.models.devices import fast_products, ready_for_single_steps
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
+    CHARACTERS_FILE,
     ENCODER_DIR,
     SCRATCH,
     SENTENCEPIECE_FILE,
@@ -52,27 +54,7 @@ class SampledTokens:
     ended: bool
 
 
-def choose(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int) -> Tensor:
-    """One class per row by inverting the cumulative distribution, so that one number decides each draw.
-
-    Args:
-        logits: ``(B, classes)``.
-        uniform: numbers in [0, 1) ``(B,)``.
-        temperature: divides the logits; 0 takes the most likely class.
-        top_k: classes to choose from; 0 for all.
-    """
-    if temperature == 0:
-        return logits.argmax(-1)
-    # The result must not depend on rounding: float64, and classes in a fixed order.
-    logits = logits.double() / temperature
-    if 0 < top_k < logits.shape[-1]:
-        least = logits.topk(top_k, dim=-1).values[:, -1:]
-        logits = logits.masked_fill(logits < least, float("-inf"))
-    cumulative = logits.softmax(-1).cumsum(-1)
-    chosen = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)[:, 0]
-    return chosen.clamp(max=logits.shape[-1] - 1)
-
-
+@fast_products()
 @torch.no_grad()
 def sample_sequences(
     model: TextToSemantic,
@@ -167,7 +149,12 @@ class TextToSemanticGenerator:
     """A trained text-to-semantic model: texts in, semantic tokens out."""
 
     def __init__(
-        self, model: TextToSemantic, tokenizer: TextTokenizer, info: TokenizerInfo, pace: SpeakingRate
+        self,
+        model: TextToSemantic,
+        tokenizer: TextTokenizer,
+        info: TokenizerInfo,
+        pace: SpeakingRate,
+        characters: frozenset[str] = frozenset(),
     ):
         """
         Args:
@@ -175,8 +162,10 @@ class TextToSemanticGenerator:
             tokenizer: of the text.
             info: tokenizer of the semantic tokens.
             pace: of the training data.
+            characters: of its texts; none: nobody knows, as of older experiments.
         """
         self.model, self.tokenizer, self.info, self.pace = model.eval(), tokenizer, info, pace
+        self.characters = characters
 
     def generate(
         self,
@@ -306,7 +295,9 @@ def load_text_to_semantic(
         encoder_dir=encoder_dir if encoder_dir.is_dir() else None,
     )  # fmt: skip
     load_weights(expdir, model)
-    return TextToSemanticGenerator(ready_for_single_steps(model, device), tokenizer, info, pace)
+    known = expdir / CHARACTERS_FILE
+    characters = frozenset(known.read_text(encoding="utf-8").removesuffix("\n")) if known.is_file() else frozenset()
+    return TextToSemanticGenerator(ready_for_single_steps(model, device), tokenizer, info, pace, characters)
 
 
 def load_text_tokenizer(text: TextConfig, expdir: str | Path) -> TextTokenizer:

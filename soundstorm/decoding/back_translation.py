@@ -17,7 +17,7 @@ from soundstorm.data.data_dir import read_table, write_table, write_text
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.text import ByteTokenizer, normalize_text
-from soundstorm.decoding.autoregressive import choose
+from soundstorm.decoding.sampling import choose
 from soundstorm.decoding.waveform import utterance_seed
 from soundstorm.models.devices import ready_for_single_steps
 from soundstorm.models.semantic_to_text import BLANK, SemanticToText

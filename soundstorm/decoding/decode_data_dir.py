@@ -18,24 +18,22 @@ from soundstorm.data.data_dir import check_ids, read_table, write_table, write_t
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.datasets.aligned_tokens_dataset import align
 from soundstorm.data.errors import InputError
+from soundstorm.data.frame_ratio import FrameRatio
+from soundstorm.data.prompt_encodings import ALONE, PROMPT_ENCODING, check_encoding, say_encoding
 from soundstorm.data.share import Share
 from soundstorm.decoding.acoustic_generator import kind_named, load_generator, sampling_of
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.best_of import Reranker, best_of
-from soundstorm.decoding.decoding_config import (
-    ALONE,
-    IN_CONTEXT,
-    PROMPT_ENCODING,
-    ParallelConfig,
-    TextSamplingConfig,
-)
+from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
 from soundstorm.decoding.prompt_encoding import encode_alone
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+from soundstorm.tokens.merge import check_lost
 
 logger = logging.getLogger(__name__)
 MIN_TARGET_SECONDS = 1.0  # what must remain of an utterance after its prompt
+LEFT_OUT = "left_out"  # table of a share: utterances that could not be decoded
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,7 @@ class System:
             raise InputError("--from text needs --text-to-semantic, the experiment directory of stage 5")
         if not 0 <= self.prompt_seconds < float("inf"):
             raise InputError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
-        if self.prompt_encoding not in (ALONE, IN_CONTEXT):
-            raise InputError(
-                f"--prompt-encoding is {self.prompt_encoding!r}, expected {ALONE} or {IN_CONTEXT}"
-            )
-        if self.encodes_prompts and not self.kmeans:
-            raise InputError(f"--prompt-encoding {ALONE} needs --kmeans, the k-means directory of stage 1")
+        check_encoding(self.prompt_encoding, self.kmeans, bool(self.prompt_seconds) and self.source != "codec")
 
     @property
     def encodes_prompts(self) -> bool:
@@ -94,8 +87,7 @@ class System:
         source = " from text" if self.source == "text" else ""
         if not self.prompt_seconds:
             return model + source
-        encoding = "" if self.prompt_encoding == PROMPT_ENCODING else f" encoded {self.prompt_encoding}"
-        return model + source + f" ({self.prompt_seconds:g} s prompt{encoding})"
+        return say_encoding(f"{model}{source} ({self.prompt_seconds:g} s prompt)", self.prompt_encoding)
 
 
 def decode_data_dir(
@@ -149,9 +141,9 @@ def decode_data_dir(
         sampling = sampling_of(kind, system.samplings)
         archive = TokenArchive(data_dir / "semantic.scp")
         archive.info.check_same(generator.semantic_info, str(archive.scp), system.acoustic_model)
-        pairs = {u: align(u, archive[u], acoustic[u], generator.repeat) for u in ids if u in archive}
-        split = (system.prompt_seconds, acoustic.info.frame_rate, generator.repeat)
-        prompts, true = _split(pairs, archive, *split)
+        pairs = {u: align(u, archive[u], acoustic[u], generator.ratio) for u in ids if u in archive}
+        rate = acoustic.info.frame_rate
+        prompts, true = _split(pairs, archive, system.prompt_seconds, rate, generator.ratio)
         texts = read_texts(data_dir, list(true)) if system.source == "text" else dict.fromkeys(true)
         ids = [utt for utt in true if utt in texts]
         if not ids and share:
@@ -162,8 +154,16 @@ def decode_data_dir(
                 f"{archive.scp}: no utterance is long enough for a prompt of {system.prompt_seconds:g} s"
             )
         if system.encodes_prompts:
-            frames = len(prompts[ids[0]][1])
-            alone = encode_alone(data_dir, ids, frames, codec, system.kmeans, archive.info, device)
+            size = tuple(map(len, prompts[ids[0]]))
+            alone = encode_alone(data_dir, ids, size, codec, system.kmeans, archive.info, device)
+            lost, ids = [utt for utt in ids if utt not in alone], list(alone)
+            if share:  # a share is small: all are counted where they are joined
+                write_table(output / LEFT_OUT, dict.fromkeys(lost, "prompt"))
+            else:
+                check_lost([*ids, *lost], alone, f"prompts of {data_dir}")
+            if not ids:
+                write_table(output / "wav.scp", {})
+                return
             true = {utt: np.concatenate([alone[utt][0], true[utt][len(alone[utt][0]) :]]) for utt in ids}
             prompts = alone
         semantic = true
@@ -180,7 +180,7 @@ def decode_data_dir(
             )
 
         if count > 1:
-            kept = best_of(sample, codec, reranker, count=count, stopwatch=stopwatch)
+            kept = best_of(sample, ids, codec, reranker, count=count, stopwatch=stopwatch)
             generated, wavs = kept.codes, dict(zip(ids, kept.wavs, strict=True))
             scores = dict(zip(ids, kept.scores, strict=True))
         else:
@@ -231,6 +231,9 @@ def merge_decodings(output: str | Path, number: int) -> None:
         return
     shares = [output / f"share.{k}" for k in range(1, number + 1)]
     wavs = {share: read_table(share / "wav.scp") for share in shares}
+    decoded = [utt for share in shares for utt in wavs[share]]
+    tables = [share / LEFT_OUT for share in shares if (share / LEFT_OUT).exists()]
+    check_lost([*decoded, *(utt for table in tables for utt in read_table(table))], set(decoded), output)
     shares = [share for share in shares if wavs[share]]
     if not shares:
         raise InputError(f"{output}: no utterance was decoded; see the logs of its shares")
@@ -263,18 +266,19 @@ def merge_decodings(output: str | Path, number: int) -> None:
     write_table(output / "wav.scp", dict(sorted(table.items())))
 
 
-def _split(pairs, archive: TokenArchive, seconds: float, frame_rate: float, repeat: int):
+def _split(pairs, archive: TokenArchive, seconds: float, frame_rate: float, ratio: FrameRatio):
     """Prompt tokens (semantic, acoustic) and semantic tokens of each utterance long enough for the prompt."""
-    prompt_semantic = round(seconds * frame_rate / repeat)
-    least = prompt_semantic * repeat + (MIN_TARGET_SECONDS * frame_rate if seconds else 1)
+    prompt_semantic = round(seconds * archive.info.frame_rate)
+    prompt_frames = ratio.num_frames(prompt_semantic)
+    least = prompt_frames + (MIN_TARGET_SECONDS * frame_rate if seconds else 1)
     prompts, semantic, short = {}, {}, []
     for utt, (_, codes) in pairs.items():
         if len(codes) < least:
             short.append(utt)
             continue
-        tokens = archive[utt][: len(codes) // repeat]
+        tokens = archive[utt][: ratio.token_of(len(codes))]
         semantic[utt] = tokens
-        prompts[utt] = (tokens[:prompt_semantic], codes[: prompt_semantic * repeat])
+        prompts[utt] = (tokens[:prompt_semantic], codes[:prompt_frames])
     if short:
         logger.warning(
             "%d of %d utterances have less than %g s after a prompt of %g s and are skipped (%s, ...)",

@@ -6,10 +6,7 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 MOST_SAMPLES = 1000  # of an utterance
-
-# How voice prompts are encoded: from their own seconds, or as the beginning of the whole recording.
-ALONE, IN_CONTEXT = "alone", "in-context"
-PROMPT_ENCODING = IN_CONTEXT  # the default; titles of systems name the other one
+MOST_ITERATIONS = 10_000  # of a level: more than utterances have frames; their random numbers fit into memory
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,10 @@ class ParallelConfig:
         0.0, "nats: also commit the next most confident tokens while their entropies, the largest left out, "
              "sum up to no more; levels then end early. 0 (the paper): the schedule"
     )  # fmt: skip
+    guidance: float = option(
+        0.0, "how far logits go beyond those without the prompt, at twice the passes (classifier-free, "
+             "MaskGCT; needs masking.unprompted in training); 0 (the paper): not at all"
+    )  # fmt: skip
     seed: int = option(0, "of the sampling; each utterance has its own stream")
     precision: str = option(
         "no", "no (fp32), bf16 or fp16 autocast of the network; bf16 suits CPUs and GPUs that have it"
@@ -44,19 +45,23 @@ class ParallelConfig:
     def __post_init__(self):
         if not 1 <= self.best_of <= MOST_SAMPLES:
             raise InputError(f"decode.best_of is {self.best_of}, expected 1 to {MOST_SAMPLES}")
-        if not self.iterations or min(self.iterations) < 1:
-            raise InputError(f"iterations are {self.iterations}, expected at least one number, none below 1")
-        for name in ("temperature", "choice_temperature", "top_k", "prior", "entropy_bound", "seed"):
+        if not self.iterations or min(self.iterations) < 1 or max(self.iterations) > MOST_ITERATIONS:
+            raise InputError(
+                f"decode.iterations are {self.iterations}, expected at least one number, none below 1 or above "
+                f"{MOST_ITERATIONS}"
+            )
+        numbers = ("temperature", "choice_temperature", "top_k", "prior", "entropy_bound", "guidance", "seed")
+        for name in numbers:
             if getattr(self, name) < 0:
                 raise InputError(f"decode.{name} is {getattr(self, name)}, expected 0 or more")
         if self.precision not in ("no", "bf16", "fp16"):
-            raise InputError(f"precision is {self.precision!r}, expected no, bf16 or fp16")
+            raise InputError(f"decode.precision is {self.precision!r}, expected no, bf16 or fp16")
 
     def iterations_of(self, num_levels: int) -> list[int]:
         """Iterations of each of ``num_levels`` levels: (16, 1) is 16, 1, 1, ..., 1."""
         if len(self.iterations) > num_levels:
             raise InputError(
-                f"iterations {self.iterations} are given for {len(self.iterations)} levels, "
+                f"decode.iterations {self.iterations} are given for {len(self.iterations)} levels, "
                 f"the codec has {num_levels}"
             )
         return list(self.iterations) + [self.iterations[-1]] * (num_levels - len(self.iterations))

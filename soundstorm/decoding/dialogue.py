@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundstorm.data.audio import read_audio, resample_down, write_audio
+from soundstorm.data.audio import read_audio, resample, write_audio
 from soundstorm.data.data_dir import DataDir, write_text
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.acoustic_generator import AcousticGenerator
@@ -31,6 +31,7 @@ from soundstorm.tokens.semantic import SemanticTokenizer
 logger = logging.getLogger(__name__)
 MAX_CHARACTERS = 300  # of a segment: about 20 s
 CONTEXT_SECONDS = 20.0  # longest prompt of a segment
+SEGMENT_SECONDS = 10.0  # of speech that is said in another voice
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _named(values: Sequence[str], option: str) -> dict[str, str]:
 class Passage:
     """A segment of speech, recorded or synthesized, that can prompt the next one."""
 
-    turns: tuple[Turn, ...]  # of a recorded prompt: none
+    turns: tuple[Turn, ...]  # of a recorded prompt: none where nobody said whose voice it is
     text: str | None  # transcript; None when unknown
     semantic: np.ndarray  # (T_s,)
     codes: np.ndarray  # (T, Q)
@@ -192,7 +193,7 @@ class DialogueSynthesizer:
     def speak(
         self,
         turns: list[Turn],
-        prompts: list[Prompt],
+        prompt: Passage | None,
         sampling: Any,
         text: TextSamplingConfig,
         *,
@@ -205,7 +206,7 @@ class DialogueSynthesizer:
 
         Args:
             turns: the script.
-            prompts: one recorded exchange, or a recording of each voice, in the order of their first turns.
+            prompt: all voices, in the order of their first turns, see :meth:`read_prompts`; None for any voice.
             sampling, text: how to decode acoustic and semantic tokens.
             seed: of the sampling.
             max_characters: of a segment; it should fit into the training windows.
@@ -217,21 +218,49 @@ class DialogueSynthesizer:
             segments.
         """
         stopwatch = stopwatch or Stopwatch()
-        codec, info = self.codec, self.generator.acoustic_info
-        prompt = self._read_prompts(prompts)
+        longest = int(context_seconds * self.generator.acoustic_info.frame_rate)
         made: list[Passage] = []
-        for number, group in enumerate(passes(turns, max_characters)):
-            context = choose_context(
-                prompt, made, {turn.voice for turn in group}, int(context_seconds * info.frame_rate)
-            )
+        groups = passes(turns, max_characters)
+        for number, group in enumerate(groups):
+            stopwatch.tell(segment=number + 1, segments=len(groups))
+            context = choose_context(prompt, made, {turn.voice for turn in group}, longest)
             made.append(self._speak_pass(group, context, sampling, text, seed + 1000 * number, stopwatch))
-        prompt_codes = prompt.codes if prompt else np.zeros((0, info.num_levels), np.int64)
+        return *self._waveforms(prompt, made, stopwatch), made
+
+    def convert(
+        self,
+        semantic: np.ndarray,
+        prompt: Passage | None,
+        sampling: Any,
+        *,
+        seed: int = 0,
+        context_seconds: float = CONTEXT_SECONDS,
+        stopwatch: Stopwatch | None = None,
+    ) -> np.ndarray:
+        """Say semantic tokens ``(T_s,)`` in the prompt's voice, in segments as a script: samples ``(S,)``."""
+        stopwatch, info = stopwatch or Stopwatch(), self.generator.acoustic_info
+        step = int(SEGMENT_SECONDS * self.reader.info.frame_rate)
+        step -= step % self.generator.ratio.tokens  # every segment begins with a frame
+        made: list[Passage] = []
+        for number, start in enumerate(range(0, len(semantic), step)):
+            context = choose_context(prompt, made, set(), int(context_seconds * info.frame_rate))
+            tokens = semantic[start : start + step]
+            codes = self._render(tokens, context, sampling, seed + 1000 * number, stopwatch)
+            made.append(Passage((), None, tokens, codes))
+        return self._waveforms(prompt, made, stopwatch)[0]
+
+    def _waveforms(
+        self, prompt: Passage | None, made: list[Passage], stopwatch: Stopwatch
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Samples of what was made, and of the prompt as the codec renders it."""
+        codec, num_levels = self.codec, self.generator.acoustic_info.num_levels
+        prompt_codes = prompt.codes if prompt else np.zeros((0, num_levels), np.int64)
         # Decoded at once, to be seamless between segments, and after the prompt, so that the codec's context
         # at the first frames is speech.
         codes = np.concatenate([prompt_codes, *(passage.codes for passage in made)])
         wav = waveform(codec, codes, stopwatch)
         rendered = waveform(codec, prompt_codes) if len(prompt_codes) else np.zeros(0, np.float32)
-        return wav[len(prompt_codes) * info.sample_rate // round(info.frame_rate) :], rendered, made
+        return wav[len(prompt_codes) * codec.hop :], rendered
 
     def _speak_pass(
         self,
@@ -255,6 +284,12 @@ class DialogueSynthesizer:
                 new_texts=[new],
             )
         stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
+        return Passage(tuple(turns), new, tokens, self._render(tokens, context, sampling, seed, stopwatch))
+
+    def _render(
+        self, tokens: np.ndarray, context: list[Passage], sampling: Any, seed: int, stopwatch: Stopwatch
+    ) -> np.ndarray:
+        """Acoustic tokens ``(T, Q)`` of semantic ones that go on from the context."""
         before = _num_frames(context)
         (codes,) = self.generator.acoustic_tokens(
             [np.concatenate([*(passage.semantic for passage in context), tokens])],
@@ -263,21 +298,33 @@ class DialogueSynthesizer:
             prompts=[np.concatenate([passage.codes for passage in context])] if before else None,
             stopwatch=stopwatch,
         )
-        return Passage(tuple(turns), new, tokens, codes[before:])
+        return codes[before:]
 
-    def _read_prompts(self, prompts: list[Prompt]) -> Passage | None:
-        """All prompts joined into one passage."""
-        if not prompts:
-            return None
-        info, repeat = self.generator.acoustic_info, self.generator.repeat
-        pieces = [read_audio(p.path, info.sample_rate, start=p.start, end=p.end) for p in prompts]
-        wav = np.concatenate(pieces)
-        resampled = resample_down(wav, info.sample_rate, self.tokenizer.info.sample_rate)
+    def read_prompts(self, prompts: Sequence[Prompt]) -> Passage | None:
+        """One recorded exchange, or a recording of each voice in the order of their first turns, as one passage."""
+        rate = self.generator.acoustic_info.sample_rate
+        wavs = [read_audio(p.path, rate, start=p.start, end=p.end) for p in prompts]
+        return join_prompts([self.encode(wav, p.text) for wav, p in zip(wavs, prompts, strict=True)])
+
+    def encode(self, wav: np.ndarray, text: str | None = None) -> Passage:
+        """Tokens of recorded speech ``(S,)`` at the codec's rate, of which only this is heard."""
+        info, ratio = self.generator.acoustic_info, self.generator.ratio
+        resampled = resample(wav, info.sample_rate, self.tokenizer.info.sample_rate)
         (semantic,) = self.tokenizer.encode([resampled])
         codes = self.codec.encode(torch.from_numpy(wav)[None])[0].cpu().numpy()
-        frames = min(len(semantic), len(codes) // repeat)
-        text = SEPARATOR.join(p.text for p in prompts) if all(p.text for p in prompts) else None
-        return Passage((), text, semantic[:frames].astype(np.int64), codes[: frames * repeat])
+        known = min(len(semantic), ratio.token_of(len(codes)))
+        known -= known % ratio.tokens  # so that what comes after it begins with a frame
+        return Passage((), text, semantic[:known].astype(np.int64), codes[: ratio.num_frames(known)].astype(np.int64))
+
+
+def join_prompts(prompts: Sequence[Passage]) -> Passage | None:
+    """Recordings one after the other; their words too, where all are known. None where there are none."""
+    if len(prompts) < 2:
+        return prompts[0] if prompts else None
+    text = SEPARATOR.join(p.text for p in prompts) if all(p.text for p in prompts) else None
+    turns = tuple(turn for p in prompts for turn in p.turns)
+    semantic = np.concatenate([p.semantic for p in prompts])
+    return Passage(turns, text, semantic, np.concatenate([p.codes for p in prompts]))
 
 
 def write_dialogue(
@@ -300,7 +347,7 @@ def write_dialogue(
     stopwatch = Stopwatch()
     wav, prompt, made = synthesizer.speak(
         turns,
-        prompts,
+        synthesizer.read_prompts(prompts),
         sampling,
         text,
         seed=seed,

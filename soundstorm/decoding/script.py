@@ -20,28 +20,32 @@ class Turn:
 
 
 def read_script(path: str | Path) -> list[Turn]:
-    """Lines ``A: what A says``; empty lines and lines that begin with # are passed over.
+    """Lines ``A: what A says`` of a file; empty lines and lines that begin with # are passed over.
 
     Raises:
         ValueError: a line of another form, or a script without turns.
     """
-    turns = []
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        return read_script_text(Path(path).read_text(encoding="utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error})") from error
-    for number, line in enumerate(lines, start=1):
+
+
+def read_script_text(text: str, name: str) -> list[Turn]:
+    """The same of a text; ``name`` is for errors."""
+    turns = []
+    for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
         match = re.fullmatch(r"([A-Za-z0-9_-]+)\s*:\s*(\S.*)", line)
         if not match:
-            raise InputError(f"{path}, line {number}: expected 'A: some words', got {line[:60]!r}")
+            raise InputError(f"{name}, line {number}: expected 'A: some words', got {line[:60]!r}")
         if TURN_MARKER in match[2]:
-            raise InputError(f"{path}, line {number}: '{TURN_MARKER}' marks turns; begin a new line instead")
+            raise InputError(f"{name}, line {number}: '{TURN_MARKER}' marks turns; begin a new line instead")
         turns.append(Turn(match[1], match[2]))
     if not turns:
-        raise InputError(f"{path}: no turns; write lines such as 'A: hello' and 'B: good morning'")
+        raise InputError(f"{name}: no turns; write lines such as 'A: hello' and 'B: good morning'")
     return turns
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,7 +11,9 @@ import torch
 class Stopwatch:
     """Seconds of work and of audio for each part (the content of ``timing.json``), and counters."""
 
-    def __init__(self):
+    def __init__(self, tell: Callable[..., None] | None = None):
+        """``tell`` hears of progress, see ``SpeechGenerator``; what it raises ends the work."""
+        self.tell = tell or (lambda **_: None)
         self.parts: dict[str, dict[str, float]] = defaultdict(lambda: {"seconds": 0.0, "audio_seconds": 0.0})
         self.counts: Counter[str] = Counter()  # e.g. forward passes, of every utterance that was in them
         self._same_audio = False
@@ -19,6 +21,7 @@ class Stopwatch:
     @contextmanager
     def part(self, name: str, audio_seconds: float) -> Iterator[None]:
         """Time a block that makes ``audio_seconds`` of audio."""
+        self.tell(part=name)
         wait_for_device()
         start = time.perf_counter()
         yield

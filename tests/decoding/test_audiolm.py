@@ -1,18 +1,18 @@
 """AudioLM's generation: caching, batches, chunks that slide, prompts."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audiolm_layout import coarse_condition, stage_layout
+from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.decoding.audiolm_generator import AudioLMGenerator, LanguageModel
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.audiolm_rows import RowTask, continue_rows
-from soundstorm.decoding.autoregressive import choose
+from soundstorm.decoding.sampling import choose
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.models.audiolm import AudioLM, Columns
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -82,7 +82,7 @@ def test_cached_batches_equal_recomputing_each_row_alone(positions, temperature)
     stage, tasks = make("coarse", 1.0, positions), []
     for number, (frames, known) in enumerate([(12, 0), (20, 8), (6, 4), (20, 0)]):
         semantic, codes = speech(frames, seed=number)
-        row = stage.layout.row(*coarse_condition(semantic, 2), codes[:known, :2])
+        row = stage.layout.row(semantic, 2 * np.arange(len(semantic)), codes[:known, :2])
         uniforms = torch.rand((frames - known) * 2, generator=torch.Generator().manual_seed(number))
         tasks.append(RowTask(row, frames - known, uniforms))
     drawn = continue_rows(stage.model, stage.layout, tasks, temperature=temperature)
@@ -115,6 +115,26 @@ def test_beyond_the_crop_chunks_begin_with_the_end_of_the_one_before(generator):
         np.testing.assert_array_equal(task.row.ids[: (end - start) // 2], semantic[start // 2 : end // 2])
         known = task.row.ids[(end - start) // 2 + 1 :].reshape(-1, 2) - offsets
         np.testing.assert_array_equal(known, codes[start : end - task.frames, :2])
+
+
+@pytest.mark.parametrize(("rate", "tokens"), [(100 / 3, (2, 3)), (200.0, (4, 1)), (12.5, (1, 4))])
+def test_chunks_of_any_rate_begin_with_a_token_and_see_each_tokens_first_frame(generator, rate, tokens):
+    generator.coarse.semantic = generator.fine.semantic = replace(SEMANTIC, frame_rate=rate)
+    generator = AudioLMGenerator(generator.coarse, generator.fine)
+    assert (generator.ratio.tokens, generator.ratio.frames) == tokens
+    semantic = np.random.default_rng(0).integers(0, 9, round(64 * rate / 50))
+    heard = generator.ratio.upsample(semantic)
+    (codes,) = generator.acoustic_tokens([semantic], SAMPLING, seeds=[1])
+    assert len(codes) == len(heard) and abs(len(codes) - 64) <= 1
+    known = 0
+    for (task,) in generator.coarse.tasks:
+        count = int(task.row.condition.sum())
+        times, start = task.row.times[:count], known - (len(task.row.ids) - count - 1) // 2
+        assert start in generator.ratio.starts(0, 64) and times[0] == 0
+        followed = np.repeat(task.row.ids[:count], np.diff(times, append=known + task.frames - start))
+        np.testing.assert_array_equal(followed, heard[start : known + task.frames])
+        known += task.frames
+    assert known == len(codes)
 
 
 @pytest.mark.parametrize("prompt_frames", [4, 10, 24, 34])

@@ -85,6 +85,26 @@ def test_a_reranker_is_needed_and_must_know_an_answer(chain, tmp_path):  # noqa:
     run(chain, tmp_path / "codec", 2, None, source="codec")  # nothing is sampled there
 
 
+def test_a_sample_without_a_score_is_named_and_loses(chain, tmp_path, caplog):  # noqa: F811
+    asked = []
+
+    def some(*wav):  # nothing of the first utterance, and of the others no first sample
+        asked.append(energy(*wav))
+        return float("nan") if len(asked) <= len(DURATIONS) or len(asked) % len(DURATIONS) == 1 else asked[-1]
+
+    made, single = run(chain, tmp_path / "some", 3, some), run(chain, tmp_path / "one", 1)
+    scores = json.loads((tmp_path / "some/best_of.json").read_text())
+    first, *others = sorted(DURATIONS)
+    assert scores[first] == [None] * 3 and all(scores[utt][0] is None for utt in others)
+    np.testing.assert_array_equal(made[first], single[first])
+    for utt in others:
+        best = energy(read_audio(tmp_path / "some" / f"wav/{utt}.wav", 16000), 16000)
+        assert best == pytest.approx(max(scores[utt][1:]), rel=1e-2)
+    assert f"{first}: estimated quality of sample 3 is nan" in caplog.text
+
+
+@pytest.mark.integration
+@pytest.mark.integration
 def test_the_front_ranks_by_dnsmos(chain, tmp_path):  # noqa: F811
     pytest.importorskip("speechmos", reason="pip install speechmos")
     (tmp_path / "keys").write_text("b-1 b\n")

@@ -30,15 +30,13 @@ from soundstorm.tokens.semantic import SemanticTokenizer
 STEPS = "--training.max-steps 2 --training.batch-size 2 --training.save-every 2 --training.valid-every 2".split()
 DURATIONS = {"a-1": 1.6, "a-2": 2.3, "b-1": 0.9, "b-2": 1.9}
 
-BUILT = []
+IN_CONTEXT = ("--prompt-encoding", "in-context")
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory):
+def chain(build_once):
     """The same for all modules that ask for it; nobody changes it."""
-    if not BUILT:
-        BUILT.append(build_chain(tmp_path_factory.mktemp("chain")))
-    return BUILT[0]
+    return build_once("chain", build_chain)
 
 
 def build_chain(root):
@@ -79,7 +77,6 @@ def build_chain(root):
     small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.decoder-layers 1".split()
     small += "--model.decoder-dim 16 --model.decoder-heads 2 --model.head-dim 8 --model.decoder-ffn-dim 16".split()
     run(train_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "text_to_semantic")
-    return root
 
 
 def decode(chain, output, *arguments):
@@ -112,7 +109,7 @@ def test_from_semantic_tokens_all_passes_are_counted_and_timed(chain, tmp_path):
 
 
 def test_a_prompt_is_kept_and_short_utterances_are_left_out(chain, tmp_path, caplog):
-    out = decode(chain, tmp_path / "prompted", "--from", "semantic", "--prompt-seconds", "0.5")
+    out = decode(chain, tmp_path / "prompted", "--from", "semantic", "--prompt-seconds", "0.5", *IN_CONTEXT)
     made, true = TokenArchive(out / "acoustic.scp"), TokenArchive(chain / "data/acoustic.scp")
     assert made.ids == ["a-1", "a-2", "b-2"]  # b-1 has less than a second after the prompt
     assert "1 of 4 utterances have less than 1 s after a prompt" in caplog.text
@@ -135,12 +132,11 @@ def test_prompts_are_encoded_alone_from_their_seconds_only(chain, tmp_path):
     options = ["--from", "semantic", "--prompt-seconds", "0.5", "--kmeans", chain / "kmeans"]
     outs = {}
     for name, folder in (("first", data), ("second", changed)):
-        more = ["--prompt-encoding", "alone", "--data-dir", folder]
-        out = decode(chain, tmp_path / name, *options, *more)
+        out = decode(chain, tmp_path / name, *options, "--data-dir", folder)
         outs[name] = [TokenArchive(out / f"{kind}.scp") for kind in ("semantic", "acoustic")]
         record = json.loads((out / "decode.json").read_text())
         assert record["prompt_encoding"] == "alone"
-        assert record["title"] == "SoundStorm (0.5 s prompt encoded alone)"
+        assert record["title"] == "SoundStorm (0.5 s prompt)"
     codec, tokenizer = load_acoustic_tokenizer(str(chain / "codec")), SemanticTokenizer.load(chain / "kmeans")
     for utt in outs["first"][0].ids:
         wav = read_audio(chain / "wav" / f"{utt}.wav", 16000, end=0.5)
@@ -154,8 +150,28 @@ def test_prompts_are_encoded_alone_from_their_seconds_only(chain, tmp_path):
 
 
 def test_prompts_in_context_are_those_of_the_whole_recording(chain, tmp_path):
-    out = decode(chain, tmp_path / "out", "--from", "semantic", "--prompt-seconds", "0.5")
-    assert json.loads((out / "decode.json").read_text())["prompt_encoding"] == "in-context"
+    out = decode(chain, tmp_path / "out", "--from", "semantic", "--prompt-seconds", "0.5", *IN_CONTEXT)
+    record = json.loads((out / "decode.json").read_text())
+    assert record["prompt_encoding"] == "in-context"
+    assert record["title"] == "SoundStorm (0.5 s prompt encoded in-context)"
+
+
+def test_a_prompt_that_cannot_be_encoded_is_named_left_out_and_counted(chain, tmp_path, caplog, monkeypatch):
+    """Its recording went away after the tokens were made."""
+    data = tmp_path / "data"
+    shutil.copytree(chain / "data", data)
+    write_table(data / "wav.scp", {**read_table(data / "wav.scp"), "a-2": str(tmp_path / "gone.wav")})
+    options = ["--prompt-seconds", "0.5", "--kmeans", chain / "kmeans", "--data-dir", data]
+    with pytest.raises(ValueError, match=r"1 of 3 utterances have no tokens .a-2.; at least 95%"):
+        decode(chain, tmp_path / "whole", *options)
+    assert "a-2 is left out: " in caplog.text and "gone.wav: no such recording" in caplog.text
+    for number in (1, 2):  # a share is too small to judge
+        decode(chain, tmp_path / "shared", *options, "--share", f"{number}/2")
+    with pytest.raises(ValueError, match=r"shared: 1 of 3 utterances have no tokens .a-2.; at least 95%"):
+        decode(chain, tmp_path / "shared", *options, "--merge", 2)
+    monkeypatch.setattr("soundstorm.tokens.merge.LEAST_SHARE", 0.5)
+    out = decode(chain, tmp_path / "shared", *options, "--merge", 2)
+    assert list(read_table(out / "wav.scp")) == ["a-1", "b-2"]
 
 
 def test_transcripts_without_words_are_named_and_left_out(chain, tmp_path, caplog):
@@ -169,7 +185,8 @@ def test_transcripts_without_words_are_named_and_left_out(chain, tmp_path, caplo
 
 @pytest.mark.parametrize("prompt", ["0", "0.5"])
 def test_from_text_the_semantic_tokens_are_kept_too(chain, tmp_path, prompt):
-    out = decode(chain, tmp_path / "text", "--from", "text", "--prompt-seconds", prompt, "--text.max-seconds", "2")
+    prompted = ["--prompt-seconds", prompt, *IN_CONTEXT]
+    out = decode(chain, tmp_path / "text", "--from", "text", *prompted, "--text.max-seconds", "2")
     semantic, acoustic = TokenArchive(out / "semantic.scp"), TokenArchive(out / "acoustic.scp")
     repeat = round(acoustic.info.frame_rate / semantic.info.frame_rate)
     for utt in semantic.ids:
@@ -215,7 +232,8 @@ def decode_audiolm(chain, output, *arguments, stages=("coarse", "fine")):
 
 
 def test_audiolm_speaks_every_utterance_at_its_length_and_keeps_a_prompt(chain, tmp_path):
-    out = decode_audiolm(chain, tmp_path / "audiolm", "--from", "semantic", "--prompt-seconds", 0.5)
+    prompted = ["--prompt-seconds", 0.5, *IN_CONTEXT]
+    out = decode_audiolm(chain, tmp_path / "audiolm", "--from", "semantic", *prompted)
     made, true = TokenArchive(out / "acoustic.scp"), TokenArchive(chain / "data/acoustic.scp")
     assert made.ids == ["a-1", "a-2", "b-2"]
     frames = round(0.5 * made.info.frame_rate)
@@ -224,7 +242,7 @@ def test_audiolm_speaks_every_utterance_at_its_length_and_keeps_a_prompt(chain, 
         np.testing.assert_array_equal(made[utt][:frames], true[utt][:frames])
     record = json.loads((out / "decode.json").read_text())
     assert record["kind"] == "audiolm" and record["acoustic_model"] == str(tmp_path / "audiolm")
-    assert record["title"] == "AudioLM (0.5 s prompt)"
+    assert record["title"] == "AudioLM (0.5 s prompt encoded in-context)"
     assert record["passes"] == 0 and record["sampling"]["coarse_temperature"] == 0.8
     timing = json.loads((out / "timing.json").read_text())
     new = sum(len(made[utt]) - frames for utt in made.ids) / made.info.frame_rate
@@ -257,7 +275,10 @@ def speak_freely(chain, output, *arguments, coarse="free"):
 
 
 def test_audiolm_goes_on_from_the_beginning_of_an_utterance(chain, tmp_path):
-    out = speak_freely(chain, tmp_path / "out", "--data-dir", chain / "data", "--prompt-seconds", 0.5)
+    prompts = ["--data-dir", chain / "data", "--prompt-seconds", 0.5]
+    with pytest.raises(ValueError, match="--prompt-encoding alone needs --kmeans"):
+        speak_freely(chain, tmp_path / "out", *prompts)
+    out = speak_freely(chain, tmp_path / "out", *prompts, *IN_CONTEXT)
     made, true = TokenArchive(out / "acoustic.scp"), TokenArchive(chain / "data/acoustic.scp")
     assert made.ids == sorted(DURATIONS)
     frames, most = (round(seconds * made.info.frame_rate) for seconds in (0.5, 0.8))
@@ -268,6 +289,17 @@ def test_audiolm_goes_on_from_the_beginning_of_an_utterance(chain, tmp_path):
     assert set(json.loads((out / "timing.json").read_text())) == {
         "audiolm_semantic", "audiolm_coarse", "audiolm_fine", "codec"
     }  # fmt: skip
+
+
+def test_audiolm_goes_on_from_a_beginning_that_is_encoded_alone(chain, tmp_path):
+    prompts = ["--data-dir", chain / "data", "--prompt-seconds", 0.5, "--kmeans", chain / "kmeans"]
+    out = speak_freely(chain, tmp_path / "out", *prompts)
+    made, codec = TokenArchive(out / "acoustic.scp"), load_acoustic_tokenizer(str(chain / "codec"))
+    for utt in made.ids:
+        wav = read_audio(chain / "wav" / f"{utt}.wav", 16000, end=0.5)
+        own = codec.encode(torch.from_numpy(wav)[None])[0].numpy()
+        np.testing.assert_array_equal(made[utt][: len(own)], own)
+    assert json.loads((out / "generate.json").read_text())["prompt_encoding"] == "alone"
 
 
 def test_audiolm_speaks_from_nothing(chain, tmp_path):
@@ -313,7 +345,7 @@ def test_audiolm_s_metrics_name_the_codec_s_levels(chain, stage, names):
     "arguments, message",
     [
         (["--from", "wishes"], "--from is 'wishes', expected codec, semantic or text"),
-        (["--prompt-seconds", "60"], "no utterance is long enough for a prompt of 60 s"),
+        (["--prompt-seconds", "60", *IN_CONTEXT], "no utterance is long enough for a prompt of 60 s"),
         (["--acoustic-model", "nowhere"], "nowhere/config.yaml: no such file"),
         (["--prompt-encoding", "twice"], "--prompt-encoding is 'twice', expected alone or in-context"),
         (["--prompt-encoding", "alone", "--prompt-seconds", "0.5"], "--prompt-encoding alone needs --kmeans"),
@@ -402,7 +434,8 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     turns = [Turn("A", "red two"), Turn("B", "blue"), Turn("B", "one")]
     options = {"max_characters": 8, "context_seconds": 60.0}
     prompt = Prompt(str(chain / "wav/a-2.wav"), "blue two | red")
-    wav, _, made = synthesizer.speak(turns, [prompt], ParallelConfig(), TextSamplingConfig(max_seconds=1.0), **options)
+    given = synthesizer.read_prompts([prompt])
+    wav, _, made = synthesizer.speak(turns, given, ParallelConfig(), TextSamplingConfig(max_seconds=1.0), **options)
     assert [text for text, _, _ in reader.asked] == [
         "blue two | red | red two", "blue two | red | red two | blue", "blue two | red | red two | blue one",
     ]  # fmt: skip
@@ -430,8 +463,9 @@ def test_wrong_scripts_and_prompts_are_refused(chain, tmp_path, script, argument
         speak(chain, tmp_path, script, *arguments)
 
 
-@pytest.mark.parametrize("source, more", [("semantic", ["--prompt-seconds", "0.5"]), ("codec", [])])
-def test_shares_that_are_joined_are_what_one_job_makes(chain, tmp_path, source, more):
+@pytest.mark.parametrize("source", ["semantic", "codec"])
+def test_shares_that_are_joined_are_what_one_job_makes(chain, tmp_path, source):
+    more = ["--prompt-seconds", "0.5", "--kmeans", chain / "kmeans"] if source == "semantic" else []
     whole = decode(chain, tmp_path / "whole", "--from", source, *more)
     for number in range(1, 6):  # of four utterances some shares have none
         decode(chain, tmp_path / "shared", "--from", source, *more, "--share", f"{number}/5")

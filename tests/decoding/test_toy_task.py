@@ -50,19 +50,19 @@ def trained() -> SoundStorm:
     model = SoundStorm(config, num_levels=LEVELS, codebook_size=SIZE, semantic_size=SIZE)
     step = SoundStormStep(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    for count in range(400):
-        semantic, codes = make_data(48, rng)
-        draws = [draw_mask_numbers(FRAMES, LEVELS, rng) for _ in range(48)]
+    for count in range(250):
+        semantic, codes = make_data(32, rng)
+        draws = [draw_mask_numbers(FRAMES, LEVELS, rng) for _ in range(32)]
         batch = {
             "semantic": torch.tensor(semantic),
             "codes": torch.tensor(codes),
-            "lengths": torch.full((48,), FRAMES),
+            "lengths": torch.full((32,), FRAMES),
             "prompt_end": torch.tensor([d.prompt_end for d in draws]),
             "level": torch.tensor([d.level for d in draws]),
             "dropped": torch.tensor(np.stack([d.dropped for d in draws])),
         }
         for group in optimizer.param_groups:
-            group["lr"] = 4e-3 * (1 - count / 400)
+            group["lr"] = 4e-3 * (1 - count / 250)
         loss = step.loss("model", step.networks, batch)
         (loss.total / loss.weight).backward()
         optimizer.step()

@@ -1,0 +1,343 @@
+"""A trained model that speaks: words, scripts and other people's speech in a given voice.
+
+    from soundstorm import SpeechGenerator
+
+    tts = SpeechGenerator.from_pretrained("exp/pack")
+    tts("Please open the window.", prompt="me.wav", seed=0).save("out.wav")
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from soundstorm.data.audio import encode_audio
+from soundstorm.data.data_dir import write_bytes
+from soundstorm.data.data_dir_values import has_words
+from soundstorm.data.errors import InputError
+from soundstorm.data.pack import DECODING_FILE, find_pack, open_pack
+from soundstorm.data.records import LARGEST_INTEGER, make_record
+from soundstorm.data.spoken_form import spoken_form
+from soundstorm.data.text import TURN_MARKER, normalize_text
+from soundstorm.decoding.acoustic_generator import load_generator, sampling_of, sampling_sections
+from soundstorm.decoding.autoregressive import load_text_to_semantic
+from soundstorm.decoding.decoding_config import TextSamplingConfig
+from soundstorm.decoding.dialogue import DialogueSynthesizer, Passage, join_prompts
+from soundstorm.decoding.script import Turn, read_script_text
+from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.decoding.voice_prompt import Sound, load_prompt, one_channel, prepare_prompt, read_sound, save_prompt
+from soundstorm.models.devices import choose_device
+from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+from soundstorm.tokens.semantic import SemanticTokenizer
+
+logger = logging.getLogger(__name__)
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What was made."""
+
+    samples: np.ndarray  # float32 (S,)
+    sample_rate: int  # Hz
+    text: str | None  # as it was read, a line for each turn; None of converted speech
+    model: str
+    seed: int
+    seconds: Mapping[str, float] = field(default_factory=dict)  # that each part of the work took
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.samples) / self.sample_rate
+
+    def save(self, path: str | Path) -> None:
+        """Write :meth:`encoded`, whole or not at all."""
+        content = self.encoded(path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
+
+    def encoded(self, name: str | Path) -> bytes:
+        """As a WAV, FLAC or Ogg file of this name, with a comment that says that it is synthetic.
+
+        Raises:
+            ValueError: a name with another ending.
+        """
+        ending = Path(name).suffix
+        if ending.lower() not in FORMATS:
+            raise InputError(f"{name}: ends in {ending!r}, expected one of {', '.join(FORMATS)}")
+        comment = f"Synthetic speech, made by a machine: {self.model}, seed {self.seed} (SoundStorm)"
+        return encode_audio(self.samples, self.sample_rate, kind=FORMATS[ending.lower()], comment=comment)
+
+
+@dataclass(frozen=True)
+class VoicePrompt:
+    """A voice that was encoded once; made by :meth:`SpeechGenerator.prompt`."""
+
+    passage: Passage
+    maker: SpeechGenerator
+
+    def save(self, path: str | Path) -> None:
+        """Write it as safetensors; ``prompt="voice.safetensors"`` then speaks with it."""
+        save_prompt(path, self.passage, *self.maker.infos)
+
+
+# A recording's path, a saved prompt's (.safetensors), samples with their rate, or an encoded voice.
+PromptLike = str | Path | tuple[np.ndarray, int] | VoicePrompt
+
+
+class SpeechGenerator:
+    """Text to semantic tokens, acoustic generator and codec, which speak together.
+
+    ``sampling`` and ``text_sampling`` hold how tokens are chosen, ``numbers`` the language in which numbers and
+    dates are spoken (None: they are left as they are); all may be replaced. What speaks takes a
+    ``progress``: it is called with ``part``, ``segment``, ``segments``, ``level``, ``iteration`` and
+    ``iterations`` (of each level), whichever are new, counted from 1; what it raises ends the work.
+    """
+
+    def __init__(
+        self, synthesizer: DialogueSynthesizer, sampling: Any, text_sampling: TextSamplingConfig, *, name: str
+    ):
+        """
+        Args:
+            synthesizer: the models.
+            sampling: of acoustic tokens, of the acoustic generator's kind.
+            text_sampling: of semantic tokens.
+            name: of the model, in what it makes.
+        """
+        self.synthesizer, self.name = synthesizer, name
+        self.sampling, self.text_sampling = sampling, text_sampling
+        self.numbers: str | None = None
+        self.sample_rate = synthesizer.generator.acoustic_info.sample_rate
+        self.infos = synthesizer.reader.info, synthesizer.generator.acoustic_info
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        place: str | Path,
+        *,
+        device: str = "auto",
+        revision: str | None = None,
+        download: bool = False,
+        numbers: str | None = None,
+    ) -> SpeechGenerator:
+        """The models of a pack (``utils/pack_model.sh``), with the sampling that it recommends.
+
+        Args:
+            place: its directory, or its name on the hub (``org/name``).
+            device: cpu, cuda or auto.
+            revision: commit, tag or branch on the hub.
+            download: get it from the hub where it is not on this machine; else nothing opens a connection.
+            numbers: language in which numbers, currencies and dates are spoken, see :func:`spoken_form`.
+
+        Raises:
+            FileNotFoundError: there is no such pack here, or it lacks a part that speaking needs.
+            ValueError: it is damaged, or there is no grammar for ``numbers``.
+        """
+        if numbers is not None:
+            spoken_form("1", numbers)
+        if download and not Path(place).exists():
+            from huggingface_hub import snapshot_download
+
+            root: Path | None = Path(snapshot_download(str(place), revision=revision))
+        else:
+            root = find_pack(place, revision)
+        if root is None:
+            raise FileNotFoundError(
+                f"{place}: no pack is there; give the directory that utils/pack_model.sh made, or, of one on the hub, "
+                f"run first: hf download {place}"
+            )
+        samplings = read_sampling(root / DECODING_FILE)
+        device = choose_device(device)
+        codec = load_acoustic_tokenizer(str(root), device)
+        chosen = f"soundstorm:{root}" if "soundstorm" in open_pack(root).parts else root  # a pack may have AudioLM too
+        kind, generator = load_generator(chosen, codec, device)
+        reader = load_text_to_semantic(root, device=device)
+        synthesizer = DialogueSynthesizer(reader, generator, codec, SemanticTokenizer.load(root, device=device))
+        speaker = cls(synthesizer, sampling_of(kind, samplings), samplings["text"], name=root.resolve().name)
+        speaker.numbers = numbers
+        return speaker
+
+    def with_sampling(self, **wanted: Any) -> SpeechGenerator:
+        """The same models with other sampling of acoustic tokens.
+
+        Args:
+            wanted: ``iterations``, ``temperature`` or what else the acoustic generator's kind has.
+
+        Raises:
+            ValueError: it has no such option, or not with this value.
+        """
+        other = copy.copy(self)
+        other.sampling = make_record(type(self.sampling), {**vars(self.sampling), **wanted}, "sampling")
+        return other
+
+    def __call__(
+        self,
+        text: str,
+        *,
+        prompt: PromptLike | None = None,
+        prompt_text: str | None = None,
+        seed: int = 0,
+        progress: Callable[..., None] | None = None,
+    ) -> Speech:
+        """Say a text of any length, in one voice.
+
+        Args:
+            text: words; what cannot be read of them is left out, see ``Speech.text``.
+            prompt: a few seconds of the voice; None for any.
+            prompt_text: its words, which help to go on in its manner.
+            seed: other numbers say it in other ways.
+
+        Raises:
+            ValueError: nothing to say, or a prompt that cannot serve.
+        """
+        texts = None if prompt_text is None else {"A": prompt_text}
+        prompts = {} if prompt is None else {"A": prompt}
+        return self._speak([Turn("A", text)], prompts, texts or {}, seed, progress)
+
+    def dialogue(
+        self,
+        script: str | Sequence[tuple[str, str]],
+        *,
+        prompts: Mapping[str, PromptLike] | None = None,
+        prompt_texts: Mapping[str, str] | None = None,
+        seed: int = 0,
+        progress: Callable[..., None] | None = None,
+    ) -> Speech:
+        """Say a script of several voices.
+
+        Args:
+            script: lines ``A: words``, or pairs of voice and words.
+            prompts: a recording of every voice, or none at all.
+            prompt_texts: their words.
+            seed: as above.
+
+        Raises:
+            ValueError: a script of another form, or prompts of other voices than its.
+        """
+        turns = read_script_text(script, "script") if isinstance(script, str) else [Turn(*turn) for turn in script]
+        return self._speak(turns, prompts or {}, prompt_texts or {}, seed, progress)
+
+    def convert(self, speech: PromptLike, *, prompt: PromptLike | None = None, seed: int = 0) -> Speech:
+        """Say what a recording says in the voice of another one."""
+        _check_seed(seed)
+        if isinstance(speech, VoicePrompt):
+            semantic = speech.passage.semantic
+        else:
+            sound, name = _sound(speech)
+            (semantic,) = self.synthesizer.tokenizer.encode(
+                [one_channel(sound, self.synthesizer.tokenizer.info.sample_rate, name)]
+            )
+        stopwatch = Stopwatch()
+        given = None if prompt is None else self._passage(prompt, None)
+        samples = self.synthesizer.convert(semantic, given, self.sampling, seed=seed, stopwatch=stopwatch)
+        return self._speech(samples, None, seed, stopwatch)
+
+    def prompt(self, recording: PromptLike, *, text: str | None = None) -> VoicePrompt:
+        """Encode a voice once; ``text``: the words of the recording."""
+        return VoicePrompt(self._passage(recording, text), self)
+
+    def readable(self, text: str) -> str:
+        """A text as the model reads it: one spelling, numbers in words where that is asked for, without
+        characters that no training text had.
+
+        Raises:
+            ValueError: nothing of it can be read.
+        """
+        reader = self.synthesizer.reader
+        normal = text.replace(TURN_MARKER, " ")
+        if self.numbers is not None:
+            normal = spoken_form(normalize_text(normal, lowercase=False), self.numbers)
+        normal = normalize_text(normal, lowercase=reader.tokenizer.lowercase)
+        if reader.characters:
+            strange = sorted(set(normal) - reader.characters - {" "})
+            if strange:
+                logger.info("not read, as no training text had them: %s", " ".join(strange))
+            kept = "".join(character if character in reader.characters else " " for character in normal)
+            normal = " ".join(kept.split())
+        if not has_words(normal):
+            raise InputError(f"nothing to pronounce in {text!r:.60}; expected words")
+        return normal
+
+    def _speak(
+        self,
+        turns: list[Turn],
+        prompts: Mapping[str, PromptLike],
+        texts: Mapping[str, str],
+        seed: int,
+        progress: Callable[..., None] | None,
+    ) -> Speech:
+        _check_seed(seed)
+        stopwatch = Stopwatch(progress)
+        turns = [Turn(turn.voice, self.readable(turn.text)) for turn in turns]
+        voices = list(dict.fromkeys(turn.voice for turn in turns))
+        if prompts and set(prompts) != set(voices):
+            raise InputError(
+                f"prompts are given for {', '.join(map(str, prompts))}, expected one for each voice of the script "
+                f"({', '.join(voices)}), or none"
+            )
+        if set(texts) - set(prompts):
+            raise InputError(f"words are given of prompts that are not: {', '.join(sorted(set(texts) - set(prompts)))}")
+        stopwatch.tell(part="prompts")
+        given = join_prompts([self._of_voice(voice, prompts[voice], texts.get(voice)) for voice in voices if prompts])
+        samples, _, made = self.synthesizer.speak(
+            turns, given, self.sampling, self.text_sampling, seed=seed, stopwatch=stopwatch
+        )
+        return self._speech(samples, "\n".join(passage.text for passage in made), seed, stopwatch)
+
+    def _speech(self, samples: np.ndarray, text: str | None, seed: int, stopwatch: Stopwatch) -> Speech:
+        seconds = {part: times["seconds"] for part, times in stopwatch.parts.items()}
+        return Speech(samples, self.sample_rate, text, self.name, seed, seconds)
+
+    def _of_voice(self, voice: str, prompt: PromptLike, text: str | None) -> Passage:
+        passage = self._passage(prompt, text)
+        return replace(passage, turns=(Turn(voice, passage.text or ""),))
+
+    def _passage(self, prompt: PromptLike, text: str | None) -> Passage:
+        text = None if text is None else self.readable(text)
+        if isinstance(prompt, VoicePrompt):
+            prompt.maker.infos[0].check_same(self.infos[0], "the prompt", self.name)
+            prompt.maker.infos[1].check_same(self.infos[1], "the prompt", self.name)
+            return prompt.passage
+        if isinstance(prompt, str | Path) and Path(prompt).suffix == ".safetensors":
+            return load_prompt(prompt, *self.infos)
+        sound, name = _sound(prompt)
+        return self.synthesizer.encode(prepare_prompt(sound, self.sample_rate, name, whole=bool(text)), text)
+
+
+def read_sampling(path: Path) -> dict[str, Any]:
+    """Sampling options by the sections of a ``decode.yaml``; defaults for what it does not say, or if there is none.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    sections = {"text": TextSamplingConfig, **sampling_sections()}
+    try:
+        values = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split()):.200})") from error
+    if not isinstance(values, dict) or set(values) - set(sections):
+        raise InputError(f"{path}: expected sections of {', '.join(sections)}, got {values!r:.80}")
+    return {name: make_record(cls, values.get(name, {}), f"{path}: {name}") for name, cls in sections.items()}
+
+
+def _check_seed(seed: int) -> None:
+    if not abs(seed) < LARGEST_INTEGER:
+        raise InputError(f"seed is {seed}, expected a number between -{LARGEST_INTEGER} and {LARGEST_INTEGER}")
+
+
+def _sound(recording: str | Path | tuple[np.ndarray, int]) -> tuple[Sound, str]:
+    """Samples, and a name for messages."""
+    if isinstance(recording, str | Path):
+        recording = read_sound(recording)
+    elif isinstance(recording, tuple) and len(recording) == 2:
+        recording = Sound(*recording)
+    if not isinstance(recording, Sound):
+        raise InputError(f"expected a path or (samples, sample rate), got {type(recording).__name__}")
+    return recording, recording.name

@@ -1,0 +1,119 @@
+"""The command that speaks: one text, a script, a list that goes on, and consent."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from soundstorm.bin import speak
+from soundstorm.data.errors import InputError
+
+
+@pytest.fixture
+def pack(recipe_inputs, tmp_path, monkeypatch):
+    """A folder that is a recipe and a pack."""
+    shutil.copytree(recipe_inputs, tmp_path / "pack")
+    monkeypatch.chdir(tmp_path / "pack")
+    monkeypatch.delenv(speak.CONSENT, raising=False)
+    return tmp_path / "pack"
+
+
+def say(*words):
+    speak.main(["--model", ".", "--device", "cpu", *words])
+
+
+def samples(path):
+    return soundfile.read(path)[0]
+
+
+def test_a_text_and_a_file_with_it_are_said_alike(pack):
+    say("--text", "red one", "--output", "a.wav")
+    (pack / "words.txt").write_text("red one\n")
+    say("--text-file", "words.txt", "--output", "b.wav")
+    np.testing.assert_array_equal(samples("a.wav"), samples("b.wav"))
+    say("--text", "red one", "--temperature", "0.3", "--iterations", "3", "1", "--output", "c.flac")
+    assert len(samples("c.flac")) == len(samples("a.wav")) and (samples("c.flac") != samples("a.wav")).any()
+
+
+def test_a_script_is_said_by_its_voices(pack):
+    prompts = ["--prompt", "A=wav/a-1.wav", "--prompt", "B=wav/a-2.flac", "--consent"]
+    say("--script", "script.txt", *prompts, "--output", "a.wav")
+    assert len(samples("a.wav")) > 1600
+
+
+def test_a_list_goes_on_after_what_was_said(pack, caplog):
+    lines = [{"id": "one", "text": "red"}, {"id": "two", "text": "blue", "prompt": "wav/a-1.wav"}]
+    (pack / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    say("--list", "list.jsonl", "--consent", "--output", "out")
+    first = (pack / "out/one.wav").stat().st_mtime_ns
+    expected = (pack / "out/two.wav").read_bytes()
+    (pack / "out/two.wav").unlink()
+    say("--list", "list.jsonl", "--consent", "--output", "out")
+    assert (pack / "out/one.wav").stat().st_mtime_ns == first and (pack / "out/two.wav").read_bytes() == expected
+
+
+def test_a_line_that_cannot_be_said_is_left_out_and_named(pack, caplog):
+    lines = [{"id": "a", "text": "?"}, {"id": "b", "text": "red", "prompt": "no.wav"}, {"id": "c", "text": "one"}]
+    (pack / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match="2 of 3 texts were not said"):
+        say("--list", "list.jsonl", "--consent", "--output", "out")
+    assert [path.name for path in (pack / "out").iterdir()] == ["c.wav"]
+    assert "out/a.wav is left out: nothing to pronounce" in caplog.text
+    assert "out/b.wav is left out: no.wav: no such recording" in caplog.text
+
+
+def test_speech_is_converted(pack):
+    say("--convert", "wav/b-1.wav", "--prompt", "wav/a-1.wav", "--consent", "--output", "a.ogg")
+    assert abs(len(samples("a.ogg")) / 16000 - soundfile.info("wav/b-1.wav").duration) < 0.1
+
+
+def test_a_voice_needs_its_owners_consent(pack, monkeypatch):
+    words = ["--text", "red", "--prompt", "wav/a-1.wav", "--output", "a.wav"]
+    with pytest.raises(InputError, match="needs that person's agreement; if you have it, say so by --consent"):
+        say(*words)
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+    with pytest.raises(InputError, match="nothing was made"):
+        say(*words)
+    assert not (pack / "a.wav").exists()
+    monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
+    say(*words)
+    monkeypatch.setenv(speak.CONSENT, "yes")
+    say(*words)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "no lines"),
+        ("red one", "line 1: not JSON"),
+        ('{"id": "a"}', "line 1: expected words for id and text"),
+        ('{"id": "a", "text": 3}', "line 1: expected words for id and text"),
+        ('{"id": "../a", "text": "red"}', "line 1: id is '../a', expected a file's name"),
+        ('{"id": "a", "text": "red"}\n\n{"id": "a", "text": "one"}', "line 3: id is 'a'"),
+    ],
+)
+def test_lists_that_cannot_be_said_are_refused(pack, content, message):
+    (pack / "list.jsonl").write_text(content)
+    with pytest.raises(InputError, match=message):
+        say("--list", "list.jsonl", "--output", "out")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--script", "script.txt", "--prompt", "wav/a-1.wav"], "expected one A=... for every voice"),
+        (["--text", "red", "--prompt", "a.wav", "--prompt", "b.wav"], "--prompt is given 2 times"),
+        (["--text-file", "nowhere.txt"], "nowhere.txt: no such file"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(pack, words, message):
+    with pytest.raises((InputError, FileNotFoundError), match=message):
+        say(*words, "--consent", "--output", "a.wav")

@@ -1,0 +1,204 @@
+"""A pack that speaks: texts, scripts and recordings, in voices given in every way, and what is refused."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+import soundstorm
+from soundstorm.bin import pack_model
+from soundstorm.data.errors import InputError
+from soundstorm.decoding import speech_generator
+from soundstorm.decoding.speech_generator import SpeechGenerator
+from soundstorm.decoding.voice_prompt import Sound, loudest, prepare_prompt
+
+OPTIONS = {"soundstorm": "--acoustic-model", "text_to_semantic": "--text-to-semantic"}
+EXPERIMENTS = ("soundstorm", "codec", "kmeans", "text_to_semantic")
+
+
+@pytest.fixture(scope="module")
+def folder(recipe_inputs, tmp_path_factory):
+    """A pack, as utils/pack_model.sh makes it, and recordings."""
+    root = tmp_path_factory.mktemp("speak")
+    shutil.copytree(recipe_inputs, root / "recipe")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root / "recipe")
+        options = [word for name in EXPERIMENTS for word in (OPTIONS.get(name, f"--{name}"), name)]
+        pack_model.main([*options, "--decode-config", "decode.yaml", "--output", str(root / "pack")])
+    rng = np.random.default_rng(0)
+    wav = rng.normal(0, 0.01, 16000 * 5)
+    wav[32000:48000] *= 20
+    soundfile.write(root / "long.wav", wav, 16000)
+    soundfile.write(root / "stereo.flac", rng.normal(0, 0.1, (44100 * 2, 2)), 44100)
+    shutil.rmtree(root / "recipe")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tts(folder):
+    return SpeechGenerator.from_pretrained(folder / "pack", device="cpu")
+
+
+def test_the_package_offers_it_and_the_pack_says_how_to_sample(tts):
+    assert soundstorm.SpeechGenerator is SpeechGenerator
+    assert tts.sampling.iterations == (2, 1) and tts.text_sampling.max_seconds == 1.0
+    assert tts.sampling.temperature == 1.0  # what the file does not say
+
+
+def test_the_card_says_how_it_speaks(folder):
+    card = (folder / "pack/README.md").read_text()
+    assert '.bin.speak --model PACK --text "your words" --prompt a_voice.wav --consent --output words.wav' in card
+    assert ".bin.serve --model PACK" in card
+
+
+def test_words_are_said_and_the_same_seed_says_them_alike(tts, folder):
+    speech = tts("Red  ONE!", prompt=folder / "long.wav", seed=3)
+    assert speech.text == "red one" and speech.sample_rate == 16000 and speech.duration > 0.1
+    assert np.isfinite(speech.samples).all() and len(speech.samples) % 320 == 0
+    np.testing.assert_array_equal(tts("red one", prompt=folder / "long.wav", seed=3).samples, speech.samples)
+    other = tts("red one", prompt=folder / "long.wav", seed=4)
+    assert other.samples.shape != speech.samples.shape or (other.samples != speech.samples).any()
+    assert tts("red one").duration > 0.1  # in any voice
+
+
+def test_sampling_can_be_chosen_and_what_is_no_option_is_refused(tts):
+    other = tts.with_sampling(temperature=0.0, iterations=(1,))
+    assert (other.sampling.temperature, other.sampling.iterations) == (0.0, (1,)) and tts.sampling.iterations == (2, 1)
+    np.testing.assert_array_equal(other("red one").samples, tts.with_sampling(iterations=(1, 1))("red one").samples)
+    for wanted, message in [
+        ({"overlap": 1.0}, "unknown field 'overlap'"),
+        ({"temperature": float("nan")}, "is nan"),
+        ({"iterations": (10**8,)}, "none below 1 or above 10000"),
+    ]:
+        with pytest.raises(InputError, match=f"sampling: .*{message}"):
+            tts.with_sampling(**wanted)
+    with pytest.raises(InputError, match="seed is 1000000000000000000000, expected a number between"):
+        tts("red one", seed=10**21)
+
+
+def test_characters_of_no_training_text_are_left_out(tts):
+    assert tts.readable("Ré d;\u200b one—2") == "r d one"
+    assert tts.readable("red | one") == "red one"  # which marks turns, in scripts only
+    with pytest.raises(InputError, match="nothing to pronounce in '\\?!'"):
+        tts("?!")
+
+
+def test_numbers_are_said_in_words_where_that_is_asked_for(tts, monkeypatch):
+    monkeypatch.setattr(speech_generator, "spoken_form", lambda text, language: text.replace("1", f"ONE {language}"))
+    assert tts("red 1 one").text == "red one"  # no text of the training had figures
+    monkeypatch.setattr(tts, "numbers", "de")
+    assert tts("red 1.").text == "red one de"
+    assert tts.with_sampling(temperature=0.1).numbers == "de"
+
+
+def test_a_voice_is_encoded_once_and_kept(tts, folder):
+    voice = tts.prompt(folder / "long.wav")
+    voice.save(folder / "voice.safetensors")
+    expected = tts("red one", prompt=folder / "long.wav").samples
+    for given in (voice, str(folder / "voice.safetensors"), soundfile.read(folder / "long.wav", dtype="float32")):
+        np.testing.assert_array_equal(tts("red one", prompt=given).samples, expected)
+
+
+def test_a_saved_voice_of_other_models_and_a_damaged_one_are_refused(tts, folder):
+    tts.prompt(folder / "long.wav").save(folder / "voice.safetensors")
+    info = tts.infos
+    try:
+        tts.infos = info[0], replace(info[1], fingerprint="x")
+        with pytest.raises(InputError, match="voice.safetensors: a prompt of other models; save it again"):
+            tts("red", prompt=folder / "voice.safetensors")
+    finally:
+        tts.infos = info
+    (folder / "cut.safetensors").write_bytes((folder / "voice.safetensors").read_bytes()[:-9])
+    with pytest.raises(InputError, match="cut.safetensors: not a saved prompt"):
+        tts("red", prompt=folder / "cut.safetensors")
+
+
+def test_the_words_of_a_prompt_are_read_before_the_text(tts, folder, monkeypatch):
+    asked = []
+    generate = tts.synthesizer.reader.generate
+    monkeypatch.setattr(
+        tts.synthesizer.reader, "generate", lambda texts, **more: asked.append(texts[0]) or generate(texts, **more)
+    )
+    tts("red one", prompt=folder / "stereo.flac", prompt_text="Blue")
+    tts.dialogue("A: red\nB: one\n", prompts={"A": folder / "long.wav", "B": folder / "stereo.flac"})
+    assert asked == ["blue red one", "red | one"]  # without all words of the prompts they are no text
+
+
+def test_recordings_of_any_rate_and_two_channels_serve(tts, folder):
+    speech = tts.dialogue([("A", "red"), ("B", "one")], prompts={"A": folder / "long.wav", "B": folder / "stereo.flac"})
+    assert speech.text == "red | one" and speech.duration > 0.1
+
+
+def test_long_texts_are_said_in_pieces(tts):
+    text = "red one two. " * 60
+    speech = tts(text)
+    assert speech.text.count("\n") >= 2 and speech.text.replace("\n", " ") == tts.readable(text)
+
+
+def test_speech_is_said_in_another_voice_as_long_as_it_was(tts, folder, monkeypatch):
+    monkeypatch.setattr("soundstorm.decoding.dialogue.SEGMENT_SECONDS", 0.5)
+    for prompt in (None, folder / "stereo.flac"):
+        speech = tts.convert(folder / "long.wav", prompt=prompt)
+        assert speech.text is None and abs(speech.duration - 5) <= 0.1
+
+
+def test_files_say_that_they_are_synthetic(tts, tmp_path):
+    speech = tts("red one", seed=7)
+    for ending in (".wav", ".flac", ".ogg"):
+        speech.save(tmp_path / f"new/x{ending}")
+        with soundfile.SoundFile(tmp_path / f"new/x{ending}") as stream:
+            assert stream.comment.startswith("Synthetic speech") and "pack, seed 7" in stream.comment
+            assert abs(stream.frames - len(speech.samples)) < 320
+    with pytest.raises(InputError, match="ends in '.mp4', expected one of .wav, .flac, .ogg"):
+        speech.save(tmp_path / "x.mp4")
+
+
+NOISE = np.random.default_rng(1).normal(0, 0.1, 48000).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "prompt, message",
+    [
+        ("nowhere.wav", "nowhere.wav: no such recording"),
+        ((NOISE[:4000], 16000), "the array: lasts 0.25 s, expected 1 s at least"),
+        ((np.zeros(32000, np.float32), 16000), "the array: is silent"),
+        ((NOISE * np.nan, 16000), "48000 samples are NaN"),
+        ((NOISE, 0), "sample rate is 0, expected Hz"),
+        ((NOISE[:0], 16000), "samples of shape \\(0,\\)"),
+        (NOISE, "expected a path or \\(samples, sample rate\\), got ndarray"),
+    ],
+)
+def test_prompts_that_cannot_serve_are_refused(tts, prompt, message):
+    with pytest.raises((InputError, FileNotFoundError), match=message):
+        tts("red one", prompt=prompt)
+
+
+def test_scripts_and_prompts_must_fit(tts, folder):
+    with pytest.raises(InputError, match="given for A, expected one for each voice of the script \\(A, B\\)"):
+        tts.dialogue("A: red\nB: one\n", prompts={"A": folder / "long.wav"})
+    with pytest.raises(InputError, match="words are given of prompts that are not: A"):
+        tts("red", prompt_text="one")
+    with pytest.raises(InputError, match="script, line 1: expected 'A: some words'"):
+        tts.dialogue("red one")
+    with pytest.raises(InputError, match="lasts 12.0 s, expected 10 s at most of a prompt whose words are given"):
+        tts("red", prompt=(np.tile(NOISE, 4), 16000), prompt_text="one")
+
+
+def test_what_is_no_pack_is_refused_with_what_to_do(folder):
+    with pytest.raises(FileNotFoundError, match="or, of one on the hub, run first: hf download"):
+        SpeechGenerator.from_pretrained("org/nothing")
+    shutil.copytree(folder / "pack", folder / "bad")
+    (folder / "bad/decode.yaml").write_text("decode:\n  iterations: many\n")
+    with pytest.raises(InputError, match="bad/decode.yaml: decode: "):
+        SpeechGenerator.from_pretrained(folder / "bad")
+
+
+def test_the_loudest_part_is_the_prompt():
+    wav = np.random.default_rng(2).normal(0, 0.01, 16000 * 8)
+    wav[64000:112000] *= 30
+    slow = max(range(0, 80001, 1000), key=lambda start: float(np.square(wav[start : start + 48000]).sum()))
+    assert abs(loudest(wav, 48000) - slow) <= 1000 and slow == 64000
+    assert len(prepare_prompt(Sound(wav, 16000), 16000, "x")) == 48000
+    assert len(prepare_prompt(Sound(wav, 16000), 24000, "x", whole=True)) == 192000
