@@ -2,29 +2,34 @@
 
 A pack holds ``pack.json``, a model card and a directory for each part; ``utils/pack_model.sh`` makes one.
 Wherever an experiment directory is asked for, the pack will do, or its name on the hub (``org/name``) once it
-has been downloaded: nothing here opens a connection. Nothing in a pack is executed or unpickled.
+has been downloaded: nothing here opens a connection. Nothing in a pack is executed or unpickled. The sizes
+and digests of all files of the parts are in ``pack.json`` and compared before a part is used.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 
 PACK_FILE = "pack.json"
+DECODING_FILE = "decode.yaml"  # how its models are best decoded
 FORMAT = "soundstorm-pack-1"
 SSL_MODEL = "ssl_model"  # inside the parts that listen through one
 OLD_SSL_MODEL = "hubert"  # its name in packs made when only a HuBERT could be there
 PART_NAME = re.compile(r"[a-z][a-z0-9_]*")
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 # A codec of transformers: its family, where it is (./ is in the pack, else on the hub), and perhaps its
-# levels.
-CODEC_NAME = re.compile(r"(?P<family>[a-z]+):(?P<name>(\./)?[\w-][\w./-]*)(?P<levels>@[\w.]+)?")
+# commit there and its levels.
+CODEC_NAME = re.compile(r"(?P<family>[a-z]+):(?P<name>(\./)?[\w-][\w./-]*)(?P<levels>(@[\w.]+){1,2})?")
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,20 @@ class Pack:
 
     root: Path
     parts: dict[str, str]  # part -> its directory in the pack, or the name of a codec of transformers
+    files: Mapping[str, Mapping] = field(default_factory=dict)  # path -> size, sha256; none in older packs
 
     def part(self, name: str) -> str:
         """What stands for the experiment: a directory, or the name of a codec of transformers.
 
         Raises:
-            FileNotFoundError: the pack has no such part.
+            FileNotFoundError: the pack has no such part, or a file of it is missing.
+            ValueError: a file is not what was packed.
         """
         if name not in self.parts:
             raise FileNotFoundError(f"{self.root}: this pack has no {name}; it has {', '.join(self.parts)}")
+        for path, wanted in self.files.items():
+            if path.startswith(f"{name}/"):
+                self._check(self.root / path, wanted)
         value = self.parts[name]
         codec = CODEC_NAME.fullmatch(value)
         if codec is None:
@@ -50,6 +60,40 @@ class Pack:
         if where.startswith("./"):
             where = str(self.root / where)
         return f"{codec['family']}:{where}{codec['levels'] or ''}"
+
+    def _check(self, path: Path, wanted: Mapping) -> None:
+        found = path.stat()  # its own error names it
+        if found.st_size != wanted.get("size"):
+            raise InputError(
+                f"{path}: {found.st_size} bytes, expected {wanted.get('size')!r:.80} of {PACK_FILE}; "
+                "get the pack again"
+            )
+        digest = _digest(path, found.st_size, found.st_mtime_ns)
+        if digest != wanted.get("sha256"):
+            raise InputError(
+                f"{path}: its SHA-256 is {digest}, expected {wanted.get('sha256')!r:.80} of {PACK_FILE}; "
+                "get the pack again"
+            )
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, size: int, time: int) -> str:
+    """SHA-256 of a file, once a process as long as the file does not change."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def describe_files(root: Path, parts: Mapping[str, str]) -> dict[str, dict]:
+    """Size and digest of every file of the parts, for ``pack.json``."""
+    paths = sorted(path for part in parts for path in (root / part).rglob("*") if path.is_file())
+    digests = [_digest.__wrapped__(path, 0, 0) for path in paths]  # anew
+    return {
+        path.relative_to(root).as_posix(): {"size": path.stat().st_size, "sha256": digest}
+        for path, digest in zip(paths, digests, strict=True)
+    }
 
 
 def open_pack(root: str | Path) -> Pack:
@@ -79,7 +123,15 @@ def open_pack(root: str | Path) -> Pack:
                 f"a directory of "
                 "its own name, or a codec by name; get the pack again"
             )
-    return Pack(Path(root), parts)
+    files = values.get("files", {})
+    if not isinstance(files, dict) or not all(
+        isinstance(wanted, dict) and ".." not in name.split("/") for name, wanted in files.items()
+    ):
+        raise InputError(
+            f"{path}: files is {files!r:.80}, expected paths in the pack with size and sha256; "
+            "get the pack again"
+        )
+    return Pack(Path(root), parts, files)
 
 
 def part_of(place: str | Path, part: str) -> str:
@@ -96,20 +148,23 @@ def part_of(place: str | Path, part: str) -> str:
     return str(place) if root is None else open_pack(root).part(part)
 
 
-def find_pack(place: str | Path) -> Path | None:
-    """The directory of a pack, given that or its name ``org/name`` in the hub's cache; None if neither."""
+def find_pack(place: str | Path, revision: str | None = None) -> Path | None:
+    """The directory of a pack, given that or its name ``org/name`` in the hub's cache; None if neither.
+
+    ``revision``: commit, tag or branch of the one in the cache.
+    """
     if (Path(place) / PACK_FILE).is_file():
         return Path(place)
     if os.path.exists(place) or not HUB_NAME.fullmatch(str(place)):
         return None
-    return find_cached(str(place))
+    return find_cached(str(place), revision)
 
 
-def find_cached(name: str) -> Path | None:
+def find_cached(name: str, revision: str | None = None) -> Path | None:
     """Where the hub's cache has the pack ``org/name``; None if it has not."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(name, PACK_FILE)
+    found = try_to_load_from_cache(name, PACK_FILE, revision=revision)
     return Path(found).parent if isinstance(found, str) else None
 
 
@@ -129,6 +184,11 @@ def ssl_prefix(named: str) -> str:
     """What stands before the directory or hub name: ``w2v-bert:``, or nothing."""
     kind, colon, _ = named.partition(":")
     return kind + colon if colon and "/" not in kind else ""
+
+
+def without_places(name: str) -> str:
+    """The text with absolute paths, also after prefixes such as ``w2v-bert:``, cut to their last name."""
+    return re.sub(r"(?<![^\s:])/(?!/)(\S*/)?", "", name)
 
 
 def link_part(place: str | Path, part: str, directory: str | Path) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.data_dir import write_text
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import MODEL_FILE, read_config, source_commit
+from soundstorm.data.pack import without_places
 from soundstorm.decoding.acoustic_generator import MODULES, part_names
+from soundstorm.sharing.evaluation import Result
 
 CARD = "README.md"
+HUB_METRICS = {"wer", "cer"}  # those of ours that the hub has under their names
 MISUSE = (
     "A model of this kind can imitate a voice from seconds of speech. Prompt it only with voices whose "
     "owners agree, say of what you publish that it is synthetic, and do not use it to pass for a person or "
@@ -31,11 +35,31 @@ class Card:
     license: str | None = None  # identifier as the hub has them, e.g. cc-by-4.0
     language: str | None = None  # code, e.g. en
     corpus: str | None = None  # what it was trained on, in words
-    results: str | None = None  # path of a Markdown file with scores
+    results: str | None = None  # path of a Markdown file with scores; report.json beside it has the figures
+    datasets: Sequence[str] = ()  # names on the hub of what it was trained on
+    licenses: Mapping[str, str] = field(default_factory=dict)  # of parts that have another one
+
+    def license_of(self, part: str) -> str | None:
+        """Of one part; a model that is only named has its own, which is not said here."""
+        return self.licenses.get(part, self.license)
+
+    def check_parts(self, parts: Collection[str]) -> None:
+        """Refuse licences of parts that there are not.
+
+        Raises:
+            ValueError: names the part.
+        """
+        for part in sorted(set(self.licenses) - set(parts)):
+            raise InputError(f"--part-license is of {part!r:.40}, expected some of {', '.join(parts)}")
 
 
 def write_card(
-    folder: Path, card: Card, places: dict[str, str], sources: dict[str, str], infos: dict[str, TokenizerInfo]
+    folder: Path,
+    card: Card,
+    places: dict[str, str],
+    sources: dict[str, str],
+    infos: dict[str, TokenizerInfo],
+    results: Sequence[Result] = (),
 ) -> None:
     """Write ``README.md`` of the pack.
 
@@ -45,16 +69,24 @@ def write_card(
         places: part -> where it is in the pack, or the name of a codec.
         sources: part -> the experiment it was copied from.
         infos: kind -> tokenizer.
+        results: figures of the models.
     """
+    task = "text-to-speech" if "text_to_semantic" in places else "audio-to-audio"
     front = {"license": card.license, "language": card.language, "tags": ["soundstorm", "text-to-speech"]}
+    front |= {"library_name": "soundstorm", "pipeline_tag": task, "datasets": list(card.datasets)}
+    front["metrics"] = sorted({result.metric for result in results} & HUB_METRICS)
     text = "---\n" + yaml.safe_dump({k: v for k, v in front.items() if v}, sort_keys=False) + "---\n\n"
     text += (
         f"# {card.title}\n\nA pack of models of the SoundStorm recipes, made at commit {source_commit()}.\n"
     )
     if card.corpus:
         text += f"Trained on {card.corpus}.\n"
-    parts = [[part, *_row(part, place, sources[part])] for part, place in places.items()]
-    text += "\n## Parts\n\n" + _table("part|parameters|steps|last validation loss|trained at commit", parts)
+    parts = [
+        [part, *_row(part, place, sources[part]), card.license_of(part) or "not stated"]
+        for part, place in places.items()
+    ]
+    head = "part|parameters|steps|last validation loss|trained at commit|licence"
+    text += "\n## Parts\n\n" + _table(head, parts)
     rows = [
         [kind, without_places(i.name), i.frame_rate, i.num_levels, i.codebook_size, i.sample_rate]
         + [i.fingerprint[:12]]
@@ -102,11 +134,6 @@ def count_parameters(path: Path) -> int:
         return sum(math.prod(stream.get_slice(name).get_shape()) for name in stream.keys())
 
 
-def without_places(name: str) -> str:
-    """The text with absolute paths, also after prefixes such as ``w2v-bert:``, cut to their last name."""
-    return re.sub(r"(?<![^\s:])/(?!/)(\S*/)?", "", name)
-
-
 def _usage(places: dict[str, str]) -> str:
     lines = [
         "With the code of the recipes, `PACK` being this directory, or its name on the hub after "
@@ -114,13 +141,17 @@ def _usage(places: dict[str, str]) -> str:
         "",
         "```bash",
     ]
+    kinds = [kind for kind in MODULES if set(part_names(kind)) & set(places)]
+    if kinds and {"kmeans", "codec", "text_to_semantic"} <= set(places):
+        voice = "--prompt a_voice.wav --consent"
+        lines.append(f'python -m soundstorm.bin.speak --model PACK --text "your words" {voice} --output words.wav')
+        lines.append("python -m soundstorm.bin.serve --model PACK  # the same on a page in the browser")
     if "kmeans" in places:
         command = "python -m soundstorm.bin.extract_semantic_tokens --kmeans PACK"
         lines.append(f"{command} --data-dir data --output semantic")
     if "codec" in places:
         command = "python -m soundstorm.bin.extract_acoustic_tokens --codec PACK"
         lines.append(f"{command} --data-dir data --output acoustic")
-    kinds = [kind for kind in MODULES if set(part_names(kind)) & set(places)]
     for kind in kinds:
         model = "PACK" if len(kinds) == 1 else f"{kind}:PACK"
         text = "text_to_semantic" in places

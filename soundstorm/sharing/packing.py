@@ -18,13 +18,16 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import MODEL_FILE, config_section, has_config, is_finished, read_config
 from soundstorm.data.pack import (
     CODEC_NAME,
+    DECODING_FILE,
     FORMAT,
     PACK_FILE,
     SSL_MODEL,
     copy_files,
+    describe_files,
     own_ssl_model,
     part_of,
     ssl_prefix,
+    without_places,
 )
 from soundstorm.decoding.acoustic_generator import (
     MODULES,
@@ -35,17 +38,20 @@ from soundstorm.decoding.acoustic_generator import (
 )
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.decoding.free_running import REPORT_FILE
+from soundstorm.decoding.speech_generator import read_sampling
 from soundstorm.models.consistency import load_consistency
+from soundstorm.models.hub import split_choice
 from soundstorm.models.recognizer import load_trained_recognizer
-from soundstorm.models.text_to_semantic_config import ENCODER_DIR, SENTENCEPIECE_FILE
-from soundstorm.sharing.model_card import Card, without_places, write_card
+from soundstorm.models.text_to_semantic_config import CHARACTERS_FILE, ENCODER_DIR, SENTENCEPIECE_FILE
+from soundstorm.sharing.evaluation import read_results, write_results
+from soundstorm.sharing.model_card import Card, write_card
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.kmeans import CENTROIDS, DESCRIPTION, KMeans
 from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
 
-EXPERIMENT_FILES = (MODEL_FILE, SENTENCEPIECE_FILE, ENCODER_DIR, REPORT_FILE)
+EXPERIMENT_FILES = (MODEL_FILE, SENTENCEPIECE_FILE, CHARACTERS_FILE, ENCODER_DIR, REPORT_FILE)
 TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", MODEL_FILE)
 # Of parts that are no acoustic generator: part -> checks that it can be loaded; tokenizers are loaded anyway.
 LOADERS = {
@@ -67,7 +73,12 @@ def generator_parts(place: str) -> dict[str, str]:
 
 
 def pack_model(
-    output: str | Path, experiments: dict[str, str], card: Card, *, acoustic_models: Sequence[str] = ()
+    output: str | Path,
+    experiments: dict[str, str],
+    card: Card,
+    *,
+    acoustic_models: Sequence[str] = (),
+    decoding: str | Path | None = None,
 ) -> None:
     """Copy the experiments into ``output``, without paths of the machine they were trained on.
 
@@ -78,6 +89,7 @@ def pack_model(
         experiments: part, of ``LOADERS`` -> experiment directory; the codec may also be one of transformers.
         card: fields of the model card that no experiment records.
         acoustic_models: experiment directories of acoustic generators.
+        decoding: how they are best decoded, a file like ``conf/decode.yaml``; it becomes the pack's.
 
     Raises:
         ValueError: ``output`` exists, or the experiments have different tokenizers.
@@ -93,6 +105,7 @@ def pack_model(
         raise InputError(f"{output}: is there already; remove it or choose another --output")
     sources = {part: place for model in acoustic_models for part, place in generator_parts(model).items()}
     sources |= {part: part_of(place, part) for part, place in experiments.items()}
+    card.check_parts(sources)
     infos = check_tokenizers(sources)
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = output.with_name(f".{output.name}.tmp")
@@ -102,16 +115,34 @@ def pack_model(
         parts = {part: _copy(part, source, folder) for part, source in sources.items()}
         tokenizers = {kind: info.fingerprint for kind, info in infos.items()}
         description = {"format": FORMAT, "parts": parts, "tokenizers": tokenizers}
+        description["licenses"] = {part: card.license_of(part) for part in parts}
+        description["files"] = describe_files(folder, parts)
         write_text(folder / PACK_FILE, json.dumps(description, indent=2) + "\n")
+        if decoding is not None:
+            copy_decoding(Path(decoding), folder)
         copied = check_tokenizers({part: part_of(folder, part) for part in parts})
         for kind, info in infos.items():
             info.check_same(copied[kind], "the experiments", str(folder))
         _load_all(folder, parts)
-        write_card(folder, card, {part: part_of(folder, part) for part in parts}, sources, infos)
+        results = read_results(card, parts)
+        write_results(folder, results)
+        write_card(folder, card, {part: part_of(folder, part) for part in parts}, sources, infos, results)
         os.rename(folder, output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     logger.info("%s: %s", output, ", ".join(parts))
+
+
+def copy_decoding(source: Path, folder: Path) -> None:
+    """Copy a recipe's ``decode.yaml`` into a pack, if it is one.
+
+    Raises:
+        FileNotFoundError, ValueError: it is none.
+    """
+    if not source.is_file():
+        raise FileNotFoundError(f"{source}: no such file; give the decode.yaml of a recipe")
+    read_sampling(source)
+    shutil.copyfile(source, folder / DECODING_FILE)
 
 
 def check_tokenizers(places: dict[str, str]) -> dict[str, TokenizerInfo]:
@@ -149,13 +180,13 @@ def _copy(part: str, source: str, folder: Path) -> str:
     codec = CODEC_NAME.fullmatch(source) if part == "codec" and not Path(source).is_dir() else None
     family, _, name = source.partition(":")
     if part == "codec" and not Path(source).is_dir() and name:
-        name, at, levels = name.partition("@")
+        name, levels = split_choice(name)
         if Path(name).is_dir():
             copy_files(Path(name), target, TRANSFORMERS_FILES)
-            return f"{family}:./{part}{at}{levels}"
+            return f"{family}:./{part}{levels and f'@{levels}'}"
         if codec is None:
             raise InputError(f"{source}: neither a directory nor a hub name; give one of these as --codec")
-        return source
+        return load_acoustic_tokenizer(source).info.name  # with its commit
     if not is_finished(source):
         raise FileNotFoundError(f"{source}/{MODEL_FILE}: no such file; train this {part} to its end first")
     copy_files(Path(source), target, EXPERIMENT_FILES)

@@ -3,9 +3,11 @@
 import json
 import shutil
 
+import huggingface_hub
 import huggingface_hub.constants
 import numpy as np
 import pytest
+import yaml
 
 from soundstorm.bin import extract_acoustic_tokens, extract_semantic_tokens, link_pack, pack_model, synthesize
 from soundstorm.data.archive import TokenArchive
@@ -129,6 +131,9 @@ def test_packs_and_experiments_of_before_still_load(recipe):
         text = (recipe / file).read_text()
         assert new in text
         (recipe / file).write_text(text.replace(new, old))
+    description = json.loads((recipe / "pack/pack.json").read_text())
+    del description["files"], description["licenses"]
+    (recipe / "pack/pack.json").write_text(json.dumps(description))
     for part in ("kmeans", "consistency"):
         (recipe / f"pack/{part}/ssl_model").rename(recipe / f"pack/{part}/hubert")
     np.testing.assert_array_equal(load_consistency("consistency")(wav), embedding)
@@ -187,6 +192,76 @@ def test_the_card_says_what_is_inside_and_how_to_use_it(recipe):
     assert "command.txt" not in [path.name for path in (recipe / "pack").rglob("*")]
 
 
+def test_the_card_has_the_hubs_metadata_and_the_figures_of_the_report(recipe):
+    figure = {"all": {"value": 12.345678, "low": 11.0, "high": 13.5, "count": 60}}
+    rows = [
+        {"system": "Original", "decode": {}, "metrics": {"wer": figure}},
+        {"system": "AudioLM", "decode": {"kind": "audiolm"}, "metrics": {"wer": figure}},
+        {
+            "system": "SoundStorm (3 s prompt)", "decode": {"kind": "soundstorm"},
+            "metrics": {"wer": figure, "dnsmos": figure, "seconds": figure},
+            "settings": {"recognizers": ["/data/models/whisper-base", "train"]},
+        },
+    ]  # fmt: skip
+    report = {"facts": {"date": "2026-01-02"}, "sets": {"data/test": {"rows": rows}}}
+    (recipe / "RESULTS.md").write_text("| System | WER |\n")
+    (recipe / "report.json").write_text(json.dumps(report))
+    options = {"license": "cc0-1.0", "language": "en", "dataset": "org/words", "results": "RESULTS.md"}
+    pack("soundstorm", "text_to_semantic", "codec", **options, **{"part-license": "codec=mit"})
+    front = yaml.safe_load((recipe / "pack/README.md").read_text().split("---")[1])
+    assert front == {
+        "license": "cc0-1.0", "language": "en", "tags": ["soundstorm", "text-to-speech"],
+        "datasets": ["org/words"], "library_name": "soundstorm", "pipeline_tag": "text-to-speech",
+        "metrics": ["wer"],
+    }  # fmt: skip
+    (path,) = (recipe / "pack/.eval_results").iterdir()
+    assert path.name == "test_soundstorm_3_s_prompt.yaml"
+    wer, dnsmos = huggingface_hub.parse_eval_result_entries(yaml.safe_load(path.read_text()))
+    assert (wer.dataset_id, wer.task_id, wer.value, wer.date) == ("org/words", "wer", 12.3457, "2026-01-02")
+    said = "SoundStorm (3 s prompt), set test: 60 utterances, 95 % interval 11 to 13.5"
+    assert wer.notes == f"{said}, judged by whisper-base"
+    assert (dnsmos.task_id, dnsmos.notes) == ("dnsmos", said)
+    licenses = json.loads((recipe / "pack/pack.json").read_text())["licenses"]
+    assert licenses == {"soundstorm": "cc0-1.0", "text_to_semantic": "cc0-1.0", "codec": "mit"}
+    with pytest.raises(ValueError, match="--part-license is of 'hubert', expected some of codec"):
+        pack("codec", output="other", **{"part-license": "hubert=mit"})
+
+
+def test_a_part_that_is_not_what_was_packed_is_refused_by_its_name(recipe):
+    pack("codec", "kmeans")
+    weights = recipe / "pack/codec/model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1])
+    sizes = f"{len(content) - 1} bytes, expected {len(content)}"
+    with pytest.raises(ValueError, match=f"codec/model.safetensors: {sizes}"):
+        part_of("pack", "codec")
+    weights.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    with pytest.raises(ValueError, match="codec/model.safetensors: its SHA-256 is .*; get the pack again"):
+        part_of("pack", "codec")
+    assert part_of("pack", "kmeans") == "pack/kmeans"
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match="codec/model.safetensors"):
+        part_of("pack", "codec")
+
+
+def test_a_push_says_what_would_go_and_sends_nothing_unless_told_to(recipe, capsys):
+    pack("codec", license="mit", push="org/small")
+    said = capsys.readouterr().out
+    paths = [path.relative_to(recipe / "pack") for path in (recipe / "pack").rglob("*") if path.is_file()]
+    assert len(paths) >= 4 and all(f"  {path}\n" in said for path in paths)
+    assert "would go to a private https://huggingface.co/org/small; nothing was sent" in said
+    assert "does not say language" in said and "does not say license" not in said
+    push = ["--output", "pack", "--push", "org/small"]
+    pack_model.main(push)  # of a pack that is there
+    assert capsys.readouterr().out == said
+    with pytest.raises(ValueError, match="--really-push goes with --push"):
+        pack_model.main([*push[:2], "--really-push"])
+    with pytest.raises(OSError, match="org/small: not uploaded .*; see `hf auth whoami`"):
+        pack_model.main([*push, "--really-push"])  # tests are offline
+    with pytest.raises(ValueError, match="expected <organisation or user>/<name>"):
+        pack_model.main(["--output", "pack", "--push", "small"])
+
+
 def test_a_ready_codec_is_named_and_not_copied(recipe):
     description = {"format": "soundstorm-pack-1", "parts": {"codec": "encodec:facebook/encodec_24khz@6kbps"}}
     (recipe / "pack").mkdir()
@@ -203,7 +278,7 @@ def test_what_does_not_belong_together_is_refused_and_nothing_is_left(recipe):
     (recipe / "soundstorm/config.yaml").write_text(config.replace(fingerprint, "ab" * 32))
     with pytest.raises(ValueError, match="tokens do not belong together"):
         pack("soundstorm", "codec", "kmeans")
-    assert not [path for path in recipe.iterdir() if "pack" in path.name]
+    assert not [path for path in recipe.iterdir() if path.name in ("pack", ".pack.tmp")]
 
 
 def open_fingerprint(config):
