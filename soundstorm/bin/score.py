@@ -7,6 +7,8 @@ with --help).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from soundstorm.bin.common import config_parser, run_front, section
 from soundstorm.scoring.scoring_config import ScoreConfig
 
@@ -24,12 +26,19 @@ FURTHER = {
 def get_parser():
     """Options of the command."""
     parser = config_parser(__doc__, {"score": ScoreConfig})
-    parser.add_argument("--data-dir", nargs="+", required=True, help="test set: recordings, text")
+    parser.add_argument("--data-dir", nargs="+", help="test set: recordings, text")
     parser.add_argument(
         "--decode-dir",
         nargs="+",
         help="output of synthesize; the originals are scored without it or where it is none",
     )
+    parser.add_argument(
+        "--wav-scp",
+        nargs="+",
+        help="instead of --decode-dir: tables of recordings that anything else has made, named by --system, their "
+        "utterances named as in --data-dir; without --data-dir there is nothing to compare voices with",
+    )
+    parser.add_argument("--text", help="what --wav-scp says, where there is no --data-dir")
     parser.add_argument(
         "--system", nargs="+", help="name of the row (default: that of the system that was decoded)"
     )
@@ -69,22 +78,30 @@ def main(argv: list[str] | None = None) -> None:
     parser = get_parser()
     args = parser.parse_args(words)
     config = section(args, "score", ScoreConfig)
-    decode_dirs = args.decode_dir or ["none"] * len(args.output)
+    if args.wav_scp and (args.decode_dir or not args.system or not (args.data_dir or args.text)):
+        parser.error("--wav-scp needs --system, and --data-dir or --text, and excludes --decode-dir")
+    if not args.data_dir and not args.wav_scp:
+        parser.error("the following arguments are required: --data-dir (or --wav-scp and --text)")
+    decode_dirs = args.wav_scp or args.decode_dir or ["none"] * len(args.output)
+    data_dirs = args.data_dir or [None] * len(args.output)
     systems = args.system or [None] * len(args.output)
-    counts = [len(values) for values in (systems, args.data_dir, decode_dirs, args.output)]
+    counts = [len(values) for values in (systems, data_dirs, decode_dirs, args.output)]
     if len(set(counts)) > 1:
         parser.error(
-            "--system, --data-dir, --decode-dir and --output need one value for each system, "
+            "--system, --data-dir, --decode-dir (or --wav-scp) and --output need one value for each system, "
             f"got {', '.join(map(str, counts))}; an original's --decode-dir is none"
         )
+    for table in args.wav_scp or ():
+        if not Path(table).is_file():
+            parser.error(f"--wav-scp {table}: no such file; expected a table of names and recordings, as wav.scp is")
 
     from soundstorm.data.share import Share
     from soundstorm.scoring.assemble import ScoringJob, score_files
 
-    rows = zip(systems, args.data_dir, decode_dirs, args.output)
+    rows = zip(systems, data_dirs, decode_dirs, args.output)
     score_files(
         [
-            ScoringJob(system, data, None if decode == "none" else decode, output)
+            ScoringJob(system, data, None if decode == "none" else decode, output, args.text)
             for system, data, decode, output in rows
         ],
         recognizers=args.recognizer,

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel, Wav2Vec2FeatureExtractor
 
 from soundstorm.data.errors import InputError
+from soundstorm.models.hub import model_directory
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def load_ssl_model(source: str, *, local_only: bool = False) -> tuple[PreTrained
         ValueError: it is damaged, or of another kind.
     """
     model = load_pretrained(source, "self-supervised model", MODEL_TYPES, local_only=local_only)
-    return model, *_preprocessing(cached(source) if local_only else source)
+    return model, *_preprocessing(model.name_or_path)
 
 
 def load_pretrained(
@@ -42,8 +43,7 @@ def load_pretrained(
         source: directory, or hub name.
         kind: what it should be, for messages.
         model_types: what ``model_type`` in its ``config.json`` may be.
-        local_only: look for a hub name in the cache only. So a name that a user did not give, but a file that
-            was read, never opens a connection.
+        local_only: as of :func:`soundstorm.models.hub.model_directory`.
 
     Raises:
         FileNotFoundError: there is none.
@@ -52,11 +52,11 @@ def load_pretrained(
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # they fill the logs of jobs
-    source = cached(source) if local_only else source
     with _errors_for_people(source, kind):
-        if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        directory = model_directory(source, local_only=local_only)
+        if not (directory / "config.json").is_file():
             raise FileNotFoundError("config.json is missing")
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     if config.model_type not in model_types:
         raise InputError(
             f"{source}: model_type in config.json is {config.model_type!r}, "
@@ -65,7 +65,7 @@ def load_pretrained(
         )
     with _errors_for_people(source, kind):
         model, report = AutoModel.from_pretrained(
-            source,
+            directory,
             config=config,
             use_safetensors=True,
             trust_remote_code=False,
@@ -90,7 +90,7 @@ def _errors_for_people(source: str, kind: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise FileNotFoundError(
-            f"{source}: no {kind} could be loaded from there ({str(error).splitlines()[0]:.300}); "
+            f"{source}: no {kind} could be loaded from there ({str(error).splitlines()[0]:.700}); "
             "give a directory that save_pretrained wrote, or a hub name"
         ) from error
     except Exception as error:  # transformers meets a damaged file with nearly any exception
@@ -109,7 +109,8 @@ def keep_layers(encoder: nn.Module, layer: int, source: str) -> None:
     layers = len(encoder.layers)
     if not 0 <= layer <= layers:
         raise InputError(
-            f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer"
+            f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer, in a recipe "
+            "--semantic-layer"
         )
     # One stays, because a layer's input is reported with its output.
     encoder.layers = encoder.layers[: max(layer, 1)]
@@ -126,25 +127,6 @@ def sees_padding(config: PretrainedConfig) -> bool:
         or config.model_type == "data2vec-audio"
         or getattr(config, "conv_pos_batch_norm", False)
     )
-
-
-def cached(source: str) -> str:
-    """The directory of a model, where it has been downloaded before if it is a hub name."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if Path(source).is_dir():
-        return source
-    try:
-        # local_files_only of transformers still opens connections, to say who is asking.
-        config = try_to_load_from_cache(source, "config.json")
-    except ValueError:
-        config = None  # neither can it be a hub name
-    if not isinstance(config, str):
-        raise FileNotFoundError(
-            f"{source}: no model of that name, neither a directory nor one that has been downloaded; "
-            "train or download it again"
-        )
-    return str(Path(config).parent)
 
 
 def _preprocessing(source: str) -> tuple[bool, int]:

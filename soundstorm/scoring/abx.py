@@ -119,9 +119,10 @@ def make_tasks(
         if len(within) >= config.min_cells and len(across) >= config.min_cells:
             break
     if not within and not across:
+        more = " or --abx.context none" if context == "triphone" else ""
         raise InputError(
             f"no two phones of {len(items)} can be compared (context: {context}): a speaker needs one phone "
-            "twice and another one, in one context; use a larger data directory or --abx.context none"
+            f"twice and another one, in one context; use a larger data directory{more}"
         )
     if config.context == "auto" and context == "none":
         logger.warning("fewer than %d cells of triphones: phones, whatever is beside them", config.min_cells)

@@ -13,11 +13,13 @@ from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError
+from soundstorm.models.hub import split_choice
 from soundstorm.scoring.abx import AbxResult, Representation, make_tasks, measure_abx
 from soundstorm.scoring.abx_config import AbxConfig
 from soundstorm.scoring.dtw import angular, mismatch
-from soundstorm.scoring.token_quality import read_phones
+from soundstorm.scoring.token_quality import Interval, read_phones
 from soundstorm.tokens.features import open_features
+from soundstorm.tokens.merge import check_lost
 from soundstorm.tokens.semantic import SemanticTokenizer, extract_batches
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ def abx_of_sources(
 
     Returns:
         Name of the representation to its errors.
+
+    Raises:
+        ValueError: fewer than 95 % of the utterances have features.
     """
     data_dir = Path(data_dir)
     if not (data_dir / "phones.ctm").is_file():
@@ -56,6 +61,33 @@ def abx_of_sources(
     for scp in acoustic:  # utterances that the codec could not read are not compared
         present = set(TokenArchive(scp).ids)
         phones = {utt: spans for utt, spans in phones.items() if utt in present}
+    everybody = list(phones)
+    while True:
+        try:
+            return _abx_of(data_dir, phones, config, features, kmeans, acoustic, codec, device)
+        except _LeftOut as error:  # all again: everything is measured on the same comparisons
+            phones = {utt: spans for utt, spans in phones.items() if utt not in error.utterances}
+            check_lost(everybody, phones, data_dir, "features")
+
+
+class _LeftOut(Exception):
+    """Some utterances have no features; warnings say why."""
+
+    def __init__(self, utterances: set[str]):
+        super().__init__(utterances)
+        self.utterances = utterances
+
+
+def _abx_of(
+    data_dir: Path,
+    phones: Mapping[str, list[Interval]],
+    config: AbxConfig,
+    features: Sequence[str],
+    kmeans: Sequence[str],
+    acoustic: Sequence[str],
+    codec: str | None,
+    device: str,
+) -> dict[str, AbxResult]:
     tasks = make_tasks(phones, read_table(data_dir / "utt2spk"), config)
     used = sorted({tasks.items[i].utterance for c in tasks.within + tasks.across for i in (*c.a, *c.b, *c.x)})
     logger.info("%s: %d cells within and %d across speakers, of %d occurrences; context: %s",
@@ -74,7 +106,7 @@ def abx_of_sources(
 
 def _of_features(data_dir: Path, used: list[str], sources: Sequence[str], device: str):
     for source in sources:
-        name, _, layer = source.partition("@")
+        name, layer = split_choice(source)
         if layer and not layer.isdecimal():
             raise InputError(f"--features {source}: expected a layer's number after the @, got {layer!r}")
         extractor = open_features(name, int(layer) if layer else None, device=device)
@@ -84,8 +116,11 @@ def _of_features(data_dir: Path, used: list[str], sources: Sequence[str], device
 
 def _extract(extractor, data_dir: Path, used: list[str]) -> dict[str, np.ndarray]:
     utterances = Utterances(data_dir, extractor.sample_rate, used, lower=True)
-    batches = extract_batches(extractor, utterances)
-    return {utt: frames for ids, arrays in batches for utt, frames in zip(ids, arrays)}
+    batches = extract_batches(extractor, utterances, leave_out=True)
+    found = {utt: frames for ids, arrays in batches for utt, frames in zip(ids, arrays)}
+    if lost := set(used) - found.keys():
+        raise _LeftOut(lost)
+    return found
 
 
 def _of_kmeans(

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,10 @@ class ScoringJob:
     """A system on a test set, one row of the table."""
 
     system: str | None  # the row's name; None: what decode.json calls it
-    data_dir: str  # test set
-    decode_dir: str | None  # output of decoding, None for the originals
+    data_dir: str | None  # test set; None: there are no originals, only a table of recordings and their text
+    decode_dir: str | None  # output of decoding or a table of recordings, None for the originals
     output: str  # JSON file
+    text: str | None = None  # references, where they are not the test set's
 
 
 def score_files(
@@ -80,7 +81,11 @@ def score_files(
 
     # Loaded, with the libraries behind them, for the first row that needs them.
     loaders = _Loaders(
-        recognizer=cache(lambda name: load_recognizer(name, device=device, bigram_text=bigram_text)),
+        recognizer=cache(
+            lambda name: load_recognizer(
+                name, device=device, bigram_text=bigram_text, language=config.language
+            )
+        ),
         speaker=None if speaker is None else cache(lambda: load_speaker_model(speaker, device=device)),
         embed=None if consistency is None else cache(load_embed),
         normalize=load_normalizer(config.text_normalizer),
@@ -90,6 +95,7 @@ def score_files(
             [
                 job.data_dir,
                 job.decode_dir,
+                job.text,
                 consistency,
                 *(name.removeprefix("closed:") for name in recognizers),
             ],
@@ -100,12 +106,12 @@ def score_files(
             continue
         decode_dir = Path(job.decode_dir) if job.decode_dir else None
         info = read_decode_info(decode_dir)
-        original = Utterances(job.data_dir, sample_rate, lower=True)
         decoded = Utterances(decode_dir, sample_rate, lower=True) if decode_dir else None
-        text_file = Path(job.data_dir) / "text"
+        original = Utterances(job.data_dir, sample_rate, lower=True) if job.data_dir else decoded
+        text_file = Path(job.text) if job.text else Path(job.data_dir) / "text"
         texts = read_references(read_table(text_file), loaders.normalize) if text_file.is_file() else {}
         if recognizers and not texts:
-            logger.warning("%s has no text: no word errors", job.data_dir)
+            logger.warning("%s has no text: no word errors", job.data_dir or job.decode_dir)
         ids = evenly_spaced(original.ids, config.max_utterances)
         timing = decode_dir / "timing.json" if decode_dir else None
         log = MeasuredLog(Path(job.output), inputs, name=f"share{share.number}" if share else "partial")
@@ -115,12 +121,18 @@ def score_files(
             decoded=decoded,
             texts=texts,
             ids=ids,
-            measures=_measures(loaders, recognizers if texts else (), ids, info, config),
+            measures=_measures(
+                loaders if job.data_dir else replace(loaders, speaker=None, embed=None),
+                recognizers if texts else (),
+                ids,
+                info,
+                config,
+            ),
             info=info,
             timing=timing if timing is not None and timing.is_file() else None,
             log=log,
             share=share,
-            speakers=_speakers(Path(job.data_dir), ids) if config.bootstrap == "speaker" else None,
+            speakers=_speakers(Path(job.data_dir), ids) if job.data_dir and config.bootstrap == "speaker" else None,
             num_resamples=config.num_resamples,
             seed=config.seed,
         )
@@ -193,6 +205,7 @@ def inputs_digest(paths: Sequence[str | None], settings: dict[str, Any]) -> str:
     stamps = {}
     for path in filter(None, paths):
         for name in (
+            "",  # a table by itself
             "wav.scp",
             "segments",
             "text",

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from soundstorm.data.audio import resample
 from soundstorm.data.errors import InputError
 from soundstorm.data.mel import mel_filters, mel_frequencies
 from soundstorm.scoring.measures import Measured, Pair, is_silent
@@ -56,11 +57,7 @@ class Dnsmos:
 
     def overall(self, wav: np.ndarray, sample_rate: int) -> float:
         """P.835's overall quality of samples ``(S,)`` at any rate, to choose among recordings."""
-        if sample_rate != self.sample_rate:
-            import soxr
-
-            wav = soxr.resample(wav, sample_rate, self.sample_rate)
-        return float(self._scores(wav)["ovrl_mos"])
+        return float(self._scores(resample(wav, sample_rate, self.sample_rate))["ovrl_mos"])
 
     def _scores(self, wav: np.ndarray) -> dict[str, float]:
         return self._run(wav / max(1.0, float(np.abs(wav).max())), sr=self.sample_rate)

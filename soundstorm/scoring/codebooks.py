@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from soundstorm.data.archive import TokenArchive
+from soundstorm.data.archive import TokenArchive, count_codes
 from soundstorm.data.codebook import usage_and_perplexity
-from soundstorm.tokens.merge import count_codes
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from soundstorm.data.errors import InputError
 from soundstorm.scoring.statistics import bootstrap
 from soundstorm.scoring.system import read_decode_info
 from soundstorm.scoring.text_normalization import scored_text
+from soundstorm.tokens.merge import check_lost
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +84,23 @@ class DetectionPairs:
         return self._after(prompt, real.read(key[1])), self._after(prompt, generated.read(key[1]))
 
     def read_all(self, keys: Sequence[Key]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Round trips and generated speech of several utterances, as of :meth:`read`."""
-        real, generated = zip(*map(self.read, keys))
+        """Round trips and generated speech of several utterances, as of :meth:`read`.
+
+        What cannot be read is left out with a warning.
+
+        Raises:
+            ValueError: fewer than 95 % of the utterances can be read.
+        """
+        found = {}
+        for number, utt in keys:
+            try:
+                found[f"{number}/{utt}"] = self.read((number, utt))
+            except (ValueError, OSError) as error:
+                logger.warning("%s is left out: %s", utt, error)
+        places = dict.fromkeys(str(source.data_dir) for *pair, _ in self._sources for source in pair)
+        expected = [f"{number}/{utt}" for number, utt in keys]
+        check_lost(expected, found, f"{', '.join(places)}, detection", "speech")
+        real, generated = zip(*found.values())
         return list(real), list(generated)
 
     def _after(self, seconds: float, wav: np.ndarray) -> np.ndarray:
@@ -130,7 +146,7 @@ def measure_detection(
     Raises:
         ValueError: no test utterance is as long as a crop.
     """
-    counts = [count_correct(detect, *pairs.read(key)) for key in held_out]
+    counts = [count_correct(detect, *pair) for pair in zip(*pairs.read_all(held_out))]
     counts = [(right, number) for right, number in counts if number]
     if not counts:
         raise InputError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
-from soundstorm.scoring.figures import iterations_figure, runtime_curve_figure
+from soundstorm.scoring.figures import iterations_figure, losses_figure, runtime_curve_figure
 from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import heading_of, interval, table
@@ -77,6 +77,8 @@ def _draw(content: Extra, path: Path) -> Path | None:
         return runtime_curve_figure(content["points"], path)
     if content["kind"] == "iterations":
         return iterations_figure(content["points"], path)
+    if content["kind"] == "trainings":
+        return losses_figure(content["trainings"], path)
     return None
 
 
@@ -217,6 +219,29 @@ def _cell(estimate: Mapping[str, float] | None, decimals: int) -> str:
     return "-" if estimate is None else interval(estimate, decimals)
 
 
+def trainings_section(extras: Sequence[Extra]) -> str:
+    """Losses and accuracies of every training at shares of its steps."""
+    rows = []
+    for training in (training for content in extras for training in content["trainings"]):
+        sets = [training["figures"][kind] for kind in ("train", "valid")]
+        names = dict.fromkeys(name for points in sets for point in points for name in point or ())
+        for position, name in enumerate(name for name in names if name != "step"):
+            cells = [
+                # Some lines lack some levels: no token of them was masked.
+                " / ".join(f"{point[name]:.4g}" if point and name in point else "-" for point in points)
+                for points in zip(*sets, strict=True)
+            ]
+            title = [training["name"], str(training["settings"]["training"]["max_steps"])]
+            rows.append([*(["", ""] if position else title), name, *cells])
+    note = (
+        "Training / validation, the latter with averaged weights, where metrics.jsonl has a line within 5 % of the "
+        "steps. Levels are RVQ levels, 0 the coarsest. `--normal-losses` compares later trainings with such figures.\n"
+    )
+    header = ["Training", "Steps", "Figure", "10 %", "25 %", "50 %", "100 % of the steps"]
+    return "\n".join([f"## {LOSSES_TITLE}\n", table(header, rows), note, _facts_line(extras[0])])
+
+
+LOSSES_TITLE = "What loss is normal?"
 # Kind -> its section of RESULTS.md, title of its figure.
 KINDS = {
     "runtime": (runtime_section, "Run time against length"),
@@ -224,4 +249,5 @@ KINDS = {
     "detector": (detector_section, ""),
     "abx": (_abx_sections, ""),
     "pairs": (pairs_section, ""),
+    "trainings": (trainings_section, LOSSES_TITLE),  # last: its figure follows it
 }

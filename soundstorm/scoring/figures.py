@@ -167,6 +167,26 @@ def iterations_figure(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
     return _close(pyplot, figure, path)
 
 
+def losses_figure(trainings: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Loss over steps of every training: a line for the training set, points for the validation set."""
+    pyplot = _plotting()
+    columns = min(len(trainings), 3)
+    rows = -(-len(trainings) // columns)
+    figure, panels = pyplot.subplots(rows, columns, figsize=(2.9 * columns, 2.1 * rows), squeeze=False)
+    for axes in panels.flat[len(trainings) :]:
+        axes.axis("off")
+    for training, axes in zip(trainings, panels.flat):
+        for kind, style in (("train", "-"), ("valid", "o")):
+            steps, losses = zip(*training["curves"][kind]) if training["curves"][kind] else ((), ())
+            axes.plot(steps, losses, style, markersize=4, label=kind)
+        axes.set(title=training["name"])
+    panels[0, 0].legend(fontsize=7, frameon=False)
+    figure.supxlabel("steps", fontsize=9)
+    figure.supylabel("loss", fontsize=9)
+    figure.tight_layout()
+    return _close(pyplot, figure, path)
+
+
 def _close(pyplot, figure, path: Path) -> Path:
     try:
         return _save(figure, path)

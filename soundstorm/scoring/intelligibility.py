@@ -20,6 +20,7 @@ class Transcript:
     text: str  # as of `scored_text`
     word_starts: tuple[float, ...] | None = None
     written: str | None = None  # with case and marks, of a recogniser that writes them
+    written_starts: tuple[float, ...] | None = None  # of the words of `written`, parted by blanks
 
 
 class Recognizer(Protocol):
@@ -27,6 +28,8 @@ class Recognizer(Protocol):
 
     name: str
     sample_rate: int  # Hz
+    # One that works on several recordings at a time says on how many, `batch_size: int`; one that works longer for the
+    # times of words has `without_times(wavs)` too.
 
     def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
         """Transcribe recordings, each float32 (S,)."""
@@ -114,8 +117,10 @@ def normalized(transcript: Transcript, normalize: Callable[[str], str], prompt_s
         return transcript
     if transcript.word_starts is None:
         return Transcript(normalize(transcript.written or transcript.text))
-    words = transcript.text.split()
-    cut = int(np.searchsorted(np.asarray(transcript.word_starts), prompt_seconds))
+    words, times = transcript.text.split(), transcript.word_starts
+    if transcript.written is not None and transcript.written_starts is not None:
+        words, times = transcript.written.split(), transcript.written_starts
+    cut = int(np.searchsorted(np.asarray(times), prompt_seconds))
     parts = [normalize(" ".join(part)).split() for part in (words[:cut], words[cut:])]
     starts = (0.0,) * len(parts[0]) + (prompt_seconds,) * len(parts[1])
     return Transcript(" ".join(parts[0] + parts[1]), starts)
@@ -142,6 +147,23 @@ class Intelligibility:
         self._recognizer, self._normalize = recognizer, normalize
         self._prompt_seconds = prompt_seconds
         self._suffix = suffix
+        self._ahead: dict[str, Transcript] = {}
+
+    def read_ahead(self, pairs: Sequence[Pair]) -> None:
+        """Transcribe several utterances at a time, for the calls that follow."""
+        if getattr(self._recognizer, "batch_size", 1) > 1:
+            usable = [pair for pair in pairs if self._is_readable(pair)]
+            found = self._read([pair.decoded for pair in usable])
+            self._ahead = {pair.utt_id: transcript for pair, transcript in zip(usable, found)}
+
+    def _read(self, wavs: list[np.ndarray]) -> list[Transcript]:
+        """Times of words only where something depends on them, if they cost the recogniser anything."""
+        if not self._prompt_seconds and hasattr(self._recognizer, "without_times"):
+            return self._recognizer.without_times(wavs)
+        return self._recognizer(wavs)
+
+    def _is_readable(self, pair: Pair) -> bool:
+        return pair.text is not None and pair.sample_rate == self._recognizer.sample_rate
 
     def __call__(self, pair: Pair) -> Measured:
         """Transcribe the decoded recording and count errors; undefined without a word in the reference."""
@@ -153,7 +175,7 @@ class Intelligibility:
                 f"{self._recognizer.name} reads {self._recognizer.sample_rate} Hz, "
                 f"but {pair.utt_id} has {pair.sample_rate} Hz; resample the corpus in local/data.sh"
             )
-        (transcript,) = self._recognizer([pair.decoded])
+        transcript = self._ahead.pop(pair.utt_id, None) or self._read([pair.decoded])[0]
         transcript = normalized(transcript, self._normalize, self._prompt_seconds)
         counts = {
             "wer": word_errors(pair.text, transcript.text),

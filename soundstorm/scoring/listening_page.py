@@ -15,7 +15,7 @@ import numpy as np
 from soundstorm.data.data_dir import write_bytes
 from soundstorm.data.text import TURN_MARKER
 
-_ASSETS = Path(__file__).parent / "listening_page_assets"
+ASSETS = Path(__file__).parent / "listening_page_assets"
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ def write_page(
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_row(folder, number, example, sample_rate, embed) for number, example in enumerate(examples)]
     pictures = [_figure(folder, name, path, embed) for name, path in (figures or {}).items()]
-    page = Template((_ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
+    page = Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         intro=html.escape(intro),
-        style=(_ASSETS / "page.css").read_text(encoding="utf-8"),
-        script=(_ASSETS / "page.js").read_text(encoding="utf-8"),
+        style=(ASSETS / "page.css").read_text(encoding="utf-8"),
+        script=(ASSETS / "page.js").read_text(encoding="utf-8"),
         rows="\n".join(rows),
         figures="\n".join(pictures),
         figures_hidden="" if pictures else "hidden",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,7 +33,11 @@ class Measured:
 
 
 class Measure(Protocol):
-    """A metric, or several that share work. Returns no value for a pair it does not apply to."""
+    """A metric, or several that share work. Returns no value for a pair it does not apply to.
+
+    Optional companion: ``read_ahead(pairs)``, called with the pairs of the next calls, of a measure that works
+    on several at a time.
+    """
 
     def __call__(self, pair: Pair) -> Measured:
         """Measure one pair."""
@@ -47,9 +51,19 @@ class SubsetMeasure:
         self._measure, self._utterances = measure, frozenset(utterances)
         self.name = getattr(measure, "name", type(measure).__name__)
 
+    def read_ahead(self, pairs: Sequence[Pair]) -> None:
+        """Let the measure see the chosen ones among the next pairs."""
+        read_ahead(self._measure, [pair for pair in pairs if pair.utt_id in self._utterances])
+
     def __call__(self, pair: Pair) -> Measured:
         """Measure a chosen pair, nothing for others."""
         return self._measure(pair) if pair.utt_id in self._utterances else Measured()
+
+
+def read_ahead(measure: Measure, pairs: Sequence[Pair]) -> None:
+    """Let a measure that works on several pairs at a time see those of its next calls."""
+    if pairs and hasattr(measure, "read_ahead"):
+        measure.read_ahead(pairs)
 
 
 def evenly_spaced(ids: Collection[str], number: int | None) -> list[str]:

@@ -14,11 +14,12 @@ from typing import Any
 
 from soundstorm.data.data_dir import naming, write_text
 from soundstorm.data.errors import InputError
-from soundstorm.scoring.measures import Measure, Measured, Pair
+from soundstorm.scoring.measures import Measure, Measured, Pair, read_ahead
 
 logger = logging.getLogger(__name__)
 LEAST_SHARE = 0.95  # of the utterances that a measure applies to
 RECORDING = "recording"  # what failed where an utterance cannot even be read
+BLOCK = 8  # utterances read at a time
 SHOWN = 10  # utterances named in a message about many
 
 
@@ -39,13 +40,33 @@ def name_of(measure: Measure) -> str:
     return getattr(measure, "name", type(measure).__name__)
 
 
-def measure_utterance(utt: str, read: Callable[[], Pair], measures: Sequence[Measure]) -> UtteranceScore:
-    """Every measure of one utterance; those that fail are named and leave the others alone."""
-    score = UtteranceScore()
+def measure_utterances(
+    utts: Sequence[str], read: Callable[[str], Pair], measures: Sequence[Measure]
+) -> Iterator[tuple[str, UtteranceScore]]:
+    """Every measure of each utterance; those that fail are named and leave the others alone."""
+    for start in range(0, len(utts), BLOCK):
+        pairs = {utt: _read(utt, read) for utt in utts[start : start + BLOCK]}
+        for measure in measures:
+            try:
+                read_ahead(measure, [pair for pair in pairs.values() if isinstance(pair, Pair)])
+            except (ValueError, RuntimeError) as error:  # comes again, of one utterance, and is named then
+                logger.debug("%s of several utterances: %s", name_of(measure), error)
+        for utt, pair in pairs.items():
+            yield utt, measure_utterance(utt, pair, measures)
+
+
+def _read(utt: str, read: Callable[[str], Pair]) -> Pair | Exception:
     try:
-        pair = read()
+        return read(utt)
     except (ValueError, OSError) as error:
-        score.failed[RECORDING] = str(error)
+        return error
+
+
+def measure_utterance(utt: str, pair: Pair | Exception, measures: Sequence[Measure]) -> UtteranceScore:
+    """Every measure of one utterance, or why it cannot be read."""
+    score = UtteranceScore()
+    if isinstance(pair, Exception):
+        score.failed[RECORDING] = str(pair)
         return score
     score.decoded_seconds = len(pair.decoded) / pair.sample_rate
     for measure in measures:

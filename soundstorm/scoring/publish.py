@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.audio import Utterances, read_audio
-from soundstorm.data.data_dir import read_table, write_text
+from soundstorm.data.data_dir import read_table, write_bytes, write_text
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 from soundstorm.scoring.codebooks import codebook_usage
-from soundstorm.scoring.extras import extra_figures, extra_sections, read_extra
+from soundstorm.scoring.extras import LOSSES_TITLE, extra_figures, extra_sections, read_extra
 from soundstorm.scoring.figures import report_figures
 from soundstorm.scoring.listening_page import Clip, Example, write_page
 from soundstorm.scoring.measures import evenly_spaced
+from soundstorm.scoring.measuring import RECORDING
 from soundstorm.scoring.report_config import ReportConfig
 from soundstorm.scoring.report_content import build_report, inputs_digest, order_scores, read_timing_table
 from soundstorm.scoring.score_file import read_score
@@ -101,7 +102,12 @@ def publish(
     for path in (output / "RESULTS.md", results):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, markdown)
+            text = markdown
+            if LOSSES_TITLE in figures:  # lies beside the text, in a repository too
+                picture = path.with_name(f"{path.stem}_losses.png")
+                write_bytes(picture, figures[LOSSES_TITLE].read_bytes())
+                text += f"\n![{LOSSES_TITLE}]({picture.name})\n"
+            write_text(path, text)
     write_json(document, {**report, "inputs": inputs})  # last: a report that exists is complete
     logger.info("%s: %d systems; listen to %s", output, len(scores), output / "index.html")
 
@@ -109,8 +115,9 @@ def publish(
 def choose_examples(rows: Sequence[Mapping[str, Any]], number: int, sample_rate: int) -> list[Example]:
     """Utterances that every system of a set has, in all their versions."""
     shared = set(rows[0]["utterances"])
-    for row in rows[1:]:
-        shared &= set(row["utterances"])
+    for row in rows:
+        unread = row.get("left_out", {}).get(RECORDING, {})
+        shared &= set(row["utterances"]) - set(unread)
     if not shared:
         return []
     texts = {}

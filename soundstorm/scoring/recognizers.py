@@ -16,13 +16,16 @@ from soundstorm.data.pack import part_of
 from soundstorm.scoring.intelligibility import Recognizer, Transcript
 from soundstorm.scoring.lexicon import Lexicon
 from soundstorm.scoring.pocketsphinx_recognizer import PocketsphinxRecognizer
+from soundstorm.scoring.seq2seq_recognizer import Seq2SeqModel
 from soundstorm.scoring.text_normalization import scored_text
 
 if TYPE_CHECKING:  # torch is loaded where a model needs it
     from soundstorm.models.recognizer import TrainedRecognizer
 
 
-def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None = None) -> Recognizer:
+def load_recognizer(
+    name: str, *, device: str = "cpu", bigram_text: str | None = None, language: str | None = None
+) -> Recognizer:
     """Load what `name` says.
 
     Args:
@@ -44,7 +47,7 @@ def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None =
 
         model: Recognizer = TrainedCtc(plain, load_trained_recognizer(plain, device=device))
     else:
-        model = _load_transformers(plain, device)
+        model = _load_transformers(plain, device, language)
     if not name.startswith("closed:"):
         return model
     if not bigram_text:
@@ -54,20 +57,25 @@ def load_recognizer(name: str, *, device: str = "cpu", bigram_text: str | None =
     return ClosedVocabulary(name, model, bigram_text)
 
 
-def _load_transformers(name: str, device: str) -> Recognizer:
+def _load_transformers(name: str, device: str, language: str | None) -> Recognizer:
     from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
+
+    from soundstorm.models.hub import model_directory
 
     if name.startswith((".", "/")) or Path(name).is_dir() or name.count("/") > 1:
         if not (Path(name) / "config.json").is_file():
             raise FileNotFoundError(
                 f"{name}: no transformers model there (config.json is missing); train it first"
             )
-    config = AutoConfig.from_pretrained(name)
-    processor = AutoProcessor.from_pretrained(name)
+    directory = model_directory(name)
+    config = AutoConfig.from_pretrained(directory)
+    processor = AutoProcessor.from_pretrained(directory)
     is_ctc = any(architecture.endswith("ForCTC") for architecture in config.architectures or ())
     kind = AutoModelForCTC if is_ctc else AutoModelForSpeechSeq2Seq
-    model = kind.from_pretrained(name, use_safetensors=True).to(device).eval()
-    return (CtcModel if is_ctc else Seq2SeqModel)(name, model, processor)
+    model = kind.from_pretrained(directory, use_safetensors=True).to(device).eval()
+    if is_ctc:
+        return CtcModel(name, model, processor)
+    return Seq2SeqModel(name, model, processor, language=language)
 
 
 class TrainedCtc:
@@ -175,28 +183,6 @@ class ClosedVocabulary:
             words = self._lexicon.decode(scores)
             text = " ".join(word for word, _ in words)
             transcripts.append(Transcript(text, tuple(frame * seconds for _, frame in words)))
-        return transcripts
-
-
-class Seq2SeqModel:
-    """Greedy decoding of a transformers encoder-decoder, such as Whisper."""
-
-    def __init__(self, name: str, model, processor):
-        self.name = name
-        self.sample_rate = processor.feature_extractor.sampling_rate
-        self._model, self._processor = model, processor
-
-    def __call__(self, wavs: Sequence[np.ndarray]) -> list[Transcript]:
-        """Transcribe recordings one by one."""
-        import torch
-
-        transcripts = []
-        for wav in wavs:
-            inputs = self._processor(wav, sampling_rate=self.sample_rate, return_tensors="pt")
-            with torch.inference_mode():
-                tokens = self._model.generate(**inputs.to(self._model.device))
-            text = self._processor.batch_decode(tokens, skip_special_tokens=True)[0]
-            transcripts.append(Transcript(scored_text(text), written=text))
         return transcripts
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.errors import InputError
+from soundstorm.data.prompt_encodings import say_encoding
 from soundstorm.data.records import as_type, make_record, read_json
 from soundstorm.scoring.acoustic_consistency import DRIFT, DriftPoint
 from soundstorm.scoring.runtime import PartTime
@@ -34,13 +35,16 @@ def read_score(path: Path) -> dict[str, Any]:
         ValueError: not JSON, or not what `score` writes.
     """
     content = read_json(path, REMEDY)
-    missing = {"system", "group", "metrics", "utterances", "data_dir"} - set(content)
-    if missing:
+    needed = {"system", "group", "metrics", "utterances", "num_utterances", "decode", "data_dir"}
+    if missing := needed - set(content):
         raise InputError(f"{path}: a score file needs {sorted(missing)}; {REMEDY}")
     try:
         _check(content)
     except ValueError as error:
         raise InputError(f"{path}: not a score file ({error}); {REMEDY}") from error
+    decode = content["decode"]
+    if content["system"] == decode.get("title"):  # as the decoding is called, not by --system
+        content["system"] = say_encoding(content["system"], decode.get("prompt_encoding"))
     return content
 
 
@@ -67,7 +71,7 @@ def _check(content: dict[str, Any]) -> None:
             if name != DRIFT:
                 kind = str if name in ("text", "speaker") or name.startswith("hypothesis") else float
                 as_type(value, kind, f"{name} of {utt_id}")
-    _mapping(content.get("decode", {}), "decode")
+    _mapping(content["decode"], "decode")
     settings = _mapping(content.get("settings", {}), "settings")
     if settings:
         lacking = sorted(set(_Settings.__dataclass_fields__) - set(settings))

@@ -21,10 +21,13 @@ class ScoreConfig:
     text_normalizer: str | None = option(
         None, "english: bring texts to one form by Whisper's English normaliser, none: only case and marks"
     )
+    language: str | None = option(
+        None, "code of the speech's language (en) for recognisers of many; none: they guess for each utterance"
+    )
     num_resamples: int = option(1000, "bootstrap resamples")
     seed: int = option(0, "of the bootstrap")
     bootstrap: str = option(
-        "utterance", "what voices' intervals draw: utterance, or speaker and its utterances"
+        "speaker", "what voices' intervals draw: speaker and its utterances, or utterance"
     )
 
     def __post_init__(self):

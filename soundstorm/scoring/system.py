@@ -13,11 +13,12 @@ from typing import Any
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import write_text
 from soundstorm.data.errors import InputError
+from soundstorm.data.prompt_encodings import say_encoding
 from soundstorm.data.records import as_type, read_json
 from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
 from soundstorm.scoring.measures import Measure, Pair
-from soundstorm.scoring.measuring import MeasuredLog, left_out, measure_utterance
+from soundstorm.scoring.measuring import MeasuredLog, left_out, measure_utterances
 from soundstorm.scoring.runtime import read_timing
 from soundstorm.scoring.statistics import by_length
 from soundstorm.scoring.voice_preservation import METRICS as VOICE_METRICS
@@ -31,7 +32,7 @@ REFERENCE, WITHOUT_PROMPT, WITH_PROMPT = "reference", "without prompt", "with pr
 class DecodeInfo:
     """How a decode directory came about, from its `decode.json`; of originals when there is none."""
 
-    source: str | None = None  # codec, semantic or text; None for the originals
+    source: str | None = None  # codec, semantic or text; other: not of synthesize; None for the originals
     prompt_seconds: float = 0.0
     settings: Mapping[str, Any] | None = None  # the whole file
 
@@ -42,11 +43,12 @@ class DecodeInfo:
             ValueError: the file does not say it.
         """
         title = "Original" if self.settings is None else self.settings.get("title")
+        encoding = None if self.settings is None else self.settings.get("prompt_encoding")
         if not isinstance(title, str):
             raise InputError(
                 "decode.json does not say what the system is called; name it by --system, or decode again"
             )
-        return title
+        return say_encoding(title, encoding)
 
     @property
     def group(self) -> str:
@@ -62,9 +64,11 @@ class DecodeInfo:
 
 
 def read_decode_info(decode_dir: Path | None) -> DecodeInfo:
-    """Read `decode.json`; None stands for the original recordings."""
+    """Read `decode.json`; None stands for the original recordings, a table for speech made elsewhere."""
     if decode_dir is None:
         return DecodeInfo()
+    if decode_dir.is_file():
+        return DecodeInfo("other", settings={"from": "other"})
     path = decode_dir / "decode.json"
     settings = read_json(path, f"{decode_dir} is not a decode directory, or decoding failed: decode again")
     source = settings.get("from")
@@ -88,7 +92,7 @@ def read_pair(
     return Pair(
         utt_id,
         original=wav,
-        decoded=wav if decoded is None else decoded.read(utt_id),
+        decoded=wav if decoded in (None, original) else decoded.read(utt_id),
         sample_rate=original.sample_rate,
         text=texts.get(utt_id),
     )
@@ -147,13 +151,12 @@ def score_system(
         )
     durations = {utt_id: float(seconds) for utt_id, seconds in zip(original.ids, original.durations)}
     known = {} if log is None else log.known
-    for utt_id in share.of_ids(chosen) if share else chosen:
-        if utt_id in known:
-            continue
-        read = partial(read_pair, original, decoded, texts, utt_id)
-        known[utt_id] = measure_utterance(utt_id, read, measures)
+    to_measure = [utt_id for utt_id in (share.of_ids(chosen) if share else chosen) if utt_id not in known]
+    read = partial(read_pair, original, decoded, texts)
+    for utt_id, score in measure_utterances(to_measure, read, measures):
+        known[utt_id] = score
         if log is not None:
-            log.write(utt_id, known[utt_id])
+            log.write(utt_id, score)
     if share:
         return None
     scores = {utt_id: known[utt_id] for utt_id in chosen}

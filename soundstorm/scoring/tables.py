@@ -7,6 +7,7 @@ from typing import Any
 
 from soundstorm.scoring.report_content import GROUPS
 from soundstorm.scoring.statistics import ALL
+from soundstorm.scoring.voice_preservation import METRICS as VOICE_METRICS
 
 # Metric, heading, decimals. The first five are the paper's columns, in the paper's order.
 PAPER_COLUMNS = (
@@ -31,6 +32,7 @@ RATIO_NOTE = (
     "Computing: seconds for acoustic tokens per second of speech, as stage 6 decoded, several utterances at "
     "a time; one at a time is measured by `--figures runtime`.\n"
 )
+FEW_SPEAKERS = 10  # drawn anew, fewer than this vary less than speakers do
 LENGTH_NAMES = {"short": "4-10 s", "mid": "10-20 s", "long": "20-30 s", ALL: "all"}
 
 
@@ -159,13 +161,19 @@ def targets_table(targets: Sequence[Mapping[str, Any]]) -> str:
     body = [
         [
             f"{target['figure']} of {target['subject']}",
-            f"{target['sign']} {target['limit']:g}",
+            _wanted(target),
             "not measured" if target["value"] is None else f"{target['value']:.4g}",
             "yes" if target["met"] else "**no**",
         ]
         for target in targets
     ]
     return table(["Figure", "Wanted", "Measured", "Reached"], body)
+
+
+def _wanted(target: Mapping[str, Any]) -> str:
+    """The limit, and how it depends on another figure."""
+    limit = "not measured" if target["limit"] is None else f"{target['sign']} {target['limit']:g}"
+    return f"{limit} ({target['relative']})" if target.get("relative") else limit
 
 
 def render_markdown(report: Mapping[str, Any]) -> str:
@@ -205,13 +213,19 @@ def _facts(report: Mapping[str, Any]) -> str:
 
 def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
     settings = next((row["settings"] for row in rows if row.get("settings")), {})
-    drawn = any(row.get("num_speakers") for row in rows)
-    by_speaker = ", of voices over speakers and the utterances of each" if drawn else ""
+    voices = [row for row in rows if set(row["metrics"]) & set(VOICE_METRICS)]
+    speakers = [row["num_speakers"] for row in voices if row.get("num_speakers")]
+    by_speaker = ", of voices over speakers and the utterances of each" if speakers else ""
     notes = [
         f"Intervals: bootstrap over utterances{by_speaker}, 95 %. A prompted row's WER is of the whole "
         "utterance, its prompt as the codec gives it back; voice preservation compares that prompt with the "
         "generated rest only."
     ]
+    if speakers and min(speakers) < FEW_SPEAKERS:
+        notes.append(f"With {min(speakers)} speakers only, intervals of voices tend to be too narrow.")
+    undrawn = [row["system"] for row in voices if not row.get("num_speakers")]
+    if undrawn and (speakers or settings.get("bootstrap") == "speaker"):
+        notes.append(f"Intervals of voices over utterances, not speakers: {', '.join(undrawn)}.")
     if settings:
         first, *more = settings["recognizers"] or ["none"]
         notes.append(

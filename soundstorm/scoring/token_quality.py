@@ -117,7 +117,8 @@ def measure_quality(
     nobody = [utt for utt in shared if utt not in speakers]
     if nobody:
         raise InputError(
-            f"utt2spk: no speaker of {nobody[0]} (and {len(nobody) - 1} more); run utils/fix_data_dir.sh"
+            f"utt2spk: no speaker of {nobody[0]} (and {len(nobody) - 1} more); run utils/fix_data_dir.sh on "
+            "the data directory"
         )
     for utt in shared:
         sequence = np.asarray(tokens[utt]).tolist()
@@ -162,6 +163,7 @@ def measure_sources(
     """
     from soundstorm.data.archive import TokenArchive
     from soundstorm.data.audio import Utterances
+    from soundstorm.tokens.merge import check_lost
     from soundstorm.tokens.semantic import SemanticTokenizer
 
     data_dir = Path(data_dir)
@@ -176,7 +178,9 @@ def measure_sources(
         results[scp] = measure_quality(read, phones, frame_rate=archive.info.frame_rate, speakers=speakers)
     for directory in kmeans:
         tokenizer = SemanticTokenizer.load(directory)
-        made = dict(tokenizer.encode_utterances(Utterances(data_dir, tokenizer.info.sample_rate, lower=True)))
+        utterances = Utterances(data_dir, tokenizer.info.sample_rate, lower=True)
+        made = dict(tokenizer.encode_utterances(utterances, leave_out=True))
+        check_lost(utterances.ids, made, data_dir)
         results[directory] = measure_quality(
             made, phones, frame_rate=tokenizer.info.frame_rate, speakers=speakers
         )

@@ -145,10 +145,12 @@ class XVector:
     def __init__(self, name: str, device: str = "cpu"):
         from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
 
-        self.name = name
-        self._extractor = AutoFeatureExtractor.from_pretrained(name)
+        from soundstorm.models.hub import model_directory
+
+        self.name, directory = name, model_directory(name)
+        self._extractor = AutoFeatureExtractor.from_pretrained(directory)
         self.sample_rate = self._extractor.sampling_rate
-        model = AutoModelForAudioXVector.from_pretrained(name, use_safetensors=True)
+        model = AutoModelForAudioXVector.from_pretrained(directory, use_safetensors=True)
         self._model = model.to(device).eval()
 
     def __call__(self, wav: np.ndarray) -> np.ndarray:

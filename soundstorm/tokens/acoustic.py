@@ -20,6 +20,7 @@ from soundstorm.data.pack import part_of
 from soundstorm.models.codec.codec import Codec, build_codec
 from soundstorm.models.codec.families import CODEC_FAMILIES
 from soundstorm.models.devices import choose_device
+from soundstorm.models.hub import split_choice
 from soundstorm.tokens.fingerprint import fingerprint
 from soundstorm.tokens.ready_codecs import READY_CODECS, load_ready_codec
 
@@ -54,13 +55,14 @@ def load_acoustic_tokenizer(spec: str, device: str | torch.device = "cpu") -> Ac
     Args:
         spec: the experiment directory of a codec, a pack, or the name of a ready codec (``ready_codecs.py``)
             before a hub name or a local directory of transformers, with the levels to use after ``@``:
-            ``encodec:facebook/encodec_24khz@8``, or as a bit rate ``@6kbps``; all levels by default.
+            ``encodec:facebook/encodec_24khz@8``, or as a bit rate ``@6kbps``; all levels by default. A
+            commit of the hub may stand before them, after an ``@`` of its own.
         device: where it works.
     """
     spec = part_of(spec, "codec")
     kind, _, name = spec.partition(":")
     if kind in READY_CODECS and name:
-        name, _, choice = name.partition("@")
+        name, choice = split_choice(name)
         return load_ready_codec(kind, name, choice, device)
     if name and not Path(spec).exists():
         raise InputError(
@@ -173,8 +175,10 @@ def _tokens(utterances: Utterances, tokenizer: AcousticTokenizer) -> Iterator[tu
     # time.
     for utt in utterances.ids:
         try:
-            wav = utterances.read(utt)
-        except (ValueError, FileNotFoundError) as error:
+            codes = tokenizer.encode(torch.from_numpy(utterances.read(utt))[None])[0].cpu().numpy()
+        except (ValueError, FileNotFoundError, RuntimeError) as error:  # torch refuses what is too short by the last
+            if "out of memory" in str(error):
+                raise
             logger.warning("%s is left out: %s", utt, error)
             continue
-        yield utt, tokenizer.encode(torch.from_numpy(wav)[None])[0].cpu().numpy()
+        yield utt, codes

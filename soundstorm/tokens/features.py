@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pkgutil
-import re
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from soundstorm.data.errors import InputError
+from soundstorm.models.hub import NAME
 
 MFCC = "mfcc"
 # What stands before the name of a model, and who reads such models; imported when one is, as torch takes
@@ -18,13 +18,13 @@ FAMILIES = {
     "": "soundstorm.tokens.ssl_features:SslFeatures",
     "w2v-bert:": "soundstorm.tokens.w2v_bert:W2vBertFeatures",
     "whisper:": "soundstorm.tokens.whisper:WhisperFeatures",
+    "whisper-padded:": "soundstorm.tokens.whisper:PaddedWhisperFeatures",
 }
 CHOICES = (
-    f"'{MFCC}', or directory or hub name of a HuBERT, WavLM, wav2vec 2.0 or data2vec-audio; "
-    f"of other models after {' or '.join(filter(None, FAMILIES))}"
+    f"'{MFCC}', or directory or hub name of a HuBERT, WavLM, wav2vec 2.0 or data2vec-audio, the latter "
+    f"perhaps with @ and a commit; of other models after {' or '.join(filter(None, FAMILIES))}"
 )
 SAMPLE_RATE = 16000  # Hz; of all published models, and so of the MFCC that a HuBERT is first trained on
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 class FeatureExtractor(Protocol):
@@ -35,7 +35,7 @@ class FeatureExtractor(Protocol):
     frames: what is left of the last hop is not worth a frame. Codec frames are counted alike.
     """
 
-    source: str  # what the user named
+    source: str  # what the user named, with the commit where it is on the hub
     layer: int | None  # whose output it is; None where there are no layers
     fingerprint: str  # sha256 over everything the features depend on
     sample_rate: int  # Hz
@@ -69,13 +69,13 @@ def open_features(
             raise InputError(f"layer {layer} of {MFCC!r} was asked for, but it has none; leave --layer out")
         return MfccFeatures()
     if layer is None:
-        raise InputError(f"the features of {source!r} need a layer; give --layer")
+        raise InputError(f"the features of {source!r} need a layer; give --layer, in a recipe --semantic-layer")
     prefix = next((prefix for prefix in FAMILIES if prefix and source.startswith(prefix)), "")
     name = source.removeprefix(prefix)
-    if not prefix and not Path(name).is_dir() and not HUB_NAME.fullmatch(name):
+    if not prefix and not Path(name).is_dir() and not NAME.fullmatch(name):
         raise FileNotFoundError(f"{source}: no such directory; expected {CHOICES}")
     features = pkgutil.resolve_name(FAMILIES[prefix])(name, layer, device=device, local_only=local_only)
-    features.source = source  # with its prefix
+    features.source = prefix + features.source
     return features
 
 

@@ -28,7 +28,7 @@ NORMALIZATIONS = ("none", "global", "utterance")
 class KMeansInfo:
     """Everything about a k-means but its numbers."""
 
-    features: str  # "mfcc", or directory or hub name of a model
+    features: str  # "mfcc", or directory or hub name of a model, the latter as "<name>@<commit>"
     layer: int | None  # of that model
     features_fingerprint: str  # of the features it was trained on
     frame_rate: float  # frames per second

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.archive import FRAME_TABLES, TokenArchive, TokenizerInfo, merge_archives, read_info
+from soundstorm.data.archive import (
+    FRAME_TABLES,
+    TokenArchive,
+    TokenizerInfo,
+    merge_archives,
+    read_info,
+    read_summary,
+)
 from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_table
 from soundstorm.data.errors import InputError
@@ -35,11 +42,13 @@ def merge_tokens(
     data_dir = output.parent if data_dir is None else Path(data_dir)
     places = f"{data_dir} and {parts[0]}" + (f" to {parts[-1]}" if len(parts) > 1 else "")
     check_lost(_utterances(data_dir), {utt for part in parts for utt in read_table(part)}, places)
-    # Every record is read before anything is written: a merged scp says that the stage is complete.
+    # Every archive is looked at before anything is written: a merged scp says that the stage is complete. Each
+    # job has counted its own codes, so that not all of them are read here.
     counts, frames = np.zeros((), dtype=np.int64), {}
     for archive in map(TokenArchive, parts):
         read_info(parts[0]).check_same(archive.info, str(parts[0]), str(archive.scp))
-        found, lengths = count_codes(archive)
+        archive.check()
+        found, lengths = read_summary(archive)
         counts = counts + found
         frames.update(lengths)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -75,25 +84,16 @@ def _utterances(data_dir: Path) -> list[str]:
     return list(read_table(data_dir / name))
 
 
-def check_lost(expected: Sequence[str], found: Collection[str], where: str | Path) -> None:
-    """Warn of utterances without tokens, with their count; refuse to go on when they are more than 5 %."""
+def check_lost(
+    expected: Sequence[str], found: Collection[str], where: str | Path, what: str = "tokens"
+) -> None:
+    """Warn of utterances without tokens (or what it is), with their count; refuse to go on when they are more
+    than 5 %."""
     lost = [utt for utt in expected if utt not in found]
     if not lost:
         return
     some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
-    text = f"{where}: {len(lost)} of {len(expected)} utterances have no tokens ({some})"
+    text = f"{where}: {len(lost)} of {len(expected)} utterances have no {what} ({some})"
     if len(expected) - len(lost) < LEAST_SHARE * len(expected):
-        raise InputError(f"{text}; at least {LEAST_SHARE:.0%} must have some: see the logs of the extraction")
+        raise InputError(f"{text}; at least {LEAST_SHARE:.0%} must have some: the logs say why each was left out")
     logger.warning("%s", text)
-
-
-def count_codes(archive: TokenArchive) -> tuple[np.ndarray, dict[str, int]]:
-    """Occurrences of each code of each level, (Q, N), and the frames of each utterance."""
-    info = archive.info
-    counts, frames = np.zeros((info.num_levels, info.codebook_size), dtype=np.int64), {}
-    for utt in archive.ids:
-        tokens = archive[utt].reshape(-1, info.num_levels)
-        frames[utt] = len(tokens)
-        for level in range(info.num_levels):
-            counts[level] += np.bincount(tokens[:, level], minlength=info.codebook_size)
-    return counts, frames

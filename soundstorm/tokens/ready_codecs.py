@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.errors import InputError
+from soundstorm.models.hub import model_directory, pinned
 from soundstorm.tokens.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def load_ready_codec(kind: str, name: str, choice: str, device: str | torch.devi
 
     Args:
         kind: which of :data:`READY_CODECS`.
-        name: hub name or local directory.
+        name: hub name, perhaps with @ and a commit, or local directory.
         choice: levels to use, as a number or a bit rate; empty for all.
         device: where it works.
 
@@ -139,11 +140,13 @@ def load_ready_codec(kind: str, name: str, choice: str, device: str | torch.devi
 
     codec_class = READY_CODECS[kind]
     class_name = codec_class.model_class
+    name = pinned(name)
+    directory = model_directory(name)
     try:
-        network = getattr(transformers, class_name).from_pretrained(name, use_safetensors=True)
+        network = getattr(transformers, class_name).from_pretrained(directory, use_safetensors=True)
     except OSError as error:
         raise FileNotFoundError(
-            f"{kind}:{name}: neither a directory with a {class_name} nor a hub name that can be fetched "
+            f"{kind}:{name}: neither a directory with a {class_name} nor a hub name of one "
             f"({str(error).splitlines()[0]})"
         ) from error
     config = network.config

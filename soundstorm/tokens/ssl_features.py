@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from soundstorm.data.audio import normalize
+from soundstorm.models.hub import pinned
 from soundstorm.models.hubert_pretraining import frame_padding
 from soundstorm.models.ssl_model import keep_layers, load_ssl_model, sees_padding
 from soundstorm.tokens.features import check_long_enough
@@ -33,8 +34,9 @@ class SslFeatures:
             source: directory or hub name.
             layer: 0 for what enters the first layer, up to the number of layers.
             device: where the model runs.
-            local_only: see ``load_pretrained``.
+            local_only: see ``model_directory``.
         """
+        source = pinned(source, local_only=local_only)
         model, self.do_normalize, self.sample_rate = load_ssl_model(source, local_only=local_only)
         keep_layers(model.encoder, layer, source)
         self.model = model.eval().requires_grad_(False).to(device)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from transformers import SeamlessM4TFeatureExtractor
 
+from soundstorm.models.hub import pinned
 from soundstorm.models.ssl_model import keep_layers, load_pretrained
 from soundstorm.tokens.features import SAMPLE_RATE, check_long_enough
 from soundstorm.tokens.ssl_features import model_fingerprint
@@ -29,12 +30,13 @@ class W2vBertFeatures:
             source: directory or hub name.
             layer: 0 for what enters the first layer, up to the number of layers.
             device: where the model runs.
-            local_only: see ``load_pretrained``.
+            local_only: see ``model_directory``.
 
         Raises:
             FileNotFoundError: there is none.
             ValueError: it is damaged, or has no such layer.
         """
+        source = pinned(source, local_only=local_only)
         model = load_pretrained(source, "w2v-BERT", ("wav2vec2-bert",), local_only=local_only)
         keep_layers(model.encoder, layer, source)
         self.model = model.eval().requires_grad_(False).to(device)

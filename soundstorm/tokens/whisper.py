@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import WhisperFeatureExtractor
 
+from soundstorm.models.hub import pinned
 from soundstorm.models.ssl_model import keep_layers, load_pretrained
 from soundstorm.tokens.features import SAMPLE_RATE, check_long_enough
 from soundstorm.tokens.ssl_features import model_fingerprint
@@ -33,18 +34,21 @@ class WhisperFeatures:
     convolution sees it.
     """
 
+    padded = False  # to 30 s, as in training
+
     def __init__(self, source: str, layer: int, *, device: str = "cpu", local_only: bool = False):
         """
         Args:
             source: directory or hub name.
             layer: 0 for what enters the first layer, up to the number of layers, after which there is a norm.
             device: where the encoder runs.
-            local_only: see ``load_pretrained``.
+            local_only: see ``model_directory``.
 
         Raises:
             FileNotFoundError: there is none.
             ValueError: it is damaged, or has no such layer.
         """
+        source = pinned(source, local_only=local_only)
         encoder = load_pretrained(source, "Whisper", ("whisper",), local_only=local_only).encoder
         self.is_last = layer == len(encoder.layers)
         keep_layers(encoder, layer, source)
@@ -53,7 +57,7 @@ class WhisperFeatures:
         self.source, self.layer, self.device = source, layer, device
         self.sample_rate, self.frame_rate = SAMPLE_RATE, SAMPLE_RATE / HOP
         settings = {"layer": layer, "is_last": self.is_last, "silence": SILENCE, "overlap": OVERLAP}
-        self.fingerprint = model_fingerprint(encoder, settings)
+        self.fingerprint = model_fingerprint(encoder, settings | ({"padded": True} if self.padded else {}))
 
     @torch.no_grad()
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
@@ -75,7 +79,8 @@ class WhisperFeatures:
 
     def _forward(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         encoder = self.encoder
-        lengths = [len(wav) // HOP + SILENCE for wav in wavs]
+        frames = [len(wav) // HOP for wav in wavs]
+        lengths = [encoder.max_source_positions if self.padded else count + SILENCE for count in frames]
         mels = torch.zeros(len(wavs), encoder.num_mel_bins, 2 * max(lengths))
         for row, (wav, length) in enumerate(zip(wavs, lengths)):
             mels[row, :, : 2 * length] = self._log_mel(wav, length)
@@ -89,15 +94,26 @@ class WhisperFeatures:
         for layer in encoder.layers[: self.layer]:
             hidden = layer(hidden, mask)
         states: Tensor = encoder.layer_norm(hidden) if self.is_last else hidden
-        return [states[row, : length - SILENCE].float().cpu().numpy() for row, length in enumerate(lengths)]
+        return [states[row, :count].float().cpu().numpy() for row, count in enumerate(frames)]
 
     def _log_mel(self, wav: np.ndarray, length: int) -> Tensor:
         """Samples ``(S,)`` to ``(bins, 2 * length)``, the silence included."""
-        padded = np.pad(wav[: len(wav) // HOP * HOP], (0, (SILENCE + 1) * HOP))
+        frames = len(wav) // HOP
+        padded = np.pad(wav[: frames * HOP], (0, (length - frames + 1) * HOP))
         mels = self.spectrogram(
             padded, sampling_rate=SAMPLE_RATE, padding="do_not_pad", truncation=False, return_tensors="pt"
         )
         return mels["input_features"][0, :, 1 : 2 * length + 1]
+
+
+class PaddedWhisperFeatures(WhisperFeatures):
+    """The same with all the silence of training, up to 30 s.
+
+    On egs/mini (layer 4 of Whisper base, 512 clusters) 93 to 94 % of the tokens are those without, which take
+    less than a quarter of the time.
+    """
+
+    padded = True
 
 
 def cut_windows(frames: int, longest: int, overlap: int) -> list[tuple[int, int, int, int]]:

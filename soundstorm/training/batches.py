@@ -25,6 +25,7 @@ def make_sampler(
         rank=rank,
         world_size=world_size,
         shuffle=shuffle,
+        drawn_seconds=getattr(dataset, "drawn_seconds", None),
     )
 
 
@@ -41,6 +42,7 @@ def read_batches(
         batch_sampler=sampler,
         collate_fn=_Collate(dataset),
         num_workers=num_workers,
+        pin_memory=device.type == "cuda",  # else the copies below wait
         generator=Generator(),  # else every new loader draws from the generator that dropout uses
     )
     for draws, batch in zip(sampler, loader):

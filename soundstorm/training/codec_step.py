@@ -127,7 +127,7 @@ class CodecStep:
             hidden = [layers[:-1] for layers in real], [layers[:-1] for layers in fake]
             parts["feature"] = (config.feature_weight, feature_matching(*hidden))
         total = torch.stack([weight * value for weight, value in parts.values()]).sum() * size
-        return Loss(total, size, {name: (value.item() * size, size) for name, (_, value) in parts.items()})
+        return Loss(total, size, {n: (value.detach().double() * size, size) for n, (_, value) in parts.items()})
 
     def _discriminator_loss(self, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         size = len(batch["wav"])
@@ -139,7 +139,7 @@ class CodecStep:
         layers = networks["discriminator"](torch.cat([batch["wav"], self._output.wav.detach()]))
         judged = [outputs[-1].chunk(2) for outputs in layers]
         hinge = discriminator_hinge([real for real, _ in judged], [fake for _, fake in judged])
-        return Loss(hinge * size, size, {"hinge": (hinge.item() * size, size)})
+        return Loss(hinge * size, size, {"hinge": (hinge.detach().double() * size, size)})
 
 
 class CodebookHealth:

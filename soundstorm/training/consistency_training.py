@@ -9,9 +9,10 @@ import torch
 from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset
 from soundstorm.data.datasets.dataset_configs import CropConfig
-from soundstorm.data.experiment import start_experiment
+from soundstorm.data.experiment import recorded_setting, start_experiment
 from soundstorm.models.consistency import build_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
+from soundstorm.models.hub import pinned
 from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.trainer import train
 from soundstorm.training.training_config import TrainerConfig
@@ -41,7 +42,8 @@ def train_consistency(
         command: For the record.
     """
     sections = {"model": model_config, "crops": crop_config, "training": trainer_config}
-    data = DataSources(str(train_data), str(valid_data), str(ssl_model))
+    ssl_model = pinned(str(ssl_model), recorded=recorded_setting(expdir, "data", "ssl_model"))
+    data = DataSources(str(train_data), str(valid_data), ssl_model)
     start_experiment(expdir, {**sections, "data": data}, command)
     torch.manual_seed(trainer_config.seed)
     network, features, do_normalize, sample_rate = build_consistency(model_config, ssl_model)

@@ -41,7 +41,7 @@ def pretrain_hubert(
     Args:
         train_data: data directory.
         valid_data: another, to watch the training.
-        labels: for each of the two, utterance to labels ``(T,)``.
+        labels: for each of the two, utterance to labels ``(T,)``; utterances without any are left out.
         label_info: who made the labels.
         expdir: the experiment directory.
         model_config: of the network and its task.
@@ -69,9 +69,10 @@ def pretrain_hubert(
             f"{label_info.sample_rate / label_info.frame_rate:g}"
         )
     logger.info("%.2f M parameters", sum(p.numel() for p in model.parameters()) / 1e6)
+    sets = {name: Utterances(name, label_info.sample_rate, lower=True) for name in (train_data, valid_data)}
     datasets = [
         make_dataset(
-            Utterances(data_dir, label_info.sample_rate, lower=True),
+            sets[data_dir].part([utt for utt in sets[data_dir].ids if utt in labels[data_dir]]),
             labels[data_dir],
             model,
             crop_seconds=data_config.crop_seconds,

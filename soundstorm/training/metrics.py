@@ -4,6 +4,7 @@ import json
 import logging
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
@@ -12,7 +13,7 @@ from soundstorm.data.data_dir import naming, write_text
 
 logger = logging.getLogger(__name__)
 
-Sums = dict[str, list[float]]  # name -> [sum, count]
+Sums = dict[str, list[float | Tensor]]  # name -> [sum, count]; tensors of a device that nobody waits for yet
 
 
 class Metrics:
@@ -26,8 +27,9 @@ class Metrics:
     def add(self, name: str, total: Tensor | float, count: Tensor | float) -> None:
         """Add to a figure's sum and count."""
         kept = self.sums.setdefault(name, [0.0, 0.0])
-        kept[0] += float(total)
-        kept[1] += float(count)
+        for place, value in enumerate((total, count)):
+            far = isinstance(value, Tensor) and value.device.type != "cpu"
+            kept[place] = kept[place] + (value.detach().double() if far else float(value))
 
     def add_common(self, name: str, value: float) -> None:
         """Add a figure of one step that all processes have alike."""
@@ -36,6 +38,7 @@ class Metrics:
 
     def merge(self) -> Sums:
         """Sums over all processes, which all must call; from then on they are the first one's."""
+        self.sums = _on_host(self.sums)
         if self.accelerator.num_processes > 1:
             gathered = gather_object([self.sums])
             names = sorted({name for sums in gathered for name in sums})
@@ -94,3 +97,10 @@ class Metrics:
         """Stop writing."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _on_host(sums: Sums) -> Sums:
+    """The same as plain numbers; one wait for the device, however many there are."""
+    far = [value for pair in sums.values() for value in pair if isinstance(value, Tensor)]
+    found = iter(torch.stack(far).tolist() if far else ())
+    return {n: [next(found) if isinstance(v, Tensor) else v for v in pair] for n, pair in sums.items()}

@@ -42,7 +42,13 @@ def learning_rate(step: int, config: TrainerConfig) -> float:
 
 
 class MovingAverage:
-    """Exponential moving average of a network's weights; buffers are copied, not averaged."""
+    """Exponential moving average of a network's weights; buffers are copied, not averaged.
+
+    A codec's codebooks are buffers, and moving averages in themselves: averaged once more they lag behind. On
+    egs/mini after 150, 300 and 375 steps the round trip's mel distance was 0.3528, 0.2853, 0.2669 with the
+    codebooks as they are, 0.3536, 0.2860, 0.2674 with averaged ones, and 0.3540, 0.2912, 0.2747 without any
+    average.
+    """
 
     def __init__(self, network: nn.Module, decay: float):
         self.decay = decay

@@ -1,20 +1,23 @@
 """Training of the text-to-semantic model, from data directories to an experiment directory."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from soundstorm.data.data_dir import read_table, write_bytes
+from soundstorm.data.data_dir import read_table, write_bytes, write_text
 from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
-from soundstorm.data.experiment import is_finished, start_experiment
+from soundstorm.data.experiment import is_finished, is_first_process, recorded_setting, start_experiment
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer, train_sentencepiece
+from soundstorm.models.hub import pinned
 from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
+    CHARACTERS_FILE,
     ENCODER_DIR,
+    SCRATCH,
     SENTENCEPIECE_FILE,
     PretrainedConfig,
     TextConfig,
@@ -63,6 +66,9 @@ def train_text_to_semantic(
     valid_set = TextSemanticDataset(valid_data, tokenizer, **lengths)
     train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
     slowest, fastest = train_set.speaking_rates()
+    if model_config.encoder != SCRATCH:
+        encoder = pinned(model_config.encoder, recorded=recorded_setting(expdir, "model", "encoder"))
+        model_config = replace(model_config, encoder=encoder)
     torch.manual_seed(trainer_config.seed)
     model = build_text_to_semantic(
         model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=train_set.info.codebook_size
@@ -76,6 +82,8 @@ def train_text_to_semantic(
         take_over(model, pretrained_config, model_config, train_set.info)
         config["pretrained"] = pretrained_config
     start_experiment(expdir, config, command)
+    if is_first_process() and not (expdir / CHARACTERS_FILE).exists():
+        write_text(expdir / CHARACTERS_FILE, train_set.characters() + "\n")
     if isinstance(model.encoder, T5Encoder):
         model.encoder.network.config.save_pretrained(str(expdir / ENCODER_DIR))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

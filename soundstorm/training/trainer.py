@@ -24,6 +24,7 @@ from soundstorm.training import layout
 from soundstorm.training.batches import item_name, make_sampler, read_batches
 from soundstorm.training.interrupts import Interrupts
 from soundstorm.training.metrics import Metrics
+from soundstorm.training.normal_losses import read_normal, warn_if_far
 from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 from soundstorm.training.run_state import RunState
 from soundstorm.training.step import TrainingStep
@@ -81,6 +82,7 @@ class _Trainer:
         self._lay_out()
         optimizers = {phase: build_optimizer(self.raw[phase], config) for phase in step.phases}
         self.average = MovingAverage(self.raw["model"], config.ema_decay) if config.ema_decay else None
+        self.normal = read_normal(config.normal_losses, expdir)
         self.metrics, self.interrupts = Metrics(expdir, self.accelerator), Interrupts()
         self.state = RunState(step, optimizers, self.average, self.accelerator, self.metrics, config, expdir)
         self.state.resume(self._sampler(train_dataset, shuffle=True))
@@ -210,6 +212,8 @@ class _Trainer:
     def _write(self, kind: str, values: dict[str, float], pace: str = "") -> None:
         step, epoch = self.state.step, self.state.epoch
         self.metrics.write(kind, values, step=step, epoch=epoch, steps=self.config.max_steps, pace=pace)
+        if self.normal and "loss" in values and self.accelerator.is_main_process:
+            warn_if_far(self.normal, kind, step, values["loss"], self.expdir)
 
     @torch.no_grad()
     def _validate(self) -> None:

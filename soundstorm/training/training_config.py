@@ -41,6 +41,11 @@ class TrainerConfig:
         False, "compute the blocks' activations again for the gradient: less memory"
     )
     sharding: str = option("none", "none, or full: share weights and optimizer among the processes (FSDP)")
+    normal_losses: str | None = option(
+        None,
+        "file that record_trainings wrote: warn where the loss is far from what it has (absent: do not)",
+        on_resume=MAY_CHANGE,
+    )
     seed: int = option(0, "seed of weights, data order, crops, masks and dropout")
 
     def __post_init__(self):

@@ -1,10 +1,13 @@
 """ABX of features and tokens by name, over the noises of two speakers."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from soundstorm.bin import measure_abx, train_kmeans
 from soundstorm.data.archive import TokenizerInfo, write_tokens
+from soundstorm.data.data_dir import read_table, write_table
 from soundstorm.scoring.abx_config import AbxConfig
 from soundstorm.scoring.abx_sources import abx_of_sources
 from soundstorm.scoring.extras import read_extra
@@ -67,6 +70,24 @@ def test_a_codec_s_codebooks_make_vectors(data_dir, acoustic, monkeypatch):
     monkeypatch.setattr(codecs, "load_codebooks", lambda spec: books)
     results = abx_of_sources(data_dir, AbxConfig(), acoustic=[acoustic], codec="x")
     assert results["perfect codec, sum of codebook vectors"].across.error == 0.0
+
+
+def test_a_bad_recording_is_named_and_left_out_of_everything(data_dir, tmp_path, monkeypatch, caplog):
+    data = tmp_path / "data"
+    shutil.copytree(data_dir, data)
+    (tmp_path / "x.wav").write_text("no audio")
+    whole, paths = abx_of_sources(data, AbxConfig(), features=["mfcc"]), read_table(data / "wav.scp")
+    write_table(data / "wav.scp", {**paths, "s1-u3": str(tmp_path / "x.wav")})
+    with pytest.raises(ValueError, match=r"1 of 6 utterances have no features .s1-u3.; at least 95%"):
+        abx_of_sources(data, AbxConfig(), features=["mfcc"])
+    monkeypatch.setattr("soundstorm.tokens.merge.LEAST_SHARE", 0.8)
+    results = abx_of_sources(data, AbxConfig(), features=["mfcc"])
+    assert "s1-u3 is left out: " in caplog.text
+    assert results["mfcc"].across.num_triples < whole["mfcc"].across.num_triples
+    for name in ("wav.scp", "utt2spk", "utt2dur", "phones.ctm"):  # as of a set without it
+        lines = (data / name).read_text().splitlines(keepends=True)
+        (data / name).write_text("".join(line for line in lines if not line.startswith("s1-u3 ")))
+    assert abx_of_sources(data, AbxConfig(), features=["mfcc"]) == results
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_codec_output_may_be_a_frame_longer_but_not_a_second():
         CodecQuality()(Pair("u", wav, wav[:16000], 16000))
 
 
+@pytest.mark.integration
 def test_dnsmos_rates_noise_lower_than_something_like_speech():
     pytest.importorskip("speechmos")
     measure = Dnsmos()

@@ -84,6 +84,19 @@ def test_a_system_is_tested_on_texts_that_its_detector_has_not_seen(tmp_path):
     assert len(set(accuracies)) > 1
 
 
+def test_speech_that_cannot_be_read_is_named_and_left_out(tmp_path, monkeypatch, caplog):
+    levels = {f"u{n}": 0.1 for n in range(4)}
+    folders = [make_set(tmp_path, name, levels) for name in ("data", "codec", "semantic")]
+    (tmp_path / "semantic/wav/u2.wav").write_text("no audio")
+    pairs = DetectionPairs(*([folder] for folder in folders), RATE)
+    keys = list(pairs.texts)
+    what = "detection: 1 of 4 utterances have no speech .0/u2.; at least 95%"
+    with pytest.raises(ValueError, match=f"{folders[1]}, {folders[2]}, {what}"):
+        pairs.read_all(keys)
+    monkeypatch.setattr("soundstorm.tokens.merge.LEAST_SHARE", 0.7)
+    assert [len(read) for read in pairs.read_all(keys)] == [3, 3] and "u2 is left out: " in caplog.text
+
+
 def test_directories_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match="got 1 of --data-dir, 2 of --real and 1 of --generated"):
         DetectionPairs(["a"], ["b", "c"], ["d"], RATE)

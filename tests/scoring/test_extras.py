@@ -41,6 +41,25 @@ def detector(system="SoundStorm"):
     return extra("detector", {**content, "test_utterances": 8, "test_crops": 40}, command="run")
 
 
+def trainings():
+    points = [{"step": step, "loss": 4 / step, "accuracy/level0": step / 100} for step in (10, 25, 50, 100)]
+    points[1]["accuracy/level1"] = 0.5  # no token of this level was masked in the other steps
+    training = {
+        "name": "soundstorm",
+        "settings": {"training": {"max_steps": 100}},
+        "figures": {"train": points, "valid": [None, None, points[2], points[3]]},
+        "curves": {"train": [[10, 0.4], [100, 0.04]], "valid": []},
+    }
+    return extra("trainings", {"trainings": [training, {**training, "name": "codec"}]}, command="run")
+
+
+def test_losses_of_trainings_are_shown_at_shares_of_their_steps():
+    (section,) = extra_sections([trainings()])
+    assert "| soundstorm | 100 | loss | 0.4 / - | 0.16 / - | 0.08 / 0.08 | 0.04 / 0.04 |" in section
+    assert "|  |  | accuracy/level0 | 0.1 / - | 0.25 / - | 0.5 / 0.5 | 1 / 1 |" in section
+    assert "|  |  | accuracy/level1 | - / - | 0.5 / - | - / - | - / - |\n| codec | 100 | loss |" in section
+
+
 def test_run_times_are_shown_with_the_ratio_of_the_models():
     (section,) = extra_sections([runtime()])
     assert "| Seconds of audio | codec decoding | SoundStorm | text to semantic |" in section
@@ -57,7 +76,7 @@ def test_detectors_of_several_systems_share_a_table():
 
 
 def test_a_measurement_is_written_with_its_figure_and_read_again(tmp_path):
-    for content in (runtime(), iterations(), detector()):
+    for content in (runtime(), iterations(), detector(), trainings()):
         path = tmp_path / "extras" / f"{content['kind']}.json"
         write_extra(path, content)
         assert read_extra(path) == content
@@ -76,6 +95,7 @@ def test_a_measurement_is_written_with_its_figure_and_read_again(tmp_path):
         ('{"kind": "detector", "facts": {}}', "KeyError"),
         ('{"kind": "abx", "facts": {}, "data_dir": "d", "results": {}}', "IndexError"),
         ('{"kind": "runtime", "facts": {}, "points": 3}', "AttributeError"),
+        ('{"kind": "trainings", "facts": {}, "trainings": [{"figures": {}}]}', "KeyError"),
         ('{"kind": "pairs", "facts": {}, "pairs": "p", "per_token": {"all": {}}, "total": {}}', "KeyError"),
     ],
 )

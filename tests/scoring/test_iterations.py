@@ -15,7 +15,8 @@ def test_each_number_of_iterations_is_scored_and_all_in_one_call(tmp_path, monke
             metrics = {"wer": {"all": {**ESTIMATE, "value": 100.0 / int(job.system.split()[0])}}}
             metrics["stoi"] = {"all": ESTIMATE}
             content = {"system": "s", "group": "reference", "data_dir": "d", "metrics": metrics}
-            Path(job.output).write_text(json.dumps({**content, "utterances": {}, "runtime": {}}))
+            content |= {"utterances": {}, "num_utterances": 0, "decode": {}, "runtime": {}}
+            Path(job.output).write_text(json.dumps(content))
 
     monkeypatch.setattr(iterations, "score_files", score_files)
     decode_dirs = {count: tmp_path / f"decode_{count}" for count in (8, 1)}

@@ -11,6 +11,7 @@ from soundstorm.scoring.measuring import (
     UtteranceScore,
     left_out,
     measure_utterance,
+    measure_utterances,
     name_of,
 )
 
@@ -47,7 +48,7 @@ def pair(utt, wav):
 
 
 def measure(utt, wav, *measures):
-    return measure_utterance(utt, lambda: pair(utt, wav), measures or (Loudness(), Shortness()))
+    return measure_utterance(utt, pair(utt, wav), measures or (Loudness(), Shortness()))
 
 
 def test_a_measure_that_fails_leaves_the_others_alone():
@@ -60,10 +61,29 @@ def test_a_measure_that_fails_leaves_the_others_alone():
 
 
 def test_a_recording_that_cannot_be_read_is_named():
-    def read():
-        raise OSError("x.wav: truncated")
+    def read(utt):
+        if utt == "a":
+            raise OSError("x.wav: truncated")
+        return pair(utt, np.ones(200))
 
-    assert measure_utterance("a", read, [Loudness()]).failed == {RECORDING: "x.wav: truncated"}
+    scores = dict(measure_utterances("abc", read, [Loudness()]))
+    assert scores["a"].failed == {RECORDING: "x.wav: truncated"}
+    assert not scores["b"].failed and scores["c"].values == {"loudness": (200.0, 200.0)}
+
+
+def test_a_measure_of_many_sees_all_of_a_block_first_and_its_failure_is_that_of_one():
+    class OfMany(Loudness):
+        def read_ahead(self, pairs):
+            self.calls.append([pair.utt_id for pair in pairs])
+            if not all(pair.decoded.any() for pair in pairs):
+                raise ValueError("one of them is silent")
+
+    measure = OfMany()
+    read = {utt: pair(utt, np.full(200, utt != "c")) for utt in "abcdefghij"}.get
+    scores = dict(measure_utterances("abcdefghij", read, [SubsetMeasure(measure, "abcdefghi")]))
+    assert measure.calls == [list("abcdefgh"), *"abcdefgh", ["i"], "i"]
+    assert [utt for utt, score in scores.items() if score.failed] == ["c"]
+    assert scores["c"].failed == {"loudness": "silent"} and not scores["j"].values
 
 
 def test_a_fault_of_the_program_names_the_utterance_it_met(caplog):

@@ -39,6 +39,7 @@ def test_a_language_model_of_nothing_is_refused():
         bigram_arpa([[]])
 
 
+@pytest.mark.integration
 def test_pocketsphinx_reads_with_bigrams_and_hears_nothing_in_silence(tmp_path):
     pytest.importorskip("pocketsphinx")
     text = tmp_path / "text"

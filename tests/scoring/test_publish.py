@@ -99,6 +99,18 @@ def test_a_measurement_beside_the_scores_becomes_a_section_and_a_figure(tmp_path
     assert "| 10 | 1.250 |" in run(1.25)
 
 
+def test_the_picture_of_losses_lies_beside_every_copy_of_the_text(tmp_path):
+    figures = {"train": [None] * 4, "valid": [None] * 4}
+    training = {"name": "x", "settings": {"training": {"max_steps": 1}}, "figures": figures}
+    training["curves"] = {"train": [[1, 2.0]], "valid": []}
+    write_extra(tmp_path / "trainings.json", extra("trainings", {"trainings": [training]}, command="c"))
+    options = {"extras": [tmp_path / "trainings.json"], "results": tmp_path / "RESULTS_x.md"}
+    publish(make_recipe(tmp_path), tmp_path / "report", config=ReportConfig(), facts=FACTS, **options)
+    for path in (tmp_path / "report/RESULTS.md", tmp_path / "RESULTS_x.md"):
+        (name,) = re.findall(r"!\[.*\]\((.*)\)", path.read_text())
+        assert name == f"{path.stem}_losses.png" and path.with_name(name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_examples_are_utterances_that_every_system_has(tmp_path):
     rows = [json.loads(path.read_text()) for path in make_recipe(tmp_path)]
     (example,) = choose_examples(rows, 5, 16000)
@@ -107,6 +119,12 @@ def test_examples_are_utterances_that_every_system_has(tmp_path):
         "three",
         ["Original", "From text"],
     )
+
+
+def test_no_example_is_a_recording_that_could_not_be_read(tmp_path):
+    rows = [json.loads(path.read_text()) for path in make_recipe(tmp_path)]
+    rows[1]["left_out"] = {"recording": {"b": "cannot be read"}}
+    assert choose_examples(rows, 5, 16000) == []
 
 
 def test_a_report_of_nothing_is_refused(tmp_path):

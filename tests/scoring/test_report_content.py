@@ -10,7 +10,7 @@ from soundstorm.scoring.report_content import (
     voice_gains,
 )
 from soundstorm.scoring.statistics import paired_difference
-from soundstorm.scoring.tables import heading_of, render_markdown, table
+from soundstorm.scoring.tables import heading_of, render_markdown, table, targets_table
 from soundstorm.scoring.targets import check_targets
 
 
@@ -116,6 +116,33 @@ def test_usage_and_time_can_be_targets():
 def test_a_target_without_a_figure_is_not_met():
     (result,) = check_targets(["stoi of codec >= 0.9"], {})
     assert result.value is None and not result.met
+
+
+FIGURES = {("wer", "soundstorm"): 30.0, ("wer", "codec"): 20.0, ("stoi", "codec"): 0.8, ("stoi", "original"): 0.9}
+
+
+@pytest.mark.parametrize(
+    "target, limit, met",
+    [
+        ("wer of SoundStorm <= 1.6 * wer of codec", 32.0, True),
+        ("wer of SoundStorm <= 1.35 * wer of codec", 27.0, False),
+        ("stoi of codec >= -0.125 + stoi of original", 0.775, True),
+        ("stoi of codec >= -0.05 + stoi of original", 0.85, False),
+        ("wer of SoundStorm <= 2 * wer of AudioLM", None, False),
+    ],
+)
+def test_a_target_may_depend_on_another_figure(target, limit, met):
+    (result,) = check_targets([target], FIGURES)
+    assert result.limit == (None if limit is None else pytest.approx(limit)) and result.met is met
+    assert f"{target.split('= ')[1]}" == result.relative
+
+
+def test_the_table_of_targets_says_where_a_limit_comes_from():
+    targets = ["wer of SoundStorm <= 1.35 * wer of codec", "wer of codec <= 25", "stoi of codec > 1 * stoi of nobody"]
+    markdown = targets_table([result.as_dict() for result in check_targets(targets, FIGURES)])
+    assert "| wer of SoundStorm | <= 27 (1.35 * wer of codec) | 30 | **no** |" in markdown
+    assert "| wer of codec | <= 25 | 20 | yes |" in markdown
+    assert "| stoi of codec | not measured (1 * stoi of nobody) | 0.8 | **no** |" in markdown
 
 
 def test_a_target_that_cannot_be_read_is_refused():
@@ -225,4 +252,16 @@ def test_a_gain_of_voices_is_drawn_by_speaker_where_the_scores_are_and_the_table
         {"a": 0.8, "b": 0.9}, {"a": 0.5, "b": 0.5}, {"a": "s1", "b": "s2"}
     )
     report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
-    assert "of voices over speakers and the utterances of each, 95 %" in render_markdown(report)
+    text = render_markdown(report)
+    assert "of voices over speakers and the utterances of each, 95 %" in text
+    assert "With 2 speakers only, intervals of voices tend to be too narrow." in text
+    assert "Intervals of voices over utterances, not speakers: From text, From semantic." in text
+
+
+def test_the_table_says_that_a_set_has_too_few_speakers_to_draw():
+    scores = example_scores()
+    settings = {"recognizers": ["exp/r"], "speaker": "s", "crop_seconds": 1.5, "prompt_seconds": 3.0}
+    for bootstrap, said in (("utterance", False), ("speaker", True)):
+        scores[0]["settings"] = settings | {"bootstrap": bootstrap}
+        report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
+        assert ("Intervals of voices over utterances, not speakers: " in render_markdown(report)) == said

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -113,6 +114,16 @@ def test_without_a_decode_directory_the_originals_are_scored(tmp_path):
     assert content["metrics"]["longer"]["all"]["count"] == 2
 
 
+def test_a_decoded_recording_that_cannot_be_read_is_named_and_left_out(tmp_path, monkeypatch):
+    decoded = make_dir(tmp_path / "decode", {"a": 4.0, "b": 5.0, "c": 3.0}, {"from": "text"})
+    (decoded / "wav/b.wav").write_text("no audio")
+    with pytest.raises(ValueError, match="recording has no value for 1 of 3 utterances: b: .*At least 95 %"):
+        score(tmp_path, decoded)
+    shutil.rmtree(tmp_path / "data")
+    monkeypatch.setattr("soundstorm.scoring.measuring.LEAST_SHARE", 0.6)
+    assert list(score(tmp_path, decoded)["left_out"]["recording"]) == ["b"]
+
+
 def test_output_of_another_set_is_refused(tmp_path):
     decoded = make_dir(tmp_path / "decode", {"z": 5.0}, {"from": "text"})
     with pytest.raises(ValueError, match="row: none of the 3 utterances"):
@@ -158,14 +169,37 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path, consisten
     assert read_score(output)["runtime"]["codec"]["seconds"] == 22.0
 
 
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({}, "SoundStorm (3 s prompt encoded in-context)"),  # by versions that did not say it
+        ({"prompt_encoding": "in-context"}, "SoundStorm (3 s prompt encoded in-context)"),
+        ({"prompt_encoding": "alone"}, "SoundStorm (3 s prompt)"),
+    ],
+)
+def test_a_prompt_of_an_earlier_version_is_not_taken_for_one_that_is_encoded_alone(tmp_path, more, said):
+    decode = {"from": "semantic", "prompt_seconds": 3, "title": "SoundStorm (3 s prompt)", **more}
+    decoded = make_dir(tmp_path / "decode", {"a": 4.0}, decode)
+    assert read_decode_info(decoded).require_title() == said
+    content = {"system": decode["title"], "group": "with prompt", "metrics": {}, "utterances": {}, "data_dir": "d"}
+    content["num_utterances"] = 0
+    (tmp_path / "x.json").write_text(json.dumps(content | {"decode": decode}))
+    assert read_score(tmp_path / "x.json")["system"] == said
+
+
 def test_a_file_that_is_no_score_is_named(tmp_path):
     path = tmp_path / "x.json"
     path.write_text('{"system": "a"}')
     with pytest.raises(ValueError, match="x.json: a score file needs"):
         read_score(path)
     score = {"system": "a", "data_dir": "data", "group": "reference", "metrics": {}, "utterances": {}}
+    score |= {"decode": {}, "num_utterances": 0}
     path.write_text(json.dumps(score))
     assert read_score(path) == score
+    for name in score:
+        path.write_text(json.dumps({key: value for key, value in score.items() if key != name}))
+        with pytest.raises(ValueError, match=rf"x.json: a score file needs \['{name}'\]; score the system again"):
+            read_score(path)
     path.write_text(
         json.dumps(score | {"settings": {"recognizers": [], "crop_seconds": 3.0, "prompt_seconds": 3.0}})
     )
@@ -188,13 +222,15 @@ def test_settings_out_of_range_are_refused(settings):
         ScoreConfig(**settings)
 
 
-def test_an_interrupted_score_goes_on_and_shares_make_the_whole(tmp_path, hubert_dir):
+@pytest.mark.integration
+def test_an_interrupted_score_goes_on_and_shares_make_the_whole(tmp_path, consistency):
     data = make_dir(tmp_path / "data", {"a": 4.0, "b": 6.0, "c": 5.0})
 
     def run(output, **options):
         score_files(
             [ScoringJob("row", str(data), None, str(output))], recognizers=[], bigram_text=None, speaker=None,
-            consistency=None, sample_rate=16000, device="cpu", config=ScoreConfig(quality_utterances=2), **options,
+            consistency=consistency, sample_rate=16000, device="cpu",
+            config=ScoreConfig(quality_utterances=0, crop_seconds=1.0), **options,
         )  # fmt: skip
 
     run(tmp_path / "whole.json")
@@ -231,7 +267,7 @@ def test_voices_are_drawn_by_speaker_where_the_test_set_has_two(tmp_path, table,
     monkeypatch.setattr("soundstorm.scoring.assemble._measures", lambda *_: [Loudness()])
     score_files(
         [ScoringJob("row", str(data), None, str(tmp_path / "s.json"))], recognizers=[], bigram_text=None,
-        speaker=None, consistency=None, sample_rate=16000, device="cpu", config=ScoreConfig(bootstrap="speaker"),
+        speaker=None, consistency=None, sample_rate=16000, device="cpu", config=ScoreConfig(),
     )  # fmt: skip
     content = read_score(tmp_path / "s.json")
     expected = bootstrap([4.0, 5.0, 3.0], speakers=list("sst") if drawn else None).as_dict()

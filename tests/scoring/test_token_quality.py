@@ -2,12 +2,15 @@
 
 import json
 import math
+import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
 
+from soundstorm.bin import train_kmeans
 from soundstorm.data.archive import TokenizerInfo, write_tokens
+from soundstorm.data.data_dir import read_table, write_table
 from soundstorm.scoring.token_quality import (
     count_pairs,
     frame_phones,
@@ -121,6 +124,19 @@ def test_archives_are_measured_and_reported(data_dir, tmp_path):
     assert f"| {scp} | 2 | 1.000 | 1.000 |" in quality_table(results)
     write_report(tmp_path / "quality.json", results)
     assert json.loads((tmp_path / "quality.json").read_text())[scp]["num_utterances"] == 6
+
+
+def test_a_bad_recording_is_left_out_of_tokens_made_for_the_purpose(data_dir, tmp_path, monkeypatch, caplog):
+    kmeans, data = str(tmp_path / "kmeans"), tmp_path / "data"
+    train_kmeans.main(["--data-dir", str(data_dir), "--features", "mfcc", "--clusters", "2", "--output", kmeans])
+    shutil.copytree(data_dir, data)
+    (tmp_path / "x.wav").write_text("no audio")
+    write_table(data / "wav.scp", {**read_table(data / "wav.scp"), "s1-u3": str(tmp_path / "x.wav")})
+    with pytest.raises(ValueError, match=r"1 of 6 utterances have no tokens .s1-u3.; at least 95%"):
+        measure_sources(data, kmeans=[kmeans])
+    monkeypatch.setattr("soundstorm.tokens.merge.LEAST_SHARE", 0.8)
+    assert measure_sources(data, kmeans=[kmeans])[kmeans].num_utterances == 5
+    assert "s1-u3 is left out: " in caplog.text
 
 
 def test_a_data_directory_without_phone_times_is_an_error(tmp_path):

@@ -59,9 +59,9 @@ def make_ssl_model(directory, model_type, *, normalize=True, **settings):
     return directory
 
 
-def make_whisper(directory, *, positions=300):
+def make_whisper(directory, *, positions=300, seed=0):
     """Write a random Whisper, with its decoder as the published ones; returns its directory."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = WhisperConfig(
         d_model=16, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
         encoder_ffn_dim=16, decoder_ffn_dim=16, num_mel_bins=20, max_source_positions=positions,

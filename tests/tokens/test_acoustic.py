@@ -6,12 +6,13 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from soundstorm.bin import check_codec
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import write_audio
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 from soundstorm.tokens import ready_codecs
-from soundstorm.tokens.acoustic import extract_acoustic_tokens, load_acoustic_tokenizer
+from soundstorm.tokens.acoustic import CodecTokenizer, extract_acoustic_tokens, load_acoustic_tokenizer
 from soundstorm.tokens.fingerprint import fingerprint
 
 torch.set_num_threads(1)
@@ -81,6 +82,25 @@ def pretrained(request, tmp_path_factory):
     torch.manual_seed(0)
     model(config).save_pretrained(folder)
     return request.param, str(folder), hop
+
+
+def test_a_ready_codec_is_looked_at_before_tokens_are_made(pretrained, caplog):
+    caplog.set_level("INFO")
+    kind, folder, hop = pretrained
+    check_codec.main(["--codec", f"{kind}:{folder}", "--features", "mfcc"])  # of 50 frames/s
+    assert f"{16000 // hop} frames/s of" in caplog.text
+    assert f"1 semantic tokens (50/s) to {320 // hop} frames" in caplog.text
+    with pytest.raises(ValueError, match="expected 1 to"):
+        check_codec.main(["--codec", f"{kind}:{folder}@99", "--features", "mfcc"])
+
+
+def test_a_codec_of_fewer_frames_than_tokens_gets_a_warning(tmp_path, caplog):
+    caplog.set_level("INFO")
+    model, config, _ = tiny_dac(tmp_path)
+    config.sampling_rate = 500  # 12.5 frames/s
+    model(config).save_pretrained(tmp_path)
+    check_codec.main(["--codec", f"dac:{tmp_path}", "--features", "mfcc"])
+    assert "4 semantic tokens (50/s) to 1 frames" in caplog.text and "only 0.25 of the semantic tok" in caplog.text
 
 
 def test_an_experiment_directory_says_all_about_its_tokens(expdir):
@@ -202,7 +222,16 @@ def test_a_directory_without_a_model_is_named(tmp_path):
         load_acoustic_tokenizer(f"encodec:{tmp_path}")
 
 
-def test_extraction_writes_the_chosen_utterances_and_leaves_broken_ones_out(expdir, tmp_path, caplog):
+def test_extraction_writes_the_chosen_utterances_and_leaves_broken_ones_out(
+    expdir, tmp_path, caplog, monkeypatch
+):
+    encode = CodecTokenizer.encode
+
+    def refuse(samples, codes):
+        if samples == 4010:
+            raise RuntimeError("kernel larger than input")
+        return codes
+
     for name, samples in (("a", 4000), ("b", 4010)):
         write_audio(tmp_path / f"{name}.wav", noise(samples).numpy(), 16000)
     (tmp_path / "c.wav").write_text("no audio")
@@ -214,6 +243,10 @@ def test_extraction_writes_the_chosen_utterances_and_leaves_broken_ones_out(expd
     assert extract_acoustic_tokens(data, tmp_path / "keys", expdir, tmp_path / "part.1") == 1
     archive = TokenArchive(tmp_path / "part.1.scp")
     assert archive.ids == ["b"] and "c is left out" in caplog.text
+    monkeypatch.setattr(CodecTokenizer, "encode", lambda self, wav: refuse(len(wav[0]), encode(self, wav)))
+    assert extract_acoustic_tokens(data, None, expdir, tmp_path / "refused/part.1") == 1
+    assert TokenArchive(tmp_path / "refused/part.1.scp").ids == ["a"] and "b is left out: kernel" in caplog.text
+    monkeypatch.undo()
     tokenizer = load_acoustic_tokenizer(expdir)
     assert archive.info == tokenizer.info
     from soundstorm.data.audio import read_audio

@@ -1,12 +1,15 @@
+import json
 import logging
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from soundstorm.bin import merge_tokens as merge_front
-from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, count_codes, read_summary, write_shards, write_tokens
 from soundstorm.data.data_dir import read_table
-from soundstorm.tokens.merge import count_codes, damaged, merge_tokens
+from soundstorm.tokens.merge import damaged, merge_tokens
 
 
 def info(kind: str = "acoustic", fingerprint: str = "f") -> TokenizerInfo:
@@ -91,6 +94,56 @@ def test_codes_are_counted_per_level(tmp_path):
     write_tokens(tmp_path / "a", [("u", np.array([[0, 3], [0, 2], [1, 3]], dtype=np.uint16))], info())
     counts, frames = count_codes(TokenArchive(tmp_path / "a.scp"))
     assert counts.tolist() == [[2, 1, 0, 0], [0, 0, 1, 2]] and frames == {"u": 3}
+
+
+def job(folder, utterances, fingerprint="f"):
+    """The tokens of a job of an extraction, with its own figures."""
+    rng = np.random.default_rng(0)
+    items = {utt: rng.integers(0, 4, (number + 1, 2)) for number, utt in enumerate(utterances)}
+    made = replace(info(), fingerprint=fingerprint)
+    write_shards(folder, list(items), lambda ids: ((utt, items[utt]) for utt in ids), made, shard_utterances=8)
+    return Path(f"{folder}.scp")
+
+
+def test_figures_come_from_the_jobs_and_no_tokens_are_read(data_dir, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    parts = [job(tmp_path / f"jobs/x.{n}", [f"u{i:02d}" for i in range(n * 20, n * 20 + 20)]) for n in range(2)]
+    merge_tokens([str(part) for part in parts], data_dir / "acoustic.scp")
+    lines, table = caplog.messages[-2:], (data_dir / "utt2num_acoustic_frames").read_text()
+    assert "perplexity" in lines[0] and len(table.splitlines()) == 40
+    for part in parts:  # as an earlier version wrote it
+        part.with_suffix(".summary.json").unlink()
+    merge_tokens([str(part) for part in parts], data_dir / "acoustic.scp")
+    assert caplog.messages[-2:] == lines and (data_dir / "utt2num_acoustic_frames").read_text() == table
+    parts = [job(tmp_path / f"jobs/x.{n}", [f"u{i:02d}" for i in range(n * 20, n * 20 + 20)]) for n in range(2)]
+    monkeypatch.setattr(TokenArchive, "at", lambda *_: pytest.fail("tokens are read"))
+    merge_tokens([str(part) for part in parts], data_dir / "acoustic.scp")
+    assert caplog.messages[-2:] == lines
+
+
+@pytest.mark.parametrize("change", [
+    {"fingerprint": "g"}, {"counts": [[1]]}, {"counts": [[9] * 4] * 2}, {"frames": {"u00": 1}}, {"frames": None},
+    {"counts": [[1e300] * 4] * 2}, {"counts": [[10**30] * 4] * 2}, None,
+    {"frames": {f"u{i:02d}": i + 1.0 for i in range(9)}},
+])  # fmt: skip
+def test_figures_of_other_tokens_are_not_believed(tmp_path, change):
+    part = job(tmp_path / "x.1", [f"u{i:02d}" for i in range(9)])
+    archive, path = TokenArchive(part), part.with_suffix(".summary.json")
+    counts, frames = read_summary(archive)
+    told = json.loads(path.read_text())
+    assert told["frames"] == frames == {f"u{i:02d}": i + 1 for i in range(9)}
+    path.write_text("{" if change is None else json.dumps(told | change))
+    np.testing.assert_array_equal(read_summary(archive)[0], counts)
+    assert read_summary(archive)[1] == frames
+
+
+def test_an_archive_of_a_job_that_is_cut_is_found_before_anything_is_written(data_dir, tmp_path):
+    part = job(tmp_path / "x.1", [f"u{i:02d}" for i in range(40)])
+    ark = sorted(tmp_path.glob("x.1.*.ark"))[0]
+    ark.write_bytes(ark.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="truncated.*extract the tokens again"):
+        merge_tokens([str(part)], data_dir / "acoustic.scp")
+    assert not (data_dir / "acoustic.scp").exists()
 
 
 def test_the_joined_table_comes_last_so_that_its_presence_means_done(data_dir, tmp_path, monkeypatch):

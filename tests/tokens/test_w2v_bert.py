@@ -6,7 +6,7 @@ import torch
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertModel
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.datasets.aligned_tokens_dataset import repeats
+from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo
 from soundstorm.tokens.semantic import SemanticTokenizer
@@ -93,7 +93,7 @@ def test_tokens_at_25_frames_a_second_are_repeated_for_a_codec_at_50(features, p
     (tokens,) = tokenizer.encode([noise(20 * HOP)])
     assert tokens[[3, 8, 15]].tolist() == [0, 1, 2]
     assert tokenizer.info.name == f"w2v-bert:{published} layer 1, 3 clusters"
-    assert repeats(tokenizer.info, TokenizerInfo("acoustic", "a", "1", 50.0, 12, 1024, 16000)) == 2
+    assert FrameRatio.of(tokenizer.info, TokenizerInfo("acoustic", "a", "1", 50.0, 12, 1024, 16000)) == FrameRatio(1, 2)
 
 
 @pytest.mark.parametrize(

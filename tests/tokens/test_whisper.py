@@ -46,6 +46,20 @@ def test_a_recording_that_fills_the_window_has_the_features_of_transformers_own_
     np.testing.assert_allclose(found, states[layer][0, :LONGEST].numpy(), atol=2e-5)
 
 
+@pytest.mark.parametrize("samples", [640, 30000])
+def test_with_all_the_silence_of_training_the_features_are_those_of_transformers_own_chain(published, samples):
+    wav = noise(samples)
+    chain = WhisperFeatureExtractor(feature_size=20, chunk_length=10)
+    whole = np.pad(wav[: samples // HOP * HOP], (0, 10 * 16000))[: 10 * 16000]
+    mels = chain(whole, sampling_rate=16000, return_tensors="pt").input_features[:, :, 1 : 2 * POSITIONS + 1]
+    with torch.no_grad():
+        states = WhisperModel.from_pretrained(published).eval().encoder(mels, output_hidden_states=True).hidden_states
+    padded, bare = (open_features(f"{kind}:{published}", 1) for kind in ("whisper-padded", "whisper"))
+    found = padded.extract([wav, noise(6400)])[0]
+    np.testing.assert_allclose(found, states[1][0, : samples // HOP].numpy(), atol=2e-5)
+    assert padded.fingerprint != bare.fingerprint and padded.source == f"whisper-padded:{published}"
+
+
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_padded_equals_unpadded(published, layer):
     features = open_features(f"whisper:{published}", layer)

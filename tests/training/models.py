@@ -18,6 +18,7 @@ from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig, AugmentConfig, CropConfig
 from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
 from soundstorm.data.datasets.detector_dataset import DetectorDataset
+from soundstorm.data.datasets.diffusion_dataset import DiffusionTokens
 from soundstorm.data.datasets.recognizer_dataset import RecognizerDataset
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.log_mel import LogMel
@@ -33,6 +34,8 @@ from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
+from soundstorm.models.mask_diffusion import MaskDiffusion
+from soundstorm.models.mask_diffusion_config import DiffusionConfig, MaskDiffusionConfig
 from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.semantic_to_text import SemanticToText
@@ -46,6 +49,7 @@ from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep, make_dataset
+from soundstorm.training.mask_diffusion_step import MaskDiffusionStep
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.semantic_to_text_training import SemanticToTextStep
 from soundstorm.training.soundstorm_step import SoundStormStep
@@ -72,6 +76,15 @@ def soundstorm(data, dropout):
     config = SoundStormConfig(layers=1, width=16, heads=2, inner=32, kernel=3, dropout=dropout)
     model = SoundStorm(config, num_levels=3, codebook_size=11, semantic_size=7)
     return SoundStormStep(model), ddp_worker.read_data(data)
+
+
+def mask_diffusion(data, dropout):
+    sizes = {"layers": 1, "width": 16, "heads": 2, "inner": 32, "dropout": dropout, "conditioning": "cross"}
+    vocabulary = {"num_levels": 3, "codebook_size": 11, "semantic_size": 7}
+    model = MaskDiffusion(MaskDiffusionConfig(**sizes), DiffusionConfig(steps=2), **vocabulary)
+    step = MaskDiffusionStep(model, auxiliary_weight=0.01)
+    step.times.drawn += 8  # so that importance counts after a few steps
+    return step, DiffusionTokens(ddp_worker.read_data(data).tokens, unprompted=0.3)
 
 
 def text_to_semantic(data, dropout):
@@ -188,7 +201,8 @@ def detector(data, dropout):
 
 
 MODELS = {
-    "soundstorm": soundstorm, "text_to_semantic": text_to_semantic, "denoising": denoising, "codec": codec,
+    "soundstorm": soundstorm, "mask_diffusion": mask_diffusion, "text_to_semantic": text_to_semantic,
+    "denoising": denoising, "codec": codec,
     "hubert": hubert, "consistency": consistency, "recognizer": recognizer, "detector": detector,
     "semantic_to_text": semantic_to_text,
     **{f"audiolm_{stage}": partial(audiolm, stage=stage) for stage in STAGES},

@@ -115,7 +115,7 @@ def test_every_part_of_the_loss_passes_the_projections_of_narrow_codes(part):
 def test_total_is_the_weighted_sum_of_the_parts_times_the_number_of_examples():
     step = make(reconstruction_weight=2.0, commitment_weight=3.0, adversarial_weight=5.0, feature_weight=7.0)
     loss = run_phase(step, "model", batch())
-    value = {name: total / count for name, (total, count) in loss.metrics.items()}
+    value = {name: float(total) / count for name, (total, count) in loss.metrics.items()}
     wanted = 2 * value["mel"] + 3 * value["commitment"] + 5 * value["adversarial"] + 7 * value["feature"]
     assert loss.total.item() == pytest.approx(3 * wanted, rel=1e-5) and loss.weight == 3
 

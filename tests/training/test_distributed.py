@@ -15,6 +15,7 @@ from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.training.checkpoint import load_tensors
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
+pytestmark = pytest.mark.integration  # test_every_step.py has the quick ones
 
 
 def load_worker():

@@ -20,11 +20,11 @@ from tests.training import step_worker
 from tests.training.models import MODELS, write_data
 
 SHARED = [name for name in MODELS if name != "codec"]  # weights that FSDP can share: those of one network
-QUICK = ("soundstorm", "codec", "consistency")  # of the others all but the first test is an integration test
+QUICK = "soundstorm"  # of the others all but the first test is an integration test
 
 
-def cases(names, quick):
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.integration) for name in names]
+def cases(names):
+    return [name if name == QUICK else pytest.param(name, marks=pytest.mark.integration) for name in names]
 
 
 def make_runs(folder: Path, one: list[str], two: list[str], last: list[str] = ()) -> Path:
@@ -49,31 +49,28 @@ def hand_over(folder: Path, giver: str, taker: str) -> None:
         shutil.copytree(half, folder / taker / half.parent.name / "second_half")
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-    words = [f"{name}:straight" for name in MODELS]
-    return make_runs(tmp_path_factory.mktemp("straight"), words, words)
-
-
-def make_all(folder, names):
+def make_all(folder: Path, names: list[str], straight: list[str]) -> Path:
+    """All ways of some models, and the straight one of these or more in two processes."""
+    plain = [f"{name}:straight" for name in straight]
     shared = [f"{name}:sharded" for name in names if name in SHARED]
     one = [f"{name}:{way}" for name in names for way in ("straight", "half")]
-    two = [f"{name}:{way}" for name in names for way in ("interrupted", "half", "second_half")] + shared
-    return make_runs(folder, one, two, [f"{name}:second_half" for name in names])
+    two = [f"{name}:{way}" for name in names for way in ("interrupted", "half", "second_half")]
+    more = [word for word in plain if word not in one]
+    return make_runs(folder, one + more, two + plain + shared, [f"{name}:second_half" for name in names])
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    return make_all(tmp_path_factory.mktemp("quick"), QUICK)
+    return make_all(tmp_path_factory.mktemp("quick"), [QUICK], MODELS)
 
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory):
-    return make_all(tmp_path_factory.mktemp("others"), [name for name in MODELS if name not in QUICK])
+    return make_all(tmp_path_factory.mktemp("others"), [name for name in MODELS if name != QUICK], [])
 
 
 def runs_of(request, name: str) -> Path:
-    return request.getfixturevalue("quick" if name in QUICK else "others")
+    return request.getfixturevalue("quick" if name == QUICK else "others")
 
 
 def read_metrics(expdir: Path) -> list[dict]:
@@ -106,17 +103,17 @@ def check_alike(one: Path, two: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_two_processes_equal_one_on_the_same_global_batches(straight, name):
-    check_alike(straight / "one" / name / "straight", straight / "two" / name / "straight")
+def test_two_processes_equal_one_on_the_same_global_batches(quick, name):
+    check_alike(quick / "one" / name / "straight", quick / "two" / name / "straight")
 
 
-@pytest.mark.parametrize("name", cases(SHARED, QUICK))
+@pytest.mark.parametrize("name", cases(SHARED))
 def test_weights_that_two_processes_share_equal_those_of_one(request, name):
     runs = runs_of(request, name)
     check_alike(runs / "one" / name / "straight", runs / "two" / name / "sharded")
 
 
-@pytest.mark.parametrize("name", cases(MODELS, QUICK))
+@pytest.mark.parametrize("name", cases(MODELS))
 def test_a_signal_to_one_of_two_ends_both_in_a_checkpoint_that_goes_on_bit_for_bit(request, name):
     folder = runs_of(request, name) / "two" / name / "interrupted"
     last = f"checkpoints/step-{step_worker.STEPS:08d}"
@@ -132,7 +129,7 @@ def test_a_signal_to_one_of_two_ends_both_in_a_checkpoint_that_goes_on_bit_for_b
 
 
 @pytest.mark.parametrize("taker", ["one", "two"])
-@pytest.mark.parametrize("name", cases(MODELS, QUICK))
+@pytest.mark.parametrize("name", cases(MODELS))
 def test_a_checkpoint_goes_on_with_another_number_of_processes(request, name, taker):
     runs = runs_of(request, name)
     check_figures(runs / "one" / name / "straight", runs / taker / name / "second_half")
@@ -164,6 +161,7 @@ def start_two(options: list[str], environment: dict[str, str]) -> list[subproces
     ]
 
 
+@pytest.mark.integration
 def test_a_front_in_two_processes_ends_with_a_checkpoint_and_its_signals_status_and_goes_on(tmp_path):
     """As Slurm preempts: SIGTERM to each, 0.15 s apart. Labels are made once, shares exported."""
     write_data(tmp_path)

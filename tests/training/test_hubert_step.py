@@ -144,6 +144,18 @@ def test_masked_tones_are_learnt_from_their_neighbours_and_the_directory_loads(t
     assert extractor.do_normalize and extractor.sampling_rate == 16000 and extractor.return_attention_mask
 
 
+def test_utterances_without_labels_are_left_out(tones, tmp_path):
+    root, labels = tones
+    some = {utt: of_utt for utt, of_utt in labels.items() if utt != "u3"}
+    once = {"max_steps": 1, "batch_size": 2, "valid_every": 1, "log_every": 1, "save_every": 1}
+    pretrain_hubert(
+        str(root), str(root), labels={str(root): some}, label_info=INFO, expdir=tmp_path / "exp",
+        model_config=HubertPretrainingConfig(**TINY), data_config=HubertDataConfig(crop_seconds=0.5),
+        trainer_config=TrainerConfig(**once), command=["test"],
+    )  # fmt: skip
+    assert (tmp_path / "exp/hubert/model.safetensors").is_file()
+
+
 def test_labels_at_another_rate_are_refused(tones, tmp_path):
     root, labels = tones
     with pytest.raises(ValueError, match="come 100 times a second, but model.conv_strides make 50 frames a second"):

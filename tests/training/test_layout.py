@@ -36,14 +36,15 @@ def batch(frames=20, seed=1):
     generator = torch.Generator().manual_seed(seed)
     codes = torch.randint(CODES, (2, frames, LEVELS), generator=generator)
     hidden = torch.rand(codes.shape, generator=generator) < 0.5
-    level, target = torch.tensor([0, 2]), torch.rand(2, frames, generator=generator) < 0.5
+    target = (torch.rand(2, frames, 1, generator=generator) < 0.5).repeat(1, 1, LEVELS)
+    target &= torch.arange(LEVELS) == torch.tensor([0, 2])[:, None, None]  # one level of each example
     lengths = torch.tensor([frames, frames - 4])
-    return torch.randint(7, (2, frames), generator=generator), codes, hidden, level, target, lengths
+    return torch.randint(7, (2, frames), generator=generator), codes, hidden, target, lengths
 
 
 def loss_of(model, inputs):
     total = torch.zeros(())
-    for _, logits, tokens in model(*inputs):
+    for _, logits, tokens, _ in model(*inputs):
         total = total + nn.functional.cross_entropy(logits.float(), tokens, reduction="sum")
     return total
 

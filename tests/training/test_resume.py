@@ -45,7 +45,8 @@ class Witness:
         if phase == "model" and networks["model"].training:
             if len(self.seen) == self.dies_at:
                 raise Killed
-            self.seen.append({name: value.clone() for name, value in batch.items() if value is not None})
+            tensors = {name: torch.as_tensor(value) for name, value in batch.items() if value is not None}
+            self.seen.append({name: tensor.clone() for name, tensor in tensors.items()})
         return self.step.loss(phase, networks, batch)
 
 

@@ -1,0 +1,43 @@
+"""Load a ready codec and compare its frame rate with that of the semantic tokens, before hours go into these."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import FrontParser, run_front
+from soundstorm.tokens.features import CHOICES
+
+
+def get_parser():
+    """Options of the command."""
+    parser = FrontParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--codec", required=True, help="experiment directory, pack or name, as elsewhere")
+    parser.add_argument("--features", required=True, help=f"what k-means will cluster: {CHOICES}")
+    parser.add_argument("--layer", type=int, default=None, help="of the model")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Load both and say how their frames lie against each other."""
+    args = get_parser().parse_args(argv)
+
+    import logging
+
+    from soundstorm.data.frame_ratio import FrameRatio
+    from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+    from soundstorm.tokens.features import open_features
+
+    codec = load_acoustic_tokenizer(args.codec).info
+    rate = open_features(args.features, args.layer).frame_rate
+    ratio = FrameRatio.between(rate, codec.frame_rate)
+    logging.info(
+        "%s: %g frames/s of %d levels; %d semantic tokens (%g/s) to %d frames",
+        args.codec, codec.frame_rate, codec.num_levels, ratio.tokens, rate, ratio.frames,
+    )  # fmt: skip
+    if ratio.tokens > ratio.frames:
+        logging.warning(
+            "only %.2g of the semantic tokens will condition a frame; a codec of at least %g frames/s uses all",
+            ratio.frames / ratio.tokens, rate,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_front(main)
