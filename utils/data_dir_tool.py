@@ -13,7 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from soundstorm.data import data_dir, data_dir_check, data_dir_derive, data_dir_edit, data_dir_replace, durations  # noqa: E402
+from soundstorm.data import (  # noqa: E402
+    data_dir,
+    data_dir_check,
+    data_dir_derive,
+    data_dir_edit,
+    data_dir_replace,
+    durations,
+    validated,
+)
 
 MIN_FOUND = 0.95  # of the utterances must get a duration
 
@@ -21,7 +29,8 @@ USAGE = {
     "validate_data_dir.sh": """
 usage: utils/validate_data_dir.sh [options] <data-dir>
  e.g.: utils/validate_data_dir.sh --no-text data/train
-Check a data directory; the exit status is 1 at the first file with faults.
+Check a data directory; the exit status is 1 at the first file with faults. One that has not changed since it was
+found in order (<data-dir>/.validated.json) is not read again.
   --no-text            there need not be a text; where there is one it is checked
   --no-wav             there need not be a wav.scp
   --no-feats           accepted for Kaldi's sake: features are never asked for
@@ -164,7 +173,7 @@ def validate_options(options: dict[str, object]) -> dict[str, object]:
 def validate(arguments: list[str]) -> str:
     options, rest = parse(arguments, VALIDATE_FLAGS, {"require": ""})
     (path,) = expect(rest, "<data-dir>")
-    summary = data_dir_check.validate_data_dir(path, **validate_options(options))
+    summary = validated.validate_changed(path, **validate_options(options))
     for warning in summary.warnings:
         warn(warning)
     hours = "no utt2dur to tell the" if summary.hours is None else f"{summary.hours:.2f}"

@@ -205,6 +205,8 @@ def report(request: Request, script: str, num_run: int, failed: list[int]) -> in
     """
     if not failed:
         return 0
+    if sys.stderr.isatty():
+        print("\r\033[J", end="", file=sys.stderr)  # takes the place of what progress.py shows
     if num_run == 1:
         print(f"{script}: job failed, log is in {request.log_of(failed[0])}", file=sys.stderr)
     else:

@@ -17,6 +17,7 @@ nj=$(getconf _NPROCESSORS_ONLN)  # parallel jobs of extraction, decoding and sco
 threads_per_job=1             # CPU threads of each of those jobs
 train_threads=$(getconf _NPROCESSORS_ONLN)  # CPU threads of a training
 train_procs=1                 # processes of a training without GPU, which share its threads (with GPUs there is one for each)
+normal_losses=                # losses of trainings that later ones are compared with, e.g. conf/normal_losses.json; stage 7 writes it where there is none yet (empty: no comparison)
 num_nodes=1                   # machines of a training, each with so many GPUs or processes; above 1 with cmd_backend=slurm only
 python=python3                # the Python that runs the fronts
 datadir=data                  # data directories, one per set
@@ -26,6 +27,7 @@ expdir=exp                    # models, decoded speech, scores
 train_set=train               # set to train on
 valid_set=dev                 # set to validate on
 test_sets="test"              # sets to decode and score
+token_train_set=              # set that HuBERT, k-means and codec are trained on, e.g. with other speech in it (empty: the training set)
 text_train_set=               # transcribed set for stage 5 (empty: the training set)
 text_valid_set=               # transcribed set to validate stage 5 on (empty: the validation set)
 check_samples=false           # true: read all samples of all recordings once: is any silent, or damaged in the middle?
@@ -41,6 +43,10 @@ hubert_args=                  # further options of pretrain_hubert, e.g. "--trai
 hubert_tag=                   # suffix of the experiment directory (empty: from the configuration's name)
 hubert_exp=                   # experiment directory, or a pack of utils/pack_model.sh (empty: <expdir>/hubert[_<tag>])
 mfcc_clusters=100             # k-means clusters over MFCC: first targets of the pre-training
+hubert_iterations=1           # its trainings, each of the later ones (in <experiment directory>_it2, ...) on clusters of the one before; HuBERT's are 2
+hubert_target_layer=6         # layer whose clusters the next iteration learns
+hubert_target_clusters=500    # how many
+hubert_next_args=             # further options of pretrain_hubert in later iterations, after --hubert-args
 semantic_layer=9              # layer of that model whose output is clustered (0: before the first layer)
 semantic_clusters=1024        # k-means clusters: the semantic vocabulary
 portion=1.0                   # portion of the training set that k-means sees
@@ -100,6 +106,8 @@ score_config=conf/score.yaml  # lengths of crops, numbers of utterances
 score_args=                   # further options of score, e.g. "--score.quality-utterances 20"
 report_config=conf/report.yaml  # title, targets, number of examples of the report
 report_args=                  # further options of report
+pack=false                    # true: pack the models into <expdir>/pack in the end, to speak with and to share
+pack_args=                    # further options of pack_model, e.g. "--license cc-by-4.0 --language en"
 results=                      # where a copy of the table goes, e.g. RESULTS.md (empty: nowhere)
 # --- end of options
 
@@ -116,8 +124,9 @@ printf -v invocation '%q ' "./$(basename "$0")" "$@" # for the record
 
 options_help() {  # Lists the options between the two marks above, each with its present value.
     local line name comment
-    echo "Usage: $0 [--<option> <value>]..."
+    echo "Usage: $0 [--status] [--<option> <value>]..."
     echo
+    echo "--status says for each stage what is done, what is running and what comes, and does nothing."
     echo "Stages: 0 data, 1 semantic tokens, 2 codec, 3 acoustic tokens, 4 acoustic models, 5 text to semantic,"
     echo "6 decoding, 7 scoring. A stage that is complete does nothing; one that was interrupted carries on."
     echo
@@ -148,6 +157,18 @@ if [[ $# -gt 0 && (${*: -1} == --help || ${*: -1} == -h) ]]; then
     wants_help=true
     set -- "${@:1:$#-1}"
 fi
+# So may --status, which has no value.
+wants_status=false words=()
+while [ $# -gt 0 ]; do
+    if [ "$1" = --status ]; then
+        wants_status=true
+        shift
+    else
+        words+=("${@:1:2}")
+        shift $(($# > 1 ? 2 : 1))
+    fi
+done
+set -- "${words[@]}"
 # shellcheck source=functions/renamed.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/renamed.sh"
 renamed_options "$@"
@@ -159,10 +180,11 @@ if "${wants_help}"; then
     exit 0
 fi
 [ $# -eq 0 ] || die "unexpected argument '$1'; options are --<name> <value>, see --help"
-for number in stage stop_stage ngpu jobs_per_gpu nj threads_per_job train_threads train_procs num_nodes sample_rate; do
+for number in stage stop_stage ngpu jobs_per_gpu nj threads_per_job train_threads train_procs num_nodes sample_rate \
+    hubert_iterations hubert_target_layer hubert_target_clusters; do
     [[ ${!number} =~ ^[0-9]{1,9}$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
     printf -v "${number}" '%d' $((10#${!number})) # 08 is 8
-    [[ ${number} == *stage || ${number} == ngpu || ${!number} -gt 0 ]] || die "--${number//_/-} is 0, expected at least 1"
+    [[ ${number} == *stage || ${number} == *_layer || ${number} == ngpu || ${!number} -gt 0 ]] || die "--${number//_/-} is 0, expected at least 1"
 done
 [[ ${num_nodes} -eq 1 || ${cmd_backend:-} == slurm ]] ||
     die "--num-nodes ${num_nodes}: several machines need a cluster; set cmd_backend=slurm (cmd.sh)"
@@ -200,7 +222,8 @@ link_pack() {  # <experiment>: its directory becomes one of links into the pack 
         hubert | semantic) part=kmeans ;; # which has its self-supervised model with it
     esac
     directory=${expdir}/$1_$(file_name "${!exp}")
-    interruptible "${python}" -m soundstorm.bin.link_pack --pack "${!exp}" --part "${part}" --expdir "${directory}"
+    "${wants_status}" || interruptible "${python}" -m soundstorm.bin.link_pack \
+        --pack "${!exp}" --part "${part}" --expdir "${directory}"
     printf -v "${exp}" '%s' "${directory}"
 }
 
@@ -215,6 +238,11 @@ if [ -n "${semantic_exp}" ] && is_pack "${semantic_exp}"; then
     link_pack semantic
 fi
 experiment hubert
+hubert_exps=("${hubert_exp}")
+for ((number = 2; number <= hubert_iterations; number++)); do
+    [ -d "${hubert_exp}/ssl_model" ] || hubert_exps+=("${hubert_exp%/}_it${number}") # a pack has the last one
+done
+hubert_exp=${hubert_exps[-1]}
 read -ra acoustic_model_names <<<"${acoustic_models}"
 [ "${#acoustic_model_names[@]}" -gt 0 ] || die "--acoustic-models is empty, expected one or more of ${known_models[*]}"
 for name in "${acoustic_model_names[@]}"; do
@@ -258,9 +286,11 @@ fi
 semantic_archive=semantic_${semantic_tag} semantic_model=${semantic_exp}/centroids.safetensors
 acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}") acoustic_model=${codec_exp}/model.safetensors
 : "${decode_tag:=$(stem=$(basename "${decode_config}" .yaml) && stem=${stem#decode} && echo "${stem#_}")}"
+: "${token_train_set:=${train_set}}"
 : "${text_train_set:=${train_set}}"
 : "${text_valid_set:=${valid_set}}"
 
+report=${expdir}/report${decode_tag:+_${decode_tag}}
 read -ra test_set_names <<<"${test_sets}"
 if [ -z "${systems}" ]; then
     systems=codec
@@ -273,9 +303,10 @@ if [ -z "${systems}" ]; then
     done
 fi
 read -ra system_names <<<"${systems}"
-# Every set once, in the order of first mention.
-mapfile -t all_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
+# Every set once, in the order of first mention. Of speech that only the tokenizers learn from no tokens are needed.
+mapfile -t semantic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${text_train_set}" "${text_valid_set}" \
     "${test_set_names[@]}" | awk '!seen[$0]++')
+mapfile -t all_sets < <(printf '%s\n' "${semantic_sets[@]}" "${token_train_set}" | awk '!seen[$0]++')
 # What stage 5 alone learns from needs no acoustic tokens.
 mapfile -t acoustic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${test_set_names[@]}" | awk '!seen[$0]++')
 
@@ -283,12 +314,16 @@ mapfile -t acoustic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${test
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/jobs.sh"
 # shellcheck source=functions/sets.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/sets.sh"
+# shellcheck source=functions/hubert.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/hubert.sh"
 # shellcheck source=functions/systems.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/systems.sh"
 # shellcheck source=functions/text_to_semantic.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/text_to_semantic.sh"
 # shellcheck source=functions/extras.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/extras.sh"
+# shellcheck source=functions/overview.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/overview.sh"
 split_arguments "${recognizer}" # some of them may be directories
 recognizer_names=("${arguments[@]}")
 
@@ -328,20 +363,16 @@ if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_cl
     for set_name in "${all_sets[@]}"; do
         need "${datadir}/${set_name}/utt2dur" 0
     done
-    split_arguments "${kmeans_args}"
-    kmeans_arguments=(--data-dir "${datadir}/${train_set}" --portion "${portion}" "${arguments[@]}")
-    if [ "${ssl_model}" = pretrain ]; then
-        if to_do "${mfcc_exp}/centroids.safetensors" "k-means on MFCC: ${mfcc_exp}"; then
-            run_one "${mfcc_exp}/log/train.log" train_kmeans --features mfcc --clusters "${mfcc_clusters}" \
-                "${kmeans_arguments[@]}" --output "${mfcc_exp}"
-        fi
-        if to_do "${ssl_source}/model.safetensors" "HuBERT pre-training: ${hubert_exp}"; then
-            split_arguments "${hubert_args}"
-            run_training "${hubert_exp}/log/train.log" pretrain_hubert --config "${hubert_config}" \
-                --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-                --labels-kmeans "${mfcc_exp}" --expdir "${hubert_exp}" "${arguments[@]}"
-        fi
+    # A ready codec that cannot be used is found before hours of work, not after them.
+    if [[ ${codec} != train && ! -s ${datadir}/${train_set}/semantic.scp ]] && ! "${wants_status}"; then
+        features=(--features "${ssl_source}" --layer "${semantic_layer}")
+        [ -e "${ssl_source}/config.json" ] || [ "${ssl_model}" != pretrain ] || features=(--features mfcc) # of its rate
+        front 1 check_codec --codec "${codec}" "${features[@]}"
+        interruptible "${front_command[@]}"
     fi
+    split_arguments "${kmeans_args}"
+    kmeans_arguments=(--data-dir "${datadir}/${token_train_set}" --portion "${portion}" "${arguments[@]}")
+    [ "${ssl_model}" != pretrain ] || train_hubert
     if to_do "${semantic_exp}/centroids.safetensors" "k-means on layer ${semantic_layer}: ${semantic_exp}"; then
         run_one "${semantic_exp}/log/train.log" train_kmeans --features "${ssl_source}" \
             --layer "${semantic_layer}" --clusters "${semantic_clusters}" \
@@ -351,7 +382,10 @@ if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_cl
     phones=${datadir}/${valid_set}/phones.ctm
     if [ -e "${phones}" ] && to_do "${semantic_exp}/quality.json" "what the tokens know of phones: ${phones}"; then
         quality_arguments=(--tokens "${datadir}/${valid_set}/semantic.scp")
-        [ ! -e "${mfcc_exp}/centroids.safetensors" ] || quality_arguments=(--kmeans "${mfcc_exp}" "${quality_arguments[@]}")
+        for number in "${!hubert_exps[@]}"; do
+            targets=$(hubert_targets "${number}")
+            [ ! -e "${targets}/centroids.safetensors" ] || quality_arguments+=(--kmeans "${targets}")
+        done
         run_one "${semantic_exp}/log/quality.log" measure_token_quality --data-dir "${datadir}/${valid_set}" \
             "${quality_arguments[@]}" --output "${semantic_exp}/quality.json"
         grep '^|' "${semantic_exp}/log/quality.log"
@@ -361,11 +395,11 @@ fi
 
 if doing 2 "Codec: ${codec_model}"; then
     if [ "${codec}" = train ] && to_do "${codec_exp}/model.safetensors" "training"; then
-        need "${datadir}/${train_set}/utt2dur" 0
+        need "${datadir}/${token_train_set}/utt2dur" 0
         need "${datadir}/${valid_set}/utt2dur" 0
         split_arguments "${codec_args}"
         run_training "${codec_exp}/log/train.log" train_codec --config "${codec_config}" \
-            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --train-data "${datadir}/${token_train_set}" --valid-data "${datadir}/${valid_set}" \
             --expdir "${codec_exp}" "${arguments[@]}"
     fi
     done_with_stage
@@ -470,10 +504,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
     fi
     score_all
     measure_extras
-    report=${expdir}/report${decode_tag:+_${decode_tag}}
-    if ! report_is_new "${report}/report.json"; then
-        log "  report: ${report}"
-        worked=true
+    if to_do "${report}/report.json" "report: ${report}" report_is_new "${report}/report.json"; then
         split_arguments "${report_args}"
         run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" --extras "${extras[@]}" \
             --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
@@ -481,7 +512,8 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             --command "${invocation% }" ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
             "${arguments[@]}" --output "${report}"
     fi
+    [ "${pack}" != true ] || pack_models
     done_with_stage
-    sed '/^### /,/^## /{/^## /!d}' "${report}/RESULTS.md" # without the long tables
-    log "Listen to the systems side by side: $(realpath "${report}")/index.html"
+    "${wants_status}" || sed '/^### /,/^## /{/^## /!d}' "${report}/RESULTS.md" # without the long tables
 fi
+say_what_there_is

@@ -5,10 +5,12 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test test_unseen" \
-    --ssl-model pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 128 \
-    --mfcc-clusters 128 --kmeans-args "--normalization utterance" \
+    --ssl-model pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 512 \
+    --mfcc-clusters 128 --hubert-target-layer 3 --hubert-target-clusters 512 \
+    --kmeans-args "--normalization utterance" \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \
     --dialogue-script conf/dialogue.txt --dialogue-prompts "A=v01-test-001 B=v02-test-001" \
-    --recognizer "closed:train train" --decode-config conf/decode.yaml --results RESULTS.md "$@"
+    --recognizer "closed:train train" --decode-config conf/decode.yaml --results RESULTS.md \
+    --normal-losses conf/normal_losses.json --pack true --pack-args "--language en" "$@"

@@ -21,11 +21,14 @@ variants=(
     "entropy4 --decode.entropy-bound 4"
     "entropy16 --decode.entropy-bound 16"
     "entropy64 --decode.entropy-bound 64"
+    "guidance0.5 --decode.guidance 0.5"
+    "guidance1 --decode.guidance 1"
 )
-names=()
+names=() scores=()
 for variant in "${variants[@]}"; do
     read -r name options <<<"${variant}"
     names+=("${name}")
+    scores+=("exp/soundstorm/score_options_${name}_{seed}")
     for seed in 0 1; do
         ./run.sh --stage 6 --stop-stage 7 --systems "soundstorm soundstorm_prompted" --dialogue-script "" --results "" \
             --decode-tag "options_${name}_${seed}" --decode-args "${options} --decode.seed ${seed}" \
@@ -33,5 +36,4 @@ for variant in "${variants[@]}"; do
             --score-args "--score.quality-utterances 0 --score.second-utterances 0" "$@"
     done
 done
-python3 local/options_table.py --scores "exp/soundstorm/score_options_" --variants "${names[@]}" \
-    --output RESULTS_options.md
+python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --seeds 0 1 --command "./run_options.sh $*" --title "Options of decoding" --output RESULTS_options.md

@@ -12,4 +12,4 @@ exec ./run.sh --datadir data_small --dumpdir dump_small --expdir exp_small --tes
     --local-data-opts "--preset small --corpus-dir corpus_small" \
     --hubert-args "$(steps 200)" --codec-args "$(steps 200)" --soundstorm-args "$(steps 150)" \
     --text-to-semantic-args "$(steps 110)" --recognizer-args "$(steps 120)" --consistency-args "$(steps 30)" \
-    --score-args "--score.quality-utterances 4" --results "" "$@"
+    --score-args "--score.quality-utterances 4" --results "" --normal-losses "" "$@"

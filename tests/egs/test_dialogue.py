@@ -12,6 +12,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_segments, read_table
 
 RECIPE = "egs/dialogue"
@@ -253,6 +254,28 @@ def test_turns_are_compared_with_those_of_their_speaker_and_of_the_other(local):
     assert sorted(found.chance) == pytest.approx([1 / 3, 1 / 3, 1 / 2, 1 / 2])
 
 
+def test_a_recording_without_a_voice_is_named_and_left_out(local, tmp_path, monkeypatch, capsys):
+    for name in "abc":
+        write_wav(tmp_path / f"{name}.wav", 8)
+    (tmp_path / "wav.scp").write_text("".join(f"{name} {tmp_path}/{name}.wav\n" for name in "abc"))
+    Turn = local.turn_voices.Turn
+    turns = dict.fromkeys("abc", [Turn("a", 0, 2), Turn("b", 2, 4), Turn("a", 4, 6), Turn("b", 6, 8)])
+    sources, asked = Utterances(tmp_path, RATE, lower=True), []
+
+    def embed(wav):
+        asked.append(wav)
+        if len(asked) == 5:  # of the second
+            raise ValueError("no voice")
+        return np.array([1.0, 2.0])
+
+    with pytest.raises(ValueError, match="row: 1 of 3 utterances have no voices .b.; at least 95%"):
+        local.turn_voices.row_of("row", sources, turns, embed, 3.0)
+    assert "row: b is left out: no voice" in capsys.readouterr().err
+    asked.clear()
+    monkeypatch.setattr("soundstorm.tokens.merge.LEAST_SHARE", 0.6)
+    assert local.turn_voices.row_of("row", sources, turns, embed, 3.0)["same"]["count"] == 4
+
+
 def test_turns_to_compare_are_long_and_alone_and_not_across_the_prompt_s_end(local):
     Turn = local.turn_voices.Turn
     turns = [Turn("a", 0, 4), Turn("b", 4, 4.5), Turn("a", 5, 8), Turn("b", 7, 9), Turn("a", 9, 11)]
@@ -270,6 +293,17 @@ def test_splits_are_the_manifest_s_a_list_s_or_drawn(checkout, tmp_path, calls):
         ["call1", "call2", "call4"], ["call0"], ["call3"],
     ]  # fmt: skip
     assert "2 speakers of test are heard in training too (ann, ...)" in done.stderr
+
+
+def test_lists_leave_some_for_training_as_the_message_says(checkout, tmp_path, calls):
+    (tmp_path / "dev.list").write_text("call0\ncall1\ncall2\n")
+    (tmp_path / "test.list").write_text("call3\ncall4\n")
+    options = ["--manifest", calls, "--dev-list", tmp_path / "dev.list", "--test-list", tmp_path / "test.list"]
+    done = prepare(checkout, *options)
+    assert done.returncode == 1
+    assert "no conversation is left for train; see --dev-list and --test-list" in done.stderr
+    (tmp_path / "dev.list").write_text("call0\n")
+    assert prepare(checkout, *options).returncode == 0
 
 
 def test_what_is_not_transcribed_trains_all_but_stage_5(checkout, calls):
@@ -361,6 +395,8 @@ def test_turns_and_words_are_brought_together(checkout, calls, files, text, star
             f"--{name}",
             write_annotation(calls.parent, f"all.{name}", {"rttm": RTTM, "ctm": CTM, "stm": STM}[name]),
         ]
+    done = prepare(checkout, *options[2:])
+    assert done.returncode == 1 and "--rttm and --stm need --audio <folder of their recordings>" in done.stderr
     done = prepare(checkout, *options)
     assert done.returncode == 0, done.stderr
     assert set(everything(checkout, "text").values()) == {text}
@@ -437,6 +473,7 @@ def test_a_folder_that_is_not_dailytalk_is_reported_with_where_it_is_published(c
     assert "https://github.com/keonlee9420/DailyTalk" in done.stderr
 
 
+@pytest.mark.integration
 def test_stage_0_of_the_recipe_is_complete_after_one_run(checkout, calls):
     command = ["./run.sh", "--stage", "0", "--stop-stage", "0", "--local-data-opts", f"--manifest {calls}"]
     done = checkout.run(command, cwd=RECIPE)

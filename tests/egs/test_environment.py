@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 SETS = ("train", "dev", "test")
+ONE_SET = "--train-set train --valid-set train --test-sets train".split()  # where one will do: each takes seconds
 # Copies the directories of --corpus, and notes what else it was given.
 DATA = """#!/usr/bin/env bash
 set -euo pipefail
@@ -47,11 +48,30 @@ def stage_0(checkout, options, *more, cwd="egs/foo", **variables):
 def test_options_of_others_are_unquoted_as_a_shell_does(checkout, recipe, tmp_path, quoted):
     corpus = str(tmp_path / "my corpus")
     words = quoted.format(corpus, blank=corpus.replace(" ", "\\ "))
-    done = stage_0(checkout, f"--corpus {words} --word '$HOME; touch x * `date`'")
+    done = stage_0(checkout, f"--corpus {words} --word '$HOME; touch x * `date`'", *ONE_SET)
     assert done.returncode == 0, done.stderr
     assert (recipe / "data/train/utt2dur").read_text() == "a 0.5\n"
     assert (recipe / "data/word").read_text() == "$HOME; touch x * `date`"
     assert not (recipe / "x").exists()
+
+
+def test_the_sets_that_a_recipe_makes_are_named(checkout, recipe, tmp_path):
+    corpus = f"--corpus '{tmp_path}/my corpus'"
+    done = stage_0(checkout, corpus, "--train-set", "trian", *ONE_SET[2:])
+    assert done.returncode == 1
+    assert "made no data/trian; it should, or --train-set, --valid-set, --test-sets differ" in done.stderr
+    done = stage_0(checkout, corpus, *ONE_SET)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_option_that_a_message_names_is_enough(checkout, recipe):
+    """Checked before any stage, so that none need run."""
+    run = "./run.sh --stage 8 --stop-stage 7 --consistency train --ssl-model whisper:tiny".split()
+    done = checkout.run(run, cwd="egs/foo")
+    assert done.returncode == 1
+    option = re.search(r"give it a model without a prefix by (--[a-z-]+)", done.stderr)[1]
+    done = checkout.run([*run, option, "facebook/hubert-base-ls960"], cwd="egs/foo")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_quotation_without_end_is_found_before_anything_runs(checkout, recipe):
@@ -71,7 +91,7 @@ def test_the_word_job_may_stand_in_every_path(checkout, recipe, tmp_path):
     for name in SETS:
         table = tmp_path / f"JOBS/{name}/wav.scp"
         table.write_text(table.read_text().replace("my corpus", "JOBS"))
-    done = stage_0(checkout, f"--corpus {tmp_path}/JOBS", "--datadir", "dataJOB")
+    done = stage_0(checkout, f"--corpus {tmp_path}/JOBS", "--datadir", "dataJOB", *ONE_SET)
     assert done.returncode == 0, done.stderr
     assert (recipe / "dataJOB/train/utt2dur").exists()
     assert sorted(path.name for path in recipe.iterdir() if "data" in path.name) == ["dataJOB"]
@@ -156,3 +176,13 @@ def test_small_and_odd_tables_get_one_job(checkout, tmp_path):
     jobs = checkout.root / "egs/TEMPLATE/functions/jobs.sh"
     done = checkout.run(["bash", "-euc", program, "bash", str(jobs), str(tmp_path)])
     assert done.stdout.split() == ["1", "1", "3"], done.stderr
+
+
+@pytest.mark.parametrize(
+    "theirs, spin",
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "unset")],
+)
+def test_waiting_threads_leave_their_cores_unless_the_user_says_otherwise(checkout, theirs, spin):
+    words = ["env", "-u", "GOMP_SPINCOUNT", "-u", "OMP_WAIT_POLICY", *(f"{k}={v}" for k, v in theirs.items())]
+    done = checkout.run([*words, "bash", "-c", '. ./path.sh; echo "${GOMP_SPINCOUNT-unset}"'], cwd="egs/mini")
+    assert done.stdout.strip() == spin, done.stderr

@@ -56,7 +56,7 @@ set -euo pipefail
 . "$1/jobs.sh"
 nj=2
 work() {
-    python3 -c 'import os, time; print(os.getpid(), flush=True); time.sleep(1000)'
+    python3 -c 'import os, time; os.write(1, b"%d\\n" % os.getpid()); time.sleep(1000)'  # at once, line by line
 }
 in_background work
 in_background work

@@ -189,6 +189,20 @@ def test_what_is_in_several_subsets_counts_once_as_the_first_has_it(checkout, co
     assert segment[1:] == (1.0, 11.0)
 
 
+def test_where_no_speech_is_left_the_options_of_the_message_help(checkout, corpora):
+    done = prepare(checkout, corpora, "--min-seconds", "29")
+    assert done.returncode == 1
+    assert "no speech is left for training; see --subsets and --min-seconds" in done.stderr
+    assert prepare(checkout, corpora, "--min-seconds", "2").returncode == 0
+    (dev,) = read_table(data(checkout, "dev/spk2utt"))
+    for path in (corpora / "light").glob(f"*/{dev}/*/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"voice_activity": []}))
+    done = prepare(checkout, corpora)
+    assert done.returncode == 1 and "the dev speakers have no speech; give more --dev-speakers" in done.stderr
+    done = prepare(checkout, corpora, "--dev-speakers", "2")
+    assert done.returncode == 0, done.stderr
+
+
 def test_subsets_can_be_chosen(checkout, corpora):
     prepare(checkout, corpora, "--subsets", "medium")
     assert {name.split("-")[0] for name in all_segments(checkout)} == {"20", "3", "4444"}
@@ -254,6 +268,7 @@ def test_too_many_dev_speakers_are_refused(checkout, corpora):
     assert "--dev-speakers is 4, expected at least 1 and fewer than the 4 there are" in done.stderr
 
 
+@pytest.mark.integration
 def test_stage_0_of_the_recipe_is_complete_after_one_run(checkout, corpora):
     options = f"--librilight {corpora / 'light'} --librispeech {corpora / 'speech'} --dev-speakers 1"
     command = ["./run.sh", "--stage", "0", "--stop-stage", "0", "--local-data-opts", options]

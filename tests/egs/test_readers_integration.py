@@ -1,10 +1,13 @@
 """A corpus of another shape through all stages, with the smallest of models: `pytest -m integration`."""
 
+import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from .readers import OPTIONS, add_unigram, follow_readme, write_configs, write_corpus
 
@@ -16,6 +19,38 @@ SPEAR_TTS = [
     "--text-train-set", "dev", "--text-to-semantic-pretrain", "conf/pretrain_text_to_semantic.yaml",
     "--back-translation", "conf/train_semantic_to_text.yaml", "--transcribe-args", "--transcribe.temperature 3",
 ]  # fmt: skip
+
+
+def test_a_second_iteration_of_hubert_learns_clusters_of_the_first(checkout, readers):
+    """After a run of one iteration, which it takes as it is."""
+    recipe = checkout.root / "egs/readers"
+    shutil.copytree(readers / "checkout/egs/readers", recipe, symlinks=True)
+    write_configs(recipe, **TRAINING)
+    with open(recipe / "data/dev/phones.ctm", "w") as ctm:
+        for line in (recipe / "data/dev/utt2spk").read_text().splitlines():
+            ctm.write(f"{line.split()[0]} 1 0.00 0.50 a\n{line.split()[0]} 1 0.50 0.50 b\n")
+    command = ["./run.sh", *OPTIONS, "--stage", "1", "--stop-stage", "1"]
+    second = ["--hubert-iterations", "2", "--hubert-target-layer", "2", "--hubert-target-clusters", "12"]
+    second += ["--hubert-next-args", "--training.max-steps 6"]
+
+    def run(*options):
+        done = checkout.run([*command, *options], cwd="egs/readers", timeout=300)
+        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    assert "HuBERT pre-training: exp/hubert\n" in run()
+    first = (recipe / "exp/hubert/hubert/model.safetensors").stat().st_mtime_ns
+    shown = run(*second)
+    targets, third = "exp/kmeans_hubert_l2_k12", "exp/kmeans_hubert_it2_l1_k16"
+    assert f"k-means on exp/hubert/hubert: {targets}\n" in shown
+    assert "HuBERT pre-training: exp/hubert_it2\n" in shown
+    assert f"| {targets} |" in shown  # its tokens beside the last ones'
+    assert "HuBERT pre-training: exp/hubert\n" not in shown
+    assert (recipe / "exp/hubert/hubert/model.safetensors").stat().st_mtime_ns == first
+    config = yaml.safe_load((recipe / "exp/hubert_it2/config.yaml").read_text())
+    assert config["labels"]["codebook_size"] == 12 and config["training"]["max_steps"] == 6
+    assert json.loads((recipe / third / "kmeans.json").read_text())["features"] == "exp/hubert_it2/hubert"
+    assert "Stage 1: complete, nothing to do" in run(*second)
 
 
 def write_pairs(folder):

@@ -270,6 +270,7 @@ def test_an_utterance_of_two_sources_is_an_error(checkout, tmp_path, voices):
     assert f"utterance v01-1 is both in {voices} and in {again}" in done.stderr
 
 
+@pytest.mark.integration
 def test_stage_0_of_the_recipe_is_complete_after_one_run(checkout, tmp_path):
     corpus = write_published_corpus(tmp_path / "speechocean762")
     command = ["./run.sh", "--stage", "0", "--stop-stage", "0", "--local-data-opts", f"--corpus {corpus}"]

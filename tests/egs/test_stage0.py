@@ -1,25 +1,24 @@
 """Stage 0 of the engine looks at every recording once, and says what later stages could not work with."""
 
+import shutil
+
 import pytest
 import soundfile
 
 from soundstorm.data.data_dir import read_table, write_table
 
-from .readers import follow_readme, write_corpus
-
 
 @pytest.fixture
-def recipe(checkout, tmp_path):
-    """A recipe that has done stage 0; a function runs that again."""
-    write_corpus(tmp_path / "readers")
-    follow_readme(checkout, tmp_path / "readers")
+def recipe(checkout, readers):
+    """A copy of a recipe that has done stage 0, as old; a function runs it again."""
+    shutil.copytree(readers / "checkout/egs/readers", checkout.root / "egs/readers", symlinks=True)
 
     def stage_0(*options):
         return checkout.run(
             ["./run.sh", "--stage", "0", "--stop-stage", "0", *options], cwd="egs/readers", timeout=300
         )
 
-    stage_0.data, stage_0.corpus = checkout.root / "egs/readers/data", tmp_path / "readers"
+    stage_0.data, stage_0.corpus = checkout.root / "egs/readers/data", readers / "corpus"
     return stage_0
 
 
@@ -32,7 +31,7 @@ def test_directories_that_were_never_looked_at_are_and_local_data_is_not_run_aga
 
 
 def test_samples_are_read_on_request_and_all_that_cannot_be_used_is_named(recipe):
-    path = recipe.corpus / "anna/chapter1.flac"
+    path = recipe.corpus / "anna/chapter1.flac"  # of all tests: it is repaired below
     wav, rate = soundfile.read(path)
     soundfile.write(path, 0 * wav, rate)
     assert "nothing to do" in recipe().stdout
@@ -62,3 +61,10 @@ def test_a_validation_set_of_one_utterance_is_refused_before_the_trainings_it_wo
     assert done.returncode == 1 and "data/dev has one utterance; the acoustic consistency network" in done.stderr
     assert "Stage 1" not in done.stdout
     assert recipe().returncode == 0 and recipe("--stop-stage", "0", "--consistency", "none").returncode == 0
+
+
+def test_a_set_that_only_the_tokenizers_learn_from_is_looked_at_too_and_needed_by_them(recipe):
+    done = recipe("--token-train-set", "all", "--local-data-opts", f"--corpus {recipe.corpus}")
+    assert done.returncode == 0 and "made data/all/utt2dur" in done.stdout, done.stderr
+    done = recipe("--token-train-set", "nobody", "--stage", "2", "--stop-stage", "2")
+    assert done.returncode == 1 and "data/nobody/utt2dur" in done.stderr, done.stderr

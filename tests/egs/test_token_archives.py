@@ -42,7 +42,7 @@ def run(recipe):
     return recipe.run(["./run.sh", *options.split()], cwd="egs/mini", timeout=300)
 
 
-@pytest.mark.parametrize("damage", ["none", "gone", "cut"])
+@pytest.mark.parametrize("damage", ["none", pytest.param("gone", marks=pytest.mark.integration), "cut"])
 def test_stages_with_whole_archives_have_nothing_to_do(recipe, damage):
     archive = recipe.root / "egs/mini/dump/semantic_hubert_l1_k8/dev/semantic.1.ark"
     if damage == "gone":

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import runpy
 import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
 UTILS = Path(__file__).resolve().parents[2] / "utils"
+HANDING_ON = re.compile(r'exec python3 "\$\(dirname "\$0"\)/(\w+\.py)" (\w+\.sh) "\$@"\n$')
+TOOLS = ("filter_scp.py", "split_scp.py", "utt2spk_to_spk2utt.py")
 
 
 class Shell:
@@ -23,7 +30,13 @@ class Shell:
         (root / "utils").symlink_to(UTILS)
 
     def __call__(self, *command: object, env: dict[str, str] | None = None, **options: object):
-        """Run a command; returns the completed process with `stdout` and `stderr` as strings."""
+        """Run a command; returns the completed process with `stdout` and `stderr` as strings.
+
+        A tool in Python, with or without a shell script that hands all words on to it, runs in this process, which
+        has what it imports: these tests are hundreds. Recipes' tests start the scripts.
+        """
+        if tool := not env and set(options) <= {"input"} and python_tool(str(command[0])):
+            return self.run_here(*tool, *map(str, command[1:]), **options)
         return subprocess.run(
             [str(word) for word in command],
             cwd=self.root,
@@ -36,12 +49,41 @@ class Shell:
             **options,
         )
 
+    def run_here(self, *words: str, input: str = ""):
+        """As `__call__`, for a script in Python among the utilities."""
+        texts = [io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8") for text in (input, "", "")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.root)
+            patch.setattr(sys, "argv", list(words))
+            patch.setattr(sys, "path", list(sys.path))
+            patch.setattr(sys, "stdin", texts[0])
+            with redirect_stdout(texts[1]), redirect_stderr(texts[2]):
+                try:
+                    runpy.run_path(str(UTILS / words[0]), run_name="__main__")
+                    status = 0
+                except SystemExit as end:
+                    status = end.code if isinstance(end.code, int) else int(end.code is not None)
+                    if isinstance(end.code, str):
+                        print(end.code, file=sys.stderr)
+        for text in texts[1:]:
+            text.seek(0)
+        return subprocess.CompletedProcess(words, status, *(text.read() for text in texts[1:]))
+
     def write(self, name: str, content: str) -> Path:
         """Write a file, with its directories."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
         return path
+
+
+def python_tool(command: str) -> list[str]:
+    """The script in Python that does the work of a utility, and its first words; nothing if bash does some."""
+    path = UTILS / command.removeprefix("utils/")
+    if path.name in TOOLS:
+        return [path.name]
+    handing_on = HANDING_ON.search(path.read_text()) if command.startswith("utils/") else None
+    return list(handing_on.groups()) if handing_on else []
 
 
 @pytest.fixture

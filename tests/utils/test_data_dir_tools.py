@@ -435,6 +435,9 @@ def test_combining_refuses_what_does_not_go_together(shell, good_dir, prepare, a
 # -------------------------------------------------------------------------------------------------------- get_utt2dur
 
 
+CHECKING = ("utils/get_utt2dur.sh", "--nj", "1", "--check-samples", "true")
+
+
 @pytest.fixture
 def audio_dir(shell):
     """A directory of ten real audio files without durations."""
@@ -458,17 +461,17 @@ def test_durations_come_from_headers(shell, audio_dir):
 
 
 def test_durations_that_are_complete_are_left_alone(shell, audio_dir):
-    shell("utils/get_utt2dur.sh", "data/x")
+    shell("utils/get_utt2dur.sh", "--nj", "1", "data/x")
     shell.write("data/x/utt2dur", "".join(f"a-{n} 7\n" for n in range(10)))
     shutil.rmtree(shell.root / "corpus")  # nothing is looked at again
-    done = shell("utils/get_utt2dur.sh", "data/x")
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/x")
     assert done.returncode == 0 and "is there already" in done.stdout
     assert set(read_table(audio_dir / "utt2dur").values()) == {"7"}
 
 
 def test_durations_that_were_never_compared_with_the_audio_are(shell, audio_dir):
     shell.write("data/x/utt2dur", "".join(f"a-{n} {'7' if n < 2 else f'{(n + 1) / 10:.4f}'}\n" for n in range(10)))
-    done = shell("utils/get_utt2dur.sh", "data/x")
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/x")
     assert done.returncode == 0 and "a-0 lasts 0.1 s, not 7 as utt2dur had it" in done.stderr
     assert list(read_table(audio_dir / "utt2dur").values())[:3] == ["0.1", "0.2", "0.3000"]
     assert set(read_table(audio_dir / "utt2rate").values()) == {"16000"}
@@ -486,14 +489,14 @@ def cut_dir(shell, segmented_dir):
 
 
 def test_durations_come_from_segments_where_there_are_some(shell, cut_dir):
-    assert shell("utils/get_utt2dur.sh", "data/long").returncode == 0
+    assert shell("utils/get_utt2dur.sh", "--nj", "1", "data/long").returncode == 0
     assert read_table(cut_dir / "utt2dur") == {"a-1": "2.5", "a-2": "7.5", "b-1": "4"}
     assert read_table(cut_dir / "reco2dur") == {"reco1": "10", "reco2": "4.5"}
 
 
 def test_segments_to_the_end_and_a_little_beyond_it_are_cut_there(shell, cut_dir, monkeypatch):
     shell.write("data/long/segments", "a-1 reco1 0 -1\na-2 reco1 2.5 10.2\nb-1 reco2 0.5 -1\n")
-    done = shell("utils/get_utt2dur.sh", "data/long")
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/long")
     assert "a-2 ends 0.2 s after the end of reco1 and is cut there" in done.stderr
     assert read_table(cut_dir / "utt2dur") == {"a-1": "10", "a-2": "7.5", "b-1": "4"}
     assert validate_data_dir(cut_dir).hours == pytest.approx(21.5 / 3600)
@@ -504,7 +507,7 @@ def test_segments_to_the_end_and_a_little_beyond_it_are_cut_there(shell, cut_dir
 
 def test_segments_that_reach_far_beyond_their_recordings_are_refused(shell, cut_dir):
     shell.write("data/long/segments", "a-1 reco1 0 -1\na-2 reco1 2.5 100\nb-1 reco2 0.5 45\n")
-    done = shell("utils/get_utt2dur.sh", "data/long")
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/long")
     assert done.returncode == 1 and "data/long: 2 cannot be used (2 segment):" in done.stderr
     assert "a-2: from 2.5 s to 100 s of reco1, which is 10 s long" in done.stderr
     assert "only 1 of 3 utterances of data/long got a duration, e.g. a-2 did not" in done.stderr
@@ -523,20 +526,20 @@ def test_all_faulty_recordings_are_reported_at_once(shell, audio_dir):
     assert (audio_dir / "log/audio_report").read_text().count("is truncated: its header promises") == 12
     assert "12 of 300 utterances got no duration, e.g. a-000; utils/fix_data_dir.sh data/x leaves" in done.stderr
     assert shell(FIX, "data/x").returncode == 0 and len(read_table(audio_dir / "wav.scp")) == 288
-    done = shell("utils/get_utt2dur.sh", "data/x")  # what is left is whole, and known
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/x")  # what is left is whole, and known
     assert (done.returncode, done.stderr) == (0, "") and "is there already" in done.stdout
 
 
 def test_samples_are_checked_on_request_and_once(shell, audio_dir):
-    assert shell("utils/get_utt2dur.sh", "data/x").returncode == 0
-    done = shell("utils/get_utt2dur.sh", "--check-samples", "true", "data/x")
+    assert shell("utils/get_utt2dur.sh", "--nj", "1", "data/x").returncode == 0
+    done = shell(*CHECKING, "data/x")
     assert done.returncode == 1 and "data/x: 10 cannot be used (10 silent):" in done.stderr
     soundfile = pytest.importorskip("soundfile")
     for number in range(10):
         soundfile.write(shell.root / f"corpus/{number}.wav", [0.5, 0.0] * (800 * (number + 1)), 16000)
-    assert shell("utils/get_utt2dur.sh", "--check-samples", "true", "data/x").returncode == 0
+    assert shell(*CHECKING, "data/x").returncode == 0
     assert set(read_table(audio_dir / "reco2peak").values()) == {"0.5"}
-    assert "already" in shell("utils/get_utt2dur.sh", "--check-samples", "true", "data/x").stdout
+    assert "already" in shell(*CHECKING, "data/x").stdout
 
 
 def test_a_few_missing_durations_are_a_warning_and_more_an_error(shell, audio_dir):
@@ -562,13 +565,13 @@ def test_the_launcher_can_be_chosen(shell, audio_dir):
     assert (shell.root / "used").exists()
 
 
-@pytest.mark.parametrize("place", ["my data/JOB", "it's; (x)", "$HOME*"])
-def test_durations_are_found_in_paths_of_all_kinds(shell, audio_dir, place):
+@pytest.mark.parametrize("place, number", [("my data/JOB", "08"), ("it's; (x)", "2"), ("$HOME*", "1")])
+def test_durations_are_found_in_paths_of_all_kinds(shell, audio_dir, place, number):
     path = shell.root / place
     path.parent.mkdir(exist_ok=True)
     audio_dir.rename(path)
     (path / "wav.scp").write_text((path / "wav.scp").read_text().rstrip("\n"))  # nor a newline at its end
-    assert shell("utils/get_utt2dur.sh", "--nj", "08", place).returncode == 0
+    assert shell("utils/get_utt2dur.sh", "--nj", number, place).returncode == 0
     assert len(read_table(path / "utt2dur")) == 10
     expected = {"corpus", "data", "utils", place.split("/")[0]}
     assert {path.name for path in shell.root.iterdir()} == expected
@@ -582,13 +585,13 @@ def test_durations_need_a_job(shell, audio_dir, number):
 
 def test_an_empty_table_has_no_durations(shell, audio_dir):
     shell.write("data/x/wav.scp", "")
-    done = shell("utils/get_utt2dur.sh", "data/x")
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/x")
     assert done.returncode == 1 and "data/x/wav.scp is empty" in done.stderr
 
 
 def test_the_tools_may_lie_in_a_path_with_blanks(shell, audio_dir):
     (shell.root / "my tools").symlink_to(shell.root / "utils")
-    assert shell("my tools/get_utt2dur.sh", "data/x").returncode == 0
+    assert shell("my tools/get_utt2dur.sh", "--nj", "1", "data/x").returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["data/x", "data/y"], ["data/none"]])

@@ -80,7 +80,7 @@ def bash(shell, command, locale="C.UTF-8"):
     return shell("bash", "-ec", command, env={"LC_ALL": locale})
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("locale", ["C", pytest.param("C.UTF-8", marks=pytest.mark.integration)])
 @pytest.mark.parametrize("name", CASES)
 def test_the_remedy_of_a_message_works(shell, audio, name, locale):
     case = CASES[name]

@@ -262,6 +262,7 @@ def real_cluster(shell):
         yield shell
 
 
+@pytest.mark.integration
 def test_a_real_slurm_runs_fails_and_cancels_jobs(real_cluster):
     done = real_cluster(
         SLURM, "JOB=1:3", "exp/log/x.JOB.log", "echo", "job", "JOB", ";", "test", "JOB", "-ne", "2"

@@ -31,7 +31,12 @@ while True:
 
 
 @pytest.mark.parametrize(
-    "end", ["os.kill(os.getpid(), signal.SIGTERM)", "os._exit(143)", "os.kill(os.getppid(), 15)"]
+    "end",
+    [
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        pytest.param("os._exit(143)", marks=pytest.mark.integration),
+        pytest.param("os.kill(os.getppid(), 15)", marks=pytest.mark.integration),
+    ],
 )
 def test_the_status_after_a_signal_is_its_own(shell, end):
     """To one of the processes, in a training that ends with it, or to torchrun itself."""
@@ -42,6 +47,7 @@ def test_the_status_after_a_signal_is_its_own(shell, end):
     assert done.returncode == 143 and "Traceback" not in done.stderr, done.stderr
 
 
+@pytest.mark.integration
 def test_the_status_after_a_failure_is_1(shell):
     shell.write("worker.py", ENDED.format(end="os._exit(3)"))
     done = shell(

@@ -50,7 +50,7 @@ draw_figure() {  # <runtime or iterations> <file>
             split_arguments "${runtime_args}"
             ;;
         iterations)
-            options+=(--acoustic-model "${main_exp}")
+            options+=(--acoustic-model "${main_exp}" --kmeans "${semantic_exp}")
             options+=(--recognizer "$(recognizer_named "${recognizer_names[0]}")" --folder "${2%.json}")
             [ ! -e "${datadir}/${text_train_set}/text" ] ||
                 options+=(--bigram-text "${datadir}/${text_train_set}/text")
@@ -59,6 +59,33 @@ draw_figure() {  # <runtime or iterations> <file>
         *) die "--figures has '$1'; it may have runtime and iterations" ;;
     esac
     run_one "${2%.json}.log" "measure_$1" "${options[@]}" "${arguments[@]}" --output "$2"
+}
+
+is_newer() {  # <file> <others>: is it there, and as new as all of them?
+    local other
+    [ -e "$1" ] || return 1
+    for other in "${@:2}"; do
+        [ ! "${other}" -nt "$1" ] || return 1
+    done
+}
+
+record_trainings() {  # <file>: losses of all trainings, for the report and --normal-losses. Adds to `extras`.
+    local folders=("${hubert_exps[@]}" "${codec_exp:-}") found=() folder name part
+    for name in "${acoustic_model_names[@]}"; do
+        stages_of "${name}"
+        for part in "${model_stages[@]}"; do folders+=("$(stage_dir "${name}" "${part}")"); done
+    done
+    folders+=("${pretrained_exp}" "${back_translation_exp}" "${text_to_semantic_exp}")
+    folders+=("${recognizer_exp}" "${consistency_exp}")
+    for folder in "${folders[@]}"; do
+        [ ! -e "${folder}/metrics.jsonl" ] || found+=("${folder}")
+    done
+    [ "${#found[@]}" -gt 0 ] || return 0
+    extras+=("$1")
+    if to_do "$1" "losses of all trainings: $1" is_newer "$1" "${found[@]/%//metrics.jsonl}"; then
+        run_one "${1%.json}.log" record_trainings --expdirs "${found[@]}" \
+            ${normal_losses:+--normal-losses "${normal_losses}"} --output "$1"
+    fi
 }
 
 measure_extras() {  # Sets `extras` to the files of what was asked for.
@@ -86,4 +113,16 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
             draw_figure "${figure}" "${extras[-1]}"
         fi
     done
+    record_trainings "${folder}/trainings.json"
+}
+
+pack_models() {  # What speaking needs, in one directory.
+    local target=${expdir}/pack
+    to_do "${target}/pack.json" "pack of the models: ${target}" || return 0
+    need "${text_to_semantic_exp}/model.safetensors" 5
+    split_arguments "${pack_args}"
+    run_one "${expdir}/log/pack_model.log" pack_model --acoustic-model "${main_exp}" --codec "${codec_model}" \
+        --kmeans "${semantic_exp}" --text-to-semantic "${text_to_semantic_exp}" --decode-config "${decode_config}" \
+        --title "$(basename "${PWD}")" --results "${report}/RESULTS.md" \
+        "${arguments[@]}" --output "${target}"
 }

@@ -50,6 +50,7 @@ of_a_signal() {  # <exit status>: did one of those signals end it?
 
 end_of_run() {  # What we started may have ended by the signal before bash has looked at its own.
     local status=$?
+    [ -z "${progress:-}" ] || stop_progress
     ! of_a_signal "${status}" || interrupted $((status - 128))
 }
 

@@ -21,8 +21,12 @@ done_with_stage() {  # Says what the stage took, and keeps that in <expdir>/timi
     fi
 }
 
-to_do() {  # <output> <what>: is the output missing? Then say what is done now.
-    if [ -e "$1" ]; then
+is_done() {  # <output> <what> [<check>]
+    if [ $# -gt 2 ]; then "${@:3}"; else [ -e "$1" ]; fi
+}
+
+to_do() {  # <output> <what> [<check>]: is the output missing, or its check false? Then say what is done now.
+    if is_done "$@"; then
         return 1
     fi
     log "  $2"
@@ -70,6 +74,36 @@ gpu_sharing() {  # how jobs on this machine share its GPUs; on a cluster that is
     [ "${cmd_backend:-local}" != local ] || echo "--jobs-per-gpu ${jobs_per_gpu}"
 }
 
+progress="" # a descriptor to utils/progress.py while that runs
+start_progress() {  # From now on `watched` jobs are seen: at a terminal at once, else once a minute.
+    local program
+    program=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../../utils/progress.py")
+    exec {progress}> >(trap '' INT && exec "${python:-python3}" "${program}")
+    progress_process=$!
+}
+
+stop_progress() {
+    [ -n "${progress}" ] || return 0
+    exec {progress}>&-
+    progress=""
+    wait "${progress_process}" 2>/dev/null || true
+}
+
+watched() {  # <job range or nothing> <log> <command>: runs it; what its log says is seen meanwhile
+    local status=0 alone=false
+    [ -n "${progress}" ] || alone=true
+    ! "${alone}" || start_progress
+    (trap '' PIPE && printf '%s\t%s\n' "$1" "$2" >&"${progress}") 2>/dev/null || true
+    "${@:3}" || status=$?
+    ! "${alone}" || stop_progress
+    return "${status}"
+}
+
+with_progress() {  # <log> <command>: like `watched`, for one job whose log begins anew
+    rm -f "$1" # what an earlier run said
+    watched "" "$@"
+}
+
 run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an earlier run finished are not run again
     local launcher=${decode_cmd}
     [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1 $(gpu_sharing)"
@@ -77,30 +111,16 @@ run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an 
     [ "$1" -eq 1 ] || launcher+=" --pick failed"
     [ "$1" -le "${nj}" ] || launcher+=" --max-jobs-run ${nj}"
     front "${threads_per_job}" "${@:3}"
-    launch "${launcher} --num-threads ${threads_per_job}" "${JOB}=1:$1" "$2" "${front_command[@]}"
+    watched "${JOB}=1:$1" "$2" \
+        launch "${launcher} --num-threads ${threads_per_job}" "${JOB}=1:$1" "$2" "${front_command[@]}"
 }
 
-watch_log() {  # <log>: shows how far it says the work is, in one line of the terminal, until it is ended
-    local line
-    while sleep 1; do
-        line=$(tail -c 4000 "$1" 2>/dev/null | grep -o 'step [0-9]*/[0-9]*.*' | tail -n 1) || continue
-        printf '\r\033[K    %s' "${line:0:100}" >&2
+in_shares() {  # <shares> <log> <output> <front> <options>: a set in shares side by side, each with its log and output
+    local share
+    for ((share = 1; share <= $1; share++)); do
+        [ -e "${3//${JOB}/${share}}" ] || rm -f "${2//${JOB}/${share}}" # what it says is not there
     done
-}
-
-with_progress() {  # <log> <command>: runs it; who sits at a terminal sees it move
-    local watcher="" status=0
-    if [ -t 2 ]; then
-        watch_log "$1" &
-        watcher=$!
-    fi
-    "${@:2}" || status=$?
-    if [ -n "${watcher}" ]; then
-        kill "${watcher}" 2>/dev/null || true
-        wait "${watcher}" 2>/dev/null || true
-        printf '\r\033[K' >&2
-    fi
-    return "${status}"
+    run_jobs "$1" "$2" "${@:4}" --share "${JOB}/$1"
 }
 
 run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
@@ -113,6 +133,7 @@ run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU
 
 run_training() {  # <log> <front> <options>: like run_one; in several processes, on one machine or more, by torchrun
     local processes=${train_procs} threads=$((train_threads / train_procs)) launcher=${train_cmd} nodes=""
+    [ -z "${normal_losses}" ] || set -- "$@" --training.normal-losses "${normal_losses}"
     if [ "${ngpu}" -gt 0 ]; then
         processes=${ngpu} threads=${threads_per_job} launcher="${cuda_cmd} --gpu ${ngpu}"
     fi
@@ -136,6 +157,7 @@ in_background() {  # <command>: starts it once fewer than ${nj} others run. `fin
     while [ "$(jobs -rp | wc -l)" -ge "${nj}" ]; do
         wait -n || true # its status is asked for again below
     done
+    [ -n "${progress}" ] || start_progress
     # Ctrl-C reaches all processes at once: `interrupted` ends these too, and Python does not show where it was.
     { trap '' INT && "$@"; } &
     background_jobs+=($!)
@@ -149,6 +171,7 @@ finish_background() {  # <what>: waits for everything in the background; one fai
         ! of_a_signal "${status}" || exit "${status}"
         failures=$((failures + (status > 0)))
     done
+    stop_progress
     local total=${#background_jobs[@]}
     background_jobs=()
     [ "${failures}" -eq 0 ] || die "${failures} of ${total} $1 failed; the messages above name the logs"

@@ -75,12 +75,11 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
 }
 
 extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that needs some and has none
-    local set_name sets=("${all_sets[@]}")
+    local set_name sets=("${semantic_sets[@]}")
     [ "$1" = semantic ] || sets=("${acoustic_sets[@]}")
     for set_name in "${sets[@]}"; do
-        if ! has_tokens "$1" "${set_name}"; then
-            log "  $1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp"
-            worked=true
+        if to_do "$(token_archive "$1" "${set_name}")/$1.scp" \
+            "$1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp" has_tokens "$1" "${set_name}"; then
             in_background extract_tokens "$1" "${set_name}" "${@:2}"
         fi
     done

@@ -74,23 +74,20 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
 }
 
 decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by one system, in so many jobs
-    local exp share options=(--config "${decode_config}" --codec "${codec_model}")
+    local exp options=(--config "${decode_config}" --codec "${codec_model}")
     parse_system "$1"
     exp=${system_model}_exp
     options+=(--from "${system_source}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] || options+=(--acoustic-model "${!exp}" "${system_options[@]}")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${text_to_semantic_exp}")
-    [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # for --prompt-encoding alone
+    [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
     split_arguments "${decode_args}"
     options+=(--data-dir "${datadir}/$2" "${arguments[@]}" --output "$3")
     if [ "$4" -eq 1 ]; then
         run_jobs 1 "$3/log/synthesize.${JOB}.log" synthesize "${options[@]}"
         return
     fi
-    for ((share = 1; share <= $4; share++)); do
-        [ -e "$3/share.${share}/wav.scp" ] || rm -f "$3/log/synthesize.${share}.log" # what it says is not there
-    done
-    run_jobs "$4" "$3/log/synthesize.${JOB}.log" synthesize "${options[@]}" --share "${JOB}/$4"
+    in_shares "$4" "$3/log/synthesize.${JOB}.log" "$3/share.${JOB}/wav.scp" synthesize "${options[@]}"
     front 1 synthesize "${options[@]}" --merge "$4"
     interruptible "${front_command[@]}"
 }
@@ -143,10 +140,9 @@ recognizer_named() {  # <name>: as score has it
     esac
 }
 
-score_some() {  # <log> <system> <set>...: scores what decode_one made; "original" are the recordings
-    local log=$1 name options=(--config "${score_config}" --speaker "${speaker_model}")
-    local sets=() decodings=() outputs=()
-    shift
+score_options() {  # <system> <set>...: sets `options` to score what decode_one made; "original" are the recordings
+    local name sets=() decodings=() outputs=()
+    options=(--config "${score_config}" --speaker "${speaker_model}")
     while [ $# -gt 0 ]; do
         sets+=("${datadir}/$2")
         [ "$1" = original ] && decodings+=(none) || decodings+=("$(decode_dir "$1" "$2")")
@@ -163,7 +159,21 @@ score_some() {  # <log> <system> <set>...: scores what decode_one made; "origina
     [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--bigram-text "${datadir}/${text_train_set}/text")
     [ "${ngpu}" -eq 0 ] || options+=(--device cuda)
     split_arguments "${score_args}"
-    run_jobs 1 "${log}" score "${options[@]}" "${arguments[@]}"
+    options+=("${arguments[@]}")
+}
+
+score_some() {  # <log> <system> <set>...
+    local options
+    score_options "${@:2}"
+    run_jobs 1 "$1" score "${options[@]}"
+}
+
+score_shares() {  # <log> <system> <set>: measures the utterances in jobs side by side, for score_some to find
+    local jobs options
+    jobs=$(jobs_for "${datadir}/$3/utt2spk")
+    [ "${jobs}" -gt 1 ] || return 0
+    score_options "$2" "$3"
+    in_shares "${jobs}" "$1.${jobs}.${JOB}.log" "$(score_file "$2" "$3").share${JOB}" score "${options[@]}"
 }
 
 score_all() {  # Sets `scores` to the score files of every system on every test set, and makes those that are missing.
@@ -178,6 +188,10 @@ score_all() {  # Sets `scores` to the score files of every system on every test 
     # Loading the models takes longer than a small set: as many processes as may run at once, each with its share.
     folder=${main_exp}/score${decode_tag:+_${decode_tag}}/log
     parts=$((${#missing[@]} < nj ? ${#missing[@]} : nj))
+    for ((index = 0; index < ${#missing[@]} && parts < nj; index++)); do # more jobs than systems
+        read -ra words <<<"${missing[index]}"
+        score_shares "${folder}/${words[1]}_${words[0]}" "${words[@]}"
+    done
     for ((part = 0; part < parts; part++)); do
         job=()
         for ((index = part; index < ${#missing[@]}; index += parts)); do
@@ -192,7 +206,7 @@ score_all() {  # Sets `scores` to the score files of every system on every test 
 report_is_new() {  # <file of the report>: is it newer than everything in it?
     local score
     for score in "${scores[@]}" "${extras[@]}"; do
-        [ "$1" -nt "${score}" ] || return 1
+        [[ -e ${score} && $1 -nt ${score} ]] || return 1
     done
     [ -z "${dialogue_script}" ] || [ "$1" -nt "$(dialogue_dir)/dialogue.json" ] || return 1
     [ -z "${results}" ] || [ -e "${results}" ]

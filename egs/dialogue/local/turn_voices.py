@@ -28,6 +28,7 @@ from soundstorm.data.data_dir import iterate_lines, parse_seconds, write_text
 from soundstorm.scoring.measures import cosine
 from soundstorm.scoring.statistics import bootstrap
 from soundstorm.scoring.tables import table
+from soundstorm.tokens.merge import check_lost
 
 SAMPLE_RATE = 16000  # Hz of the speaker model
 
@@ -101,13 +102,16 @@ def compare(
 
 def row_of(name: str, utterances: Utterances, turns: dict[str, list[Turn]], embed, prompt_seconds: float) -> dict:
     """Figures of one system: means over pairs, with intervals over utterances."""
-    found = [
-        compare(utterances.read(utt), turns[utt], embed, prompt_seconds)
-        for utt in tqdm(list(turns), desc=name, unit="utt", disable=not sys.stderr.isatty())
-    ]
+    found = {}
+    for utt in tqdm(list(turns), desc=name, unit="utt", disable=not sys.stderr.isatty()):
+        try:
+            found[utt] = compare(utterances.read(utt), turns[utt], embed, prompt_seconds)
+        except (ValueError, OSError) as error:
+            print(f"{name}: {utt} is left out: {error}", file=sys.stderr)
+    check_lost(list(turns), found, name, "voices")
     row = {"system": name}
     for key in Similarities._fields:
-        values = [getattr(one, key) for one in found if getattr(one, key)]
+        values = [getattr(one, key) for one in found.values() if getattr(one, key)]
         if values:
             estimate = bootstrap([float(sum(v)) for v in values], [float(len(v)) for v in values])
             row[key] = {**estimate.as_dict(), "count": sum(map(len, values))}

@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import logging
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from librilight import Cuts, Recording
 
 from soundstorm.data.data_dir import first_of, write_log
 from soundstorm.data.set_writer import SetWriter, Utterance
-from soundstorm.scoring.statistics import LENGTHS, length_of
 
 logger = logging.getLogger(__name__)
 MOST_LOST = 0.05  # share of recordings
@@ -65,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     subsets = choose_subsets(args.librilight, args.subsets)
     root = librispeech.corpus_root(args.librispeech)
-    held_out = write_test(args.datadir / "test_clean", root, args.test_part)
+    held_out = librispeech.write_test(args.datadir / "test_clean", root, args.test_part)
     if args.text_parts:
-        held_out |= write_transcribed(args.datadir / "dev_text", root, [args.text_dev_part])
-        write_transcribed(args.datadir / "train_text", root, args.text_parts.split(","))
+        held_out |= librispeech.write_transcribed(args.datadir / "dev_text", root, [args.text_dev_part])
+        librispeech.write_transcribed(args.datadir / "train_text", root, args.text_parts.split(","))
     cuts = Cuts(args.max_seconds, args.min_seconds, args.max_gap)
     recordings, repeated = librilight.find_recordings(args.librilight, subsets)
     if repeated:
@@ -97,37 +95,6 @@ def choose_dev(speakers: Iterable[str], number: int) -> set[str]:
     if not 0 < number < len(ranked):
         raise ValueError(f"--dev-speakers is {number}, expected at least 1 and fewer than the {len(ranked)} there are")
     return set(ranked[:number])
-
-
-def write_test(directory: Path, root: Path, part: str) -> set[str]:
-    """The utterances that have a column in the paper's table. Returns all speakers of the part."""
-    counts, speakers = Counter(), set()
-    with SetWriter(directory, segments=False, text=True) as writer:
-        for speaker, recordings, utterances in librispeech.read_part(root, part):
-            speakers.add(speaker)
-            columns = {utterance: length_of(utterance.end) for utterance in utterances}
-            counts.update(columns.values())
-            kept = [utterance for utterance, column in columns.items() if column]
-            writer.add(speaker, {u.name: recordings[u.name] for u in kept}, kept)
-    if not writer.num_utterances:
-        raise ValueError(f"{root / part}: no utterance of 4 to 30 s")
-    columns = ", ".join(f"{start:g} to {end:g} s {counts[name]}" for name, start, end in LENGTHS)
-    logger.info("%s by length: %s; %d shorter or longer ones are left out", directory, columns, counts[None])
-    return speakers
-
-
-def write_transcribed(directory: Path, root: Path, parts: Sequence[str]) -> set[str]:
-    """Parts of LibriSpeech as one set. Returns its speakers."""
-    merged: dict[str, tuple[dict[str, Path], list[Utterance]]] = {}
-    for part in parts:
-        for speaker, recordings, utterances in librispeech.read_part(root, part):
-            known = merged.setdefault(speaker, ({}, []))
-            known[0].update(recordings)
-            known[1].extend(utterances)
-    with SetWriter(directory, segments=False, text=True) as writer:
-        for speaker in sorted(merged, key=lambda name: f"{name}-"):
-            writer.add(speaker, *merged[speaker])
-    return set(merged)
 
 
 @dataclass

@@ -1,0 +1,34 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by soundstorm.sh, whose options are the variables here.
+# The iterations of a HuBERT of the recipe's: the first learns clusters of MFCC, another those of the one before.
+
+hubert_targets() {  # <iteration, counted from 0>: the k-means directory whose clusters it learns
+    local tag=l${hubert_target_layer}_k${hubert_target_clusters}
+    if [ "$1" -eq 0 ]; then
+        echo "${mfcc_exp}"
+    else
+        echo "${expdir}/kmeans_$(file_name "${hubert_exps[$1 - 1]}")_${tag}"
+    fi
+}
+
+train_hubert() {  # All iterations; `kmeans_arguments` are what all k-means have
+    local iteration exp targets features model
+    for iteration in "${!hubert_exps[@]}"; do
+        exp=${hubert_exps[iteration]} targets=$(hubert_targets "${iteration}")
+        features=(--features mfcc --clusters "${mfcc_clusters}")
+        [ "${iteration}" -eq 0 ] || features=(--features "${hubert_exps[iteration - 1]}/hubert"
+            --layer "${hubert_target_layer}" --clusters "${hubert_target_clusters}")
+        if to_do "${targets}/centroids.safetensors" "k-means on ${features[1]}: ${targets}"; then
+            run_one "${targets}/log/train.log" train_kmeans "${features[@]}" \
+                "${kmeans_arguments[@]}" --output "${targets}"
+        fi
+        model=${exp}/hubert
+        [ "${exp}" != "${hubert_exp}" ] || model=${ssl_source}
+        if to_do "${model}/model.safetensors" "HuBERT pre-training: ${exp}"; then
+            split_arguments "${hubert_args}$([ "${iteration}" -eq 0 ] || echo " ${hubert_next_args}")"
+            run_training "${exp}/log/train.log" pretrain_hubert --config "${hubert_config}" \
+                --train-data "${datadir}/${token_train_set}" --valid-data "${datadir}/${valid_set}" \
+                --labels-kmeans "${targets}" --expdir "${exp}" "${arguments[@]}"
+        fi
+    done
+}

@@ -1,0 +1,1 @@
+../../speechocean762/local/sources.py

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# What training by other masks than the paper's changes, on the tokens of a finished ./run.sh: word errors and voice
+# of each beside the paper's, a training for each of --seeds; RESULTS_ablations.md. Four minutes a training on two
+# CPU cores; what is there is not made again. The ear should be one that has never heard the corpus; without one it
+# is the recipe's own. With --small true the same of a finished ./run_small.sh, to see that it works.
+#   ./run_ablations.sh [--ear openai/whisper-base] [--seeds "0 1 2"] [--variants "paper grid0.5"] [--small true] \
+#       [--soundstorm-args "<options of all trainings>"] [<options of the engine>]
+set -euo pipefail
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
+
+. ./path.sh
+# <name> <options of train_soundstorm>, or <name> =<name of another, whose training it has> <options of synthesize>
+known=(
+    "paper --masking.scheme paper"
+    "unprompted --masking.grid 0 --masking.unprompted 0.15"
+    "levels --masking.grid 0 --masking.unprompted 0.15 --masking.levels linear"
+    "grid0.5 --masking.grid 0.5"
+    "grid0.5_levels --masking.grid 0.5 --masking.levels linear"
+    "grid0.5_weights --masking.grid 0.5 --masking.grid-weights linear"
+    "grid0.5_noise --masking.grid 0.5 --masking.noise 0.1"
+    "grid0.5_guidance =grid0.5 --decode.guidance 1"
+    "grid1 --masking.grid 1"
+)
+printf -v command '%q ' ./run_ablations.sh "$@"
+ear="" seeds="0 1 2" variants="" small=false soundstorm_args="" engine=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --ear) ear=$2 ;;
+        --seeds) seeds=$2 ;;
+        --variants) variants=$2 ;;
+        --small) small=$2 ;;
+        --soundstorm-args) soundstorm_args=$2 ;;
+        *) engine+=("${@:1:2}") ;;
+    esac
+    shift $(($# < 2 ? 1 : 2))
+done
+run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_ablations.md
+if "${small}"; then
+    run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_ablations.md
+    : "${soundstorm_args:=--training.max-steps 150 --training.valid-every 150 --training.save-every 150}"
+fi
+recognizer=closed:train score_args="--score.quality-utterances 0 --score.second-utterances 0"
+if [ -n "${ear}" ]; then
+    recognizer=$(printf '%q' "${ear}")
+    score_args+=" --score.text-normalizer english"
+fi
+
+declare -A training=()
+names=() scores=() # the first is what the others are compared with
+for variant in "${known[@]}"; do
+    read -r name options <<<"${variant}"
+    trained=${name} decoding=""
+    if [[ ${options} == =* ]]; then
+        read -r trained decoding <<<"${options#=}"
+    else
+        training[${name}]=${options}
+    fi
+    [[ -z ${variants} || " ${variants} " == *" ${name} "* ]] || continue
+    names+=("${name}")
+    scores+=("${expdir}/soundstorm_ablation_${trained}_{seed}/score_ablation_${name}_{seed}")
+    for seed in ${seeds}; do
+        "${run}" --stage 4 --stop-stage 7 --systems "soundstorm soundstorm_prompted" --dialogue-script "" \
+            --results "" --pack false --consistency none --recognizer "${recognizer}" --score-args "${score_args}" \
+            --soundstorm-tag "ablation_${trained}_${seed}" --decode-tag "ablation_${name}_${seed}" \
+            --soundstorm-args "${training[${trained}]} --training.seed ${seed} ${soundstorm_args}" \
+            --decode-args "${decoding}" "${engine[@]}"
+    done
+done
+read -ra seeds <<<"${seeds}"
+python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --sets "${sets[@]}" \
+    --seeds "${seeds[@]}" --command "${command% }" --title "Ablations of training" --output "${output}"

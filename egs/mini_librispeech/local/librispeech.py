@@ -1,0 +1,1 @@
+../../librilight/local/librispeech.py

@@ -1,0 +1,73 @@
+"""--status, which does nothing, and the last lines of a run."""
+
+import os
+import sys
+
+import pytest
+
+from soundstorm.data.data_dir import write_table
+
+
+@pytest.fixture
+def root(checkout):
+    """egs/mini with the traces of stages 0 and 1 and of a codec that is being trained."""
+    root = checkout.root / "egs/mini"
+    for name in ("kmeans_mfcc_k128/centroids", "hubert/hubert/model", "kmeans_hubert_l3_k512/centroids"):
+        path = root / f"exp/{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (root / "data/dev").mkdir(parents=True)
+    tables = {"utt2spk": "u", "wav.scp": "/x.wav", "utt2dur": "1"}
+    for table, value in tables.items():
+        write_table(root / "data/dev" / table, {"u-1": value})
+    write_table(root / "data/dev/spk2utt", {"u": "u-1"})
+    log = root / "exp/codec/log/train.log"
+    log.parent.mkdir(parents=True)
+    words = "train step 50/100 loss=0.25 mel=0.2 (2.50 steps/s, 0% waiting for data)"
+    log.write_text(f"# Running on {os.uname().nodename}\nx INFO: {words}\n")
+    return root
+
+
+def snapshot(root):
+    found = {path: path.lstat() for path in root.rglob("*")}
+    return {path: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in found.items()}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+def test_status_says_what_is_done_and_running_and_to_come_and_changes_nothing(checkout, root):
+    before = snapshot(checkout.root)
+    with open(root / "exp/codec/log/train.log", "a"):
+        done = checkout.run(["./run.sh", "--status", "--stop-stage", "6"], cwd="egs/mini")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert snapshot(checkout.root) == before
+    stages = dict(part.split(":", 1) for part in done.stdout.split("Stage ")[1:])
+    assert sorted(stages) == ["0", "1", "2", "3", "4", "5", "6"]
+    assert stages["1"].count("  done  ") == 3 and stages["1"].count("  to come  ") == 4  # tokens of four sets
+    assert "running  training: step 50/100 loss=0.25 (2.50 steps/s), 0:20 left" in stages["2"]
+    for stage in ("0", "3", "4", "5", "6"):
+        assert "  to come  " in stages[stage] and "  done  " not in stages[stage]
+
+
+def test_a_run_ends_with_seconds_models_and_what_to_do_with_them(checkout, root):
+    for name in (
+        "timing.tsv",
+        "soundstorm/model.safetensors",
+        "text_to_semantic/model.safetensors",
+        "report/index.html",
+    ):
+        (root / "exp" / name).parent.mkdir(exist_ok=True)
+        (root / "exp" / name).touch()
+    (root / "exp/timing.tsv").write_text("0\t5\n1\t60\n7\t2\n7\t3\n")
+    command = ["./run.sh", "--stage", "8"]  # none
+    done = checkout.run(command, cwd="egs/mini")
+    said = [line.split("INFO: ")[1] for line in done.stdout.splitlines()]
+    assert said == [
+        "Seconds of the stages, all runs together: 0: 5, 1: 60, 7: 5, in all: 70",
+        "Models: exp/kmeans_hubert_l3_k512 exp/soundstorm exp/text_to_semantic",
+        f"Listen to the systems side by side: {root.resolve()}/exp/report/index.html",
+        "To speak with these models, pack them: ./run.sh --stage 7 --pack true",
+    ]
+    (root / "exp/pack").mkdir()
+    (root / "exp/pack/pack.json").touch()
+    last = checkout.run(command, cwd="egs/mini").stdout.splitlines()[-1]
+    assert f"soundstorm.bin.speak --model {root.resolve()}/exp/pack --text 'your words'" in last
