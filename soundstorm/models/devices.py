@@ -1,6 +1,8 @@
 """Where networks work, and how their weights lie there."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
@@ -34,6 +36,21 @@ def precision_on(device: str | torch.device, precision: str) -> str:
     if precision == "bf16" and torch.device(device).type == "cpu" and not _has_bf16_products():
         return "no"
     return precision
+
+
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Products of float32 matrices in TF32 on GPUs that have it; CPUs keep theirs.
+
+    For models that sample. Not for tokenizers: a code is the outcome of a comparison, and of rounded numbers
+    another one.
+    """
+    products = torch.backends.cuda.matmul
+    before, products.allow_tf32 = products.allow_tf32, products.allow_tf32 or torch.cuda.is_available()
+    try:
+        yield
+    finally:
+        products.allow_tf32 = before
 
 
 @lru_cache

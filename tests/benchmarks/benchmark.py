@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -38,7 +39,7 @@ from soundstorm.data.data_dir import write_text  # noqa: E402
 PARTS = ("train", "decode", "codec_encode", "codec_decode", "semantic", "text_to_semantic", "audiolm")
 COMPARED = ("train", "decode")  # what the peer has
 HALVED = ("train", "decode", "text_to_semantic", "audiolm")  # where bf16 is of use: others are measured in fp32 only
-TRAIN = (8, 5.0)  # the training step is 8 crops of 5 s, whatever --lengths and --batches
+TRAIN = (8, 5.0)
 STUDIED_SECONDS = 5.0  # AudioLM takes thousands of passes: they are counted in detail up to here
 
 
@@ -49,6 +50,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--lengths", nargs="+", type=float, default=[5, 10, 20, 30], help="seconds of audio")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], help="utterances at a time")
     parser.add_argument("--precisions", nargs="+", default=["no", "bf16"], choices=["no", "bf16"], help="no is fp32")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of ours (default cpu)")
+    parser.add_argument("--compiled", nargs="+", default=[""], choices=["", "blocks", "graphs"],
+                        help="train and decode with compiled blocks, with CUDA graphs too; '' is as they are")
+    parser.add_argument("--train-shape", nargs=2, type=float, default=TRAIN, metavar=("BATCH", "SECONDS"),
+                        help="of the training step, whatever --lengths and --batches (default 8 crops of 5 s)")
     parser.add_argument("--threads", type=int, default=1, help="of each side (default 1)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds, after one to warm up (default 5)")
     parser.add_argument("--most-seconds", type=float, default=60.0, help="begin no round of a case after so long")
@@ -97,13 +103,17 @@ def plan(args: argparse.Namespace) -> list[list[Work]]:
     """What to measure: groups of works that take turns, ours first."""
     sizes, groups = Sizes(**args.sizes), []
     for part in args.parts:
-        shapes = [TRAIN] if part == "train" else [(b, s) for b in args.batches for s in args.lengths]
+        crops, crop_seconds = args.train_shape
+        shapes = [(int(crops), crop_seconds)] if part == "train" else list(product(args.batches, args.lengths))
         styles = args.peer_styles if part in COMPARED else ["plain"]
         for batch, seconds in shapes:
             for style in styles:
-                work = Work(part, seconds, batch, style=style, sizes=sizes, threads=args.threads)
+                work = Work(
+                    part, seconds, batch, style=style, sizes=sizes, threads=args.threads, device=args.device
+                )
                 precisions = [p for p in args.precisions if p == "no" or part in HALVED]
-                group = [replace(work, precision=precision) for precision in precisions]
+                ways = product(precisions, args.compiled if part in COMPARED else [""])
+                group = [replace(work, precision=precision, compiled=way) for precision, way in ways]
                 if args.peer_python and part in COMPARED:
                     group += [replace(work, side=PEER, precision=precision) for precision in args.peer_precisions]
                 if group:
@@ -129,10 +139,14 @@ def measure(group: list[Work], args: argparse.Namespace) -> list[dict]:
                 break
         for entry, work, worker in zip(entries, group, workers, strict=True):
             entry["median"] = statistics.median(entry["rounds"])
-            if not args.no_study and work.side == OURS and not (
+            if not args.no_study and work.side == OURS and not work.compiled and not (
                 work.part == "audiolm" and work.seconds > STUDIED_SECONDS
             ):
                 entry |= worker.ask(do="study")
+        for entry, work in zip(entries, group, strict=True):
+            same = next((e for e, other in zip(entries, group) if other == replace(work, compiled="")), entry)
+            # Compiled code does the same operations, where nobody sees them.
+            entry |= {name: same[name] for name in ("passes", "flops") if name in same}
         peers = [entry for entry in entries if entry["work"]["side"] == PEER]
         for entry in entries:
             if peers and entry not in peers:
@@ -148,13 +162,13 @@ def measure(group: list[Work], args: argparse.Namespace) -> list[dict]:
 def conditions(args: argparse.Namespace) -> dict:
     """Where and how it was measured."""
     worker = Worker(sys.executable, args.threads)
-    rates = worker.ask(do="rates", threads=args.threads)
+    rates = worker.ask(do="rates", threads=args.threads, device=args.device)
     worker.close()
     return {
         "command": shlex.join(["python", "tests/benchmarks/benchmark.py", *sys.argv[1:]]),
         "commit": _commit(),
         "date": datetime.date.today().isoformat(),
-        "machine": _processor(),
+        "machine": _processor() + (f", {rates.pop('name')}" if "name" in rates else ""),
         "threads": args.threads,
         "python": platform.python_version(),
         "load_before": os.getloadavg()[0],

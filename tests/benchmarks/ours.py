@@ -30,6 +30,7 @@ from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
+from soundstorm.training.layout import find_blocks
 from soundstorm.training.optim import build_optimizer
 from soundstorm.training.soundstorm_step import SoundStormStep
 from soundstorm.training.training_config import TrainerConfig
@@ -75,12 +76,22 @@ def _soundstorm(work: Work) -> SoundStorm:
     model = SoundStorm(
         config, num_levels=sizes.levels, codebook_size=sizes.codebook, semantic_size=sizes.semantic
     )
-    return _lively(model)
+    return _lively(model).to(work.device)
+
+
+def _compile(network: nn.Module, work: Work) -> None:
+    """As ``training.compile`` does; on a CPU without the compiler of C++, so that the way there is tried."""
+    if work.compiled:
+        graphs = work.compiled == "graphs" and work.device != "cpu"
+        options = {"mode": "reduce-overhead"} if graphs else {}
+        for block in find_blocks(network):
+            block.compile(**({"backend": "aot_eager"} if work.device == "cpu" else options))
 
 
 def _train(work: Work) -> Built:
     """Loss, gradient, clipping and AdamW, as the trainer does them; every step with masks of its own."""
     model, rng = _soundstorm(work).train(), np.random.default_rng(0)
+    _compile(model, work)
     step = SoundStormStep(model)
     optimizer = build_optimizer(model, TrainerConfig(batch_size=work.batch))
     shape = (work.batch, work.frames)
@@ -89,7 +100,8 @@ def _train(work: Work) -> Built:
         "codes": torch.randint(work.sizes.codebook, (*shape, work.sizes.levels)),
         "lengths": torch.full((work.batch,), work.frames),
     }
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")
+    batch = {name: value.to(work.device) for name, value in batch.items()}
+    autocast = torch.autocast(work.device, torch.bfloat16, enabled=work.precision == "bf16")
 
     def run() -> None:
         draws = [draw_mask_numbers(work.frames, work.sizes.levels, rng) for _ in range(work.batch)]
@@ -98,6 +110,7 @@ def _train(work: Work) -> Built:
             "level": torch.tensor([draw.level for draw in draws]),
             "dropped": torch.from_numpy(np.stack([draw.dropped for draw in draws])),
         }
+        masks = {name: value.to(work.device, non_blocking=True) for name, value in masks.items()}
         with autocast:
             loss = step.loss("model", step.networks, batch | masks)
         loss.total.backward()
@@ -112,7 +125,8 @@ def _train(work: Work) -> Built:
 
 def _decode(work: Work) -> Built:
     model = _soundstorm(work).eval()
-    semantic = torch.randint(work.sizes.semantic, (work.batch, work.frames))
+    _compile(model, work)
+    semantic = torch.randint(work.sizes.semantic, (work.batch, work.frames)).to(work.device)
     lengths = torch.full((work.batch,), work.frames)
     config = ParallelConfig(iterations=(work.sizes.iterations, 1), precision=work.precision)
     return lambda: decode(model, semantic, lengths, config), model.conformer, _parameters(model)
@@ -124,11 +138,11 @@ def _codec(work: Work) -> Built:
         width=sizes.codec_width, num_levels=sizes.levels, codebook_size=sizes.codebook,
         sample_rate=sizes.sample_rate, hop=sizes.sample_rate // sizes.frame_rate,
     )  # fmt: skip
-    codec = build_codec(config).eval()
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")
+    codec = build_codec(config).eval().to(work.device)
+    autocast = torch.autocast(work.device, torch.bfloat16, enabled=work.precision == "bf16")
     encoding = work.part == "codec_encode"
-    wav = torch.randn(work.batch, work.frames * codec.hop)
-    codes = torch.randint(sizes.codebook, (work.batch, work.frames, sizes.levels))
+    wav = torch.randn(work.batch, work.frames * codec.hop).to(work.device)
+    codes = torch.randint(sizes.codebook, (work.batch, work.frames, sizes.levels)).to(work.device)
 
     def run() -> None:
         with torch.inference_mode(), autocast:
@@ -153,7 +167,7 @@ def _semantic(work: Work) -> Built:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         HubertModel(shape).save_pretrained(folder)
-        features = SslFeatures(folder, 4)
+        features = SslFeatures(folder, 4, device=work.device)
     info = KMeansInfo(
         features=features.source, layer=4, features_fingerprint=features.fingerprint, frame_rate=features.frame_rate,
         sample_rate=features.sample_rate, num_clusters=work.sizes.semantic, normalization="none", library="sklearn",
@@ -177,10 +191,10 @@ def _text_to_semantic(work: Work) -> Built:
     )  # fmt: skip
     vocabulary = ByteTokenizer(lowercase=True).vocab_size
     model = build_text_to_semantic(config, text_vocab_size=vocabulary, num_tokens=sizes.semantic)
-    ready_for_single_steps(_lively(model), "cpu")
+    ready_for_single_steps(_lively(model), work.device)
     texts = [np.full(round(12 * work.seconds), 70) for _ in range(work.batch)]
     streams = [torch.rand(2, work.frames, generator=torch.Generator().manual_seed(b)) for b in range(work.batch)]
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")
+    autocast = torch.autocast(work.device, torch.bfloat16, enabled=work.precision == "bf16")
 
     def run() -> None:
         with autocast:
@@ -208,12 +222,12 @@ def _audiolm(work: Work) -> Built:
             name, semantic_size=sizes.semantic, num_levels=sizes.levels, coarse_levels=coarse_levels,
             codebook_size=sizes.codebook,
         )  # fmt: skip
-        model = ready_for_single_steps(_lively(AudioLM(config, **vars(layout))), "cpu")
+        model = ready_for_single_steps(_lively(AudioLM(config, **vars(layout))), work.device)
         stages.append(LanguageModel(name, model, layout, data.seconds(name), coarse_levels, semantic, acoustic))
     generator = AudioLMGenerator(*stages)
     rng = np.random.default_rng(0)
     tokens = [rng.integers(sizes.semantic, size=work.frames) for _ in range(work.batch)]
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")
+    autocast = torch.autocast(work.device, torch.bfloat16, enabled=work.precision == "bf16")
 
     def run() -> None:
         with autocast:

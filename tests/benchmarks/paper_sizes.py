@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from soundstorm.models.audiolm import AudioLM  # noqa: E402
+from soundstorm.models.audiolm import AudioLM, Columns  # noqa: E402
 from soundstorm.models.audiolm_config import AudioLMConfig  # noqa: E402
 from soundstorm.models.soundstorm import SoundStorm  # noqa: E402
 from soundstorm.models.soundstorm_config import SoundStormConfig  # noqa: E402
@@ -48,6 +48,7 @@ class Model:
     epochs: float | None  # None where the paper gives steps
     steps: int | None
     batch_seconds: float  # of audio in a step, on all GPUs
+    share: float = 1.0  # of an epoch's audio that windows are cut from, which they hold
 
 
 def soundstorm_loss(model: nn.Module, examples: int, frames: int = 1500) -> Tensor:
@@ -63,9 +64,9 @@ def soundstorm_loss(model: nn.Module, examples: int, frames: int = 1500) -> Tens
 def audiolm_loss(model: nn.Module, examples: int, length: int = 2500) -> Tensor:
     """The coarse stage: 10 s are 500 semantic tokens and four coarse levels of 500 frames."""
     device = next(model.parameters()).device
-    ids = torch.zeros(examples, length, dtype=torch.long, device=device)
-    bias = torch.zeros(1, 16, length, length, device=device, dtype=next(model.parameters()).dtype)
-    return _cross_entropy(model.head(model._run(ids, bias, None)))
+    numbers = torch.zeros(examples, length, dtype=torch.long, device=device)
+    columns = Columns(numbers, times=numbers, due=numbers, condition=numbers.bool())
+    return _cross_entropy(model.head(model.encode(columns)))
 
 
 def text_loss(model: nn.Module, examples: int, letters: int = 450, frames: int = 750) -> Tensor:
@@ -104,12 +105,13 @@ def _byt5_large() -> TextToSemantic:
                           head_dim=64, ffn_dim=3840, dropout=0.1)  # fmt: skip
 
 
+WINDOWS = 15.5 / 30  # of 1 to 30 s
 MODELS = {
     "soundstorm": Model(
-        "SoundStorm, LibriLight", lambda: _soundstorm(1024), soundstorm_loss, 30.0, 60000, 10, None, 4800
+        "SoundStorm, LibriLight", lambda: _soundstorm(1024), soundstorm_loss, 30.0, 60000, 10, None, 4800, WINDOWS
     ),
     "soundstorm_dialogue": Model(
-        "SoundStorm, dialogue", lambda: _soundstorm(4096), soundstorm_loss, 30.0, 100000, 10, None, 4800
+        "SoundStorm, dialogue", lambda: _soundstorm(4096), soundstorm_loss, 30.0, 100000, 10, None, 4800, WINDOWS
     ),
     "audiolm_coarse": Model(
         "AudioLM, coarse stage",
@@ -168,7 +170,7 @@ def estimate(model: Model, *, gpus: int, tflops: float, utilisation: float) -> d
     operations = step_operations(network, model.run, 1)
     # weights and their average, gradients, two moments of AdamW; all fp32
     state = 4 * (2 * parameters + 3 * trained)
-    steps = model.steps or round(model.hours * 3600 * model.epochs / model.batch_seconds)
+    steps = model.steps or round(model.hours * 3600 * model.share * model.epochs / model.batch_seconds)
     examples = model.batch_seconds / model.seconds
     rate = tflops * 1e12 * utilisation
     return {

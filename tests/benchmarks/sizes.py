@@ -26,6 +26,10 @@ class Sizes:
     hubert_width: int = 192  # that of egs/mini
 
 
+# SoundStorm's of the paper (section 4), on 30 s windows.
+PAPER = {"width": 1024, "layers": 12, "heads": 16, "inner": 4096, "levels": 12, "semantic": 1024}
+
+
 @dataclass(frozen=True)
 class Work:
     """One thing to be timed."""
@@ -38,6 +42,8 @@ class Work:
     sizes: Sizes = Sizes()
     side: str = OURS
     threads: int = 1
+    device: str = "cpu"  # cpu or cuda
+    compiled: str = ""  # of training: blocks compiled as with training.compile; "graphs": with CUDA graphs too
 
     @property
     def frames(self) -> int:

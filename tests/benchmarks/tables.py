@@ -87,4 +87,5 @@ def _place(work: dict) -> str:
     if work["side"] != "soundstorm":
         side = f"peer, {side}"
     style = f", {work['style']}" if work["part"] in ("train", "decode") else ""
+    style += {"": "", "blocks": ", compiled", "graphs": ", compiled with CUDA graphs"}[work.get("compiled", "")]
     return f"{work['part']} | {work['seconds']:g} | {work['batch']} | {side}{style}"

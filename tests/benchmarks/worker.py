@@ -23,7 +23,7 @@ class Side:
 
     def __init__(self):
         self.run = self.network = None
-        self.before = 0
+        self.before, self.device = 0, "cpu"
 
     def answer(self, command: dict) -> dict:
         """What one command asks for."""
@@ -32,7 +32,7 @@ class Side:
 
         if command["do"] == "rates":
             torch.set_num_threads(command["threads"])
-            return counting.machine_rates()
+            return counting.machine_rates(command.get("device", "cpu"))
         if command["do"] == "build":
             work = Work.from_dict(command["work"])
             torch.set_num_threads(work.threads)
@@ -41,21 +41,25 @@ class Side:
             else:
                 import peer as side
             self.run, self.network, parameters = side.build(work)
-            self.before = counting.resident_bytes()
+            self.device = work.device
+            # A GPU has no other use for its memory: the model counts there.
+            self.before = counting.resident_bytes() if self.device == "cpu" else 0
             peak = self._timed(counting)["peak_bytes"]  # the first run makes room for everything
             return {"parameters": parameters, "peak_bytes": peak}
         if command["do"] == "run":
             return self._timed(counting)
         if command["do"] == "study":
-            return counting.study(self.run, self.network)
+            return counting.study(self.run, self.network, self.device)
         raise ValueError(f"command is {command['do']!r}, expected build, run, study or rates")
 
     def _timed(self, counting) -> dict:
-        counting.forget_peak()
+        counting.forget_peak(self.device)
+        counting.synchronize(self.device)
         start = time.perf_counter()
         self.run()
+        counting.synchronize(self.device)
         seconds = time.perf_counter() - start
-        return {"seconds": seconds, "peak_bytes": max(0, counting.peak_bytes() - self.before)}
+        return {"seconds": seconds, "peak_bytes": max(0, counting.peak_bytes(self.device) - self.before)}
 
 
 def main() -> None:
