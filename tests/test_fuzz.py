@@ -14,15 +14,23 @@ from tests.fuzzing import guard
 from tests.fuzzing.commands import COMMANDS, Command, readers
 from tests.fuzzing.mutations import mutations_of
 
-CASES = 60
+FEW, MORE = range(2 * len(fuzz.KINDS)), range(-len(COMMANDS), 80)  # undamaged files have numbers below 0
 
 
-def test_damaged_files_are_refused_or_harmless_and_undamaged_ones_accepted(recipe_inputs):
-    outcomes = fuzz.run_cases(0, list(range(-len(COMMANDS), CASES)), recipe_inputs)
-    assert len(outcomes) == len(COMMANDS) + CASES
+@pytest.mark.parametrize("cases", [FEW, pytest.param(MORE, marks=pytest.mark.integration)], ids=["few", "more"])
+def test_damaged_files_are_refused_or_harmless_and_undamaged_ones_accepted(recipe_inputs, cases):
+    outcomes = fuzz.run_cases(0, list(cases), recipe_inputs)
+    assert [outcome.case for outcome in outcomes] == list(cases)
     assert not [outcome for outcome in outcomes if outcome.result == fuzz.FAILED]
     assert {outcome.result for outcome in outcomes if outcome.case >= 0} == {fuzz.ACCEPTED, fuzz.REFUSED}
-    assert {outcome.kind for outcome in outcomes} == {"undamaged", *fuzz.KINDS}
+    assert {outcome.kind for outcome in outcomes if outcome.case >= 0} == set(fuzz.KINDS)
+
+
+@pytest.mark.integration
+def test_requests_to_the_page_and_to_the_command_that_speaks_end_in_sentences(recipe_inputs):
+    outcomes = fuzz.run_cases(0, fuzz.cases_of("requests", 60), recipe_inputs)
+    assert not [outcome for outcome in outcomes if outcome.result == fuzz.FAILED]
+    assert {outcome.kind for outcome in outcomes} == {"requests"}
 
 
 def test_every_front_and_every_kind_of_file_is_among_the_cases(recipe_inputs):

@@ -62,6 +62,8 @@ MODULES = (
     Part("pystoi", "STOI of the codec", PIP.format("score")),
     Part("pesq", "PESQ of the codec", PIP.format("score")),
     Part("espeakng_loader", "the corpus of egs/mini", PIP.format("mini"), "espeakng-loader"),
+    Part("lhotse", "tokens as lhotse's cuts", PIP.format("interop")),
+    Part("webdataset", "the test of tokens in WebDataset's tars", PIP.format("interop")),
     Part("espnet2", "baselines and codec losses", "pip install --no-deps espnet==202511", "espnet"),
     Part("torchaudio", "parts of espnet", "pip install --no-deps torchaudio==2.11.0"),
     Part("faiss", "k-means of large corpora", "pip install faiss-cpu", "faiss-cpu"),

@@ -22,6 +22,7 @@ import configargparse
 import yaml
 
 from soundstorm.data.errors import InputError, TrainingFailed
+from soundstorm.data.prompt_encodings import ALONE, IN_CONTEXT, PROMPT_ENCODING
 from soundstorm.data.records import LARGEST_INTEGER
 from soundstorm.data.variants import Variants
 
@@ -283,6 +284,16 @@ def _scalar(kind: object, text: str, dotted: str) -> object:
     except (ValueError, KeyError, OverflowError) as error:
         name = getattr(kind, "__name__", kind)
         raise argparse.ArgumentTypeError(f"{dotted}: expected {name}, got {text!r}") from error
+
+
+def add_prompt_encoding(parser: FrontParser) -> None:
+    """Options of fronts that prompt with the beginnings of utterances."""
+    parser.add_argument(
+        "--prompt-encoding",
+        default=PROMPT_ENCODING,
+        help=f"{ALONE}: tokens of the prompt's seconds only; {IN_CONTEXT}: those of the whole recording, cut",
+    )
+    parser.add_argument("--kmeans", help=f"k-means directory of stage 1, for prompts encoded {ALONE}")
 
 
 def section(args: argparse.Namespace, name: str, cls: type | Variants):

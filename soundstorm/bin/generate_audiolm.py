@@ -1,6 +1,6 @@
 """Speech continuation by AudioLM's three stages, prompted by beginnings of utterances, or unprompted."""
 
-from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, add_prompt_encoding, config_parser, run_front, section
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 
@@ -17,6 +17,7 @@ def get_parser() -> FrontParser:
     parser.add_argument("--data-dir", help="semantic.scp and acoustic.scp of the utterances that are prompts")
     parser.add_argument("--keys", help="file whose first column names the utterances; all by default")
     parser.add_argument("--prompt-seconds", type=float, default=3.0, help="length of each prompt")
+    add_prompt_encoding(parser)
     parser.add_argument("--count", type=int, default=0, help="instead of prompts: unprompted utterances")
     parser.add_argument("--max-seconds", type=float, default=10.0, help="longest result, prompt included")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling, apart for each utterance")
@@ -43,6 +44,8 @@ def main(argv: list[str] | None = None) -> None:
         section(args, "audiolm", AudioLMSamplingConfig),
         data_dir=args.data_dir,
         prompt_seconds=args.prompt_seconds,
+        prompt_encoding=args.prompt_encoding,
+        kmeans=args.kmeans,
         keys=args.keys,
         count=args.count,
         max_seconds=args.max_seconds,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import command_line, config_parser, run_front, section
+from soundstorm.bin.common import add_prompt_encoding, command_line, config_parser, run_front, section
 from soundstorm.bin.synthesize import SAMPLING, SECTIONS
 from soundstorm.data.errors import InputError
 
@@ -20,6 +20,7 @@ def get_parser():
     parser.add_argument(
         "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none"
     )
+    add_prompt_encoding(parser)
     parser.add_argument(
         "--iterations", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32], help="of the first level"
     )
@@ -69,6 +70,8 @@ def main(argv: list[str] | None = None) -> None:
             codec=args.codec,
             acoustic_model=args.acoustic_model,
             prompt_seconds=args.prompt_seconds,
+            prompt_encoding=args.prompt_encoding,
+            kmeans=args.kmeans,
             samplings={**samplings, "decode": replace(samplings["decode"], iterations=(count, 1), best_of=1)},
         )
         decode_data_dir(args.data_dir, output, system, keys=str(keys), device=device)

@@ -1,8 +1,8 @@
 """Synthesise the utterances of a data directory from its codes, its semantic tokens or its text (stage 6)."""
 
-from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, add_prompt_encoding, config_parser, run_front, section
 from soundstorm.decoding.acoustic_generator import sampling_sections
-from soundstorm.decoding.decoding_config import ALONE, IN_CONTEXT, PROMPT_ENCODING, TextSamplingConfig
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 
 SAMPLING = sampling_sections()
 SECTIONS = {"text": TextSamplingConfig, **SAMPLING}
@@ -28,12 +28,7 @@ def get_parser() -> FrontParser:
     parser.add_argument(
         "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none"
     )
-    parser.add_argument(
-        "--prompt-encoding",
-        default=PROMPT_ENCODING,
-        help=f"{ALONE}: tokens of the prompt's seconds only; {IN_CONTEXT}: those of the whole recording, cut",
-    )
-    parser.add_argument("--kmeans", help=f"k-means directory of stage 1, for prompts encoded {ALONE}")
+    add_prompt_encoding(parser)
     parser.add_argument("--share", help="only this share of the utterances, e.g. 2/5; --merge 5 joins all")
     parser.add_argument("--merge", type=int, help="decode nothing, join so many shares")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")

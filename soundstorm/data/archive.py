@@ -33,6 +33,7 @@ MOST_LEVELS = 1024
 SHARD_UTTERANCES, SHARD_DIGITS = 5000, 12  # some 40 hours
 SHARD_NAME = re.compile(rf".+\.[0-9a-f]{{{SHARD_DIGITS}}}")
 MOST_FILES = 128  # archives kept open
+SUMMARY = ".summary.json"  # beside the scp of a job: the figures of its tokens
 FIRST_BYTES = 4096  # of a record, read at once: its header, and all of a short one
 FRAME_TABLES = {"semantic": "utt2num_frames", "acoustic": "utt2num_acoustic_frames"}  # beside the scp
 
@@ -164,13 +165,46 @@ def write_shards(
         logger.info("%s: %d of %d utterances", shard, len(ids) - len(left) + first + len(some), len(ids))
     if not places:
         raise InputError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
-    _write_index(f"{prefix}.scp", places, info)
+    scp, summary = Path(f"{prefix}.scp"), Path(f"{prefix}{SUMMARY}")
+    summary.unlink(missing_ok=True)  # of an earlier run
+    _write_index(scp, places, info)
+    counts, frames = count_codes(TokenArchive(scp))
+    content = {"fingerprint": info.fingerprint, "counts": counts.tolist(), "frames": frames}
+    write_text(summary, json.dumps(content) + "\n")
     for path in prefix.parent.glob(f"{prefix.name}.*.json"):  # of another tokenizer, which an earlier run had
         with suppress(ValueError):
             if SHARD_NAME.fullmatch(path.stem) and read_info(path).fingerprint != info.fingerprint:
                 for suffix in (".scp", ".json", ".ark"):
                     path.with_suffix(suffix).unlink(missing_ok=True)
     return len(places)
+
+
+def count_codes(archive: "TokenArchive") -> tuple[np.ndarray, dict[str, int]]:
+    """Occurrences of each code of each level, (Q, N), and the frames of each utterance."""
+    levels, size = archive.info.num_levels, archive.info.codebook_size
+    counts, frames, offsets = np.zeros(levels * size, dtype=np.int64), {}, np.arange(levels) * size
+    for row, utt in enumerate(archive.ids):
+        tokens = archive.at(row).reshape(-1, levels)
+        frames[utt] = len(tokens)
+        counts += np.bincount((tokens + offsets).ravel(), minlength=levels * size)
+    return counts.reshape(levels, size), frames
+
+
+def read_summary(archive: "TokenArchive") -> tuple[np.ndarray, dict[str, int]]:
+    """What :func:`count_codes` finds, from where :func:`write_shards` has written it; else all tokens are read."""
+    path, info = archive.scp.with_name(f"{archive.scp.stem}{SUMMARY}"), archive.info
+    with suppress(ValueError, OSError, KeyError, TypeError, AttributeError, OverflowError):
+        told = read_json(path, "")
+        counts, frames = np.asarray(told["counts"], dtype=np.int64), told["frames"]
+        if (
+            told["fingerprint"] == info.fingerprint
+            and counts.shape == (info.num_levels, info.codebook_size)
+            and frames.keys() == set(archive.ids)
+            and all(type(number) is int and number > 0 for number in frames.values())
+            and (counts.sum(1) == sum(frames.values())).all()
+        ):
+            return counts, frames
+    return count_codes(archive)
 
 
 def _places_in_shards(folder: Path, info: TokenizerInfo, ids: frozenset[str]) -> dict[str, str]:
@@ -330,7 +364,7 @@ def _read_tokens(file: int, offset: int) -> np.ndarray:
     start, first, end = _read_start(file, offset)
     if end > len(start):
         start += os.pread(file, end - len(start), offset + len(start))
-    return _parse_array(start[first:end])
+    return parse_array(start[first:end])
 
 
 def _read_length(file: int, offset: int) -> int:
@@ -356,7 +390,7 @@ def _parse_header(record: bytes) -> tuple[tuple[int, ...], np.dtype, int, str]:
     return shape, dtype, stream.tell(), "F" if fortran_order else "C"
 
 
-def _parse_array(record: bytes) -> np.ndarray:
+def parse_array(record: bytes) -> np.ndarray:
     """A whole ``.npy`` file of integers. numpy.load would first reserve as much memory as its header says."""
     shape, dtype, begin, order = _parse_header(record)
     data = record[begin:]

@@ -1,7 +1,7 @@
 """Speech recordings as float arrays, with every way a file can be wrong turned into a clear message."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,9 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
 
 Seconds = float
+# Where reading from the middle gives the samples that reading from the start does.
+SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "NIST", "FLAC")
+EXACT = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
 
 
@@ -27,8 +30,8 @@ def normalize(wav: np.ndarray) -> np.ndarray:
     return ((wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)).astype(np.float32)
 
 
-def resample_down(wav: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:
-    """Samples ``(S,)`` at a lower rate; as they are where the rates are the same."""
+def resample(wav: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:
+    """Samples ``(S,)`` at another rate; as they are where the rates are the same."""
     if wanted == sample_rate:
         return wav
     import soxr
@@ -43,6 +46,7 @@ def read_audio(
     start: Seconds = 0.0,
     end: Seconds | None = None,
     lower: bool = False,
+    crop: Callable[[int], slice] | None = None,
 ) -> np.ndarray:
     """Read one mono recording, or the part of it from ``start`` to ``end`` seconds.
 
@@ -50,6 +54,8 @@ def read_audio(
         path: The file.
         sample_rate: Hz that is needed.
         start, end: Which part.
+        crop: Told the number of samples, says which of them are wanted. Others are not decoded where the format can be
+            entered anywhere.
         lower: Bring a recording of a higher rate down to what is needed. Codecs want recordings at their own rate; what
             only listens to speech (HuBERT, recognisers, speaker models) may have a lower one.
 
@@ -86,17 +92,21 @@ def read_audio(
                     f"{path}: no samples between {start:g} s and {'the end' if end is None else f'{end:g} s'} "
                     f"(the recording has {recording.frames / rate:g} s); remove or repair it"
                 )
-            recording.seek(first)
-            wav = _read_blocks(recording, last - first)
+            exact = rate == sample_rate and recording.format in SEEKABLE and recording.subtype in EXACT
+            wanted = crop(last - first) if crop and exact else slice(0, last - first)
+            recording.seek(first + wanted.start)
+            wav = _read_blocks(recording, wanted.stop - wanted.start)
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
-    if len(wav) < last - first:
+    promised = wanted.stop - wanted.start
+    if len(wav) < promised:
         raise InputError(
-            f"{path}: {len(wav)} samples could be read where the header promises {last - first}; the file is truncated"
+            f"{path}: {len(wav)} samples could be read where the header promises {promised}; the file is truncated"
         )
     if not np.isfinite(wav).all():
         raise InputError(f"{path}: {int((~np.isfinite(wav)).sum())} samples are NaN or infinite; remove or repair it")
-    return resample_down(wav, rate, sample_rate)
+    wav = resample(wav, rate, sample_rate)
+    return wav[crop(len(wav))] if crop and not exact else wav
 
 
 def _read_blocks(recording, number: int) -> np.ndarray:
@@ -108,15 +118,27 @@ def _read_blocks(recording, number: int) -> np.ndarray:
     return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
 
-def write_audio(path: str | Path, wav: np.ndarray, sample_rate: int) -> None:
-    """Write ``(S,)`` float samples as 16-bit WAV, whole or not at all."""
-    import soundfile
-
+def write_audio(
+    path: str | Path, wav: np.ndarray, sample_rate: int, *, kind: str = "WAV", comment: str = ""
+) -> None:
+    """Write ``(S,)`` float samples, whole or not at all; see :func:`encode_audio`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()  # libsndfile does not say that a disk is full
-    soundfile.write(content, np.clip(wav, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
-    write_bytes(path, content.getvalue())
+    # In memory first: libsndfile does not say that a disk is full.
+    write_bytes(path, encode_audio(wav, sample_rate, kind=kind, comment=comment))
+
+
+def encode_audio(wav: np.ndarray, sample_rate: int, *, kind: str = "WAV", comment: str = "") -> bytes:
+    """``(S,)`` float samples as a file: 16-bit WAV, or another ``kind`` of libsndfile's as it is by default, with
+    a comment where one is given."""
+    import soundfile
+
+    content = io.BytesIO()
+    with soundfile.SoundFile(content, "w", sample_rate, 1, format=kind) as stream:
+        if comment:
+            stream.comment = comment
+        stream.write(np.clip(wav, -1.0, 1.0))
+    return content.getvalue()
 
 
 class _Parts(NamedTuple):
@@ -131,6 +153,10 @@ class _Parts(NamedTuple):
 
     @classmethod
     def read(cls, data_dir: Path) -> "_Parts":
+        if data_dir.is_file():  # a table of recordings by itself
+            recordings, paths = read_values(data_dir)
+            count = len(recordings)
+            return cls(recordings, paths, np.arange(count), np.zeros(count), np.full(count, np.nan))
         recordings, paths = read_values(data_dir / "wav.scp")
         path = data_dir / "segments"
         if not path.exists():
@@ -167,7 +193,7 @@ class Utterances:
     ):
         """
         Args:
-            data_dir: a validated data directory.
+            data_dir: a validated data directory, or a file like ``wav.scp`` by itself.
             sample_rate: Hz that every recording must have.
             keys: use these utterances only, in this order; all of them by default.
             lower: recordings may have a higher rate and are brought down, see :func:`read_audio`.
@@ -179,7 +205,14 @@ class Utterances:
             self._keep(keys)
         if not len(self.ids):
             raise InputError(f"{self.data_dir}: no utterances")
-        self.durations = self._read_durations()
+        self._durations: np.ndarray | None = None
+
+    @property
+    def durations(self) -> np.ndarray:
+        """Seconds of each utterance; read when they are asked for, as what only scores an utterance does not."""
+        if self._durations is None:
+            self._durations = self._read_durations()
+        return self._durations
 
     @property
     def ids(self) -> Keys:
@@ -208,7 +241,7 @@ class Utterances:
                 row = int(np.argmax(durations <= 0))
                 raise InputError(
                     f"{path}: {self.ids[row]} lasts {durations[row]:g} s, expected more than 0; "
-                    "run utils/fix_data_dir.sh"
+                    f"run utils/fix_data_dir.sh {self.data_dir}"
                 )
         for row in np.flatnonzero(np.isnan(durations)):
             durations[row] = self._measured(int(row))
@@ -232,13 +265,14 @@ class Utterances:
     def part(self, ids: Sequence[str]) -> "Utterances":
         """Some of these utterances, in this order, without reading the tables again."""
         part = copy(self)
-        part.durations = self.durations[part._keep(ids)]
+        rows = part._keep(ids)
+        part._durations = None if self._durations is None else self._durations[rows]
         return part
 
-    def read(self, utt: str) -> np.ndarray:
-        """Samples of one utterance, float32 ``(S,)``."""
+    def read(self, utt: str, crop: Callable[[int], slice] | None = None) -> np.ndarray:
+        """Samples of one utterance, float32 ``(S,)``; or a crop of them, see :func:`read_audio`."""
         row = self.ids.row(utt)
         if row == MISSING:
             raise KeyError(f"{self.data_dir}: no utterance {utt!r}")
         path, start, end = self._parts.place(row)
-        return read_audio(path, self.sample_rate, start=start, end=end, lower=self.lower)
+        return read_audio(path, self.sample_rate, start=start, end=end, lower=self.lower, crop=crop)

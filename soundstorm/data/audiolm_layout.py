@@ -62,8 +62,8 @@ class Layout:
         """One sequence.
 
         Args:
-            condition: ids ``(C,)``.
-            times: their frames ``(C,)``.
+            condition: ids ``(C,)``; of the coarse stage, semantic tokens.
+            times: their frames ``(C,)``; of a semantic token, the first of its frames.
             codes: the target, or what is known of it ``(T, levels)``.
             complete: whether the target ends here; the last token then predicts the end, and else nothing.
         """
@@ -108,11 +108,6 @@ def stage_layout(
     if stage == FINE:
         return Layout(coarse_levels * codebook_size, num_levels - coarse_levels, codebook_size)
     raise InputError(f"--stage is {stage!r}, expected {SEMANTIC}, {COARSE} or {FINE}")
-
-
-def coarse_condition(semantic: np.ndarray, repeat: int) -> tuple[np.ndarray, np.ndarray]:
-    """Conditioning of the coarse stage: semantic tokens ``(T_s,)`` and the codec frames they begin in."""
-    return semantic.astype(np.int64), np.arange(len(semantic)) * repeat
 
 
 def untimed_condition(semantic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import Field, asdict, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -61,7 +61,8 @@ def start_experiment(
     resolved = {name: _plain(values) for name, values in config.items()}
     path, allowed = expdir / "config.yaml", _changeable(config)
     started = path.exists()
-    changed = list(_differences(_comparable(expdir, resolved, unused), resolved, allowed)) if started else []
+    newer = {*allowed, *_at_default(config)}  # what an older experiment need not have
+    changed = list(_differences(_comparable(expdir, resolved, unused), resolved, newer)) if started else []
     refused = [change for change in changed if change[0] not in allowed or is_finished(expdir)]
     if refused:
         listed = "; ".join(_describe(*change) for change in refused[:5])
@@ -113,6 +114,11 @@ def read_config(expdir: str | Path) -> dict:
     if isinstance(config.get("data"), dict):
         config["data"] = {OLD_NAMES.get(name, name): value for name, value in config["data"].items()}
     return config
+
+
+def recorded_setting(expdir: str | Path, section: str, name: str) -> object:
+    """One setting of an experiment that may have been started; None where it has not."""
+    return (read_config(expdir).get(section) or {}).get(name) if has_config(expdir) else None
 
 
 def config_section(expdir: str | Path, name: str, cls: type[Section] | Variants) -> Section:
@@ -239,13 +245,19 @@ def _plain(values: object) -> object:
 
 def _changeable(config: dict) -> dict[str, str]:
     """Settings that may change on resuming, by dotted name, and what that means."""
-    return {
-        f"{section}.{field.name}": field.metadata["on_resume"]
-        for section, values in config.items()
-        if is_dataclass(values)
-        for field in fields(values)
-        if field.metadata.get("on_resume")
-    }
+    found = {name: field.metadata.get("on_resume") for name, field, _ in _settings(config)}
+    return {name: meaning for name, meaning in found.items() if meaning}
+
+
+def _at_default(config: dict) -> set[str]:
+    """Settings, by dotted name, that change nothing of what there was before they were added."""
+    return {name for name, field, value in _settings(config) if value == field.default}
+
+
+def _settings(config: dict) -> Iterator[tuple[str, Field, object]]:
+    for section, values in config.items():
+        for field in fields(values) if is_dataclass(values) else ():
+            yield f"{section}.{field.name}", field, getattr(values, field.name)
 
 
 def _differences(old: object, new: object, optional: Collection[str], where: str = "") -> Iterator[tuple]:

@@ -28,7 +28,10 @@ def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
         ValueError: not UTF-8, not JSON, or JSON that is no object.
     """
     try:
-        values = json.loads(Path(path).read_bytes())
+        content = Path(path).read_text(encoding="utf-8-sig")
+        values = json.loads(content)
+        if "\\ud" in content.lower():  # half a character, which nothing can write again
+            json.dumps(values, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; {remedy}") from None
     except (ValueError, RecursionError) as error:

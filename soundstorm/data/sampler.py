@@ -5,7 +5,7 @@ step do not depend on how many processes share it, nor on whether the run was in
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ class SeededIndex(NamedTuple):
 
     index: int  # in the dataset
     seed: tuple[int, ...]  # for numpy.random.default_rng
+    share: float | None = None  # how long a window, in [0, 1) from shortest to longest; None: drawn by the seed
 
 
 class BatchSampler:
@@ -37,10 +38,13 @@ class BatchSampler:
         rank: int = 0,
         world_size: int = 1,
         shuffle: bool = True,
+        drawn_seconds: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         """
         Args:
             durations: seconds of each utterance, ``(number of utterances,)``.
+            drawn_seconds: seconds of the random window of each utterance for the ``share`` of each, where a dataset
+                cuts some: those of like length then make a batch, which is hardly padded. None: of `durations`.
             batch_size: utterances in a global batch, or
             batch_seconds: longest padded size of a global batch, in seconds (number of items x longest item).
             seed: of the order and of the items.
@@ -53,6 +57,7 @@ class BatchSampler:
         if len(durations) < world_size:
             raise InputError(f"{len(durations)} utterances cannot be shared by {world_size} processes")
         self.durations = np.asarray(durations, dtype=float)
+        self._drawn_seconds = drawn_seconds if shuffle else None
         self.batch_size, self.batch_seconds = batch_size, batch_seconds
         self.seed, self.rank, self.world_size, self.shuffle = seed, rank, world_size, shuffle
         self.epoch = 0
@@ -60,26 +65,35 @@ class BatchSampler:
 
     def global_batches(self) -> list[list[int]]:
         """All batches of the current epoch, as utterance indices."""
-        return [batch.tolist() for batch in self._batches(0)]
+        return [batch.tolist() for batch in self._batches(0, self._shares())]
 
-    def _batches(self, first: int) -> Iterator[np.ndarray]:
+    def _shares(self) -> np.ndarray | None:
+        """Of the windows of this epoch."""
+        if self._drawn_seconds is None:
+            return None
+        return np.random.default_rng((self.seed, self.epoch, 0)).random(len(self.durations))
+
+    def _batches(self, first: int, shares: np.ndarray | None) -> Iterator[np.ndarray]:
         epoch = self.epoch if self.shuffle else 0
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(len(self.durations))
+        seconds = (self.durations if shares is None else self._drawn_seconds(shares))[order]
         if self.batch_seconds is not None:
-            # Sorting a shuffled order by coarse length keeps padding small and mixes the batches anew.
-            coarse = np.round(np.log2(np.maximum(self.durations[order], 0.1)) * 4)
-            order = order[np.argsort(coarse, kind="stable")]
-        starts = self._starts(order)
+            # Sorting a shuffled order by coarse length keeps padding small and mixes the batches anew. Lengths that
+            # are drawn anew mix them by themselves.
+            coarse = np.round(np.log2(np.maximum(seconds, 0.1)) * 4) if shares is None else seconds
+            sorting = np.argsort(coarse, kind="stable")
+            order, seconds = order[sorting], seconds[sorting]
+        starts = self._starts(seconds)
         places = rng.permutation(len(starts)) if self.shuffle else np.arange(len(starts))
         ends = np.append(starts[1:], len(order))
         for place in places[first:]:
             yield order[starts[place] : ends[place]]
 
-    def _starts(self, order: np.ndarray) -> np.ndarray:
+    def _starts(self, lengths: np.ndarray) -> np.ndarray:
         """Where batches begin in the order: each has as many items as fit, at least one for every rank."""
         starts, size, longest = array("q"), 0, 0.0
-        for position, seconds in enumerate(memoryview(self.durations[order])):
+        for position, seconds in enumerate(memoryview(np.ascontiguousarray(lengths))):
             grown = max(longest, seconds)
             if self.batch_size is not None:
                 full = size == self.batch_size
@@ -95,10 +109,12 @@ class BatchSampler:
         return np.frombuffer(starts, dtype=np.int64)
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:
-        epoch = self.epoch if self.shuffle else 0
-        for batch in self._batches(self.first_batch):
+        epoch, shares = self.epoch if self.shuffle else 0, self._shares()
+        for batch in self._batches(self.first_batch, shares):
             ours = batch[self.rank :: self.world_size].tolist()
-            yield [SeededIndex(i, (self.seed, epoch, i)) for i in ours]
+            yield [
+                SeededIndex(i, (self.seed, epoch, i), None if shares is None else float(shares[i])) for i in ours
+            ]
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._batches(self.first_batch))
+        return sum(1 for _ in self._batches(self.first_batch, self._shares()))

@@ -38,6 +38,7 @@ class TextTokenizer(Protocol):
     """What datasets and decoding need to know of text."""
 
     vocab_size: int
+    lowercase: bool
 
     def encode(self, text: str, *, where: str = "text") -> np.ndarray:
         """Normalised text to int64 ids ``(L,)`` that end with ``EOS_ID``; ``where`` is for errors."""

@@ -137,7 +137,7 @@ def build_consistency(
     Args:
         config: of the network.
         ssl_model: local transformers directory or hub name.
-        local_only: as of :func:`soundstorm.models.ssl_model.load_ssl_model`.
+        local_only: as of :func:`soundstorm.models.hub.model_directory`.
 
     Returns:
         The network, the early layers, whether they want zero mean and unit variance, and their rate in Hz.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from soundstorm.data.errors import InputError
 from soundstorm.models.alignment import LocalConvolution
+from soundstorm.models.hub import model_directory
 from soundstorm.models.pointer import Pointer, durations_so_far
 from soundstorm.models.text_to_semantic_config import SCRATCH, TextToSemanticConfig
 from soundstorm.models.transformer import DecoderBlock, KeyValues, SelfBlock, sinusoids
@@ -241,8 +242,9 @@ def _t5_network(name: str, encoder_dir: str | Path | None) -> nn.Module:
 
     if encoder_dir is not None:
         return T5EncoderModel(T5Config.from_pretrained(str(encoder_dir)))
+    directory = model_directory(name)
     try:
-        return T5EncoderModel.from_pretrained(name, use_safetensors=True)
+        return T5EncoderModel.from_pretrained(directory, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot load the text encoder {name!r}: expected a T5 or ByT5 on the hub or in a local "

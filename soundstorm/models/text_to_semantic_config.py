@@ -7,6 +7,7 @@ from soundstorm.data.options import option
 
 SCRATCH = "scratch"
 SENTENCEPIECE_FILE = "text.model"  # in the experiment directory
+CHARACTERS_FILE = "characters.txt"  # there too: those of the training texts, in one line
 ENCODER_DIR = "encoder"  # there too: the shape (config.json) of a published encoder
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from soundstorm.data.audiolm_layout import NONE, Layout, coarse_condition, fine_condition, stage_layout
+from soundstorm.data.audiolm_layout import NONE, Layout, fine_condition, stage_layout
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 
 SIZES = {"semantic_size": 10, "num_levels": 5, "coarse_levels": 2, "codebook_size": 4}
@@ -20,7 +20,7 @@ def test_each_vocabulary_has_ids_of_its_own():
 
 def test_a_coarse_row_is_the_conditioning_then_all_levels_frame_by_frame():
     codes = np.array([[1, 2], [3, 0], [2, 2]])
-    row = stage_layout("coarse", **SIZES).row(*coarse_condition(np.array([7, 5]), 2), codes)
+    row = stage_layout("coarse", **SIZES).row(np.array([7, 5]), np.array([0, 2]), codes)
     assert row.ids.tolist() == [7, 5, 18, 10 + 1, 14 + 2, 10 + 3, 14 + 0, 10 + 2, 14 + 2]
     assert row.times.tolist() == [0, 2, 0, 0, 0, 1, 1, 2, 2]
     assert row.due.tolist() == [0, 2, 0, 0, 1, 1, 2, 2, 3]

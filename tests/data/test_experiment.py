@@ -74,10 +74,13 @@ def test_a_finished_experiment_goes_on_as_the_message_says(tmp_path):
 def test_a_setting_that_is_newer_than_the_experiment_is_no_change(tmp_path):
     start(tmp_path)
     old = read_config(tmp_path)
-    del old["training"]["max_skipped_steps"]
+    for name in ("max_skipped_steps", "ema_decay"):  # one that may change, and one that may not
+        del old["training"][name]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(old))
     start(tmp_path)
     assert not (tmp_path / "changes.txt").exists()
+    with pytest.raises(ValueError, match="training.ema_decay was None and is now 0.5"):
+        start(tmp_path, ema_decay=0.5)
 
 
 def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):

@@ -61,3 +61,12 @@ def test_json_that_is_no_object_is_refused(tmp_path, content, message):
         read_json(tmp_path / "x.json", "do it again")
     with pytest.raises(FileNotFoundError, match="y.json: no such file; do it again"):
         read_json(tmp_path / "y.json", "do it again")
+
+
+@pytest.mark.parametrize("content", [b'{"a": "\xed\xa0\x80"}', b'{"a": "\\ud800"}'])
+def test_half_a_character_is_no_text(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(ValueError, match="x.json: not JSON"):
+        read_json(tmp_path / "x.json", "make it again")
+    (tmp_path / "x.json").write_text('\ufeff{"a": "\\ud83d\\ude00"}', encoding="utf-8")
+    assert read_json(tmp_path / "x.json", "make it again") == {"a": "\U0001f600"}

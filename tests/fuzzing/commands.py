@@ -5,8 +5,13 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import json
+import os
+import re
 import shutil
+import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -22,6 +27,7 @@ SOUND = "wav/*"
 CODEC = "codec/config.yaml codec/model.safetensors"
 KMEANS = "kmeans/kmeans.json kmeans/centroids.safetensors"
 HUBERT = "hubert/config.json hubert/model.safetensors hubert/preprocessor_config.json"
+REQUESTS = ("text.json", "script.json", "post.http", "get.http")  # to the page
 TOKENS = "data/semantic.scp data/semantic.json data/semantic.ark data/acoustic.scp data/acoustic.json data/acoustic.ark"
 
 
@@ -82,6 +88,7 @@ COMMANDS = (
         "train_codec", f"{SETS} --config conf/codec.yaml --expdir new", f"conf/codec.yaml {TABLES} {SOUND}"
     ),
     *_train("soundstorm", TOKENS),
+    *_train("mask_diffusion", TOKENS),
     *_train("audiolm", TOKENS, "--stage fine", expdir="audiolm_fine"),
     *_train("text_to_semantic", "data/text data/semantic.*", "--read-utterances 0"),
     *_train("semantic_to_text", "data/text data/semantic.*"),
@@ -111,6 +118,12 @@ COMMANDS = (
     ),
     Command(
         "synthesize",
+        "--data-dir data --from semantic --codec codec --acoustic-model mask_diffusion "
+        "--mask_diffusion.passes 2 --output new",
+        f"{_trained('mask_diffusion')}",
+    ),
+    Command(
+        "synthesize",
         "--data-dir data --from text --codec codec --acoustic-model soundstorm --text-to-semantic text_to_semantic "
         "--text.max-seconds 1 --decode.iterations 1 --output new",
         f"data/text {_trained('text_to_semantic')}",
@@ -118,15 +131,31 @@ COMMANDS = (
     Command(
         "synthesize",
         "--data-dir data --acoustic-model audiolm --audiolm.overlap-seconds 0.3 --prompt-seconds 0.3 "
-        "--codec codec --output new",
+        "--kmeans kmeans --codec codec --output new",
         f"{_trained('audiolm_coarse')} {_trained('audiolm_fine')}",
     ),
     Command(
         "generate_audiolm",
         "--semantic audiolm_semantic --coarse audiolm_free --fine audiolm_fine --codec codec --data-dir data "
-        "--prompt-seconds 0.3 --max-seconds 0.8 --output new",
+        "--kmeans kmeans --prompt-seconds 0.3 --max-seconds 0.8 --output new",
         f"{TOKENS} {_trained('audiolm_semantic')} {_trained('audiolm_free')}",
     ),
+    Command(
+        "speak",
+        "--model . --script script.txt --prompt A=wav/a-1.wav --prompt B=wav/a-2.flac --consent --iterations 1 "
+        "--output new.wav",
+        f"pack.json decode.yaml script.txt wav/a-* {KMEANS} {CODEC} {_trained('soundstorm')}",
+    ),
+    Command("speak", "@requests/speak.args", "requests/speak.args"),
+    Command(
+        "speak",
+        "--model . --text-file requests/words.txt --prompt requests/voice.safetensors --consent --output new.ogg",
+        "requests/words.txt requests/voice.safetensors",
+    ),
+    Command("speak", "--model . --list requests/list.jsonl --consent --output new", "requests/list.jsonl"),
+    Command("speak", "--model . --convert wav/b-1.wav --output new.flac", "wav/b-1.wav"),
+    *(Command("serve", f"requests/{name}", f"requests/{name}") for name in REQUESTS),
+    Command("check_codec", "--codec codec --features hubert --layer 1", f"{CODEC} {HUBERT}"),
     Command("synthesize", "--data-dir data --from codec --codec codec --output new", "data/acoustic.*"),
     Command(
         "synthesize_dialogue",
@@ -171,7 +200,24 @@ COMMANDS = (
         f"data/text {TOKENS} {_trained('soundstorm')} {_trained('recognizer')}",
     ),
     Command(
+        "record_trainings",
+        "--expdirs soundstorm recognizer --normal-losses new/normal.json --output new/trainings.json",
+        "soundstorm/config.yaml soundstorm/metrics.jsonl",
+    ),
+    Command(
         "pack_model", "--acoustic-model soundstorm --codec codec --output new", f"{_trained('soundstorm')} {CODEC}"
+    ),
+    Command(
+        "export_tokens", "--format espnet --data-dir data --output new",
+        f"{TOKENS} {TABLES} data/text",
+    ),
+    Command("import_tokens", "--format espnet --input exported/espnet --output new", "exported/espnet/*"),
+    Command(
+        "import_tokens", "--format webdataset --input exported/webdataset --output new", "exported/webdataset/*"
+    ),
+    Command(
+        "export_wavs", "--data-dir data --decode-dir decode --output new",
+        f"{TABLES} {SOUND} data/text decode/wav.scp decode/decode.json",
     ),
     Command("link_pack", "--pack carried --part recognizer --expdir new", "carried/*"),
     Command(
@@ -200,12 +246,21 @@ def prepare(command: Command, root: Path) -> None:
 def load(command: Command) -> Callable[[], None]:
     """The command as a function that ends as the program does: by SystemExit where something is wrong."""
     arguments = command.arguments.split()
+    if arguments[0].startswith("@"):  # which the system would cut at a zero
+        content = Path(arguments[0][1:]).read_bytes().replace(b"\0", b"")
+        arguments = [os.fsdecode(line) for line in content.split(b"\n")[:-1]]
     if command.name.endswith(".sh") or command.name.startswith("utt2dur"):
         tool = _tool()
 
         def run() -> None:
             sys.argv = ["data_dir_tool.py", command.name]
             raise SystemExit(tool.main(command.name, arguments))
+    elif command.name == "serve":
+        common = importlib.import_module("soundstorm.bin.common")
+
+        def run() -> None:
+            sys.argv = [command.name]
+            common.run_front(lambda _: _ask_page(Path(arguments[0])))
     else:
         common = importlib.import_module("soundstorm.bin.common")
         front = importlib.import_module(f"soundstorm.bin.{command.name}")
@@ -215,6 +270,39 @@ def load(command: Command) -> Callable[[], None]:
             common.run_front(lambda _: front.main(arguments))
 
     return run
+
+
+def _ask_page(request: Path) -> None:
+    """Send a request, or the body of one, to the page's server without a network, and wait for what it asks for."""
+    from soundstorm.data.errors import InputError
+    from soundstorm.decoding.speech_generator import SpeechGenerator
+    from soundstorm.serving.page_server import SpeechServer
+
+    content = request.read_bytes()
+    if request.suffix == ".json":
+        head = "POST /jobs HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/json\n"
+        head += f"Content-Length: {len(content)}\n\n"
+        content = head.encode() + content
+    ours, theirs = socket.socketpair()
+    with ours, theirs, SpeechServer(SpeechGenerator.from_pretrained(".", device="cpu")) as server:
+        ours.sendall(content)
+        ours.shutdown(socket.SHUT_WR)
+        server.RequestHandlerClass(theirs, ("127.0.0.1", 0), server)
+        theirs.shutdown(socket.SHUT_WR)
+        head, _, body = b"".join(iter(lambda: ours.recv(1 << 16), b"")).partition(b"\r\n\r\n")
+        if re.match(rb"HTTP/\S+ 500 ", head):
+            raise RuntimeError(body)
+        length = re.search(rb"Content-Length: (\d+)", head)  # of the first answer
+        answer = json.loads(body[: int(length[1])]) if length and b"application/json" in head else {}
+        if "error" in answer:
+            raise InputError(answer["error"])
+        job = server.queue.get(answer["job"]) if "job" in answer else None
+        while job is not None and job.state in ("waiting", "working"):
+            time.sleep(0.01)
+        if job is not None and job.error.startswith("a fault"):
+            raise RuntimeError(job.error)
+        if job is not None and job.error:
+            raise InputError(job.error)
 
 
 def _tool():

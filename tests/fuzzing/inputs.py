@@ -20,6 +20,8 @@ CONFIGS = {
     "data:\n  crop_seconds: 0.5\n",
     "soundstorm": "model:\n  layers: 1\n  width: 8\n  heads: 2\n  inner: 8\n  kernel: 3\n  dropout: 0.1\n"
     "data:\n  min_seconds: 0.5\n  max_seconds: 2\n",
+    "mask_diffusion": "model:\n  layers: 1\n  width: 8\n  heads: 2\n  inner: 8\ndiffusion:\n  steps: 3\n"
+    "data:\n  min_seconds: 0.5\n  max_seconds: 2\n",
     "audiolm": "model:\n  layers: 1\n  width: 8\n  heads: 2\n  head_dim: 4\n  inner: 8\n  dropout: 0.1\n"
     "data:\n  semantic_seconds: 2\n  coarse_seconds: 0.8\n  fine_seconds: 0.4\n  min_seconds: 0.3\n",
     "text_to_semantic": "model:\n  encoder_layers: 1\n  encoder_dim: 8\n  encoder_heads: 2\n  decoder_layers: 1\n"
@@ -48,6 +50,7 @@ def build_inputs(root: Path) -> None:
         _write_tokens()
         _train()
         _score()
+        _write_requests()
     finally:
         os.chdir(before)
 
@@ -121,6 +124,7 @@ def _write_tokenizers() -> None:
 
 def _write_tokens() -> None:
     from soundstorm.data.archive import write_tokens
+    from soundstorm.sharing.token_formats import export_tokens
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
     from soundstorm.tokens.semantic import SemanticTokenizer
 
@@ -132,6 +136,8 @@ def _write_tokens() -> None:
         write_tokens(f"data/{kind}", tokens.items(), info)
         write_tokens(f"dump/{kind}.1", tokens.items(), info)
         write_tokens(f"foreign/{kind}", tokens.items(), replace(info, fingerprint="0" * 64))
+    for form in ("espnet", "webdataset"):
+        export_tokens("data", f"exported/{form}", form)
     # Part of it is transcribed.
     write_tokens("transcribed/semantic", ((utt, rng.integers(0, 8, 80)) for utt in ("a-1", "b-2")), infos["semantic"])
     Path("transcribed/text").write_text("a-1 red one\nb-2 two blue\n")
@@ -143,6 +149,7 @@ def _train() -> None:
         pack_model,
         train_audiolm,
         train_consistency,
+        train_mask_diffusion,
         train_recognizer,
         train_semantic_to_text,
         train_soundstorm,
@@ -151,6 +158,7 @@ def _train() -> None:
 
     both = ["--train-data", "data", "--valid-data", "data"]
     train_soundstorm.main([*both, "--config", "conf/soundstorm.yaml", "--expdir", "soundstorm"])
+    train_mask_diffusion.main([*both, "--config", "conf/mask_diffusion.yaml", "--expdir", "mask_diffusion"])
     for stage in ("semantic", "coarse", "fine"):
         options = ["--stage", stage, "--config", "conf/audiolm.yaml", "--expdir", f"audiolm_{stage}"]
         train_audiolm.main([*both, *options])
@@ -167,6 +175,7 @@ def _train() -> None:
 
 def _score() -> None:
     from soundstorm.bin import score, synthesize
+    from soundstorm.data.pack import FORMAT
     from soundstorm.scoring.extras import extra, write_extra
 
     synthesize.main(["--data-dir", "data", "--from", "codec", "--codec", "codec", "--output", "decode"])
@@ -175,10 +184,41 @@ def _score() -> None:
         options += ["--recognizer", "recognizer", "--consistency", "consistency"]
         files = ["--data-dir", "data", "--system", name, "--output", f"score/{name}.json"]
         score.main([*files, *options, *more])
+    parts = {name: name for name in ("soundstorm", "codec", "kmeans", "text_to_semantic")}  # the folder is a pack, too
+    Path("pack.json").write_text(json.dumps({"format": FORMAT, "parts": parts}))
+    Path("decode.yaml").write_text("decode:\n  iterations: [2, 1]\ntext:\n  max_seconds: 1.0\n")
     Path("timing.tsv").write_text("0\t12.5\n1\t3\n")
     estimate = {"value": 50.0, "low": 40.0, "high": 60.0, "count": 2}
     content = {"system": "x", "accuracy": estimate, "crop_seconds": 1.0, "train_crops": 4, "test_crops": 4}
     write_extra("score/extra.json", extra("detector", content, command="x"))
+
+
+def _write_requests() -> None:
+    """What users ask the page and the command that speaks."""
+    import base64
+
+    from soundstorm.decoding.speech_generator import SpeechGenerator
+
+    Path("requests").mkdir()
+    voices = {name: {"audio": base64.b64encode(Path(path).read_bytes()).decode()}
+              for name, path in (("A", "wav/a-1.wav"), ("B", "wav/a-2.flac"))}  # fmt: skip
+    settings = {"seed": 1, "iterations": 1, "temperature": 0.5, "consent": True}
+    text = {"text": "red one", **settings, "prompts": {"A": {**voices["A"], "text": "blue"}}}
+    script = {"text": "A: red\nB: one", "script": True, **settings, "prompts": voices}
+    for name, request in (("text", text), ("script", script)):
+        Path(f"requests/{name}.json").write_text(json.dumps(request))
+    body = json.dumps({"text": "red one", **settings})
+    head = f"POST /jobs HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/json\nContent-Length: {len(body)}\n\n"
+    Path("requests/post.http").write_text(head + body)
+    Path("requests/get.http").write_text("GET / HTTP/1.1\nHost: 127.0.0.1\nOrigin: http://127.0.0.1\n\n")
+    words = ["--model", ".", "--device", "cpu", "--text", "red one", "--prompt", "wav/a-1.wav", "--prompt-text", "blue"]
+    words += ["--consent", "--seed", "3", "--iterations", "1", "--temperature", "0.5", "--output", "new.wav"]
+    Path("requests/speak.args").write_text("\n".join(words) + "\n")
+    Path("requests/words.txt").write_text("Red one.\nTwo blue!\n")
+    lines = [{"id": "a", "text": "red"}, {"id": "b", "text": "one", "prompt": "wav/a-1.wav", "prompt_text": "two"}]
+    Path("requests/list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    speaker = SpeechGenerator.from_pretrained(".", device="cpu")
+    speaker.prompt("wav/b-1.wav", text="one").save("requests/voice.safetensors")
 
 
 def describe(root: Path) -> dict[str, int]:

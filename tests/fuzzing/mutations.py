@@ -334,8 +334,8 @@ def mutations_of(path: str) -> tuple[Callable[[bytes, Random], bytes], ...]:
         own = (json_whole, not_utf8, pickled)
     elif suffix == ".yaml":
         own = (yaml_value,) * 5 + (yaml_tag, yaml_tag, yaml_whole, not_utf8, pickled)
-    elif suffix == ".ark":
-        own = (archive_record,) * 5 + (huge_number, pickled)
+    elif suffix in (".ark", ".tar"):
+        own = (huge_number, pickled) + (() if path.startswith("exported/") else (archive_record,) * 5)
     elif suffix in (".wav", ".flac"):
         own = (other_audio,) * 3 + (huge_number, huge_number, huge_number, not_audio, pickled)
     else:

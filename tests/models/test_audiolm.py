@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.data.audiolm_layout import coarse_condition, stage_layout
+from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.models.audiolm import AudioLM, Columns
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -33,7 +33,9 @@ def rows(lengths=(9, 6, 9), repeat=1, seed=0):
     rng = np.random.default_rng(seed)
     layout = stage_layout("coarse", **SIZES)
     return [
-        layout.row(*coarse_condition(rng.integers(0, 9, n // repeat), repeat), rng.integers(0, 7, (n, 2)))
+        layout.row(
+            rng.integers(0, 9, n // repeat), repeat * np.arange(n // repeat), rng.integers(0, 7, (n, 2))
+        )
         for n in lengths
     ]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soundstorm.models import devices
-from soundstorm.models.devices import choose_device, ready_for_single_steps
+from soundstorm.models.devices import choose_device, fast_products, ready_for_single_steps
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
 
@@ -32,6 +32,15 @@ def test_weights_laid_for_single_steps_are_the_same_weights():
         state = network.begin(text, lengths)
         outputs.append(network.advance(torch.full((2, 1), network.start_id), state))
     torch.testing.assert_close(outputs[0], outputs[1])
+
+
+def test_faster_products_are_for_sampling_only_and_for_gpus_only():
+    products = torch.backends.cuda.matmul
+    before = products.allow_tf32
+    with pytest.raises(RuntimeError, match="in between"), fast_products():
+        assert products.allow_tf32 == (before or torch.cuda.is_available())
+        raise RuntimeError("in between")
+    assert products.allow_tf32 == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

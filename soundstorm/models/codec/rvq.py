@@ -84,7 +84,8 @@ def _choose(available: int, wanted: int, generator: torch.Generator) -> Tensor:
 
 
 def _statistics(vectors: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    counts = torch.bincount(codes, minlength=size).to(vectors.dtype)
+    # Not by bincount, which waits for a GPU to know the largest code.
+    counts = vectors.new_zeros(size).index_add_(0, codes, vectors.new_ones(len(codes)))
     sums = vectors.new_zeros(size, vectors.shape[1]).index_add_(0, codes, vectors)
     return counts, sums
 
@@ -149,16 +150,19 @@ class ResidualVectorQuantizer(nn.Module):
         if levels is None:
             levels = torch.full((len(inputs),), self.num_levels, device=inputs.device)
         residual, total = inputs, torch.zeros_like(inputs)
-        codes, counted = [], []
+        codes, seen = [], []
+        if self.training:  # what has to be known on the host: two waits for the device in all
+            real, updates = mask.flatten().nonzero()[:, 0], int(self.num_updates)
         distance, weight = inputs.new_zeros(()), inputs.new_zeros(())
         for level in range(self.num_levels):
-            if self.training:
+            frames = residual.detach().flatten(0, 1)[real] if self.training else None
+            if self.training and updates == 0:
                 # Before the codes are chosen, so that the first batch already meets the k-means codebook.
-                self._start(level, residual.detach()[mask], mask.sum(1))
+                self._start(level, frames, mask.sum(1))
             chosen = nearest(residual.detach(), self.codebooks[level])  # (B, T)
             vectors = self.codebooks[level][chosen]  # (B, T, D)
             if self.training:
-                counted.append(self._learn(level, residual.detach()[mask], chosen[mask], mask.sum(1)))
+                seen.append((frames, chosen.flatten()[real]))
             kept = (mask & (level < levels)[:, None]).float()  # (B, T)
             distance = distance + ((residual - vectors).square().mean(-1) * kept).sum()
             weight = weight + kept.sum()
@@ -166,8 +170,8 @@ class ResidualVectorQuantizer(nn.Module):
             residual = residual - vectors
             codes.append(chosen)
         if self.training:
+            self.batch_counts = self._learn(seen, mask.sum(1), updates)
             self.num_updates += 1
-            self.batch_counts = torch.stack(counted)
         if is_distributed():  # the mean over all processes, as this one's share of a sum over examples
             size = weight.new_tensor(len(inputs))
             weight, examples = sum_over_processes(torch.stack([weight, size])).unbind()
@@ -177,9 +181,10 @@ class ResidualVectorQuantizer(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Latents (B, T, D) of codes (B, T, K); with K < Q, of the K coarsest levels."""
-        if codes.shape[-1] > self.num_levels or codes.min() < 0 or codes.max() >= self.codebook_size:
+        low, high = torch.stack(codes.aminmax()).tolist()
+        if codes.shape[-1] > self.num_levels or low < 0 or high >= self.codebook_size:
             raise InputError(
-                f"codes of the shape {tuple(codes.shape)} lie in [{int(codes.min())}, {int(codes.max())}]; "
+                f"codes of the shape {tuple(codes.shape)} lie in [{low}, {high}]; "
                 f"expected (B, T, {self.num_levels}) in [0, {self.codebook_size - 1}]: "
                 "are these tokens of another codec?"
             )
@@ -187,38 +192,46 @@ class ResidualVectorQuantizer(nn.Module):
             total = sum(self.codebooks[level][codes[..., level]] for level in range(codes.shape[-1]))
             return self.project_out(total)
 
-    def _generator(self, level: int) -> torch.Generator:
+    def _generator(self, updates: int, level: int) -> torch.Generator:
         # From the number of updates, which is saved with the weights: a resumed run draws what the other
         # would have.
-        return torch.Generator().manual_seed(hash((self.seed, int(self.num_updates), level)) & 0x7FFFFFFF)
+        return torch.Generator().manual_seed(hash((self.seed, updates, level)) & 0x7FFFFFFF)
 
     @torch.no_grad()
     def _start(self, level: int, frames: Tensor, sizes: Tensor) -> None:
-        if self.num_updates > 0:
-            return
         frames = gather_in_order(frames, sizes)
-        centres, counts = kmeans(frames, self.codebook_size, KMEANS_ITERATIONS, self._generator(level))
+        centres, counts = kmeans(frames, self.codebook_size, KMEANS_ITERATIONS, self._generator(0, level))
         # On GPUs sums of the same numbers differ in the last bit, and the codebook must be everyone's.
         self.codebooks[level] = from_first_process(centres)
         self.counts[level] = from_first_process(counts.clamp(min=1))
         self.sums[level] = self.codebooks[level] * self.counts[level][:, None]
 
     @torch.no_grad()
-    def _learn(self, level: int, frames: Tensor, codes: Tensor, sizes: Tensor) -> Tensor:
-        """Moving averages of counts and sums over all ranks, and replacement of dead codes;
+    def _learn(self, seen: list[tuple[Tensor, Tensor]], sizes: Tensor, updates: int) -> Tensor:
+        """Moving averages of counts and sums over all ranks, and replacement of dead codes.
 
-        returns counts (N,).
+        Args:
+            seen: of each level, the frames that it quantized ``(M, D)`` and their codes ``(M,)``.
+            sizes: ``(B,)`` int, frames of each example.
+            updates: steps before this one.
+
+        Returns:
+            uses of each code in this batch ``(Q, N)``.
         """
-        counts, sums = map(sum_over_processes, _statistics(frames, codes, self.codebook_size))
-        self.counts[level].lerp_(counts, 1 - self.decay)
-        self.sums[level].lerp_(sums, 1 - self.decay)
-        limit = min(self.dead_code_usage, 0.25 * float(counts.sum()) / self.codebook_size)
-        dead = self.counts[level] < limit
-        if dead.any():
-            # Counts are the same on every rank, so all of them come here together.
-            frames = gather_in_order(frames, sizes)
-            chosen = _choose(len(frames), int(dead.sum()), self._generator(level)).to(frames.device)
-            self.sums[level][dead] = from_first_process(frames[chosen]) * limit
-            self.counts[level][dead] = limit
-        self.codebooks[level] = self.sums[level] / self.counts[level].clamp(min=1e-8)[:, None]
+        both = zip(*(_statistics(*level, self.codebook_size) for level in seen), strict=True)
+        counts, sums = (sum_over_processes(torch.stack(values)) for values in both)
+        frames_of_all = float(counts[0].sum()) if is_distributed() else len(seen[0][0])
+        limit = min(self.dead_code_usage, 0.25 * frames_of_all / self.codebook_size)
+        for level in range(self.num_levels):
+            self.counts[level].lerp_(counts[level], 1 - self.decay)
+            self.sums[level].lerp_(sums[level], 1 - self.decay)
+        dead = self.counts < limit
+        for level, number in enumerate(dead.sum(1).tolist()):
+            if number:
+                # Counts are the same on every rank, so all of them come here together.
+                frames, places = gather_in_order(seen[level][0], sizes), dead[level].nonzero()[:, 0]
+                chosen = _choose(len(frames), number, self._generator(updates, level)).to(frames.device)
+                self.sums[level, places] = from_first_process(frames[chosen]) * limit
+                self.counts[level, places] = limit
+            self.codebooks[level] = self.sums[level] / self.counts[level].clamp(min=1e-8)[:, None]
         return counts

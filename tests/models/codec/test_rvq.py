@@ -213,6 +213,7 @@ def _rank(rank: int, port: int, results) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.integration
 def test_two_processes_keep_the_same_codebooks_from_different_frames():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
