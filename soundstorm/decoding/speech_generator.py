@@ -11,15 +11,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from soundstorm.data.audio import encode_audio
-from soundstorm.data.data_dir import write_bytes
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.errors import InputError
 from soundstorm.data.pack import DECODING_FILE, find_pack, open_pack
@@ -31,6 +29,7 @@ from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.dialogue import DialogueSynthesizer, Passage, join_prompts
 from soundstorm.decoding.script import Turn, read_script_text
+from soundstorm.decoding.speech import Speech
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.voice_prompt import Sound, load_prompt, one_channel, prepare_prompt, read_sound, save_prompt
 from soundstorm.models.devices import choose_device
@@ -38,42 +37,6 @@ from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
-FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
-
-
-@dataclass(frozen=True)
-class Speech:
-    """What was made."""
-
-    samples: np.ndarray  # float32 (S,)
-    sample_rate: int  # Hz
-    text: str | None  # as it was read, a line for each turn; None of converted speech
-    model: str
-    seed: int
-    seconds: Mapping[str, float] = field(default_factory=dict)  # that each part of the work took
-
-    @property
-    def duration(self) -> float:
-        """Seconds."""
-        return len(self.samples) / self.sample_rate
-
-    def save(self, path: str | Path) -> None:
-        """Write :meth:`encoded`, whole or not at all."""
-        content = self.encoded(path)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, content)
-
-    def encoded(self, name: str | Path) -> bytes:
-        """As a WAV, FLAC or Ogg file of this name, with a comment that says that it is synthetic.
-
-        Raises:
-            ValueError: a name with another ending.
-        """
-        ending = Path(name).suffix
-        if ending.lower() not in FORMATS:
-            raise InputError(f"{name}: ends in {ending!r}, expected one of {', '.join(FORMATS)}")
-        comment = f"Synthetic speech, made by a machine: {self.model}, seed {self.seed} (SoundStorm)"
-        return encode_audio(self.samples, self.sample_rate, kind=FORMATS[ending.lower()], comment=comment)
 
 
 @dataclass(frozen=True)

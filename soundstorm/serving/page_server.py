@@ -21,7 +21,8 @@ from string import Template
 from typing import Any
 
 from soundstorm.data.errors import InputError
-from soundstorm.decoding.speech_generator import FORMATS, Speech, SpeechGenerator
+from soundstorm.decoding.speech import FORMATS, Speech
+from soundstorm.decoding.speech_generator import SpeechGenerator
 from soundstorm.scoring.listening_page import ASSETS as LISTENING_ASSETS
 from soundstorm.scoring.listening_page import spectrogram_png
 from soundstorm.serving import speech_request

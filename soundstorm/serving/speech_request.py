@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import make_record
 from soundstorm.decoding.script import Turn, read_script_text
-from soundstorm.decoding.speech_generator import Speech, SpeechGenerator
+from soundstorm.decoding.speech import Speech
+from soundstorm.decoding.speech_generator import SpeechGenerator
 from soundstorm.decoding.voice_prompt import Sound, decode_sound
 
 MOST_CHARACTERS = 3000  # of a text: about three minutes
