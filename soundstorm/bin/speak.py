@@ -42,6 +42,11 @@ def get_parser() -> FrontParser:
         help="or: lines with id, text and perhaps prompt and prompt_text, e.g. {\"id\": \"a\", \"text\": \"hello\"}",
     )  # fmt: skip
     what.add_argument("--convert", metavar="SPEECH", help="or: a recording, to be said in the prompt's voice")
+    what.add_argument(
+        "--continue", dest="continued", metavar="SPEECH",
+        help="or: a recording, to be gone on with in its own voice, where the pack has AudioLM's first stage",
+    )  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=10.0, help="that --continue adds (default: 10)")
     parser.add_argument(
         "--prompt", action="append", default=[], metavar="[A=]me.wav",
         help="a few seconds of the voice, as audio or saved by SpeechGenerator; in a script A=... for every voice",
@@ -63,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse and speak."""
     args = get_parser().parse_args(argv)
     jobs = _read_jobs(args)
-    if any(job["prompts"] for job in jobs) and not args.consent:
+    if any(job["prompts"] or job["continued"] for job in jobs) and not args.consent:
         _ask_for_consent()
 
     import logging
@@ -84,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
         logging.info("%d of %d texts were said before", len(jobs) - len(left), len(jobs))
     for job in tqdm(left, unit="text", disable=len(left) < 2):
         try:
-            speech = _say(speaker, job, args.seed)
+            speech = _say(speaker, job, args)
         except (InputError, FileNotFoundError) as error:
             if not args.jobs:
                 raise
@@ -108,27 +113,32 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{failed} of {len(left)} texts were not said; mend what the messages above name")
 
 
-def _say(speaker, job: dict, seed: int):
+def _say(speaker, job: dict, args):
+    if job["continued"]:
+        return speaker.continue_(job["continued"], seconds=args.seconds, seed=args.seed)
     if job["convert"]:
-        return speaker.convert(job["convert"], prompt=job["prompts"].get("A"), seed=seed)
-    return speaker.dialogue(job["script"], prompts=job["prompts"], prompt_texts=job["texts"], seed=seed)
+        return speaker.convert(job["convert"], prompt=job["prompts"].get("A"), seed=args.seed)
+    return speaker.dialogue(job["script"], prompts=job["prompts"], prompt_texts=job["texts"], seed=args.seed)
 
 
 def _read_jobs(args) -> list[dict]:
-    """What is to be said, as scripts: ``script``, ``prompts``, ``texts``, ``output``, ``convert``."""
+    """What is to be said, as scripts: ``script``, ``prompts``, ``texts``, ``output``, ``convert``, ``continued``."""
     from soundstorm.decoding.script import read_script_text
 
     if args.jobs is not None:
         return _read_list(args)
     named = args.script is not None
     prompts, texts = _by_voice(args.prompt, "--prompt", named), _by_voice(args.prompt_text, "--prompt-text", named)
-    if args.convert is not None:
+    if args.continued is not None and (prompts or texts):
+        raise InputError("--continue goes on in the recording's own voice; leave --prompt and --prompt-text out")
+    if args.convert is not None or args.continued is not None:
         script: object = None
     elif named:
         script = [(turn.voice, turn.text) for turn in read_script_text(_content(args.script), args.script)]
     else:
         script = [("A", args.text if args.text is not None else _content(args.text_file))]
-    return [{"script": script, "prompts": prompts, "texts": texts, "output": args.output, "convert": args.convert}]
+    job = {"script": script, "prompts": prompts, "texts": texts, "output": args.output}
+    return [{**job, "convert": args.convert, "continued": args.continued}]
 
 
 def _read_list(args) -> list[dict]:
@@ -161,6 +171,7 @@ def _read_list(args) -> list[dict]:
             "texts": {"A": values["prompt_text"]} if "prompt_text" in values else {},
             "output": str(Path(args.output) / f"{name}.wav"),
             "convert": None,
+            "continued": None,
         }
     if not jobs:
         raise InputError(f"{args.jobs}: no lines; write such as {{\"id\": \"a\", \"text\": \"hello\"}}")

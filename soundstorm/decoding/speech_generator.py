@@ -12,6 +12,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,25 @@ from soundstorm.data.records import LARGEST_INTEGER, make_record
 from soundstorm.data.spoken_form import spoken_form
 from soundstorm.data.text import TURN_MARKER, normalize_text
 from soundstorm.decoding.acoustic_generator import load_generator, sampling_of, sampling_sections
+from soundstorm.decoding.audiolm_generator import LanguageModel
+from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.dialogue import DialogueSynthesizer, Passage, join_prompts
 from soundstorm.decoding.script import Turn, read_script_text
+from soundstorm.decoding.semantic_continuation import continue_tokens, last_part, load_first_stage
 from soundstorm.decoding.speech import Speech
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.voice_prompt import Sound, load_prompt, one_channel, prepare_prompt, read_sound, save_prompt
+from soundstorm.decoding.voice_prompt import (
+    SECONDS,
+    Sound,
+    load_prompt,
+    long_enough,
+    one_channel,
+    prepare_prompt,
+    read_sound,
+    save_prompt,
+)
 from soundstorm.models.devices import choose_device
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
@@ -77,6 +90,8 @@ class SpeechGenerator:
         self.synthesizer, self.name = synthesizer, name
         self.sampling, self.text_sampling = sampling, text_sampling
         self.numbers: str | None = None
+        self.first_stage: Callable[[], LanguageModel] | None = None  # of AudioLM, see continue_
+        self.semantic_temperature = AudioLMSamplingConfig().semantic_temperature  # of that one
         self.sample_rate = synthesizer.generator.acoustic_info.sample_rate
         self.infos = synthesizer.reader.info, synthesizer.generator.acoustic_info
 
@@ -125,6 +140,8 @@ class SpeechGenerator:
         synthesizer = DialogueSynthesizer(reader, generator, codec, SemanticTokenizer.load(root, device=device))
         speaker = cls(synthesizer, sampling_of(kind, samplings), samplings["text"], name=root.resolve().name)
         speaker.numbers = numbers
+        speaker.first_stage = cache(lambda: load_first_stage(root, reader.info, device))  # only if it is asked for
+        speaker.semantic_temperature = samplings["audiolm"].semantic_temperature
         return speaker
 
     def with_sampling(self, **wanted: Any) -> SpeechGenerator:
@@ -202,6 +219,39 @@ class SpeechGenerator:
         samples = self.synthesizer.convert(semantic, given, self.sampling, seed=seed, stopwatch=stopwatch)
         return self._speech(samples, None, seed, stopwatch)
 
+    def continue_(
+        self,
+        speech: PromptLike,
+        *,
+        seconds: float = 10.0,
+        seed: int = 0,
+        progress: Callable[..., None] | None = None,
+    ) -> Speech:
+        """Go on as a recording does, in its voice, with what AudioLM's first stage makes up.
+
+        Args:
+            speech: the recording; what it says last decides how it goes on.
+            seconds: of what comes after it, which alone is returned.
+            seed: as above.
+            progress: as above.
+
+        Raises:
+            FileNotFoundError: the models came without that stage.
+            ValueError: speech that cannot serve, or seconds out of range.
+        """
+        _check_seed(seed)
+        if self.first_stage is None:
+            raise FileNotFoundError(f"{self.name}: has no first stage of AudioLM, which continues speech; use a pack")
+        stage, generator = self.first_stage(), self.synthesizer.generator
+        given = self._passage(speech, None, longest=stage.crop_seconds)
+        stopwatch = Stopwatch(progress)
+        tokens = continue_tokens(
+            stage, given.semantic, seconds, temperature=self.semantic_temperature, seed=seed, stopwatch=stopwatch
+        )
+        voice = last_part(given, SECONDS, stage.semantic.frame_rate, generator.ratio)
+        samples = self.synthesizer.convert(tokens, voice, self.sampling, seed=seed, stopwatch=stopwatch)
+        return self._speech(samples, None, seed, stopwatch)
+
     def prompt(self, recording: PromptLike, *, text: str | None = None) -> VoicePrompt:
         """Encode a voice once; ``text``: the words of the recording."""
         return VoicePrompt(self._passage(recording, text), self)
@@ -262,7 +312,8 @@ class SpeechGenerator:
         passage = self._passage(prompt, text)
         return replace(passage, turns=(Turn(voice, passage.text or ""),))
 
-    def _passage(self, prompt: PromptLike, text: str | None) -> Passage:
+    def _passage(self, prompt: PromptLike, text: str | None, longest: float | None = None) -> Passage:
+        """Tokens of a prompt; of a recording that is to go on (``longest``), those of its last seconds."""
         text = None if text is None else self.readable(text)
         if isinstance(prompt, VoicePrompt):
             prompt.maker.infos[0].check_same(self.infos[0], "the prompt", self.name)
@@ -271,6 +322,9 @@ class SpeechGenerator:
         if isinstance(prompt, str | Path) and Path(prompt).suffix == ".safetensors":
             return load_prompt(prompt, *self.infos)
         sound, name = _sound(prompt)
+        if longest is not None:
+            wav = long_enough(sound, self.sample_rate, name)
+            return self.synthesizer.encode(wav[-round(longest * self.sample_rate) :])
         return self.synthesizer.encode(prepare_prompt(sound, self.sample_rate, name, whole=bool(text)), text)
 
 

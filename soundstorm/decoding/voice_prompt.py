@@ -100,6 +100,19 @@ def one_channel(sound: Sound, sample_rate: int, name: str) -> np.ndarray:
     return wav
 
 
+def long_enough(sound: Sound, sample_rate: int, name: str) -> np.ndarray:
+    """What :func:`one_channel` returns, if that can serve as a prompt.
+
+    Raises:
+        ValueError: see there, or it is shorter than :data:`LEAST_SECONDS`.
+    """
+    wav = one_channel(sound, sample_rate, name)
+    if len(wav) < LEAST_SECONDS * sample_rate:
+        seconds = len(wav) / sample_rate
+        raise InputError(f"{name}: lasts {seconds:.2f} s, expected {LEAST_SECONDS:g} s at least, better {SECONDS:g}")
+    return wav
+
+
 def prepare_prompt(sound: Sound, sample_rate: int, name: str, *, whole: bool = False) -> np.ndarray:
     """The part of a recording that is to be the prompt: ``(S,)`` at ``sample_rate``.
 
@@ -112,10 +125,8 @@ def prepare_prompt(sound: Sound, sample_rate: int, name: str, *, whole: bool = F
     Raises:
         ValueError: it cannot serve, see :func:`one_channel`, or is too short or, whole, too long.
     """
-    wav = one_channel(sound, sample_rate, name)
+    wav = long_enough(sound, sample_rate, name)
     seconds = len(wav) / sample_rate
-    if seconds < LEAST_SECONDS:
-        raise InputError(f"{name}: lasts {seconds:.2f} s, expected {LEAST_SECONDS:g} s at least, better {SECONDS:g}")
     if whole:
         if seconds > MOST_SECONDS:
             raise InputError(

@@ -145,6 +145,9 @@ def _usage(places: dict[str, str]) -> str:
     if kinds and {"kmeans", "codec", "text_to_semantic"} <= set(places):
         voice = "--prompt a_voice.wav --consent"
         lines.append(f'python -m soundstorm.bin.speak --model PACK --text "your words" {voice} --output words.wav')
+        if "audiolm_semantic" in places:
+            words = "--continue speech.wav --consent --output more.wav"
+            lines.append(f"python -m soundstorm.bin.speak --model PACK {words}")
         lines.append("python -m soundstorm.bin.serve --model PACK  # the same on a page in the browser")
     if "kmeans" in places:
         command = "python -m soundstorm.bin.extract_semantic_tokens --kmeans PACK"

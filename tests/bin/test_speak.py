@@ -70,6 +70,16 @@ def test_speech_is_converted(pack):
     assert abs(len(samples("a.ogg")) / 16000 - soundfile.info("wav/b-1.wav").duration) < 0.1
 
 
+def test_speech_goes_on(pack):
+    described = json.loads((pack / "pack.json").read_text())
+    described["parts"]["audiolm_semantic"] = "audiolm_semantic"
+    (pack / "pack.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="needs that person's agreement"):
+        say("--continue", "wav/b-1.wav", "--output", "a.wav")
+    say("--continue", "wav/b-1.wav", "--seconds", "0.8", "--consent", "--output", "a.wav")
+    assert abs(len(samples("a.wav")) / 16000 - 0.8) <= 0.02
+
+
 def test_a_voice_needs_its_owners_consent(pack, monkeypatch):
     words = ["--text", "red", "--prompt", "wav/a-1.wav", "--output", "a.wav"]
     with pytest.raises(InputError, match="needs that person's agreement; if you have it, say so by --consent"):
@@ -112,6 +122,8 @@ def test_lists_that_cannot_be_said_are_refused(pack, content, message):
         (["--script", "script.txt", "--prompt", "wav/a-1.wav"], "expected one A=... for every voice"),
         (["--text", "red", "--prompt", "a.wav", "--prompt", "b.wav"], "--prompt is given 2 times"),
         (["--text-file", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["--continue", "wav/b-1.wav", "--prompt", "wav/a-1.wav"], "goes on in the recording's own voice; leave"),
+        (["--continue", "wav/b-1.wav"], "continued by AudioLM's first stage, which this pack lacks"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(pack, words, message):

@@ -14,8 +14,8 @@ from soundstorm.decoding import speech_generator
 from soundstorm.decoding.speech_generator import SpeechGenerator
 from soundstorm.decoding.voice_prompt import Sound, loudest, prepare_prompt
 
-OPTIONS = {"soundstorm": "--acoustic-model", "text_to_semantic": "--text-to-semantic"}
-EXPERIMENTS = ("soundstorm", "codec", "kmeans", "text_to_semantic")
+OPTIONS = {"soundstorm": "--acoustic-model", "audiolm": "--acoustic-model", "text_to_semantic": "--text-to-semantic"}
+EXPERIMENTS = ("soundstorm", "audiolm", "codec", "kmeans", "text_to_semantic")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,7 @@ def test_the_card_says_how_it_speaks(folder):
     card = (folder / "pack/README.md").read_text()
     assert '.bin.speak --model PACK --text "your words" --prompt a_voice.wav --consent --output words.wav' in card
     assert ".bin.serve --model PACK" in card
+    assert ".bin.speak --model PACK --continue speech.wav --consent --output more.wav" in card
 
 
 def test_words_are_said_and_the_same_seed_says_them_alike(tts, folder):
@@ -142,6 +143,38 @@ def test_speech_is_said_in_another_voice_as_long_as_it_was(tts, folder, monkeypa
     for prompt in (None, folder / "stereo.flac"):
         speech = tts.convert(folder / "long.wav", prompt=prompt)
         assert speech.text is None and abs(speech.duration - 5) <= 0.1
+
+
+def test_speech_goes_on_in_its_own_voice(tts, folder):
+    speech = tts.continue_(folder / "stereo.flac", seconds=1.5, seed=2)
+    assert speech.text is None and abs(speech.duration - 1.5) <= 0.02 and np.isfinite(speech.samples).all()
+    np.testing.assert_array_equal(tts.continue_(folder / "stereo.flac", seconds=1.5, seed=2).samples, speech.samples)
+    assert (tts.continue_(folder / "stereo.flac", seconds=1.5, seed=3).samples != speech.samples).any()
+    assert tts.continue_(tts.prompt(folder / "long.wav"), seconds=0.5).duration > 0.4
+    assert {"audiolm_semantic", "soundstorm"} <= set(speech.seconds)
+
+
+def test_what_goes_on_is_the_end_of_the_recording(tts, folder, monkeypatch):
+    heard, given = [], []
+    encode, convert = tts.synthesizer.encode, tts.synthesizer.convert
+    monkeypatch.setattr(tts.synthesizer, "encode", lambda wav, *more: heard.append(wav) or encode(wav, *more))
+    monkeypatch.setattr(tts.synthesizer, "convert", lambda *a, **more: given.append(a[1]) or convert(*a, **more))
+    tts.continue_(folder / "long.wav", seconds=0.2)
+    wav = soundfile.read(folder / "long.wav", dtype="float32")[0]
+    np.testing.assert_array_equal(heard[0], wav[-32000:])  # what the tiny stage was trained on: 2 s
+    expected = encode(wav[-32000:])
+    np.testing.assert_array_equal(given[0].codes, expected.codes[-len(given[0].codes) :])
+    with pytest.raises(InputError, match="lasts 0.25 s, expected 1 s at least"):
+        tts.continue_((NOISE[:4000], 16000))
+
+
+def test_a_pack_without_the_first_stage_says_what_to_train(folder, recipe_inputs, tts, monkeypatch):
+    other = SpeechGenerator.from_pretrained(recipe_inputs, device="cpu")
+    with pytest.raises(FileNotFoundError, match="AudioLM's first stage, which this pack lacks; train one"):
+        other.continue_(folder / "long.wav")
+    monkeypatch.setattr(tts, "first_stage", None)
+    with pytest.raises(FileNotFoundError, match="has no first stage of AudioLM"):
+        tts.continue_(folder / "long.wav")
 
 
 def test_files_say_that_they_are_synthetic(tts, tmp_path):
