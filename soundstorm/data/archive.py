@@ -49,6 +49,7 @@ class TokenizerInfo:
     num_levels: int  # Q; 1 for semantic tokens
     codebook_size: int  # N
     sample_rate: int  # Hz of the audio it reads
+    groups: int = 1  # G: levels of one stage of the residual, beside each other (`codebook.levels_of_stage`)
 
     def __post_init__(self):
         if self.kind not in ("semantic", "acoustic"):
@@ -58,8 +59,15 @@ class TokenizerInfo:
                 f"num_levels is {self.num_levels} and codebook_size {self.codebook_size}, expected 1 to {MOST_LEVELS} "
                 "levels of 1 to 65536 codes (tokens are stored as uint16)"
             )
+        if self.groups < 1 or self.num_levels % self.groups:
+            raise InputError(f"groups is {self.groups}, expected a divisor of num_levels, {self.num_levels}")
         if self.frame_rate <= 0 or self.sample_rate <= 0:
             raise InputError(f"frame_rate is {self.frame_rate}, sample_rate {self.sample_rate}, expected more than 0")
+
+    @property
+    def num_stages(self) -> int:
+        """Stages of the residual, Q / G."""
+        return self.num_levels // self.groups
 
     @classmethod
     def from_dict(cls, values: dict, where: str) -> "TokenizerInfo":

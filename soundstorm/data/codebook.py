@@ -1,8 +1,17 @@
-"""How evenly the codes of a codebook are used."""
+"""The codebooks of a codec: which ones belong together, and how evenly their codes are used."""
 
 from __future__ import annotations
 
 import numpy as np
+
+
+def levels_of_stage(stage: int, groups: int) -> range:
+    """Codebooks of one stage of the residual: with G groups, ``s * G`` to ``s * G + G - 1`` of stage s.
+
+    They quantize different parts of a frame and know nothing of each other; without groups it is one. (The
+    order of HiFi-Codec: stage 1 of every group, then stage 2 of every group.)
+    """
+    return range(stage * groups, (stage + 1) * groups)
 
 
 def usage_and_perplexity(counts: np.ndarray) -> tuple[list[float], list[float]]:

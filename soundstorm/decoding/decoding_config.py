@@ -14,8 +14,9 @@ class ParallelConfig:
     """Confidence-based parallel decoding (SoundStorm, section 3.3; what it leaves open is MaskGIT's)."""
 
     iterations: tuple[int, ...] = option(
-        (16, 1), "iterations of each RVQ level; the last number stands for all finer ones"
-    )
+        (16, 1), "iterations of each RVQ level (of a grouped codec: of each stage); the last number stands for all "
+                 "finer ones"
+    )  # fmt: skip
     temperature: float = option(1.0, "of the tokens sampled; MaskGIT has 1")
     top_k: int = option(0, "candidates sampled from; 0 for all")
     choice_temperature: float = option(

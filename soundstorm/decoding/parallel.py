@@ -1,7 +1,9 @@
 """SoundStorm's confidence-based parallel decoding, level by level (section 3.3).
 
 The network sees the same inputs as in training: an unmasked prompt at all levels, unmasked coarser levels,
-the current level partly masked, all finer levels of the target masked.
+the current level partly masked, all finer levels of the target masked. Of a codec with groups the levels of
+a stage are filled in together, in that stage's iterations: each of its tokens is one of the masked "frames"
+below.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from soundstorm.data.codebook import levels_of_stage
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.rules import DecodingRules, Proposal
@@ -45,8 +48,8 @@ def decode(
         prompt: int64 ``(B, P, Q)``, acoustic tokens of the first frames; None for none.
         prompt_lengths: int64 ``(B,)``, prompt frames of each example, below its length.
         seeds: one for each example; ``config.seed`` plus its number by default.
-        watch: called before each forward pass with level, iteration (1-based), codes and mask, for tests and
-            visualization.
+        watch: called before each forward pass with level (or stage), iteration (1-based), codes and mask, for
+            tests and visualization.
         rules: schedule, confidence and choice; those of ``config`` by default.
 
     Returns:
@@ -59,9 +62,10 @@ def decode(
     device = semantic.device
     codes, starts, ends = start(semantic, lengths, model.num_levels, prompt, prompt_lengths)
     seeds = [config.seed + b for b in range(batch)] if seeds is None else seeds
-    iterations = config.iterations_of(model.num_levels)
+    iterations, groups = config.iterations_of(model.num_levels // model.groups), model.groups
     # Those of the passes that sample, all but the last one of each level.
-    numbers = iter(uniforms(seeds, ends.tolist(), sum(iterations) - len(iterations), frames).to(device))
+    sampled, sizes = sum(iterations) - len(iterations), (ends * groups).tolist()
+    numbers = iter(uniforms(seeds, sizes, sampled, frames * groups).to(device))
     rules = rules or DecodingRules.of(config)
     filling = _Filling(model, semantic, codes, starts, ends, config, watch, rules)
     precision = PRECISIONS.get(precision_on(device, config.precision))
@@ -136,31 +140,34 @@ class _Filling:
     rules: DecodingRules
 
     def fill_level(self, level: int, iterations: int, numbers: Sequence[Tensor]) -> None:
-        """Fill in one level of the codes in place; write nowhere else.
+        """Fill in one level of the codes, or one stage, in place; write nowhere else.
 
         Args:
             level: which.
             iterations: forward passes at most, of which the last one is greedy.
-            numbers: :func:`uniforms` of each of the others ``(B * T, 2)``.
+            numbers: :func:`uniforms` of each of the others ``(B * T * G, 2)``.
         """
-        batch, frames, levels = self.codes.shape
+        (batch, frames, levels), groups = self.codes.shape, self.model.groups
         device, flat = self.codes.device, self.codes.view(-1, levels)
         starts, ends = self.starts.to(device), self.ends.to(device)
         # Padding is ignored by a mask, which only ragged batches need.
         ragged = None if bool((self.ends == frames).all()) else ends
         in_level = torch.full((batch,), level, device=device)
-        everything = torch.ones(batch, frames, dtype=torch.bool, device=device)
-        _, masked = coarse_to_fine_mask(starts, in_level, everything, ends, levels)
-        left = to_fill = self.ends - self.starts
+        everything = torch.ones(batch, frames, groups, dtype=torch.bool, device=device)
+        masked = coarse_to_fine_mask(starts, in_level, everything, ends, levels)[1].flatten(1)
+        left = to_fill = (self.ends - self.starts) * groups
         rank = self.rules.confidence()
         for iteration in range(1, iterations + 1):
             # The mask is made by the same function as in training.
-            hidden, _ = coarse_to_fine_mask(starts, in_level, masked, ends, levels)
-            # Rows of the masked frames, in their order.
+            hidden, _ = coarse_to_fine_mask(
+                starts, in_level, masked.view(batch, frames, groups), ends, levels
+            )
+            # Rows of the masked frames, in their order, and where in the codes they are.
             rows = masked.flatten().byte().argsort(descending=True, stable=True)[: int(left.sum())]
+            places = (rows, level) if groups == 1 else (rows // groups, level * groups + rows % groups)
             logits = self._logits(level, iteration, hidden, ragged, rows)
             if iteration == iterations:  # the last iteration is greedy and commits all that is left
-                flat[rows, level] = logits.argmax(-1)
+                flat[places] = logits.argmax(-1)
                 return
             drawn = numbers[iteration - 1][rows]
             tokens = choose(
@@ -169,14 +176,14 @@ class _Filling:
             log_probability = logits.float().log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
             proposal = Proposal(
                 iteration, iterations, to_fill, left, masked,
-                rows, logits, tokens, log_probability, gumbel(drawn[:, 1]),
+                rows, logits, tokens, log_probability, gumbel(drawn[:, 1]), groups,
             )  # fmt: skip
             confidence = proposal.laid_out(rank(proposal))
             stay = self.rules.schedule(proposal, confidence)
             if (stay == 0).any():  # fewer frames than iterations: this is the last one, hence greedy
                 tokens = torch.where((stay == 0).to(device)[proposal.example], logits.argmax(-1), tokens)
             committed = self.rules.choice(confidence, masked, stay.to(device, non_blocking=True))
-            flat[rows, level] = torch.where(committed.flatten()[rows], tokens, flat[rows, level])
+            flat[places] = torch.where(committed.flatten()[rows], tokens, flat[places])
             masked, left = masked & ~committed, stay
             if not left.any():
                 return
@@ -185,11 +192,19 @@ class _Filling:
         self, level: int, iteration: int, hidden: Tensor, ragged: Tensor | None, rows: Tensor
     ) -> Tensor:
         """Of the rows ``(M, N)``; with guidance as far beyond those without the prompt as its weight says."""
+        groups = self.model.groups
+        group = rows % groups
+        rows = rows if groups == 1 else rows // groups  # of frames from here on
 
         def run(*inputs: Tensor | None) -> Tensor:
             if self.watch:
                 self.watch(level, iteration, self.codes, hidden)
-            return self.model.level_logits(self.model.encode(*inputs), level)
+            features = self.model.encode(*inputs)
+            of_groups = [self.model.level_logits(features, q) for q in levels_of_stage(level, groups)]
+            if groups == 1:
+                return of_groups[0]
+            # Those of all groups: heads are small, and no pass waits for a GPU to sort its tokens by group.
+            return torch.stack(of_groups, 1)[torch.arange(len(group), device=group.device), group]
 
         logits, guidance = run(self.semantic, self.codes, hidden, ragged, rows), self.config.guidance
         if not (guidance and self.starts.any()):

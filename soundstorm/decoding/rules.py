@@ -22,7 +22,11 @@ from soundstorm.models.masking import masked_after
 
 @dataclass(frozen=True)
 class Proposal:
-    """What one forward pass proposes for the M masked frames of B utterances, all at one RVQ level."""
+    """What one forward pass proposes for the M masked frames of B utterances, all at one RVQ level.
+
+    Of a codec with G groups the level is a stage, and every group's token of a frame counts as a frame: token
+    g of frame t is the one of number ``t * G + g``, and T below is G times the frames.
+    """
 
     iteration: int  # 1-based
     iterations: int  # of the level
@@ -34,11 +38,17 @@ class Proposal:
     tokens: Tensor  # sampled (M,)
     log_probability: Tensor  # of these tokens (M,)
     noise: Tensor  # standard Gumbel noise (M,)
+    groups: int = 1  # G
 
     @property
     def example(self) -> Tensor:
         """Utterance index of each masked frame (M,)."""
         return self.rows // self.masked.shape[1]
+
+    @property
+    def codebook(self) -> Tensor:
+        """Utterance and group of each token as one number below B * G (M,): their tokens are of one kind."""
+        return self.example * self.groups + self.rows % self.groups
 
     def laid_out(self, values: Tensor) -> Tensor:
         """Scatter values of the masked frames ``(M,)`` to ``(B, T)``, zeros elsewhere."""
@@ -84,8 +94,9 @@ class MaskGITConfidence:
         config, confidence = self.config, proposal.log_probability
         if config.prior:
             if self.prior is None:  # first pass of the level
-                self.prior = mean_log_probability(proposal.logits, proposal.example, len(proposal.to_fill))
-            confidence = confidence - config.prior * self.prior[proposal.example, proposal.tokens]
+                kinds = len(proposal.to_fill) * proposal.groups
+                self.prior = mean_log_probability(proposal.logits, proposal.codebook, kinds)
+            confidence = confidence - config.prior * self.prior[proposal.codebook, proposal.tokens]
         annealing = 1 - proposal.iteration / proposal.iterations
         return confidence + config.choice_temperature * annealing * proposal.noise
 

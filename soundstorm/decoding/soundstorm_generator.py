@@ -32,6 +32,7 @@ def load_soundstorm(expdir: str | Path) -> tuple[SoundStorm, TokenizerInfo, Toke
         num_levels=acoustic.num_levels,
         codebook_size=acoustic.codebook_size,
         semantic_size=semantic.codebook_size,
+        groups=acoustic.groups,
     )
     load_weights(expdir, model)
     return model, semantic, acoustic
@@ -80,7 +81,7 @@ class SoundStormGenerator:
 
     def tell(self, stopwatch: Stopwatch, config: ParallelConfig, level: int, iteration: int, *_) -> None:
         """Say how far decoding is, before each pass, from what it shows of it."""
-        planned = config.iterations_of(self.acoustic_info.num_levels)
+        planned = config.iterations_of(self.acoustic_info.num_stages)
         stopwatch.tell(level=level + 1, iteration=iteration, iterations=planned)
 
     def acoustic_tokens(

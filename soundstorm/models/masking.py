@@ -15,10 +15,13 @@ def coarse_to_fine_mask(
 ) -> tuple[Tensor, Tensor]:
     """Masks of a batch from the numbers drawn.
 
+    Of a codec with G groups the levels of a stage (``data/codebook.py``: ``levels_of_stage``) take the place
+    of the one level: each is hidden in frames of its own.
+
     Args:
         prompt_end: first target frame, int64 ``(B,)``.
-        level: level to predict, int64 ``(B,)``.
-        dropped: bool ``(B, T)``.
+        level: level to predict, or stage, int64 ``(B,)``.
+        dropped: bool ``(B, T)``, or with groups ``(B, T, G)``.
         lengths: frames of each example, int64 ``(B,)``.
         num_levels: Q.
 
@@ -26,15 +29,31 @@ def coarse_to_fine_mask(
         hidden: bool ``(B, T, Q)``, what the network must not see: the dropped target frames at ``level`` and
             all target frames at the finer levels. Coarser levels, the prompt and the padding are never
             hidden.
-        target: bool ``(B, T)``, the frames predicted (and counted in the loss) at ``level``.
+        target: bool ``(B, T)`` or ``(B, T, G)``, what is predicted (and counted in the loss) at ``level``.
     """
     frames = torch.arange(dropped.shape[1], device=dropped.device)
-    levels = torch.arange(num_levels, device=dropped.device)
     in_target = (frames >= prompt_end[:, None]) & (frames < lengths[:, None])  # (B, T)
-    target = in_target & dropped
-    hidden = target[:, :, None] & (levels == level[:, None])[:, None, :]
-    hidden = hidden | (in_target[:, :, None] & (levels > level[:, None])[:, None, :])
-    return hidden, target
+    target = (in_target if dropped.ndim == 2 else in_target[:, :, None]) & dropped
+    groups = 1 if dropped.ndim == 2 else dropped.shape[2]
+    stages = torch.arange(num_levels, device=dropped.device) // groups
+    finer = in_target[:, :, None] & (stages > level[:, None])[:, None, :]
+    return at_level(target, level, num_levels) | finer, target
+
+
+def at_level(cells: Tensor, level: Tensor, num_levels: int) -> Tensor:
+    """Cells of one level ``(B, T)``, or of the groups of one stage ``(B, T, G)``, in the grid of all levels.
+
+    Args:
+        cells: bool.
+        level: which level, or stage, int64 ``(B,)``.
+        num_levels: Q.
+
+    Returns:
+        bool ``(B, T, Q)``, False at all others.
+    """
+    cells = cells[:, :, None] if cells.ndim == 2 else cells
+    stages = torch.arange(num_levels // cells.shape[2], device=cells.device)
+    return (cells[:, :, None, :] & (stages == level[:, None])[:, None, :, None]).flatten(2)
 
 
 def grid_mask(prompt_end: Tensor, dropped: Tensor, lengths: Tensor) -> Tensor:
@@ -55,7 +74,7 @@ def grid_mask(prompt_end: Tensor, dropped: Tensor, lengths: Tensor) -> Tensor:
 
 
 def with_noise(
-    codes: Tensor, noise: Tensor, hidden: Tensor, target: Tensor, prompt_end: Tensor
+    codes: Tensor, noise: Tensor, hidden: Tensor, target: Tensor, prompt_end: Tensor, groups: int = 1
 ) -> Tensor:
     """Codes of which some that a prediction sees at coarser levels are wrong, as in decoding.
 
@@ -67,14 +86,16 @@ def with_noise(
         hidden: what the network does not see, bool ``(B, T, Q)``.
         target: what is predicted, bool ``(B, T, Q)``.
         prompt_end: first target frame ``(B,)``.
+        groups: levels of a stage, none of which is coarser than another.
 
     Returns:
         ``(B, T, Q)``: noise where it is not negative, in visible tokens of target frames at levels coarser
         than the finest that is predicted of the example.
     """
     frames = torch.arange(codes.shape[1], device=codes.device)
-    predicted = target.any(1)  # (B, Q)
+    predicted = target.any(1).unflatten(-1, (-1, groups)).any(-1)  # (B, Q / groups)
     coarser = predicted.flip(-1).cumsum(-1).flip(-1) > predicted  # a finer level is predicted
+    coarser = coarser.repeat_interleave(groups, dim=-1)
     after_prompt = frames >= prompt_end[:, None]  # (B, T)
     replaced = (noise >= 0) & ~hidden & coarser[:, None, :] & after_prompt[:, :, None]
     return torch.where(replaced, noise, codes)

@@ -20,15 +20,25 @@ class SoundStorm(nn.Module):
     computed.
     """
 
-    def __init__(self, config: SoundStormConfig, *, num_levels: int, codebook_size: int, semantic_size: int):
+    def __init__(
+        self,
+        config: SoundStormConfig,
+        *,
+        num_levels: int,
+        codebook_size: int,
+        semantic_size: int,
+        groups: int = 1,
+    ):
         """
         Args:
             config: sizes.
             num_levels: Q of the codec.
             codebook_size: N of the codec.
             semantic_size: number of semantic tokens.
+            groups: G of the codec, levels that are masked and decoded together.
         """
         super().__init__()
+        self.groups, self.num_stages = groups, num_levels // groups
         self.num_levels, self.codebook_size, self.semantic_size = num_levels, codebook_size, semantic_size
         self.semantic = nn.Embedding(semantic_size, config.width)
         # One table for all levels: row q * (N + 1) + code, so that a frame's embedding is one bag of Q rows.

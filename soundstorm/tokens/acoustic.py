@@ -81,7 +81,7 @@ class CodecTokenizer:
     @torch.inference_mode()
     def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Samples ``(B, S)`` to codes ``(B, T, Q)``, zero beyond ``lengths (B,)``, which are in samples."""
-        device = self.codec.quantizer.codebooks.device
+        device = next(self.codec.parameters()).device
         lengths = None if lengths is None else lengths.to(device)
         codes = self.codec.encode(wav.to(device), lengths)
         if lengths is not None:
@@ -92,7 +92,7 @@ class CodecTokenizer:
     @torch.inference_mode()
     def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Codes ``(B, T, Q)`` to samples ``(B, T * hop)``, zero beyond ``lengths (B,)`` in frames."""
-        device = self.codec.quantizer.codebooks.device
+        device = next(self.codec.parameters()).device
         return self.codec.decode(codes.to(device), None if lengths is None else lengths.to(device))
 
 
@@ -128,6 +128,7 @@ def _load_experiment(expdir: Path, device: str | torch.device) -> CodecTokenizer
         num_levels=config.num_levels,
         codebook_size=config.codebook_size,
         sample_rate=config.sample_rate,
+        groups=config.groups,
     )
     return CodecTokenizer(codec.to(device), info)
 

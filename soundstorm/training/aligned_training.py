@@ -1,7 +1,6 @@
 """Training of a network on aligned semantic and acoustic tokens of two data directories."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def train_on_aligned_tokens(
         expdir: experiment directory.
         config: sections, among them ``data``, ``init`` and ``training``.
         command: the command line, for the record.
-        make_model: takes ``num_levels``, ``codebook_size`` and ``semantic_size``.
+        make_model: takes ``num_levels``, ``codebook_size``, ``semantic_size`` and ``groups``.
         make_step: takes the network.
         make_sets: takes the tokens of both directories; datasets of training and validation.
         codebooks: the codec's ``(Q, N, D)``, needed for ``init.codebooks``.
@@ -49,7 +48,7 @@ def train_on_aligned_tokens(
     semantic, acoustic = training.semantic_info, training.acoustic_info
     semantic.check_same(validation.semantic_info, str(train_data), str(valid_data))
     acoustic.check_same(validation.acoustic_info, str(train_data), str(valid_data))
-    record = {"kind": kind, **config, "semantic": asdict(semantic), "acoustic": asdict(acoustic)}
+    record = {"kind": kind, **config, "semantic": semantic, "acoustic": acoustic}
     start_experiment(expdir, record, command)
     if is_finished(expdir):
         return
@@ -58,6 +57,7 @@ def train_on_aligned_tokens(
         num_levels=acoustic.num_levels,
         codebook_size=acoustic.codebook_size,
         semantic_size=semantic.codebook_size,
+        groups=acoustic.groups,
     )
     if config["init"].codebooks:
         if codebooks is None:

@@ -63,9 +63,9 @@ def train_audiolm(
         "kind": "audiolm",
         **config,
         "audiolm": AudioLMRecord(stage, coarse_levels),
-        "semantic": asdict(semantic),
+        "semantic": semantic,
     }
-    start_experiment(expdir, record | ({"acoustic": asdict(codec)} if codec else {}), command)
+    start_experiment(expdir, record | ({"acoustic": codec} if codec else {}), command)
     if is_finished(expdir):
         return
     sets = []

@@ -91,9 +91,9 @@ class CodecStep:
     def draw_levels(self, chance: Tensor) -> Tensor:
         """Levels to keep (B,) from one number in [0, 1) per example:
 
-        all, or uniformly one of 1..Q (section III.C).
+        all, or uniformly one of 1..Q (section III.C); with groups, of the stages.
         """
-        num_levels = self.networks["model"].quantizer.num_levels
+        num_levels = self.networks["model"].quantizer.num_stages
         if self.quantizer_dropout == 0:
             return torch.full_like(chance, num_levels, dtype=torch.int64)
         drawn = 1 + (chance / self.quantizer_dropout * num_levels).long()

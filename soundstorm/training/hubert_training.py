@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +53,7 @@ def pretrain_hubert(
     """
     expdir = Path(expdir)
     sections = {"model": model_config, "data": data_config, "training": trainer_config}
-    sections |= {"labels": asdict(label_info), "sets": {"train": str(train_data), "valid": str(valid_data)}}
+    sections |= {"labels": label_info, "sets": {"train": str(train_data), "valid": str(valid_data)}}
     start_experiment(expdir, sections, command)
     torch.manual_seed(trainer_config.seed)
     model = build_hubert_pretraining(

@@ -1,6 +1,5 @@
 """Training of mask diffusion on two data directories."""
 
-from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -26,7 +25,8 @@ def train_mask_diffusion(
     """
     train_on_aligned_tokens(
         "mask_diffusion", train_data, valid_data, expdir, config, command, codebooks=codebooks,
-        make_model=partial(MaskDiffusion, config["model"], config["diffusion"]),
+        # All levels at once, in whatever groups they are.
+        make_model=lambda groups, **sizes: MaskDiffusion(config["model"], config["diffusion"], **sizes),
         make_step=lambda model: MaskDiffusionStep(model, config["diffusion"].auxiliary_weight),
         make_sets=lambda *both: tuple(DiffusionTokens(tokens, config["data"].unprompted) for tokens in both),
     )  # fmt: skip

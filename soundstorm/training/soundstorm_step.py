@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, level_weights
-from soundstorm.models.masking import coarse_to_fine_mask, grid_mask, with_noise
+from soundstorm.models.masking import at_level, coarse_to_fine_mask, grid_mask, with_noise
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.training.step import Loss
 
@@ -18,8 +18,9 @@ class SoundStormStep:
     phases = ("model",)
 
     def __init__(self, model: SoundStorm, masking: MaskingConfig = PAPER):
-        self.num_levels = model.num_levels
-        self.grid_weights = level_weights(masking.grid_weights, model.num_levels)
+        self.num_levels, self.groups = model.num_levels, model.groups
+        of_stages = level_weights(masking.grid_weights, model.num_stages)
+        self.grid_weights = [weight for weight in of_stages for _ in range(model.groups)]
         self.networks: dict[str, nn.Module] = {"model": model}
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
@@ -31,7 +32,7 @@ class SoundStormStep:
         hidden, target, weights = self.masks(batch)
         codes, lengths = batch["codes"], batch["lengths"] if batch.get("padded", True) else None
         if "noise" in batch:
-            codes = with_noise(codes, batch["noise"], hidden, target, batch["prompt_end"])
+            codes = with_noise(codes, batch["noise"], hidden, target, batch["prompt_end"], self.groups)
         predictions = networks["model"](batch["semantic"], codes, hidden, target, lengths)
         total, count, weight, metrics = 0.0, 0, 0.0, {}
         for level, logits, tokens, example in predictions:
@@ -53,11 +54,10 @@ class SoundStormStep:
 
     def masks(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """What is hidden and what is predicted, bool ``(B, T, Q)``; weight of a token ``(B, Q)``, None: 1."""
-        levels = torch.arange(self.num_levels, device=batch["level"].device)
-        hidden, frames = coarse_to_fine_mask(
+        hidden, target = coarse_to_fine_mask(
             batch["prompt_end"], batch["level"], batch["dropped"], batch["lengths"], self.num_levels
         )
-        target = frames[:, :, None] & (levels == batch["level"][:, None])[:, None, :]
+        target = at_level(target, batch["level"], self.num_levels)
         if "cells" not in batch:
             return hidden, target, None
         is_grid = batch["is_grid"]

@@ -1,5 +1,6 @@
 """Proofs about the decoder: what the network sees, what is written, how often it runs."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from scipy.stats import kstest
 
 from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.codebook import levels_of_stage
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode, uniforms
 from soundstorm.decoding.sampling import (
@@ -25,9 +27,10 @@ from soundstorm.models.soundstorm_config import SoundStormConfig
 SMALL = SoundStormConfig(layers=2, width=16, heads=2, inner=32, kernel=3, dropout=0.1)
 
 
-def small_model(num_levels=3, codebook_size=11, semantic_size=7, seed=0):
+def small_model(num_levels=3, codebook_size=11, semantic_size=7, seed=0, groups=1):
     torch.manual_seed(seed)
-    model = SoundStorm(SMALL, num_levels=num_levels, codebook_size=codebook_size, semantic_size=semantic_size)
+    sizes = {"num_levels": num_levels, "codebook_size": codebook_size, "semantic_size": semantic_size}
+    model = SoundStorm(SMALL, **sizes, groups=groups)
     for parameter in model.parameters():  # far from uniform predictions
         torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
@@ -190,6 +193,71 @@ def test_decoding_equals_its_slow_twin(prompts, guidance):
     expected = slow_decode(model, semantic, lengths, config, prompts, prompt, [4, 5, 6])
     for b, length in enumerate(lengths):
         assert torch.equal(codes[b, :length], expected[b])
+
+
+def slow_grouped_decode(model, semantic, lengths, config, prompts, prompt, seeds):
+    """Groups with loops: a stage's tokens are cells (t, g), and the best of all cells are kept."""
+    results, groups = [], model.groups
+    for b, length in enumerate(lengths):
+        counts = config.iterations_of(model.num_stages)
+        shape = (sum(counts) - len(counts), length, groups, 2)
+        numbers = iter(torch.rand(shape, generator=torch.Generator().manual_seed(seeds[b])))
+        codes, first = torch.zeros(length, model.num_levels, dtype=torch.long), prompts[b]
+        codes[:first] = prompt[b, :first]
+        for stage, iterations in enumerate(counts):
+            masked = [(t, g) for t in range(first, length) for g in range(groups)]
+            of_stage = [next(numbers) for _ in range(iterations - 1)]
+            for iteration in range(1, iterations + 1):
+                hidden = torch.zeros(1, length, model.num_levels, dtype=torch.bool)
+                hidden[0, first:, (stage + 1) * groups :] = True
+                for t, g in masked:
+                    hidden[0, t, stage * groups + g] = True
+                with torch.inference_mode():
+                    features = model.encode(semantic[b : b + 1, :length], codes[None], hidden)[0]
+                    logits = [model.level_logits(features, q) for q in levels_of_stage(stage, groups)]
+                left = masked_after((length - first) * groups, iteration, iterations)
+                if left == 0:
+                    for t, g in masked:
+                        codes[t, stage * groups + g] = logits[g][t].argmax()
+                    break
+                ranked = []
+                for t, g in masked:
+                    drawn, noisy = of_stage[iteration - 1][t, g]
+                    likely = (logits[g][t].double() / config.temperature).softmax(-1).cumsum(-1)
+                    token = int((likely <= drawn * likely[-1]).sum())
+                    shake = config.choice_temperature * (1 - iteration / iterations)
+                    gumbel = -torch.log(-torch.log(noisy.clamp(1e-20, 1.0 - 1e-7)))
+                    ranked.append((-float(logits[g][t].log_softmax(-1)[token] + shake * gumbel), t, g, token))
+                for _, t, g, token in sorted(ranked)[: len(masked) - left]:
+                    codes[t, stage * groups + g] = token
+                    masked.remove((t, g))
+        results.append(codes)
+    return results
+
+
+@pytest.mark.parametrize("combine", ["sum", "unet"])
+def test_decoding_of_groups_equals_its_slow_twin(combine, monkeypatch):
+    monkeypatch.setattr("tests.decoding.test_parallel.SMALL", dataclasses.replace(SMALL, combine=combine))
+    model, lengths, prompts = small_model(num_levels=4, groups=2), [12, 9, 4], [3, 0, 1]
+    config = ParallelConfig(iterations=(6, 2), temperature=0.8)
+    codes, film, semantic, prompt = run(model, lengths, config, prompts, seeds=[4, 5, 6])
+    assert [frame[:2] for frame in film.frames] == [(0, i) for i in range(1, 7)] + [(1, 1), (1, 2)]
+    expected = slow_grouped_decode(model, semantic, lengths, config, prompts, prompt, [4, 5, 6])
+    for b, length in enumerate(lengths):
+        assert torch.equal(codes[b, :length], expected[b])
+
+
+@pytest.mark.parametrize("options", [{"prior": 0.7}, {"entropy_bound": 4.0}, {"guidance": 0.7}], ids=str)
+def test_a_batch_of_groups_equals_single_utterances(options):
+    model, lengths, prompts = small_model(num_levels=4, groups=2), [12, 9, 4], [3, 5, 1]
+    config = ParallelConfig(iterations=(5, 1), **options)
+    batched, film, semantic, prompt = run(model, lengths, config, prompts, seeds=[7, 8, 9])
+    for (_, _, before, hidden), (_, _, after, _) in zip(film.frames, film.frames[1:]):
+        assert not ((before != after) & ~hidden).any()  # what is committed stays
+    for b, length in enumerate(lengths):
+        extra = {"prompt": prompt[b : b + 1, : prompts[b]], "prompt_lengths": torch.tensor([prompts[b]])}
+        alone = decode(model, semantic[b : b + 1, :length], torch.tensor([length]), config, seeds=[7 + b], **extra)
+        assert torch.equal(alone[0], batched[b, :length])
 
 
 @pytest.mark.parametrize("frames", [3, 8, 16, 40])
@@ -369,7 +437,7 @@ def test_with_the_prior_tokens_that_are_likely_everywhere_come_later():
     """A network that always says 0 at three frames in four, surely; at others, less surely, a token of their own."""
 
     class Knowing(torch.nn.Module):
-        num_levels, own = 2, torch.arange(1, 41)
+        num_levels, groups, own = 2, 1, torch.arange(1, 41)
 
         def encode(self, semantic, codes, hidden, lengths, rows):
             return rows

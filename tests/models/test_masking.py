@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from soundstorm.models.masking import coarse_to_fine_mask, grid_mask, masked_after, with_noise
+from soundstorm.data.codebook import levels_of_stage
+from soundstorm.models.masking import at_level, coarse_to_fine_mask, grid_mask, masked_after, with_noise
 
 
 def slow_mask(prompt_end, level, dropped, lengths, num_levels):
@@ -36,6 +37,44 @@ def test_the_mask_equals_its_slow_twin(seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
+def test_the_mask_of_a_stage_equals_its_slow_twin(seed):
+    rng = np.random.default_rng(seed)
+    batch, frames, stages = rng.integers(1, 6), rng.integers(1, 12), int(rng.integers(1, 4))
+    groups = int(rng.integers(1, 4))
+    levels = stages * groups
+    lengths = torch.tensor(rng.integers(1, frames + 1, batch))
+    prompt_end = torch.tensor([int(rng.integers(0, n)) for n in lengths])
+    stage = torch.tensor(rng.integers(0, stages, batch))
+    dropped = torch.tensor(rng.random((batch, frames, groups)) < 0.5)
+    slow_hidden = torch.zeros(batch, frames, levels, dtype=torch.bool)
+    slow_target = torch.zeros(batch, frames, groups, dtype=torch.bool)
+    for b in range(batch):
+        for t in range(int(prompt_end[b]), int(lengths[b])):
+            for g, q in enumerate(levels_of_stage(int(stage[b]), groups)):
+                slow_target[b, t, g] = slow_hidden[b, t, q] = dropped[b, t, g]
+            for finer in range(int(stage[b]) + 1, stages):
+                for q in levels_of_stage(finer, groups):
+                    slow_hidden[b, t, q] = True
+    hidden, target = coarse_to_fine_mask(prompt_end, stage, dropped, lengths, levels)
+    assert torch.equal(hidden, slow_hidden) and torch.equal(target, slow_target)
+    predicted = at_level(target, stage, levels)
+    for b in range(batch):
+        for q in range(levels):
+            found = target[b, :, q % groups] if q in levels_of_stage(int(stage[b]), groups) else torch.tensor(False)
+            assert torch.equal(predicted[b, :, q], found.expand(frames))
+
+
+def test_a_group_of_its_own_is_a_level():
+    rng = np.random.default_rng(0)
+    dropped = torch.tensor(rng.random((4, 9)) < 0.5)
+    numbers = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 2, 1, 0])
+    lengths = torch.tensor([9, 7, 5, 9])
+    plain = coarse_to_fine_mask(*numbers, dropped, lengths, 3)
+    grouped = coarse_to_fine_mask(*numbers, dropped[:, :, None], lengths, 3)
+    assert torch.equal(plain[0], grouped[0]) and torch.equal(plain[1], grouped[1][:, :, 0])
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_the_mask_over_the_grid_equals_its_slow_twin(seed):
     rng = np.random.default_rng(seed)
     batch, frames, levels = rng.integers(1, 6), rng.integers(1, 12), int(rng.integers(1, 6))
@@ -54,17 +93,18 @@ def test_noise_equals_its_slow_twin(seed):
     rng = np.random.default_rng(seed)
     batch, frames, levels = rng.integers(1, 6), rng.integers(1, 12), int(rng.integers(1, 6))
     shape = (batch, frames, levels)
+    groups = int(rng.choice([g for g in range(1, levels + 1) if levels % g == 0]))
     codes, noise = torch.tensor(rng.integers(0, 9, shape)), torch.tensor(rng.integers(-1, 9, shape))
     hidden, target = torch.tensor(rng.random(shape) < 0.5), torch.tensor(rng.random(shape) < 0.1)
     prompt_end = torch.tensor(rng.integers(0, frames, batch))
     slow = codes.clone()
     for b in range(batch):
-        predicted = [q for q in range(levels) if target[b, :, q].any()]
+        predicted = [q // groups * groups for q in range(levels) if target[b, :, q].any()]  # a stage is one level
         for t in range(int(prompt_end[b]), frames):
             for q in range(max(predicted, default=0)):
                 if noise[b, t, q] >= 0 and not hidden[b, t, q]:
                     slow[b, t, q] = noise[b, t, q]
-    assert torch.equal(with_noise(codes, noise, hidden, target, prompt_end), slow)
+    assert torch.equal(with_noise(codes, noise, hidden, target, prompt_end, groups), slow)
 
 
 def test_the_papers_worked_example():

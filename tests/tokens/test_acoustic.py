@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -7,12 +8,17 @@ import yaml
 from safetensors.torch import save_file
 
 from soundstorm.bin import check_codec
-from soundstorm.data.archive import TokenArchive
+from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.audio import write_audio
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 from soundstorm.tokens import ready_codecs
-from soundstorm.tokens.acoustic import CodecTokenizer, extract_acoustic_tokens, load_acoustic_tokenizer
+from soundstorm.tokens.acoustic import (
+    CodecTokenizer,
+    extract_acoustic_tokens,
+    load_acoustic_tokenizer,
+    load_codebooks,
+)
 from soundstorm.tokens.fingerprint import fingerprint
 
 torch.set_num_threads(1)
@@ -25,12 +31,13 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def write_experiment(folder, seed: int = 0):
+def write_experiment(folder, seed: int = 0, **changes):
     torch.manual_seed(seed)
-    codec = build_codec(SoundStreamConfig(**(MODEL | {"strides": (2, 4, 5)})))
+    settings = MODEL | changes
+    codec = build_codec(SoundStreamConfig(**(settings | {"strides": (2, 4, 5)})))
     codec(noise(2, 800))
     folder.mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model": MODEL, "training": {"seed": 0}}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": settings, "training": {"seed": 0}}))
     save_file(codec.state_dict(), folder / "model.safetensors")
     return str(folder)
 
@@ -38,6 +45,20 @@ def write_experiment(folder, seed: int = 0):
 @pytest.fixture
 def expdir(tmp_path):
     return write_experiment(tmp_path / "codec")
+
+
+def test_a_codec_says_its_groups(expdir, tmp_path):
+    grouped = load_acoustic_tokenizer(write_experiment(tmp_path / "grouped", num_levels=4, groups=2))
+    assert (grouped.info.num_levels, grouped.info.groups, grouped.info.num_stages) == (4, 2, 2)
+    codes = grouped.encode(noise(1, 400))
+    assert codes.shape == (1, 10, 4) and grouped.decode(codes).shape == (1, 400)
+    assert load_codebooks(str(tmp_path / "grouped")).shape == (4, 8, 8)
+    plain = load_acoustic_tokenizer(expdir).info  # its config.yaml says nothing of groups, as older ones do
+    assert plain.groups == 1 and plain.num_stages == 3
+    older = {name: value for name, value in asdict(plain).items() if name != "groups"}
+    assert TokenizerInfo.from_dict(older, "acoustic.json") == plain
+    with pytest.raises(ValueError, match="acoustic.json: groups is 2, expected a divisor of num_levels, 3"):
+        TokenizerInfo.from_dict(older | {"groups": 2}, "acoustic.json")
 
 
 def tiny_encodec(folder):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from soundstorm.data.codebook import levels_of_stage
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, level_weights
 from soundstorm.data.sampler import SeededIndex
@@ -22,8 +23,8 @@ class MaskNumbers(NamedTuple):
     """The random numbers behind one training example."""
 
     prompt_end: int  # frames before it are the prompt; 1 <= prompt_end < T, or 0 without a prompt
-    level: int  # the RVQ level to predict, 0 the coarsest
-    dropped: np.ndarray  # bool (T,): masked at ``level`` if after the prompt
+    level: int  # the RVQ level to predict, 0 the coarsest; with groups the stage
+    dropped: np.ndarray  # bool (T,), with groups (T, G): masked at ``level`` if after the prompt
     cells: np.ndarray | None = None  # bool (T, Q): masked over the whole grid instead; `level` is then idle
     noise: np.ndarray | None = None  # int64 (T, Q): codes in place of coarser tokens, -1 where these stay
 
@@ -35,6 +36,7 @@ def draw_mask_numbers(
     *,
     config: MaskingConfig = PAPER,
     codebook_size: int = 1,
+    groups: int = 1,
 ) -> MaskNumbers:
     """Draw prompt delimiter, level and mask bits as the paper does, or as ``config`` says.
 
@@ -48,13 +50,14 @@ def draw_mask_numbers(
         rng: the example's own generator.
         config: what is not as in the paper. Its numbers are drawn last: the paper's do not depend on it.
         codebook_size: N, of which the noise is drawn.
+        groups: G, levels of a stage of the codec's: masked together, each token by its own bit.
     """
     prompt_end = int(rng.integers(num_frames))
     if rng.random() < config.unprompted:
         prompt_end = 0
-    level = int(rng.integers(num_levels))
+    level = int(rng.integers(num_levels // groups))
     ratio = math.cos(rng.uniform(0.0, math.pi / 2))
-    dropped = rng.random(num_frames) < ratio
+    dropped = rng.random(num_frames if groups == 1 else (num_frames, groups)) < ratio
     forced = int(rng.integers(prompt_end, num_frames))
     if not dropped[prompt_end:].any():
         dropped[forced] = True
@@ -62,10 +65,10 @@ def draw_mask_numbers(
     if config.grid and rng.random() < config.grid:
         cells = rng.random((num_frames, num_levels)) < rng.random()
         if not cells[prompt_end:].any():
-            cells[forced, level] = True
+            cells[forced, levels_of_stage(level, groups)[0]] = True
     if config.levels != "uniform":
-        chances = np.array(level_weights(config.levels, num_levels)) / num_levels
-        level = int(rng.choice(num_levels, p=chances))
+        chances = np.array(level_weights(config.levels, num_levels // groups)) * groups / num_levels
+        level = int(rng.choice(num_levels // groups, p=chances))
     noise = None
     if config.noise:
         replaced = rng.random((num_frames, num_levels)) < config.noise
@@ -90,15 +93,16 @@ class MaskedTokens:
     def __getitem__(self, item: SeededIndex) -> dict:
         rng = np.random.default_rng(item.seed)
         semantic, codes = self.tokens.window(item, rng)
-        size = self.tokens.acoustic_info.codebook_size
-        mask = draw_mask_numbers(*codes.shape, rng, config=self.config, codebook_size=size)
+        info = self.tokens.acoustic_info
+        sizes = {"codebook_size": info.codebook_size, "groups": info.groups}
+        mask = draw_mask_numbers(*codes.shape, rng, config=self.config, **sizes)
         return {"semantic": semantic, "codes": codes, "mask": mask}
 
     def collate(self, items: list[dict]) -> dict[str, Tensor]:
         """A batch of :class:`AlignedTokens` with ``prompt_end (B,)``, ``level (B,)``, ``dropped (B, T)``.
 
-        With masks over the grid also ``cells (B, T, Q)`` and which examples have them, ``is_grid (B,)``; with
-        noise ``noise (B, T, Q)``.
+        With groups ``dropped (B, T, G)``. With masks over the grid also ``cells (B, T, Q)`` and which
+        examples have them, ``is_grid (B,)``; with noise ``noise (B, T, Q)``.
         """
         batch = self.tokens.collate(items)
         masks = [item["mask"] for item in items]

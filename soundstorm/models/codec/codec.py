@@ -9,7 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.models.codec.codec_config import CodecConfig
+from soundstorm.models.codec.grouped_rvq import GroupedResidualVectorQuantizer
 from soundstorm.models.codec.rvq import Quantized, ResidualVectorQuantizer
+
+Quantizer = ResidualVectorQuantizer | GroupedResidualVectorQuantizer
 
 
 @dataclass
@@ -29,9 +32,7 @@ class Codec(nn.Module):
     frame at most.)
     """
 
-    def __init__(
-        self, encoder: nn.Module, quantizer: ResidualVectorQuantizer, decoder: nn.Module, *, hop: int
-    ):
+    def __init__(self, encoder: nn.Module, quantizer: Quantizer, decoder: nn.Module, *, hop: int):
         """
         Args:
             encoder: called with samples (B, T * hop) and a mask (B, T); gives latents (B, T, D).
@@ -50,7 +51,7 @@ class Codec(nn.Module):
         Args:
             wav: (B, S).
             lengths: (B,) samples of each example; all S by default.
-            levels: (B,) RVQ levels to keep of each example; all by default.
+            levels: (B,) RVQ levels, of a grouped quantizer stages, to keep of each example; all by default.
         """
         padded, mask = self._frames(wav, lengths)
         quantized = self.quantizer(self.encoder(padded, mask), mask, levels)
@@ -94,12 +95,15 @@ def _mask(lengths: Tensor, size: int) -> Tensor:
 def build_codec(config: CodecConfig) -> Codec:
     """The codec that a configuration describes, with fresh weights."""
     encoder, decoder, dim = config.networks()
-    quantizer = ResidualVectorQuantizer(
-        dim,
-        config.num_levels,
-        config.codebook_size,
-        code_dim=config.code_dim,
-        decay=config.codebook_decay,
-        dead_code_usage=config.dead_code_usage,
-    )
+    sizes = dim, config.num_levels, config.codebook_size
+    options = {
+        "code_dim": config.code_dim,
+        "decay": config.codebook_decay,
+        "dead_code_usage": config.dead_code_usage,
+    }
+    quantizer: Quantizer
+    if config.groups == 1:
+        quantizer = ResidualVectorQuantizer(*sizes, **options)
+    else:
+        quantizer = GroupedResidualVectorQuantizer(*sizes, config.groups, **options)
     return Codec(encoder, quantizer, decoder, hop=config.samples_per_frame)

@@ -19,6 +19,9 @@ class CodecConfig:
     sample_rate: int = option(16000, "Hz of the audio that goes in and comes out")
     num_levels: int = option(8, "RVQ levels Q")
     codebook_size: int = option(256, "codes per level N")
+    groups: int = option(
+        1, "equal parts of the latents, each with num_levels / groups levels of its own (HiFi-Codec: 2 of 4)"
+    )
     code_dim: int = option(
         0, "width of the codebook vectors; 0: the width of the latents, without a projection"
     )
@@ -36,7 +39,11 @@ class CodecConfig:
                 f"model.num_levels is {self.num_levels} and model.codebook_size {self.codebook_size}; "
                 "expected at least 1 level of 2 to 65536 codes (tokens are stored as uint16)"
             )
-        self.at_least(1, "sample_rate")
+        self.at_least(1, "sample_rate", "groups")
+        if self.num_levels % self.groups:
+            raise InputError(
+                f"model.groups is {self.groups}, expected a divisor of model.num_levels, {self.num_levels}"
+            )
         self.at_least(0, "code_dim", "dead_code_usage")
         if not 0 <= self.codebook_decay < 1:
             raise InputError(f"model.codebook_decay is {self.codebook_decay}, expected a number in [0, 1)")

@@ -90,6 +90,21 @@ def _statistics(vectors: Tensor, codes: Tensor, size: int) -> tuple[Tensor, Tens
     return counts, sums
 
 
+def check_codes(codes: Tensor, num_levels: int, codebook_size: int, groups: int = 1) -> None:
+    """
+    Raises:
+        ValueError: codes (B, T, K) that are not of the coarsest stages of Q levels of N codes, in groups.
+    """
+    low, high = torch.stack(codes.aminmax()).tolist()
+    known = codes.shape[-1] <= num_levels and codes.shape[-1] % groups == 0
+    if not known or low < 0 or high >= codebook_size:
+        raise InputError(
+            f"codes of the shape {tuple(codes.shape)} lie in [{low}, {high}]; "
+            f"expected (B, T, {num_levels}) in [0, {codebook_size - 1}]: "
+            "are these tokens of another codec?"
+        )
+
+
 class ResidualVectorQuantizer(nn.Module):
     """Q codebooks of N vectors; each quantizes what the ones before left over."""
 
@@ -121,6 +136,7 @@ class ResidualVectorQuantizer(nn.Module):
         super().__init__()
         width = code_dim or dim
         self.num_levels, self.codebook_size = num_levels, codebook_size
+        self.num_stages = num_levels  # more codebooks than stages: GroupedResidualVectorQuantizer
         self.decay, self.dead_code_usage = decay, dead_code_usage
         self.seed = seed
         self.project_in = nn.Linear(dim, width) if code_dim else nn.Identity()
@@ -181,13 +197,7 @@ class ResidualVectorQuantizer(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Latents (B, T, D) of codes (B, T, K); with K < Q, of the K coarsest levels."""
-        low, high = torch.stack(codes.aminmax()).tolist()
-        if codes.shape[-1] > self.num_levels or low < 0 or high >= self.codebook_size:
-            raise InputError(
-                f"codes of the shape {tuple(codes.shape)} lie in [{low}, {high}]; "
-                f"expected (B, T, {self.num_levels}) in [0, {self.codebook_size - 1}]: "
-                "are these tokens of another codec?"
-            )
+        check_codes(codes, self.num_levels, self.codebook_size)
         with torch.autocast(self.codebooks.device.type, enabled=False):
             total = sum(self.codebooks[level][codes[..., level]] for level in range(codes.shape[-1]))
             return self.project_out(total)

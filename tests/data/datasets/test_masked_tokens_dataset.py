@@ -66,6 +66,18 @@ def test_the_papers_numbers_do_not_depend_on_the_other_kinds(changes):
         np.testing.assert_array_equal(paper.dropped, both.dropped)
 
 
+def test_each_token_of_a_stage_has_a_bit_of_its_own_and_one_is_masked():
+    rng, config = np.random.default_rng(7), MaskingConfig(levels="linear", grid=0.5)
+    stages, both = np.zeros(2), 0
+    for _ in range(2000):
+        draw = draw_mask_numbers(int(rng.integers(1, 9)), 6, rng, config=config, groups=3)
+        assert draw.dropped.shape[1] == 3 and draw.dropped[draw.prompt_end :].any()
+        assert draw.cells is None or draw.cells[draw.prompt_end :].any()
+        stages[draw.level] += 1
+        both += (draw.dropped[:, 0] != draw.dropped[:, 1]).any()
+    assert stages[0] / stages.sum() == pytest.approx(2 / 3, abs=0.04) and both > 500
+
+
 def test_linear_levels_come_as_often_as_maskgct_has_them():
     rng, config = np.random.default_rng(5), MaskingConfig(levels="linear")
     drawn = [draw_mask_numbers(8, 4, rng, config=config) for _ in range(8000)]

@@ -15,7 +15,13 @@ ISTFT = IstftConfig(
     encoder_blocks=2, decoder_blocks=2, kernel_size=3,
 )  # fmt: skip
 SOUNDSTREAM = SoundStreamConfig(num_levels=3, codebook_size=16, channels=2, latent_dim=8, strides=(2, 4, 5))
-FAMILIES = pytest.mark.parametrize("config", [ISTFT, SOUNDSTREAM], ids=lambda config: config.family)
+GROUPED = [
+    dataclasses.replace(ISTFT, width=18, groups=3),
+    dataclasses.replace(SOUNDSTREAM, latent_dim=9, groups=3),
+]
+FAMILIES = pytest.mark.parametrize(
+    "config", [ISTFT, SOUNDSTREAM, *GROUPED], ids=lambda config: f"{config.family}-{config.groups}"
+)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -133,6 +139,7 @@ def test_spectrum_and_inverse_give_the_signal_back():
     [
         ({"family": "wavenet"}, "model.family is 'wavenet', expected one of istft, soundstream"),
         ({"codebook_size": 100_000}, "2 to 65536 codes"),
+        ({"groups": 3}, "model.groups is 3, expected a divisor of model.num_levels, 8"),
         ({"quantizer_dropout": 1.5}, "model.quantizer_dropout is 1.5"),
         ({"n_fft": 300}, "model.n_fft is 300 and model.hop 320"),
         ({"kernel_size": 4}, "model.kernel_size is 4, expected an odd number"),
