@@ -57,6 +57,10 @@ def get_parser():
         "--speaker", default="resemblyzer", help="resemblyzer, a transformers x-vector model, or none"
     )
     parser.add_argument("--consistency", help="experiment directory of train_consistency")
+    parser.add_argument(
+        "--versa", metavar="CONFIG",
+        help="score_config of VERSA, which then measures too, where it is installed; its figures are called versa_...",
+    )  # fmt: skip
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
     parser.add_argument(
         "--share", help="score only this shard of the utterances, e.g. 2/5; then call without"
@@ -112,6 +116,7 @@ def main(argv: list[str] | None = None) -> None:
         device=args.device,
         config=config,
         share=Share.parse(args.share) if args.share else None,
+        versa=args.versa,
     )
 
 

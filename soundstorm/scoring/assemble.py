@@ -22,8 +22,9 @@ from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
 from soundstorm.scoring.measuring import MeasuredLog
 from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.scoring.scoring_config import ScoreConfig
-from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, write_json
+from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, to_measure, write_json
 from soundstorm.scoring.text_normalization import load_normalizer, read_references
+from soundstorm.scoring.versa import Versa, check_versa, run_versa
 from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def score_files(
     device: str,
     config: ScoreConfig,
     share: Share | None = None,
+    versa: str | None = None,
 ) -> None:
     """Score systems, each into its own file; a file made from the same inputs is left as it is.
 
@@ -64,6 +66,7 @@ def score_files(
         device: cpu or cuda.
         config: The rest.
         share: Measure only these utterances and write no score file; a call without a share finds what was measured.
+        versa: Its score_config, to have it measure too.
     """
     settings = {
         "recognizers": list(recognizers),
@@ -71,8 +74,11 @@ def score_files(
         "speaker": speaker,
         "consistency": consistency,
         "sample_rate": sample_rate,
+        **({} if versa is None else {"versa": versa}),
         **asdict(config),
     }
+    if versa is not None:
+        check_versa(versa)
 
     def load_embed() -> Callable:
         from soundstorm.models.consistency import load_consistency
@@ -97,6 +103,7 @@ def score_files(
                 job.decode_dir,
                 job.text,
                 consistency,
+                versa,
                 *(name.removeprefix("closed:") for name in recognizers),
             ],
             {"system": job.system, **settings},
@@ -115,19 +122,26 @@ def score_files(
         ids = evenly_spaced(original.ids, config.max_utterances)
         timing = decode_dir / "timing.json" if decode_dir else None
         log = MeasuredLog(Path(job.output), inputs, name=f"share{share.number}" if share else "partial")
+        measures = _measures(
+            loaders if job.data_dir else replace(loaders, speaker=None, embed=None),
+            recognizers if texts else (),
+            ids,
+            info,
+            config,
+        )
+        heard = original if decoded is None else decoded
+        pending = to_measure(ids, set(heard.ids), share, log)
+        if versa is not None and pending:
+            other = None if heard is original else original
+            found = run_versa(versa, pending, original=other, decoded=heard, texts=texts, device=device)
+            measures.append(Versa(found))
         content = score_system(
             job.system or info.require_title(),
             original=original,
             decoded=decoded,
             texts=texts,
             ids=ids,
-            measures=_measures(
-                loaders if job.data_dir else replace(loaders, speaker=None, embed=None),
-                recognizers if texts else (),
-                ids,
-                info,
-                config,
-            ),
+            measures=measures,
             info=info,
             timing=timing if timing is not None and timing.is_file() else None,
             log=log,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -151,9 +151,8 @@ def score_system(
         )
     durations = {utt_id: float(seconds) for utt_id, seconds in zip(original.ids, original.durations)}
     known = {} if log is None else log.known
-    to_measure = [utt_id for utt_id in (share.of_ids(chosen) if share else chosen) if utt_id not in known]
     read = partial(read_pair, original, decoded, texts)
-    for utt_id, score in measure_utterances(to_measure, read, measures):
+    for utt_id, score in measure_utterances(to_measure(chosen, available, share, log), read, measures):
         known[utt_id] = score
         if log is not None:
             log.write(utt_id, score)
@@ -197,6 +196,15 @@ def score_system(
         "runtime": {name: part.as_dict() for name, part in read_timing(timing).items()} if timing else {},
         "utterances": records,
     }
+
+
+def to_measure(
+    ids: Sequence[str], available: Collection[str], share: Share | None, log: MeasuredLog | None
+) -> list[str]:
+    """Utterances of a share, of all without one, that a system has and that have not been measured."""
+    chosen = [utt_id for utt_id in ids if utt_id in available]
+    known = {} if log is None else log.known
+    return [utt_id for utt_id in (share.of_ids(chosen) if share else chosen) if utt_id not in known]
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
