@@ -25,6 +25,7 @@ from soundstorm.bin import (
     train_recognizer,
     train_semantic_to_text,
     train_soundstorm,
+    train_tacotron2,
     train_text_to_semantic,
 )
 from soundstorm.bin.common import section
@@ -40,12 +41,14 @@ from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.detector import Detector
+from soundstorm.models.feature_network import FeatureNetwork
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
 from soundstorm.models.mask_diffusion import MaskDiffusion
 from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.text_to_semantic import build_text_to_semantic
+from soundstorm.models.wavenet import CONTEXT, WaveNet
 from soundstorm.training.audiolm_step import AudioLMStep
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.consistency_step import ConsistencyStep
@@ -56,8 +59,10 @@ from soundstorm.training.optim import build_optimizer, learning_rate
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.semantic_to_text_training import SemanticToTextStep
 from soundstorm.training.soundstorm_step import SoundStormStep
+from soundstorm.training.tacotron2_step import Tacotron2Step
 from soundstorm.training.text_to_semantic_pretraining import build_pretrained
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+from soundstorm.training.wavenet_step import WaveNetStep
 
 ROOT = Path(__file__).resolve().parent.parent
 FRONTS = {
@@ -65,6 +70,7 @@ FRONTS = {
     "train_soundstorm": train_soundstorm,
     "train_mask_diffusion": train_mask_diffusion,
     "train_audiolm": train_audiolm,
+    "train_tacotron2": train_tacotron2,
     "train_text_to_semantic": train_text_to_semantic,
     "pretrain_text_to_semantic": pretrain_text_to_semantic,
     "train_semantic_to_text": train_semantic_to_text,
@@ -74,7 +80,8 @@ FRONTS = {
     "detect": detect,
 }
 LARGE = 20e6  # parameters; of larger models one layer makes the step
-LAYERS = ("layers", "encoder_layers", "decoder_layers", "num_layers")
+LAYERS = ("layers", "cycles", "encoder_layers", "decoder_layers", "num_layers")
+STAGES = {"train_audiolm": ("semantic", "coarse", "fine"), "train_tacotron2": ("features", "wavenet")}
 SEMANTIC = TokenizerInfo("semantic", "s", "1", 50.0, 1, 500, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "a", "2", 50.0, 12, 1024, 16000)
 # The published shape of google/byt5-large, which is not downloaded here.
@@ -102,7 +109,7 @@ def cases():
             sections.pop("training")
             alike.setdefault((name, yaml.safe_dump(sections)), []).append(path)
     for (name, _), paths in alike.items():
-        for stage in ("semantic", "coarse", "fine") if name == "train_audiolm" else ("",):
+        for stage in STAGES.get(name, ("",)):
             yield pytest.param(name, paths, stage, id=f"{paths[-1].parts[-3]}/{paths[-1].stem} {stage}".strip())
 
 
@@ -181,6 +188,23 @@ def make(name, config, stage, tokens, encoder_layers=36):
             return batch_of(AcousticRows(AlignedTokens.from_data_dir(tokens, window), stage, layout, coarse))
 
         return AudioLMStep(AudioLM(model, **dataclasses.asdict(layout))), rows
+    if name == "train_tacotron2" and stage == "features":
+        mels = config["mel"].num_mels
+        network, step = FeatureNetwork(model, text_size=384, num_mels=mels, speaker_size=256), model.reduction
+        return Tacotron2Step(network, config["loss"]), lambda: {
+            "text": torch.randint(3, 259, (2, 9)),
+            "text_lengths": torch.tensor([5, 9]),
+            "features": torch.randn(2, 4 * step, mels),
+            "lengths": torch.tensor([4 * step, 2 * step]),
+            "speakers": torch.randn(2, 256),
+        }
+    if name == "train_tacotron2":
+        mels, hop = config["mel"].num_mels, config["mel"].hop
+        assert math.prod(model.upsampling) == hop
+        return WaveNetStep(WaveNet(model, mels)), lambda: {
+            "wav": 0.1 * torch.randn(2, 3 * hop),
+            "features": torch.randn(2, 3 + 2 * CONTEXT, mels),
+        }
     if name == "pretrain_text_to_semantic":
         return TextToSemanticStep(build_pretrained(model, SEMANTIC), config["loss"]), text_batch
     if name == "train_semantic_to_text":
@@ -239,6 +263,8 @@ def parameters(step):
 def test_a_configuration_builds_its_model_and_makes_a_step(name, paths, stage, tokens):
     torch.manual_seed(0)
     config = read(name, paths[0])
+    if stage == "wavenet":
+        config |= {"model": config["wavenet"], "training": config["wavenet_training"]}
     with torch.device("meta"):
         whole, _ = make(name, config, stage, tokens)
     for wanted in filter(None, (MILLIONS.get((path.parts[-3], path.stem, stage)) for path in paths)):

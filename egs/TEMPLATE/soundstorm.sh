@@ -250,6 +250,9 @@ for name in "${acoustic_model_names[@]}"; do
         die "--acoustic-models has '${name}', expected some of ${known_models[*]}"
     experiment "${name}"
 done
+main_reads_text=${acoustic_model_names[0]}_reads_text
+[ "${!main_reads_text:-false}" = false ] ||
+    die "--acoustic-models begins with ${acoustic_model_names[0]}, which has no tokens; name soundstorm or another that has before it"
 main_exp=${acoustic_model_names[0]}_exp
 main_exp=${!main_exp}
 if [ -z "${text_to_semantic_tag}${text_to_semantic_exp}" ]; then # models trained otherwise have another name

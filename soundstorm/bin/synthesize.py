@@ -67,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
         share=Share.parse(args.share) if args.share else None,
         device=device,
         reranker=reranker,
+        load_speaker_model=_speaker_model,
     )
 
 
@@ -75,6 +76,13 @@ def _reranker():
     from soundstorm.scoring.audio_quality import Dnsmos
 
     return Dnsmos().overall
+
+
+def _speaker_model(name: str):
+    """Of prompts, for systems without tokens; passed in as the reranker is."""
+    from soundstorm.scoring.voice_preservation import load_speaker_model
+
+    return load_speaker_model(name)
 
 
 if __name__ == "__main__":

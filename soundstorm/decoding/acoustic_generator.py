@@ -30,6 +30,7 @@ MODULES = {
     "soundstorm": "soundstorm.decoding.soundstorm_kind",
     "audiolm": "soundstorm.decoding.audiolm_kind",
     "mask_diffusion": "soundstorm.decoding.mask_diffusion_kind",
+    "tacotron2": "soundstorm.decoding.tacotron2_kind",
 }
 
 
@@ -67,6 +68,41 @@ class AcousticGenerator(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SpokenText:
+    """What a text reader made of one text."""
+
+    samples: np.ndarray  # float32 (S,)
+    alignment: np.ndarray  # (steps, characters), rows sum to 1
+    figures: Mapping[str, float]  # of the alignment, and whether it ended by itself
+
+
+class TextReader(Protocol):
+    """Text (and a voice prompt) in, samples out: a system without tokens."""
+
+    sample_rate: int  # Hz, of prompts and samples
+
+    def speak(
+        self,
+        texts: Sequence[str],
+        config: Any,
+        *,
+        seeds: Sequence[int],
+        prompts: Sequence[np.ndarray] | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> list[SpokenText]:
+        """Speak several texts.
+
+        Args:
+            texts: words, those of the prompt included.
+            config: how to decode, of the kind's ``sampling``.
+            seeds: one for each text.
+            prompts: samples that each begins with, which the result has too.
+            stopwatch: is told the time taken, in parts that are called ``<kind>_<stage>``.
+        """
+        ...
+
+
 # Seconds wanted -> what makes them once and says how many came out; for measurements of run time.
 TimedPart = Callable[[float], Callable[[], float]]
 SemanticTokens = Callable[[float], np.ndarray]  # seconds -> so many semantic tokens (T_s,) of real speech
@@ -79,7 +115,7 @@ class GeneratorKind:
     title: str  # in tables
     section: str  # of decode.yaml and of the command line that holds its sampling options
     sampling: type  # dataclass of these options
-    # Experiment or pack, codec, device -> generator.
+    # Experiment or pack, codec, device -> generator; a kind that reads text refuses.
     load: Callable[[str | Path, AcousticTokenizer, str], AcousticGenerator]
     load_network: Callable[[str, str | None], object]  # experiment of one network, its stage: for checks
     stages: tuple[str, ...] = ()  # networks with an experiment directory each; empty for one network
@@ -88,6 +124,9 @@ class GeneratorKind:
     timed_title: str | None = None  # of the generator in figures of run time, where it differs
     # Further things to time, given place, sampling options, tokens and device: title -> part.
     timed_parts: Callable[[str, Any, SemanticTokens, str], dict[str, TimedPart]] | None = None
+    # Experiment, loader of speaker models by name, device -> reader, of a kind that makes samples of text,
+    # without tokens.
+    load_reader: Callable[[str, Callable[[str], Any], str], TextReader] | None = None
 
     def system_title(self, sampling: Any) -> str:
         """Title of a system that decodes by these options."""

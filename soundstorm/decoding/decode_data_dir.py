@@ -3,8 +3,9 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.prompt_encodings import ALONE, PROMPT_ENCODING, check_encoding, say_encoding
 from soundstorm.data.share import Share
-from soundstorm.decoding.acoustic_generator import kind_named, load_generator, sampling_of
+from soundstorm.decoding.acoustic_generator import find_generator, kind_named, load_generator, sampling_of
 from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.best_of import Reranker, best_of
+from soundstorm.decoding.decode_texts import ALIGNMENTS_FILE, decode_texts, long_enough
 from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
 from soundstorm.decoding.prompt_encoding import encode_alone
 from soundstorm.decoding.stopwatch import Stopwatch
@@ -58,8 +60,6 @@ class System:
             raise InputError(
                 f"--from {self.source} needs --acoustic-model, an experiment directory of stage 4 or a pack"
             )
-        if self.source == "text" and not self.text_to_semantic:
-            raise InputError("--from text needs --text-to-semantic, the experiment directory of stage 5")
         if not 0 <= self.prompt_seconds < float("inf"):
             raise InputError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
         check_encoding(self.prompt_encoding, self.kmeans, bool(self.prompt_seconds) and self.source != "codec")
@@ -99,6 +99,7 @@ def decode_data_dir(
     share: Share | None = None,
     device: str = "cpu",
     reranker: Reranker | None = None,
+    load_speaker_model: Callable[[str], Any] | None = None,
 ) -> None:
     """Write ``wav/``, ``wav.scp``, token archives, ``decode.json`` and ``timing.json`` to ``output``.
 
@@ -115,6 +116,7 @@ def decode_data_dir(
             all.
         device: where the networks run.
         reranker: estimated quality of a sample, for ``best_of`` above 1.
+        load_speaker_model: by its name, for a system that makes samples of text in several voices.
     """
     data_dir, output = Path(data_dir), Path(output) / f"share.{share.number}" if share else Path(output)
     count = system.samples
@@ -134,6 +136,18 @@ def decode_data_dir(
         write_table(output / "wav.scp", {})
         return
     stopwatch, semantic, wavs, scores, kind, sampling = Stopwatch(), {}, {}, {}, None, None
+    load_reader = _reader_loader(system)
+    if load_reader:
+        load = partial(load_reader, find_generator(system.acoustic_model)[1], load_speaker_model, device)
+        ids = _speak_texts(load, system, data_dir, output, ids, acoustic, stopwatch)
+        if ids:
+            kind = find_generator(system.acoustic_model)[0]
+            _finish(output, system, ids, stopwatch, device, kind=kind, count=1)
+        elif share:
+            write_table(output / "wav.scp", {})
+        else:
+            raise InputError(f"{data_dir}: no utterance is long enough for a prompt of {system.prompt_seconds:g} s")
+        return
     if system.source == "codec":
         codes = {utt: acoustic[utt].astype(np.int64) for utt in ids}
     else:
@@ -191,6 +205,15 @@ def decode_data_dir(
     for utt in tqdm(ids, unit="utt", desc=output.name, disable=not sys.stderr.isatty()):
         wav = wavs[utt] if utt in wavs else waveform(codec, codes[utt], stopwatch)
         write_audio(output / "wav" / f"{utt}.wav", wav, codec.info.sample_rate)
+    if scores:
+        write_text(output / "best_of.json", json.dumps(scores, indent=1) + "\n")
+    _finish(output, system, ids, stopwatch, device, kind=kind, count=count)
+
+
+def _finish(
+    output: Path, system: System, ids: list[str], stopwatch: Stopwatch, device: str, *, kind: str | None, count: int
+) -> None:
+    """What says how the speech was made, and last the table of it."""
     settings = {
         "from": system.source,
         "title": system.title(kind),
@@ -201,18 +224,48 @@ def decode_data_dir(
         "codec": system.codec,
         "acoustic_model": system.acoustic_model,
         "text_to_semantic": system.text_to_semantic,
-        "sampling": asdict(sampling) if kind else None,
+        "sampling": asdict(sampling_of(kind, system.samplings)) if kind else None,
         "text": asdict(system.text),
         "seed": system.seed,
         "best_of": count,
         "threads": torch.get_num_threads(),
         "device": device,
     }
-    if scores:
-        write_text(output / "best_of.json", json.dumps(scores, indent=1) + "\n")
     write_text(output / "decode.json", json.dumps(settings, indent=2) + "\n")
     write_text(output / "timing.json", json.dumps(stopwatch.parts, indent=2) + "\n")
     write_table(output / "wav.scp", {utt: str(output / "wav" / f"{utt}.wav") for utt in ids})
+
+
+def _reader_loader(system: System):
+    """What loads the system's model, where that makes samples of text; None of others.
+
+    Raises:
+        ValueError: it reads something else than is asked for.
+    """
+    if system.source == "codec":
+        return None
+    kind, place = find_generator(system.acoustic_model)
+    load_reader = kind_named(kind).load_reader
+    if load_reader is None and system.source == "text" and not system.text_to_semantic:
+        raise InputError("--from text needs --text-to-semantic, the experiment directory of stage 5")
+    if load_reader is not None and system.source != "text":
+        raise InputError(f"--from is {system.source!r}, but {place} reads text; use --from text")
+    return load_reader
+
+
+def _speak_texts(
+    load, system: System, data_dir: Path, output: Path, ids: list[str], acoustic: TokenArchive, stopwatch: Stopwatch
+) -> list[str]:
+    """By a system without tokens; the utterances spoken, which are those that others speak."""
+    least = system.prompt_seconds + MIN_TARGET_SECONDS if system.prompt_seconds else 0.0
+    texts = read_texts(data_dir, long_enough(acoustic, ids, least))
+    if texts:
+        kind, _ = find_generator(system.acoustic_model)
+        decode_texts(
+            texts, data_dir, output, load(), sampling_of(kind, system.samplings),
+            prompt_seconds=system.prompt_seconds, seed=system.seed, stopwatch=stopwatch,
+        )  # fmt: skip
+    return list(texts)
 
 
 def merge_decodings(output: str | Path, number: int) -> None:
@@ -255,11 +308,12 @@ def merge_decodings(output: str | Path, number: int) -> None:
             known = parts.setdefault(name, dict.fromkeys(times, 0.0))
             for key, value in times.items():
                 known[key] += value
-    files = [share / "best_of.json" for share in shares]
-    scores = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.exists()]
-    if scores:
-        merged = {utt: found for each in scores for utt, found in each.items()}
-        write_text(output / "best_of.json", json.dumps(merged, indent=1) + "\n")
+    for name in ("best_of.json", ALIGNMENTS_FILE):
+        files = [share / name for share in shares]
+        scores = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.exists()]
+        if scores:
+            merged = {utt: found for each in scores for utt, found in each.items()}
+            write_text(output / name, json.dumps(merged, indent=1) + "\n")
     write_text(output / "decode.json", json.dumps(settings[0], indent=2) + "\n")
     write_text(output / "timing.json", json.dumps(parts, indent=2) + "\n")
     table = {utt: path for share in shares for utt, path in wavs[share].items()}

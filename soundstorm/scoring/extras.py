@@ -8,7 +8,8 @@ from typing import Any
 
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
-from soundstorm.scoring.figures import iterations_figure, losses_figure, runtime_curve_figure
+from soundstorm.scoring.alignments import alignments_section
+from soundstorm.scoring.figures import alignments_figure, iterations_figure, losses_figure, runtime_curve_figure
 from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import heading_of, interval, table
@@ -77,6 +78,8 @@ def _draw(content: Extra, path: Path) -> Path | None:
         return runtime_curve_figure(content["points"], path)
     if content["kind"] == "iterations":
         return iterations_figure(content["points"], path)
+    if content["kind"] == "alignments":
+        return alignments_figure(content["drawn"], path)
     if content["kind"] == "trainings":
         return losses_figure(content["trainings"], path)
     return None
@@ -115,6 +118,10 @@ def _percent(score: Mapping[str, float] | None) -> str:
 
 def _abx_sections(extras: Sequence[Extra]) -> str:
     return "\n".join(abx_section(content) for content in extras)
+
+
+def _alignments_sections(extras: Sequence[Extra]) -> str:
+    return "\n".join(alignments_section(content["systems"], _facts_line(content)) for content in extras)
 
 
 def detector_section(extras: Sequence[Extra]) -> str:
@@ -249,5 +256,6 @@ KINDS = {
     "detector": (detector_section, ""),
     "abx": (_abx_sections, ""),
     "pairs": (pairs_section, ""),
+    "alignments": (_alignments_sections, "Alignments of text and speech"),
     "trainings": (trainings_section, LOSSES_TITLE),  # last: its figure follows it
 }

@@ -211,3 +211,20 @@ def report_figures(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
         figures[f"Real-time factor on {name}"] = runtime_figure(rows, folder / f"{name}_runtime.png")
     figures["Codebooks"] = codebook_figure(report["codebooks"], folder / "codebooks.png")
     return {title: path for title, path in figures.items() if path is not None}
+
+
+def alignments_figure(drawn: Mapping[str, Sequence[Sequence[float]]], path: Path) -> Path | None:
+    """Attention of some utterances: characters upwards, steps of the decoder to the right."""
+    if not drawn:
+        return None
+    pyplot = _plotting()
+    figure, places = pyplot.subplots(1, len(drawn), figsize=(2.6 * len(drawn), 2.6), squeeze=False)
+    for axes, (title, alignment) in zip(places[0], drawn.items(), strict=True):
+        columns = [list(column) for column in zip(*alignment, strict=True)]  # (characters, steps)
+        axes.imshow(columns, aspect="auto", origin="lower", cmap="viridis", interpolation="nearest", vmin=0, vmax=1)
+        axes.set_title(title, fontsize=7)
+        axes.grid(False)
+    places[0][0].set_xlabel("step")
+    places[0][0].set_ylabel("character")
+    figure.tight_layout()
+    return _close(pyplot, figure, path)

@@ -10,18 +10,20 @@ from soundstorm.training.layout import local_shard, shard_like
 from soundstorm.training.training_config import TrainerConfig
 
 
-def build_optimizer(network: nn.Module, config: TrainerConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only: decaying biases and norms' gains only hurts."""
+def build_optimizer(network: nn.Module, config: TrainerConfig) -> torch.optim.Adam:
+    """AdamW, or Adam, with weight decay on matrices only: decaying biases and norms' gains only hurts."""
     decayed = [p for p in network.parameters() if p.requires_grad and p.ndim >= 2]
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim < 2]
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
+    kind = torch.optim.AdamW if config.decoupled_decay else torch.optim.Adam
+    return kind(
         [group for group in groups if group["params"]],
         lr=config.learning_rate,
         betas=tuple(config.betas),
+        eps=config.epsilon,
         fused=True,
     )
 
@@ -38,6 +40,10 @@ def learning_rate(step: int, config: TrainerConfig) -> float:
         return peak * max(0.0, 1.0 - progress)
     if config.schedule == "cosine":
         return peak * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+    if config.schedule == "exponential":
+        hold = max(config.hold_steps, warmup)
+        decayed = min(1.0, max(0, step - hold) / max(1, config.max_steps - hold))
+        return peak * (config.final_learning_rate / peak) ** decayed
     return peak * math.sqrt(max(1, warmup) / (step + 1))
 
 

@@ -18,10 +18,16 @@ class TrainerConfig:
     learning_rate: float = option(5e-4, "peak learning rate", on_resume=MAY_CHANGE)
     betas: tuple[float, ...] = option((0.9, 0.98), "AdamW betas")
     weight_decay: float = option(0.01, "AdamW weight decay, on matrices only")
+    decoupled_decay: bool = option(True, "AdamW; false: Adam, with weight_decay as L2 in the gradient")
+    epsilon: float = option(1e-8, "AdamW epsilon")
     warmup_steps: int = option(100, "steps of linear warm-up")
     schedule: str = option(
-        "cosine", "after the warm-up: constant, linear (to 0), cosine (to 0), inverse_sqrt"
+        "cosine",
+        "after the warm-up: constant, linear (to 0), cosine (to 0), inverse_sqrt, exponential (held, then to "
+        "final_learning_rate)",
     )
+    hold_steps: int = option(0, "of schedule exponential: the step up to which the rate stays at its peak")
+    final_learning_rate: float = option(1e-5, "of schedule exponential: the rate at max_steps")
     clip_norm: float = option(1.0, "largest norm of the gradient; 0 leaves it alone")
     max_skipped_steps: int = option(
         10,
@@ -55,7 +61,7 @@ class TrainerConfig:
                 "give one of them"
             )
         for name, choices in {
-            "schedule": ("constant", "linear", "cosine", "inverse_sqrt"),
+            "schedule": ("constant", "linear", "cosine", "inverse_sqrt", "exponential"),
             "precision": ("no", "bf16", "fp16"),
             "sharding": ("none", "full"),
         }.items():
@@ -74,10 +80,10 @@ class TrainerConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise InputError(f"training.{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("weight_decay", "warmup_steps", "clip_norm", "num_workers", "seed"):
+        for name in ("weight_decay", "warmup_steps", "hold_steps", "clip_norm", "num_workers", "seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"training.{name} is {getattr(self, name)}, expected at least 0")
-        for name in ("learning_rate", "batch_size", "batch_seconds"):
+        for name in ("learning_rate", "final_learning_rate", "epsilon", "batch_size", "batch_seconds"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise InputError(f"training.{name} is {getattr(self, name)}, expected more than 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):

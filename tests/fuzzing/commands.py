@@ -90,6 +90,16 @@ COMMANDS = (
     *_train("soundstorm", TOKENS),
     *_train("mask_diffusion", TOKENS),
     *_train("audiolm", TOKENS, "--stage fine", expdir="audiolm_fine"),
+    *_train("tacotron2", f"data/text {TABLES} {SOUND}", "--stage features", expdir="tacotron2/features"),
+    Command("train_tacotron2", f"{SETS} --config conf/tacotron2.yaml --stage wavenet --features tacotron2/features "
+            "--expdir new", _trained("tacotron2/features")),
+    Command(
+        "synthesize",
+        "--data-dir data --from text --codec codec --acoustic-model tacotron2 --tacotron2.max_seconds 0.1 --output new",
+        f"data/text {_trained('tacotron2/features')} tacotron2/features/speakers.safetensors "
+        f"{_trained('tacotron2/wavenet')}",
+    ),
+    Command("measure_alignments", "--decode-dir alignments --output new/alignments.json", "alignments/*"),
     *_train("text_to_semantic", "data/text data/semantic.*", "--read-utterances 0"),
     *_train("semantic_to_text", "data/text data/semantic.*"),
     Command(

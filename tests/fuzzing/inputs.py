@@ -29,6 +29,11 @@ CONFIGS = {
     "data:\n  min_seconds: 0.1\n",
     "semantic_to_text": "model:\n  layers: 1\n  dim: 8\n  heads: 2\n  head_dim: 4\n  ffn_dim: 8\n  convolutions: 1\n"
     "data:\n  min_seconds: 0.1\n",
+    "tacotron2": "mel:\n  sample_rate: 16000\n  hop: 200\n  window: 400\n  num_mels: 20\n"
+    "model:\n  embedding: 4\n  encoder_convolutions: 1\n  encoder_width: 4\n  attention: 4\n  location_filters: 2\n"
+    "  decoder_width: 4\n  prenet: 4\n  postnet_layers: 2\n  postnet_width: 4\n  reduction: 4\n"
+    "wavenet:\n  layers: 2\n  cycles: 1\n  residual: 4\n  gate: 4\n  skip: 4\n  mixtures: 2\n  upsampling: [10, 20]\n"
+    "  crop_frames: 4\nwavenet_training:\n  max_steps: 2\n  batch_size: 2\n",
     "hubert": "model:\n  width: 8\n  num_layers: 1\n  num_heads: 2\n  feed_forward_width: 8\n  conv_widths: [8, 8]\n"
     "  conv_kernels: [40, 12]\n  conv_strides: [32, 10]\n  conv_norm: layer\n  position_kernel: 4\n"
     "  position_groups: 2\n  label_width: 4\ndata:\n  crop_seconds: 0.5\n",
@@ -153,6 +158,7 @@ def _train() -> None:
         train_recognizer,
         train_semantic_to_text,
         train_soundstorm,
+        train_tacotron2,
         train_text_to_semantic,
     )
 
@@ -164,6 +170,15 @@ def _train() -> None:
         train_audiolm.main([*both, *options])
     free = ["--stage", "coarse", "--config", "conf/audiolm.yaml", "--data.deduplicate", "true"]
     train_audiolm.main([*both, *free, "--expdir", "audiolm_free"])
+    for stage in ("features", "wavenet"):
+        options = ["--stage", stage, "--config", "conf/tacotron2.yaml", "--expdir", f"tacotron2/{stage}"]
+        train_tacotron2.main([*both, *options])
+    Path("alignments").mkdir()
+    figures = {"focus_rate": 1, "coverage": 1, "diagonal": 1, "jumps_back": 0, "stopped": 1}
+    figures["attention"] = [[1, 0], [0, 1]]
+    Path("alignments/alignments.json").write_text(json.dumps({"a-1": figures}))
+    record = {"from": "text", "title": "x", "prompt_seconds": 0}
+    Path("alignments/decode.json").write_text(json.dumps(record))
     reading = ["--read-utterances", "0", "--config", "conf/text_to_semantic.yaml"]
     train_text_to_semantic.main([*both, *reading, "--expdir", "text_to_semantic"])
     train_semantic_to_text.main([*both, "--config", "conf/semantic_to_text.yaml", "--expdir", "semantic_to_text"])

@@ -20,8 +20,11 @@ from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_t
 from soundstorm.data.datasets.detector_dataset import DetectorDataset
 from soundstorm.data.datasets.diffusion_dataset import DiffusionTokens
 from soundstorm.data.datasets.recognizer_dataset import RecognizerDataset
+from soundstorm.data.datasets.spoken_texts_dataset import SpokenTexts
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
+from soundstorm.data.datasets.waves_with_features_dataset import WavesWithFeatures
 from soundstorm.data.log_mel import LogMel
+from soundstorm.data.mel_features import MelConfig, mel_features
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -32,6 +35,7 @@ from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers
 from soundstorm.models.detector import Detector
 from soundstorm.models.detector_config import DetectorConfig
+from soundstorm.models.feature_network import FeatureNetwork
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
 from soundstorm.models.mask_diffusion import MaskDiffusion
@@ -42,8 +46,10 @@ from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
+from soundstorm.models.tacotron2_config import Tacotron2Config, Tacotron2LossConfig, WaveNetConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
+from soundstorm.models.wavenet import CONTEXT, WaveNet
 from soundstorm.training.audiolm_step import AudioLMStep
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.consistency_step import ConsistencyStep
@@ -53,7 +59,9 @@ from soundstorm.training.mask_diffusion_step import MaskDiffusionStep
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.semantic_to_text_training import SemanticToTextStep
 from soundstorm.training.soundstorm_step import SoundStormStep
+from soundstorm.training.tacotron2_step import Tacotron2Step
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
+from soundstorm.training.wavenet_step import WaveNetStep
 from tests.text_to_semantic_toy import INFO, write_corpus
 from tests.training import ddp_worker
 
@@ -70,6 +78,8 @@ def write_data(folder):
         write_audio(folder / f"audio/u{number}.wav", (wav - wav.mean()).astype(np.float32), 16000)
         lines.append(f"u{number} {folder}/audio/u{number}.wav\n")
     (folder / "audio/wav.scp").write_text("".join(lines))
+    (folder / "audio/text").write_text("".join(f"u{number} {'ab ' * (number + 1)}\n" for number in range(8)))
+    (folder / "audio/utt2spk").write_text("".join(f"u{number} s{number % 2}\n" for number in range(8)))
 
 
 def soundstorm(data, dropout):
@@ -198,6 +208,31 @@ def detector(data, dropout):
     spectra = [log_mel(torch.from_numpy(utterances.read(utt))) for utt in utterances.ids]
     model = Detector(DetectorConfig(crop_seconds=0.1, num_mels=8, width=16, blocks=1))
     return DetectorStep(model), DetectorDataset(spectra[:4], spectra[4:], model.crop)
+
+
+MEL = MelConfig(sample_rate=16000, hop=160, window=400, num_mels=5)
+
+
+def tacotron2_features(data, dropout):
+    sizes = {"embedding": 6, "encoder_convolutions": 1, "encoder_width": 8, "attention": 7, "location_filters": 3}
+    sizes |= {"location_kernel": 5, "decoder_width": 8, "prenet": 6, "postnet_layers": 2, "postnet_width": 6}
+    config = Tacotron2Config(**sizes, reduction=2, dropout=dropout, zoneout=0.2 * dropout)
+    model = FeatureNetwork(config, text_size=384, num_mels=MEL.num_mels, speaker_size=3)
+    speakers = {f"s{number}": np.eye(3, dtype=np.float32)[number] for number in range(2)}
+    dataset = SpokenTexts(data / "audio", ByteTokenizer(), MEL, reduction=2, speakers=speakers)
+    return Tacotron2Step(model, Tacotron2LossConfig(guided_attention=0.5)), dataset
+
+
+def tacotron2_wavenet(data, dropout):
+    config = WaveNetConfig(
+        layers=3, cycles=1, kernel=2, residual=6, gate=8, skip=6, mixtures=2, upsampling=(10, 16), dropout=dropout
+    )
+    utterances = Utterances(data / "audio", 16000)
+    dataset = WavesWithFeatures(
+        utterances, lambda utt: mel_features(utterances.read(utt), MEL), list(utterances.ids),
+        hop=MEL.hop, crop_frames=4, context=CONTEXT,
+    )  # fmt: skip
+    return WaveNetStep(WaveNet(config, MEL.num_mels)), dataset
 
 
 MODELS = {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soundstorm.training import checkpoint
-from soundstorm.training.optim import MovingAverage, learning_rate
+from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 from soundstorm.training.step import Loss
 from soundstorm.training.trainer import train
 from soundstorm.training.training_config import TrainerConfig
@@ -396,3 +396,23 @@ def test_schedules_rise_to_the_peak_and_end_as_named(schedule, last):
         rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 9
     )
     assert rates[-1] == pytest.approx(last, abs=0.02)
+
+
+def test_the_exponential_schedule_holds_and_falls_as_tacotron_2s_does():
+    settings = config(
+        max_steps=100_000, warmup_steps=0, schedule="exponential", learning_rate=1e-3, hold_steps=50_000,
+        final_learning_rate=1e-5,
+    )  # fmt: skip
+    wanted = {0: 1e-3, 50_000: 1e-3, 75_000: 1e-4, 100_000: 1e-5, 120_000: 1e-5}
+    assert {step: learning_rate(step, settings) for step in wanted} == pytest.approx(wanted)
+
+
+def test_decay_that_is_not_decoupled_is_part_of_the_gradient():
+    network = torch.nn.Linear(1, 1, bias=False)
+    weight = network.weight.item()
+    settings = config(decoupled_decay=False, weight_decay=0.5, learning_rate=0.1, epsilon=1.0)
+    optimizer = build_optimizer(network, settings)
+    network.weight.grad = torch.zeros(1, 1)
+    optimizer.step()
+    gradient = 0.5 * weight
+    assert network.weight.item() == pytest.approx(weight - 0.1 * gradient / (abs(gradient) + 1.0), rel=1e-4)

@@ -44,6 +44,7 @@ draw_figure() {  # <runtime or iterations> <file>
             [ ! -e "${text_to_semantic_exp}/model.safetensors" ] ||
                 options+=(--text-to-semantic "${text_to_semantic_exp}")
             for name in "${acoustic_model_names[@]}"; do
+                ! reads_text "${name}" || continue
                 exp=${name}_exp
                 options+=(--acoustic-model "${!exp}")
             done

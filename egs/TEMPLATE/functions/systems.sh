@@ -43,7 +43,13 @@ need_acoustic_model() {  # <acoustic model>: all its networks must be trained
     done
 }
 
-parse_system() {  # <system>: sets system_model (empty: the codec), system_source, system_prompt, system_options
+reads_text() {  # <acoustic model>: does it make speech of text itself, without tokens?
+    local it=$1_reads_text
+    [ "${!it:-false}" = true ]
+}
+
+parse_system() {  # <system>: sets system_model (empty: the codec), system_source (words: text that the model itself reads),
+    # system_prompt, system_options
     local rest=${1%_prompted} name
     system_model="" system_source=semantic system_prompt=0 system_options=()
     [ "${rest}" = "$1" ] || system_prompt=${prompt_seconds}
@@ -57,7 +63,9 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
     fi
     if [ -n "${variant_options[${rest}]:-}" ]; then
         read -ra system_options <<<"${variant_options[${rest}]}"
-        rest=${rest%_*}
+        for name in "${acoustic_model_names[@]}"; do
+            [[ ${rest} != "${name}"_* ]] || rest=${name}
+        done
     fi
     for name in "${acoustic_model_names[@]}"; do
         [ "${rest}" != "${name}" ] || system_model=${name}
@@ -65,6 +73,10 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
     [ -n "${system_model}" ] ||
         die "--systems has '$1'; it may have codec and, for each of --acoustic-models (${acoustic_models})," \
             "<model>, <model>_text, each with _prompted; variants: ${!variant_options[*]}"
+    if reads_text "${system_model}"; then
+        [ "${system_source}" != text ] || die "--systems has '$1'; ${system_model} reads text anyway, leave _text out"
+        system_source=words
+    fi
 }
 
 exp_of() {  # <system>: experiment directory that its results go to; codec and originals lie with the first model
@@ -77,7 +89,7 @@ decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by on
     local exp options=(--config "${decode_config}" --codec "${codec_model}")
     parse_system "$1"
     exp=${system_model}_exp
-    options+=(--from "${system_source}" --prompt-seconds "${system_prompt}")
+    options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] || options+=(--acoustic-model "${!exp}" "${system_options[@]}")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${text_to_semantic_exp}")
     [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
