@@ -428,6 +428,7 @@ UNTRIED = {
     "is left out: its prompt has": "a codec of another number of frames than its rate says; the option is tried above",
     "use text.tokenizer bytes with ByT5": "models of the hub",
     "run tools/install.sh, then: pip": "pip needs an index",
+    "which needs espnet 202511 and torchaudio": "an installation",
     "pip install --no-deps": "pip needs an index",
     "one at a time is measured by `--figures runtime`": "no fault: tests/bin/test_figure_fronts.py",
     "give one of these as --codec": "names of the hub; directories in test_pack.py",

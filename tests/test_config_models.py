@@ -80,7 +80,7 @@ FRONTS = {
     "detect": detect,
 }
 LARGE = 20e6  # parameters; of larger models one layer makes the step
-LAYERS = ("layers", "cycles", "encoder_layers", "decoder_layers", "num_layers")
+LAYERS = dict.fromkeys(("layers", "cycles", "encoder_layers", "decoder_layers", "num_layers"), 1) | {"kernels": (3,)}
 STAGES = {"train_audiolm": ("semantic", "coarse", "fine"), "train_tacotron2": ("features", "wavenet")}
 SEMANTIC = TokenizerInfo("semantic", "s", "1", 50.0, 1, 500, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "a", "2", 50.0, 12, 1024, 16000)
@@ -90,6 +90,7 @@ BYT5_LARGE = {"d_model": 1536, "d_ff": 3840, "d_kv": 64, "num_heads": 16, "feed_
 MILLIONS = {
     ("librilight", "train_soundstorm", ""): 353.4,  # 500 semantic tokens; with 1024 of them 353.9
     ("librilight", "train_mask_diffusion", ""): 105.6,  # of 130.1: the configuration says why
+    ("librilight", "train_codec_hifi", ""): 62.6,  # and 1.05 of codebooks, which are no parameters
     ("librilight", "train_audiolm", "coarse"): 260.6,
     ("librilight", "train_audiolm", "fine"): 272.7,
     ("librilight", "train_audiolm", "semantic"): 252.7,
@@ -272,7 +273,11 @@ def test_a_configuration_builds_its_model_and_makes_a_step(name, paths, stage, t
     encoder_layers = 36
     if parameters(whole) > LARGE:
         fields = {field.name for field in dataclasses.fields(config["model"])}
-        config["model"] = dataclasses.replace(config["model"], **{layer: 1 for layer in LAYERS if layer in fields})
+        config["model"] = dataclasses.replace(
+            config["model"], **{name: value for name, value in LAYERS.items() if name in fields}
+        )
+        if name == "train_codec":
+            config["loss"] = dataclasses.replace(config["loss"], wave_max_channels=64)
         encoder_layers = 1
     step, make_batch = make(name, config, stage, tokens, encoder_layers)
     batch, training = make_batch(), config["training"]

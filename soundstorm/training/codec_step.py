@@ -11,13 +11,7 @@ from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.errors import TrainingFailed
 from soundstorm.models.codec.codec import Codec, CodecOutput
 from soundstorm.models.codec.codec_config import CodecLossConfig
-from soundstorm.models.codec.discriminators import Discriminators
-from soundstorm.models.codec.losses import (
-    MultiScaleMelLoss,
-    discriminator_hinge,
-    feature_matching,
-    generator_hinge,
-)
+from soundstorm.models.codec.losses import ADVERSARIAL_LOSSES, MultiScaleMelLoss
 from soundstorm.training.step import Loss
 
 logger = logging.getLogger(__name__)
@@ -29,7 +23,7 @@ class CodecStep:
     def __init__(
         self,
         codec: Codec,
-        discriminators: Discriminators | None,
+        discriminators: nn.Module | None,
         config: CodecLossConfig,
         *,
         sample_rate: int,
@@ -50,6 +44,7 @@ class CodecStep:
             self.phases = ("model", "discriminator")
         self.config, self.quantizer_dropout = config, quantizer_dropout
         self.mel_loss = MultiScaleMelLoss(sample_rate, tuple(config.mel_windows), config.mel_style)
+        self.adversarial_losses = ADVERSARIAL_LOSSES[config.discriminators]
         self.health = CodebookHealth(config.health_every, config.health_grace, config.min_usage)
         self._output: CodecOutput | None = None  # of the model phase, for the discriminator phase
 
@@ -122,10 +117,10 @@ class CodecStep:
                 real = discriminators(target)
             parts["adversarial"] = (
                 config.adversarial_weight,
-                generator_hinge([layers[-1] for layers in fake]),
+                self.adversarial_losses.generator([layers[-1] for layers in fake]),
             )
             hidden = [layers[:-1] for layers in real], [layers[:-1] for layers in fake]
-            parts["feature"] = (config.feature_weight, feature_matching(*hidden))
+            parts["feature"] = config.feature_weight, self.adversarial_losses.features(*hidden)
         total = torch.stack([weight * value for weight, value in parts.values()]).sum() * size
         return Loss(total, size, {n: (value.detach().double() * size, size) for n, (_, value) in parts.items()})
 
@@ -138,8 +133,9 @@ class CodecStep:
         # Real and decoded in one call: DDP counts calls of forward against calls of backward.
         layers = networks["discriminator"](torch.cat([batch["wav"], self._output.wav.detach()]))
         judged = [outputs[-1].chunk(2) for outputs in layers]
-        hinge = discriminator_hinge([real for real, _ in judged], [fake for _, fake in judged])
-        return Loss(hinge * size, size, {"hinge": (hinge.detach().double() * size, size)})
+        losses = self.adversarial_losses
+        value = losses.discriminator([real for real, _ in judged], [fake for _, fake in judged])
+        return Loss(value * size, size, {losses.name: (value.detach().double() * size, size)})
 
 
 class CodebookHealth:

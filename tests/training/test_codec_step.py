@@ -11,6 +11,7 @@ from soundstorm.data.datasets.dataset_configs import CodecDataConfig
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
+from soundstorm.models.codec.hifi_config import HifiConfig
 from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
@@ -30,6 +31,9 @@ MODEL = IstftConfig(
     decoder_blocks=1,
 )
 SOUNDSTREAM = SoundStreamConfig(num_levels=4, codebook_size=8, channels=2, latent_dim=8, strides=(2, 4, 5))
+HIFI = HifiConfig(
+    num_levels=4, codebook_size=8, groups=2, encoder_channels=4, decoder_channels=16, strides=(2, 4, 5), kernels=(3, 5)
+)
 LOSS = CodecLossConfig(
     wave_discriminators=1, wave_channels=4, wave_max_channels=8, stft_channels=2, stft_window=256, stft_hop=64,
     mel_windows=(64, 256), health_every=2,
@@ -66,7 +70,7 @@ def has_gradient(network) -> bool:
     return any(p.grad is not None and bool((p.grad != 0).any()) for p in network.parameters())
 
 
-@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM], ids=lambda model: model.family)
+@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM, HIFI], ids=lambda model: model.family)
 def test_each_phase_gives_gradients_to_its_network_only(model):
     step = make(model)
     run_phase(step, "model", batch())
@@ -81,7 +85,7 @@ PATHS = {"reconstruction": ("encoder", "decoder"), "commitment": ("encoder",), "
          "feature": ("encoder", "decoder")}  # fmt: skip
 
 
-@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM], ids=lambda model: model.family)
+@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM, HIFI], ids=lambda model: model.family)
 @pytest.mark.parametrize("part", PATHS)
 def test_every_part_of_the_loss_reaches_every_weight_it_is_for(part, model):
     weights = {f"{name}_weight": float(name == part) for name in PATHS}
@@ -93,7 +97,7 @@ def test_every_part_of_the_loss_reaches_every_weight_it_is_for(part, model):
         assert reached == (name.split(".")[0] in PATHS[part]), name
 
 
-@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM], ids=lambda model: model.family)
+@pytest.mark.parametrize("model", [MODEL, SOUNDSTREAM, HIFI], ids=lambda model: model.family)
 def test_every_weight_of_the_discriminators_learns(model):
     step = make(model)
     run_phase(step, "model", batch())
@@ -118,6 +122,27 @@ def test_total_is_the_weighted_sum_of_the_parts_times_the_number_of_examples():
     value = {name: float(total) / count for name, (total, count) in loss.metrics.items()}
     wanted = 2 * value["mel"] + 3 * value["commitment"] + 5 * value["adversarial"] + 7 * value["feature"]
     assert loss.total.item() == pytest.approx(3 * wanted, rel=1e-5) and loss.weight == 3
+
+
+def test_hificodecs_losses_are_sums_over_its_discriminators():
+    pytest.importorskip("espnet2.gan_codec", reason="needs espnet")
+    sizes = {"wave_channels": 4, "wave_max_channels": 16, "stft_channels": 2, "mel_windows": (256, 128)}
+    weights = {"reconstruction_weight": 45.0, "commitment_weight": 2.5, "feature_weight": 1.0}
+    step = make(HIFI, discriminators="hifi", mel_style="hifi", **sizes, **weights)
+    loss = run_phase(step, "model", batch())
+    value = {name: float(total) / count for name, (total, count) in loss.metrics.items()}
+    wanted = 45 * value["mel"] + 2.5 * value["commitment"] + value["adversarial"] + value["feature"]
+    assert loss.total.item() == pytest.approx(3 * wanted, rel=1e-5)
+    judged = run_phase(step, "discriminator", batch())
+    (total, count), = judged.metrics.values()
+    # 13 discriminators that know nothing yet: each loses about 1 for the real ones, and nothing for the others
+    assert set(judged.metrics) == {"least_squares"} and 6.5 < float(total) / count < 19.5
+
+
+def test_dropout_of_groups_draws_stages():
+    step = make(dataclasses.replace(HIFI, quantizer_dropout=1.0))
+    levels = step.draw_levels((torch.arange(4000, dtype=torch.float64) + 0.5) / 4000)
+    assert torch.bincount(levels).tolist() == [0, 2000, 2000]
 
 
 def test_discriminators_are_silent_before_their_first_step():

@@ -84,27 +84,35 @@ class CodecLossConfig:
 
     reconstruction_weight: float = option(1.0, "weight of the multi-scale mel loss")
     commitment_weight: float = option(1.0, "weight of the distance between latents and their codes")
-    adversarial_weight: float = option(1.0, "weight of the hinge loss of the generator")
+    adversarial_weight: float = option(1.0, "weight of the generator's adversarial loss")
     feature_weight: float = option(100.0, "weight of the distance between discriminator features")
     mel_style: str = option(
-        "paper", "paper: 64 bands per scale, L1 + weighted L2 of logs; log: L1 of logs, bands with scale"
-    )
+        "paper", "paper: 64 bands per scale, L1 + weighted L2 of logs; log: L1 of logs, bands with scale; "
+                 "hifi: L1 of logs of 80 bands, scales after the first count 1/45"
+    )  # fmt: skip
     mel_windows: tuple[int, ...] = option(
         (64, 128, 256, 512, 1024, 2048), "window lengths of the mel loss, in samples"
     )
 
+    discriminators: str = option(
+        "soundstream", "soundstream: waves and one spectrum, hinge losses, means over all; hifi: HiFi-Codec's "
+                       "periods, waves and five spectra, least squares, sums over all; needs espnet"
+    )  # fmt: skip
     discriminator_start: int = option(
         0, "first step at which discriminators train and are heard by the generator"
     )
     wave_discriminators: int = option(
-        3, "wave discriminators, each at half the rate of the one before; 0: none"
+        3, "wave discriminators, each at half the rate of the one before; 0: none, nor any of periods"
     )
-    wave_channels: int = option(16, "channels of the first layer of a wave discriminator")
+    wave_channels: int = option(
+        16, "channels of the first layer of a wave discriminator; hifi: of one of periods, and 4 times as many "
+            "of a wave's"
+    )  # fmt: skip
     wave_max_channels: int = option(1024, "most channels in a wave discriminator")
-    stft_discriminator: bool = option(True, "use the discriminator of complex spectra")
+    stft_discriminator: bool = option(True, "use the discriminators of complex spectra")
     stft_channels: int = option(32, "channels of its first layer")
-    stft_window: int = option(1024, "its window, in samples")
-    stft_hop: int = option(256, "its hop, in samples")
+    stft_window: int = option(1024, "soundstream: its window, in samples")
+    stft_hop: int = option(256, "soundstream: its hop, in samples")
 
     health_every: int = option(100, "steps over which codebook usage and perplexity are counted")
     health_grace: int = option(500, "steps after which a collapse of a codebook stops the run")
@@ -113,8 +121,15 @@ class CodecLossConfig:
     )
 
     def __post_init__(self):
-        if self.mel_style not in ("paper", "log"):
-            raise InputError(f"loss.mel_style is {self.mel_style!r}, expected paper or log")
+        if self.mel_style not in ("paper", "log", "hifi"):
+            raise InputError(f"loss.mel_style is {self.mel_style!r}, expected paper, log or hifi")
+        if self.discriminators not in ("soundstream", "hifi"):
+            raise InputError(f"loss.discriminators is {self.discriminators!r}, expected soundstream or hifi")
+        if self.discriminators == "hifi" and (self.wave_channels % 4 or self.wave_max_channels % 16):
+            raise InputError(
+                f"loss.wave_channels is {self.wave_channels} and loss.wave_max_channels "
+                f"{self.wave_max_channels}, expected multiples of 4 and of 16 for loss.discriminators hifi"
+            )
         if not self.mel_windows or min(self.mel_windows) < 4:
             raise InputError(
                 f"loss.mel_windows are {self.mel_windows}, expected lengths of at least 4 samples"

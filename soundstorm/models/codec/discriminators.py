@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.models.codec.codec_config import CodecLossConfig
+from soundstorm.models.codec.hifi_discriminators import HifiDiscriminators
 
 
 class WaveDiscriminator(nn.Module):
@@ -107,8 +108,10 @@ class Discriminators(nn.Module):
         return results + [discriminator(wav) for discriminator in self.spectra]
 
 
-def build_discriminators(config: CodecLossConfig) -> Discriminators:
-    """The discriminators that a configuration asks for."""
+def build_discriminators(config: CodecLossConfig) -> nn.Module:
+    """The discriminators that a configuration asks for, called as :class:`Discriminators` are."""
+    if config.discriminators == "hifi":
+        return HifiDiscriminators(config)
     waves = [
         WaveDiscriminator(config.wave_channels, config.wave_max_channels)
         for _ in range(config.wave_discriminators)

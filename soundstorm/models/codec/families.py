@@ -1,6 +1,7 @@
 """The families of codecs: a new one is its own files and a line here."""
 
 from soundstorm.data.variants import Variants
+from soundstorm.models.codec.hifi_config import HifiConfig
 from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 
@@ -9,5 +10,6 @@ CODEC_FAMILIES = Variants(
     {
         "istft": IstftConfig,
         "soundstream": SoundStreamConfig,
+        "hifi": HifiConfig,
     },
 )

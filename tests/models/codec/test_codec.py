@@ -7,6 +7,7 @@ from soundstorm.data.records import make_record
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.codec_config import CodecConfig
 from soundstorm.models.codec.families import CODEC_FAMILIES
+from soundstorm.models.codec.hifi_config import HifiConfig
 from soundstorm.models.codec.istft_config import IstftConfig
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 
@@ -15,12 +16,15 @@ ISTFT = IstftConfig(
     encoder_blocks=2, decoder_blocks=2, kernel_size=3,
 )  # fmt: skip
 SOUNDSTREAM = SoundStreamConfig(num_levels=3, codebook_size=16, channels=2, latent_dim=8, strides=(2, 4, 5))
+HIFI = HifiConfig(
+    num_levels=3, codebook_size=16, groups=3, encoder_channels=6, decoder_channels=16, strides=(2, 4, 5), kernels=(3, 5)
+)
 GROUPED = [
     dataclasses.replace(ISTFT, width=18, groups=3),
     dataclasses.replace(SOUNDSTREAM, latent_dim=9, groups=3),
 ]
 FAMILIES = pytest.mark.parametrize(
-    "config", [ISTFT, SOUNDSTREAM, *GROUPED], ids=lambda config: f"{config.family}-{config.groups}"
+    "config", [ISTFT, SOUNDSTREAM, HIFI, *GROUPED], ids=lambda config: f"{config.family}-{config.groups}"
 )
 
 
