@@ -1,6 +1,7 @@
 """What works on a GPU, on a pretend one and (``-m gpu``) on a real one: as on the CPU, and seldom waiting."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from accelerate import Accelerator
 from soundstorm.decoding.audiolm_generator import AudioLMGenerator
 from soundstorm.decoding.back_translation import Transcriber
 from soundstorm.decoding.decoding_config import ParallelConfig
+from soundstorm.decoding.masked_text_generator import MaskedTextGenerator
 from soundstorm.decoding.parallel import decode
 from soundstorm.models.devices import ready_for_single_steps
 from soundstorm.models.semantic_to_text import SemanticToText
@@ -21,6 +23,7 @@ from soundstorm.training import trainer
 from soundstorm.training.training_config import TrainerConfig
 from tests.decoding import test_audiolm as audiolm
 from tests.decoding import test_autoregressive as reading
+from tests.decoding import test_masked_text as parallel_reading
 from tests.decoding.test_back_translation import TINY as WRITER
 from tests.decoding.test_parallel import small_model
 from tests.models import test_hub as hub
@@ -35,7 +38,8 @@ from tests.training.test_every_step import read_metrics
 WAVS = [np.random.default_rng(seed).normal(0, 0.1, 16000 + 640 * seed).astype(np.float32) for seed in (0, 1)]
 # Most waits of a training step and of one pass of decoding, as they are today: to be lowered, not raised.
 STEP_WAITS = {
-    "soundstorm": 4, "mask_diffusion": 4, "text_to_semantic": 7, "denoising": 7, "codec": 8, "hubert": 15,
+    "soundstorm": 4, "mask_diffusion": 4, "text_to_semantic": 7, "masked_text": 10, "denoising": 7,
+    "codec": 8, "hubert": 15,
     "consistency": 3, "recognizer": 3, "detector": 1, "semantic_to_text": 3, "audiolm_semantic": 4,
     "audiolm_coarse": 4, "audiolm_fine": 7,
 }  # fmt: skip
@@ -158,6 +162,18 @@ def test_texts_are_read_there_as_on_the_cpu(pointer, device):
     def run(place):
         ready_for_single_steps(reader.model, place)
         return reader.generate(reading.TEXTS, seeds=[0, 1, 2])
+
+    there = run(device)
+    assert all(np.array_equal(one, two) for one, two in zip(there, run("cpu"), strict=True))
+
+
+def test_texts_are_read_in_parallel_there_as_on_the_cpu(device):
+    reader, prompts = parallel_reading.make(), parallel_reading.prompts_of(25, 0, 40)
+    sampling = replace(parallel_reading.SAMPLING, duration_temperature=1.0)
+
+    def run(place):
+        there = MaskedTextGenerator(reader.model.to(place), reader.tokenizer, reader.info)
+        return there.semantic_tokens(parallel_reading.TEXTS, sampling, seeds=[0, 1, 2], prompts=prompts)
 
     there = run(device)
     assert all(np.array_equal(one, two) for one, two in zip(there, run("cpu"), strict=True))

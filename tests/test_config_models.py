@@ -22,6 +22,7 @@ from soundstorm.bin import (
     train_codec,
     train_consistency,
     train_mask_diffusion,
+    train_masked_text_to_semantic,
     train_recognizer,
     train_semantic_to_text,
     train_soundstorm,
@@ -44,6 +45,7 @@ from soundstorm.models.detector import Detector
 from soundstorm.models.feature_network import FeatureNetwork
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame_padding
 from soundstorm.models.mask_diffusion import MaskDiffusion
+from soundstorm.models.masked_text_to_semantic import build_masked_text_to_semantic
 from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.semantic_to_text import SemanticToText
 from soundstorm.models.soundstorm import SoundStorm
@@ -55,6 +57,7 @@ from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep
 from soundstorm.training.mask_diffusion_step import MaskDiffusionStep
+from soundstorm.training.masked_text_to_semantic_step import MaskedTextToSemanticStep
 from soundstorm.training.optim import build_optimizer, learning_rate
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.semantic_to_text_training import SemanticToTextStep
@@ -72,6 +75,7 @@ FRONTS = {
     "train_audiolm": train_audiolm,
     "train_tacotron2": train_tacotron2,
     "train_text_to_semantic": train_text_to_semantic,
+    "train_masked_text_to_semantic": train_masked_text_to_semantic,
     "pretrain_text_to_semantic": pretrain_text_to_semantic,
     "train_semantic_to_text": train_semantic_to_text,
     "train_hubert": pretrain_hubert,
@@ -95,6 +99,8 @@ MILLIONS = {
     ("librilight", "train_audiolm", "fine"): 272.7,
     ("librilight", "train_audiolm", "semantic"): 252.7,
     ("librilight", "train_text_to_semantic", ""): 63.6,
+    ("librilight", "train_masked_text_to_semantic", ""): 74.1,
+    ("dialogue", "train_masked_text_to_semantic", ""): 1210.7,
     ("dialogue", "train_soundstorm", ""): 353.4,
     ("dialogue", "train_text_to_semantic", ""): 1229.1,
 }
@@ -150,6 +156,11 @@ def text_batch():
         "inputs": torch.randint(0, 500, (2, 20)),
         "lengths": torch.tensor([20, 14]),
     }
+
+
+def masked_text_batch():
+    """The same with masks."""
+    return text_batch() | {"prompt_end": torch.tensor([4, 0]), "dropped": torch.rand(2, 20) < 0.6}
 
 
 def make(name, config, stage, tokens, encoder_layers=36):
@@ -210,10 +221,14 @@ def make(name, config, stage, tokens, encoder_layers=36):
         return TextToSemanticStep(build_pretrained(model, SEMANTIC), config["loss"]), text_batch
     if name == "train_semantic_to_text":
         return SemanticToTextStep(SemanticToText(model, num_tokens=500, text_vocab_size=384)), text_batch
-    if name == "train_text_to_semantic":
+    if name.endswith("text_to_semantic"):
         shape = tokens / f"encoder{encoder_layers}"
         T5Config(vocab_size=384, num_layers=encoder_layers, **BYT5_LARGE).save_pretrained(str(shape))
-        network = build_text_to_semantic(model, text_vocab_size=384, num_tokens=500, encoder_dir=shape)
+        sizes = {"text_vocab_size": 384, "num_tokens": 500, "encoder_dir": shape}
+        if "masked" in name:
+            network = build_masked_text_to_semantic(model, **sizes)
+            return MaskedTextToSemanticStep(network, config["loss"]), masked_text_batch
+        network = build_text_to_semantic(model, **sizes)
         return TextToSemanticStep(network, config["loss"]), text_batch
     if name == "train_hubert":
         network = build_hubert_pretraining(model, 100, sample_rate=16000)

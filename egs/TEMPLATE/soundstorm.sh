@@ -64,11 +64,16 @@ abx_args=                     # further options of measure_abx
 # Acoustic models (stage 4): semantic to acoustic tokens. Each <model> has a file models/<model>.sh with its own options
 acoustic_models=soundstorm    # what is trained, e.g. "soundstorm audiolm"; the others are compared with the first
 # Text to semantic tokens (stage 5)
-text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the model
+text_to_semantic_models=autoregressive  # what is trained: autoregressive (the paper's), masked (in parallel) or both; systems <model>_text, dialogues and the pack speak by the first, <model>_masked_text by masked
+text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the autoregressive model
 text_to_semantic_args=        # further options of train_text_to_semantic
 text_to_semantic_tag=         # suffix of the experiment directory (empty: from the configuration's name)
 text_to_semantic_exp=         # experiment directory or pack (empty: <expdir>/text_to_semantic[_<tag>])
-text_to_semantic_pretrain=    # configuration of a pre-training on semantic tokens alone, e.g. conf/pretrain_text_to_semantic.yaml (empty: none)
+masked_text_to_semantic_config=conf/train_masked_text_to_semantic.yaml  # configuration of the masked model
+masked_text_to_semantic_args=  # further options of train_masked_text_to_semantic
+masked_text_to_semantic_tag=  # suffix of the experiment directory (empty: from the configuration's name)
+masked_text_to_semantic_exp=  # experiment directory or pack (empty: <expdir>/masked_text_to_semantic[_<tag>])
+text_to_semantic_pretrain=    # configuration of a pre-training of the autoregressive model on semantic tokens alone, e.g. conf/pretrain_text_to_semantic.yaml (empty: none)
 text_to_semantic_pretrain_args=  # further options of pretrain_text_to_semantic
 back_translation=             # configuration of a model that writes texts for what has none, which are then trained on, e.g. conf/train_semantic_to_text.yaml (empty: none)
 back_translation_args=        # further options of train_semantic_to_text
@@ -220,6 +225,7 @@ link_pack() {  # <experiment>: its directory becomes one of links into the pack 
     local exp=$1_exp directory part=$1
     case "$1" in
         hubert | semantic) part=kmeans ;; # which has its self-supervised model with it
+        masked_text_to_semantic) part=text_to_semantic ;; # of either kind
     esac
     directory=${expdir}/$1_$(file_name "${!exp}")
     "${wants_status}" || interruptible "${python}" -m soundstorm.bin.link_pack \
@@ -261,6 +267,16 @@ if [ -z "${text_to_semantic_tag}${text_to_semantic_exp}" ]; then # models traine
     text_to_semantic_tag=${text_to_semantic_tag#_}
 fi
 experiment text_to_semantic
+experiment masked_text_to_semantic
+declare -A text_experiments=([autoregressive]=text_to_semantic [masked]=masked_text_to_semantic)
+read -ra text_model_names <<<"${text_to_semantic_models}"
+[ "${#text_model_names[@]}" -gt 0 ] || die "--text-to-semantic-models is empty, expected one or both of autoregressive, masked"
+for name in "${text_model_names[@]}"; do
+    [ -n "${text_experiments[${name}]:-}" ] ||
+        die "--text-to-semantic-models has '${name}', expected one or both of autoregressive, masked"
+done
+main_text_exp=${text_experiments[${text_model_names[0]}]}_exp
+main_text_exp=${!main_text_exp}
 experiment recognizer
 experiment consistency
 if [ "${ssl_model}" = pretrain ]; then
@@ -303,6 +319,9 @@ if [ -z "${systems}" ]; then
     for name in "${acoustic_model_names[@]}"; do
         systems+=" ${name} ${name}_prompted"
         [ "${name}" != "${acoustic_model_names[0]}" ] || systems+=" ${name}_text ${name}_text_prompted"
+    done
+    for name in "${text_model_names[@]:1}"; do
+        systems+=" ${acoustic_model_names[0]}_${name}_text ${acoustic_model_names[0]}_${name}_text_prompted"
     done
 fi
 read -ra system_names <<<"${systems}"
@@ -427,27 +446,13 @@ if doing 4 "Training of acoustic models: ${acoustic_models}"; then
     done_with_stage
 fi
 
-if doing 5 "Text-to-semantic training: ${text_to_semantic_exp}"; then
+if doing 5 "Text-to-semantic training: ${text_to_semantic_models}"; then
     if [[ ${systems} != *_text* && -z ${dialogue_script} ]]; then
         log "  left out: --systems has no text, and there is no --dialogue-script"
-    elif to_do "${text_to_semantic_exp}/free_running.json" "training"; then
-        for set_name in "${text_train_set}" "${text_valid_set}"; do
-            need "${datadir}/${set_name}/semantic.scp" 1
-            [ -e "${datadir}/${set_name}/text" ] ||
-                die "${datadir}/${set_name}/text is missing; name transcribed sets by --text-train-set, --text-valid-set"
+    else
+        for name in "${text_model_names[@]}"; do
+            train_text_model "${text_experiments[${name}]}"
         done
-        text_data=${datadir}/${text_train_set}
-        [ -z "${text_to_semantic_pretrain}" ] || pretrain_on_tokens
-        if [ -n "${back_translation}" ]; then
-            back_translate
-            text_data=${back_translation_exp}/data
-        fi
-        split_arguments "${text_to_semantic_args}"
-        run_training "${text_to_semantic_exp}/log/train.log" train_text_to_semantic \
-            --config "${text_to_semantic_config}" \
-            --train-data "${text_data}" --valid-data "${datadir}/${text_valid_set}" \
-            ${text_to_semantic_pretrain:+--pretrained.experiment "${pretrained_exp}"} \
-            --expdir "${text_to_semantic_exp}" "${arguments[@]}"
     fi
     done_with_stage
 fi
@@ -456,7 +461,7 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
     for system in "${system_names[@]}"; do
         parse_system "${system}"
         [ -z "${system_model}" ] || need_acoustic_model "${system_model}"
-        [ "${system_source}" != text ] || need "${text_to_semantic_exp}/model.safetensors" 5
+        [ "${system_source}" != text ] || need "${system_text_exp}/model.safetensors" 5
     done
     for set_name in "${test_set_names[@]}"; do
         need "${datadir}/${set_name}/semantic.scp" 1
@@ -475,7 +480,7 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
     done
     if [ -n "${dialogue_script}" ]; then
         need_acoustic_model "${acoustic_model_names[0]}"
-        need "${text_to_semantic_exp}/model.safetensors" 5
+        need "${main_text_exp}/model.safetensors" 5
         directory=$(dialogue_dir)
         if to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav"; then
             in_background speak_dialogue "${directory}"

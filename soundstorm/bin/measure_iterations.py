@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import add_prompt_encoding, command_line, config_parser, run_front, section
-from soundstorm.bin.synthesize import SAMPLING, SECTIONS
+from soundstorm.bin.synthesize import SAMPLING
 from soundstorm.data.errors import InputError
 
 
 def get_parser():
     """Options of the command; the sections are those of synthesize, to use a recipe's decode.yaml."""
-    parser = config_parser(__doc__, SECTIONS)
+    parser = config_parser(__doc__, SAMPLING)
     parser.add_argument("--data-dir", required=True, help="test set with semantic.scp, acoustic.scp and text")
     parser.add_argument(
         "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from soundstorm.bin.common import command_line, config_parser, run_front, section
-from soundstorm.bin.synthesize import SAMPLING, SECTIONS
-from soundstorm.decoding.decoding_config import TextSamplingConfig
+from soundstorm.bin.synthesize import SAMPLING
 
 
 def get_parser():
     """Options of the command; the sections are those of synthesize, to use a recipe's decode.yaml."""
-    parser = config_parser(__doc__, SECTIONS)
+    parser = config_parser(__doc__, SAMPLING)
     parser.add_argument("--data-dir", required=True, help="set whose semantic tokens and texts are the input")
     parser.add_argument(
         "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
@@ -18,7 +17,9 @@ def get_parser():
         "--acoustic-model", required=True, action="append", dest="acoustic_models",
         help="experiment directory of stage 4, or pack; repeatable, others are compared with the first",
     )  # fmt: skip
-    parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
+    parser.add_argument(
+        "--text-to-semantic", action="append", default=[], help="experiment directory of stage 5; repeatable"
+    )
     parser.add_argument(
         "--lengths", nargs="+", type=float, default=[5, 10, 15, 20, 25, 30], help="seconds of audio"
     )
@@ -34,7 +35,6 @@ def get_parser():
 def main(argv: list[str] | None = None) -> None:
     """Measure, print a table, write JSON and figure."""
     args = get_parser().parse_args(argv)
-    text = section(args, "text", TextSamplingConfig)
     samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
 
     import torch
@@ -51,7 +51,6 @@ def main(argv: list[str] | None = None) -> None:
         codec=args.codec,
         acoustic_models=args.acoustic_models,
         text_to_semantic=args.text_to_semantic,
-        text=text,
         samplings=samplings,
         device=device,
     )

@@ -13,7 +13,7 @@ def get_parser() -> FrontParser:
         "--acoustic-model", action="append", default=[], dest="acoustic_models",
         help="experiment directory of stage 4, with all its stages; may be given several times",
     )  # fmt: skip
-    parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
+    parser.add_argument("--text-to-semantic", help="experiment directory of stage 5, of either kind")
     parser.add_argument(
         "--codec", help="experiment directory of train_codec, or encodec:NAME, dac:NAME, mimi:NAME"
     )

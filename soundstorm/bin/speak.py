@@ -39,14 +39,14 @@ def get_parser() -> FrontParser:
     what.add_argument("--script", help="or: a file with lines 'A: words', 'B: words'")
     what.add_argument(
         "--list", dest="jobs", metavar="LIST.jsonl",
-        help="or: lines with id, text and perhaps prompt and prompt_text, e.g. {\"id\": \"a\", \"text\": \"hello\"}",
+        help="or: lines with id, text and perhaps prompt, prompt_text, seconds, "
+        "e.g. {\"id\": \"a\", \"text\": \"hello\"}",
     )  # fmt: skip
     what.add_argument("--convert", metavar="SPEECH", help="or: a recording, to be said in the prompt's voice")
     what.add_argument(
         "--continue", dest="continued", metavar="SPEECH",
         help="or: a recording, to be gone on with in its own voice, where the pack has AudioLM's first stage",
     )  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=10.0, help="that --continue adds (default: 10)")
     parser.add_argument(
         "--prompt", action="append", default=[], metavar="[A=]me.wav",
         help="a few seconds of the voice, as audio or saved by SpeechGenerator; in a script A=... for every voice",
@@ -55,6 +55,13 @@ def get_parser() -> FrontParser:
     parser.add_argument("--seed", type=int, default=0, help="other numbers say it in other ways (default: 0)")
     parser.add_argument("--iterations", type=int, nargs="+", metavar="N", help="of each RVQ level; else the pack's")
     parser.add_argument("--temperature", type=float, help="of the acoustic tokens; the pack's by default")
+    parser.add_argument(
+        "--speed", type=float, help="1.2: a fifth faster; of packs whose text-to-semantic model is a parallel one"
+    )
+    parser.add_argument(
+        "--seconds", type=float,
+        help="how long one text is to be, as in dubbing, of such packs; or that --continue adds (default: 10)",
+    )  # fmt: skip
     parser.add_argument(
         "--consent", action="store_true",
         help=f"the prompt's owner agrees to speech in this voice; or {CONSENT}=yes in the environment",
@@ -83,6 +90,8 @@ def main(argv: list[str] | None = None) -> None:
     wanted = {"iterations": args.iterations and tuple(args.iterations), "temperature": args.temperature}
     wanted = {name: value for name, value in wanted.items() if value is not None}
     speaker = speaker.with_sampling(**wanted)
+    if args.speed is not None:
+        speaker = speaker.with_text_sampling(speed=args.speed)
     first, seconds, failed = None, 0.0, 0
     left = [job for job in jobs if not (args.jobs and Path(job["output"]).is_file())]
     if len(left) < len(jobs):
@@ -115,14 +124,16 @@ def main(argv: list[str] | None = None) -> None:
 
 def _say(speaker, job: dict, args):
     if job["continued"]:
-        return speaker.continue_(job["continued"], seconds=args.seconds, seed=args.seed)
+        seconds = 10.0 if args.seconds is None else args.seconds
+        return speaker.continue_(job["continued"], seconds=seconds, seed=args.seed)
     if job["convert"]:
         return speaker.convert(job["convert"], prompt=job["prompts"].get("A"), seed=args.seed)
-    return speaker.dialogue(job["script"], prompts=job["prompts"], prompt_texts=job["texts"], seed=args.seed)
+    given = {name: job[name] for name in ("prompts", "prompt_texts", "seconds")}
+    return speaker.dialogue(job["script"], **given, seed=args.seed)
 
 
 def _read_jobs(args) -> list[dict]:
-    """What is to be said, as scripts: ``script``, ``prompts``, ``texts``, ``output``, ``convert``, ``continued``."""
+    """What is to be said, each as it is given on; ``script``, ``convert`` and ``continued`` say what it is of."""
     from soundstorm.decoding.script import read_script_text
 
     if args.jobs is not None:
@@ -137,7 +148,7 @@ def _read_jobs(args) -> list[dict]:
         script = [(turn.voice, turn.text) for turn in read_script_text(_content(args.script), args.script)]
     else:
         script = [("A", args.text if args.text is not None else _content(args.text_file))]
-    job = {"script": script, "prompts": prompts, "texts": texts, "output": args.output}
+    job = {"script": script, "prompts": prompts, "prompt_texts": texts, "seconds": args.seconds, "output": args.output}
     return [{**job, "convert": args.convert, "continued": args.continued}]
 
 
@@ -146,8 +157,10 @@ def _read_list(args) -> list[dict]:
     import json
     from pathlib import Path
 
-    if args.prompt_text or len(args.prompt) > 1:
-        raise InputError("of a list, --prompt may name one voice for all; other prompts stand in the list")
+    if args.prompt_text or args.seconds is not None or len(args.prompt) > 1:
+        raise InputError(
+            "of a list, --prompt may name one voice for all; other prompts, and seconds, stand in the list"
+        )
     jobs: dict[str, dict] = {}
     common = _by_voice(args.prompt, "--prompt", False)
     for number, line in enumerate(_content(args.jobs).splitlines(), start=1):
@@ -158,17 +171,21 @@ def _read_list(args) -> list[dict]:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{where}: not JSON ({error}); expected an object with id and text") from error
-        known = {"id", "text", "prompt", "prompt_text"}
-        right = isinstance(values, dict) and {"id", "text"} <= set(values) <= known
-        if not right or not all(isinstance(value, str) for value in values.values()):
-            raise InputError(f"{where}: expected words for id and text, perhaps prompt and prompt_text; got {line:.80}")
+        known = {"id": str, "text": str, "prompt": str, "prompt_text": str, "seconds": (int, float)}
+        right = isinstance(values, dict) and {"id", "text"} <= set(values) <= set(known)
+        if not right or not all(isinstance(value, known[field]) for field, value in values.items()):
+            raise InputError(
+                f"{where}: expected words for id and text, perhaps prompt and prompt_text, and a number of seconds; "
+                f"got {line:.80}"
+            )
         name = values["id"]
         if not name or name in (".", "..") or "/" in name or "\0" in name or name in jobs:
             raise InputError(f"{where}: id is {name!r:.60}, expected a file's name that no other line has")
         jobs[name] = {
             "script": [("A", values["text"])],
             "prompts": {"A": values["prompt"]} if "prompt" in values else common,
-            "texts": {"A": values["prompt_text"]} if "prompt_text" in values else {},
+            "prompt_texts": {"A": values["prompt_text"]} if "prompt_text" in values else {},
+            "seconds": values.get("seconds"),
             "output": str(Path(args.output) / f"{name}.wav"),
             "convert": None,
             "continued": None,

@@ -2,15 +2,14 @@
 
 from soundstorm.bin.common import FrontParser, add_prompt_encoding, config_parser, run_front, section
 from soundstorm.decoding.acoustic_generator import sampling_sections
-from soundstorm.decoding.decoding_config import TextSamplingConfig
+from soundstorm.decoding.semantic_generator import text_sampling_sections
 
-SAMPLING = sampling_sections()
-SECTIONS = {"text": TextSamplingConfig, **SAMPLING}
+SAMPLING = {**text_sampling_sections(), **sampling_sections()}
 
 
 def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
+    parser = config_parser(__doc__, SAMPLING)
     parser.add_argument(
         "--data-dir", required=True, help="data directory with acoustic.scp, semantic.scp or text"
     )
@@ -24,7 +23,11 @@ def get_parser() -> FrontParser:
     parser.add_argument(
         "--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack"
     )
-    parser.add_argument("--text-to-semantic", help="experiment directory of train_text_to_semantic")
+    parser.add_argument("--text-to-semantic", help="experiment directory of stage 5, of either kind")
+    parser.add_argument(
+        "--as-recorded", action="store_true",
+        help="speech from text as long as each recording, for dubbing (of kind masked)",
+    )  # fmt: skip
     parser.add_argument(
         "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none"
     )
@@ -54,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         prompt_seconds=args.prompt_seconds,
         prompt_encoding=args.prompt_encoding,
         kmeans=args.kmeans,
-        text=section(args, "text", TextSamplingConfig),
+        as_recorded=args.as_recorded,
         samplings={name: section(args, name, cls) for name, cls in SAMPLING.items()},
     )
     reranker = _reranker() if system.samples > 1 else None

@@ -1,14 +1,13 @@
 """Synthesize a script with two or more voices, prompted by short recordings (stage 6)."""
 
 from soundstorm.bin.common import FrontParser, config_parser, run_front, section
-from soundstorm.bin.synthesize import SAMPLING, SECTIONS
+from soundstorm.bin.synthesize import SAMPLING
 from soundstorm.data.errors import InputError
-from soundstorm.decoding.decoding_config import TextSamplingConfig
 
 
 def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
+    parser = config_parser(__doc__, SAMPLING)
     parser.add_argument("--script", required=True, help="text file with lines 'A: ...', 'B: ...'")
     parser.add_argument(
         "--prompt", action="append", default=[], metavar="A=a.wav", help="recording of a voice"
@@ -27,7 +26,7 @@ def get_parser() -> FrontParser:
     )
     parser.add_argument("--acoustic-model", required=True, help="experiment directory of stage 4, or pack")
     parser.add_argument(
-        "--text-to-semantic", required=True, help="experiment directory of train_text_to_semantic"
+        "--text-to-semantic", required=True, help="experiment directory of stage 5, of either kind"
     )
     parser.add_argument(
         "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
@@ -48,7 +47,6 @@ def main(argv: list[str] | None = None) -> None:
     """Parse and synthesize the script."""
     args = get_parser().parse_args(argv)
     from soundstorm.decoding.acoustic_generator import load_generator, sampling_of
-    from soundstorm.decoding.autoregressive import load_text_to_semantic
     from soundstorm.decoding.dialogue import (
         DialogueSynthesizer,
         Prompt,
@@ -57,6 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         write_dialogue,
     )
     from soundstorm.decoding.script import read_script
+    from soundstorm.decoding.semantic_generator import load_semantic_generator, text_sampling_of
     from soundstorm.models.devices import choose_device
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
     from soundstorm.tokens.semantic import SemanticTokenizer
@@ -71,8 +70,9 @@ def main(argv: list[str] | None = None) -> None:
     prompts = choose_prompts(turns, args.prompt, args.prompt_text, args.prompt_utterance, exchange)
     codec = load_acoustic_tokenizer(args.codec, device)
     kind, generator = load_generator(args.acoustic_model, codec, device)
+    text_kind, reader = load_semantic_generator(args.text_to_semantic, device)
     synthesizer = DialogueSynthesizer(
-        load_text_to_semantic(args.text_to_semantic, device=device),
+        reader,
         generator,
         codec,
         SemanticTokenizer.load(args.kmeans, device=device),
@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> None:
         prompts,
         args.output,
         sampling_of(kind, samplings),
-        section(args, "text", TextSamplingConfig),
+        text_sampling_of(text_kind, samplings),
         seed=samplings["decode"].seed,
         max_characters=args.max_characters,
         context_seconds=args.context_seconds,

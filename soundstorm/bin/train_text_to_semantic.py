@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, config_parser, run_front, section
 from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.models.text_to_semantic_config import (
     PretrainedConfig,
@@ -24,7 +24,11 @@ SECTIONS = {
 
 def get_parser():
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
+    return add_data(config_parser(__doc__, SECTIONS))
+
+
+def add_data(parser: FrontParser) -> FrontParser:
+    """Options that the trainings of all text-to-semantic models have."""
     parser.add_argument("--train-data", required=True, help="data directory with text and semantic.scp")
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")

@@ -13,19 +13,15 @@ from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
 from soundstorm.data.pack import part_of
-from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer
+from soundstorm.data.text import TextTokenizer
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.pointer_path import PointerPath, prompt_places
 from soundstorm.decoding.sampling import choose
+from soundstorm.decoding.semantic_generator import check_request
+from soundstorm.decoding.text_experiment import read_text_experiment
 from soundstorm.models.devices import fast_products, ready_for_single_steps
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import (
-    CHARACTERS_FILE,
-    ENCODER_DIR,
-    SCRATCH,
-    SENTENCEPIECE_FILE,
-    TextConfig,
-    TextToSemanticConfig,
-)
+from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +163,27 @@ class TextToSemanticGenerator:
         self.model, self.tokenizer, self.info, self.pace = model.eval(), tokenizer, info, pace
         self.characters = characters
 
+    def semantic_tokens(
+        self,
+        texts: Sequence[str],
+        config: TextSamplingConfig,
+        *,
+        seeds: Sequence[int],
+        prompts: Sequence[np.ndarray] | None = None,
+        new_texts: Sequence[str] | None = None,
+        frames: Sequence[int] | None = None,
+    ) -> list[np.ndarray]:
+        """:meth:`generate` as a :class:`~soundstorm.decoding.semantic_generator.SemanticGenerator`."""
+        if frames is not None:
+            raise InputError(
+                "a given duration cannot be met by an autoregressive text-to-semantic model, which ends when it ends; "
+                "train_masked_text_to_semantic trains one that can"
+            )
+        return self.generate(
+            texts, temperature=config.temperature, top_k=config.top_k, seeds=seeds, prompt_semantic=prompts,
+            new_texts=new_texts, max_seconds=config.max_seconds, attempts=config.attempts,
+        )  # fmt: skip
+
     def generate(
         self,
         texts: Sequence[str],
@@ -200,7 +217,9 @@ class TextToSemanticGenerator:
         Raises:
             ValueError: options out of range, or a prompt of another tokenizer's tokens.
         """
-        self._check(texts, temperature, top_k, seeds, prompt_semantic, max_seconds)
+        check_request(self.info, texts, seeds, prompt_semantic, max_seconds)
+        if temperature < 0 or top_k < 0:
+            raise InputError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
         if not texts:
             return []
         if seeds is None:
@@ -250,58 +269,15 @@ class TextToSemanticGenerator:
         most = max(prompt_frames + 1, min(most, prompt_frames + int(max_seconds * self.info.frame_rate)))
         return min(max(least, prompt_frames + 1), most), most
 
-    def _check(self, texts, temperature, top_k, seeds, prompts, max_seconds) -> None:
-        if isinstance(texts, str):
-            raise InputError(f"expected a list of texts, got one text {texts!r:.60}; put it into a list")
-        if temperature < 0 or top_k < 0:
-            raise InputError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
-        if max_seconds * self.info.frame_rate < 1:
-            raise InputError(
-                f"max_seconds is {max_seconds}, less than one frame of {1 / self.info.frame_rate} s"
-            )
-        if seeds is not None and len(seeds) != len(texts):
-            raise InputError(f"{len(seeds)} seeds for {len(texts)} texts; give one for each")
-        if prompts is None:
-            return
-        if len(prompts) != len(texts):
-            raise InputError(
-                f"{len(prompts)} prompts for {len(texts)} texts; give one for each, empty for none"
-            )
-        for number, prompt in enumerate(prompts, start=1):
-            if len(prompt) and not 0 <= int(np.min(prompt)) <= int(np.max(prompt)) < self.info.codebook_size:
-                raise InputError(
-                    f"prompt {number} has tokens outside [0, {self.info.codebook_size - 1}] of "
-                    f"{self.info.name}; extract it with the tokenizer the model was trained on"
-                )
-
 
 def load_text_to_semantic(
     expdir: str | Path, *, device: str | torch.device = "cpu"
 ) -> TextToSemanticGenerator:
     """The trained model of an experiment directory or pack, with its text tokenizer."""
     expdir = Path(part_of(expdir, "text_to_semantic"))
-    info = config_section(expdir, "semantic", TokenizerInfo)
-    text, pace = config_section(expdir, "text", TextConfig), config_section(expdir, "pace", SpeakingRate)
-    model_config = config_section(expdir, "model", TextToSemanticConfig)
-    tokenizer = load_text_tokenizer(text, expdir)
-    encoder_dir = expdir / ENCODER_DIR
-    if model_config.encoder != SCRATCH and not encoder_dir.is_dir():
-        raise FileNotFoundError(
-            f"{encoder_dir}: no such directory, but config.yaml names the encoder {model_config.encoder!r}; "
-            "train the experiment again"
-        )
-    model = build_text_to_semantic(
-        model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=info.codebook_size,
-        encoder_dir=encoder_dir if encoder_dir.is_dir() else None,
-    )  # fmt: skip
+    read = read_text_experiment(expdir, TextToSemanticConfig)
+    pace = config_section(expdir, "pace", SpeakingRate)
+    model = build_text_to_semantic(read.model, **read.sizes)
     load_weights(expdir, model)
-    known = expdir / CHARACTERS_FILE
-    characters = frozenset(known.read_text(encoding="utf-8").removesuffix("\n")) if known.is_file() else frozenset()
-    return TextToSemanticGenerator(ready_for_single_steps(model, device), tokenizer, info, pace, characters)
-
-
-def load_text_tokenizer(text: TextConfig, expdir: str | Path) -> TextTokenizer:
-    """The text tokenizer of an experiment."""
-    if text.tokenizer == "bytes":
-        return ByteTokenizer(lowercase=text.lowercase)
-    return SentencePieceTokenizer(Path(expdir) / SENTENCEPIECE_FILE, lowercase=text.lowercase)
+    model = ready_for_single_steps(model, device)
+    return TextToSemanticGenerator(model, read.tokenizer, read.info, pace, read.characters)

@@ -23,11 +23,16 @@ from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.prompt_encodings import ALONE, PROMPT_ENCODING, check_encoding, say_encoding
 from soundstorm.data.share import Share
 from soundstorm.decoding.acoustic_generator import find_generator, kind_named, load_generator, sampling_of
-from soundstorm.decoding.autoregressive import TextToSemanticGenerator, load_text_to_semantic
 from soundstorm.decoding.best_of import Reranker, best_of
 from soundstorm.decoding.decode_texts import ALIGNMENTS_FILE, decode_texts, long_enough
-from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
+from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.prompt_encoding import encode_alone
+from soundstorm.decoding.semantic_generator import (
+    find_text_kind,
+    load_semantic_generator,
+    text_kind_named,
+    text_sampling_of,
+)
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
@@ -49,8 +54,8 @@ class System:
     prompt_seconds: float = 0.0  # true beginning of each utterance, at all levels; 0 for none
     prompt_encoding: str = PROMPT_ENCODING  # of the prompt's seconds alone, or as part of the recording
     kmeans: str | None = None  # the semantic tokenizer, for prompts that are encoded alone
-    text: TextSamplingConfig = field(default_factory=TextSamplingConfig)
-    # Sampling options of acoustic generators, by section; all kinds use seed and best_of of "decode".
+    as_recorded: bool = False  # speech from text that is as long as the recording
+    # Sampling options of generators, by section; all acoustic kinds use seed and best_of of "decode".
     samplings: Mapping[str, Any] = field(default_factory=lambda: {"decode": ParallelConfig()})
 
     def __post_init__(self):
@@ -79,12 +84,18 @@ class System:
         """Samples of each utterance, of which the best one is kept."""
         return self.samplings["decode"].best_of if self.source != "codec" else 1
 
+    @property
+    def text_kind(self) -> str | None:
+        """Of its semantic generator, if it has one."""
+        return find_text_kind(self.text_to_semantic) if self.source == "text" and self.text_to_semantic else None
+
     def title(self, kind: str | None) -> str:
         """Its name in tables, given the kind of its acoustic generator."""
         if kind is None:
             return "Codec round trip"
         model = kind_named(kind).system_title(sampling_of(kind, self.samplings))
         source = " from text" if self.source == "text" else ""
+        source += text_kind_named(self.text_kind).suffix if self.text_kind else ""
         if not self.prompt_seconds:
             return model + source
         return say_encoding(f"{model}{source} ({self.prompt_seconds:g} s prompt)", self.prompt_encoding)
@@ -182,7 +193,7 @@ def decode_data_dir(
             prompts = alone
         semantic = true
         if system.source == "text":
-            semantic = _from_text(texts, ids, prompts, system, stopwatch, device)
+            semantic = _from_text(texts, {utt: true[utt] for utt in ids}, prompts, system, stopwatch, device)
 
         def sample(number: int) -> list[np.ndarray]:
             return generator.acoustic_tokens(
@@ -225,7 +236,7 @@ def _finish(
         "acoustic_model": system.acoustic_model,
         "text_to_semantic": system.text_to_semantic,
         "sampling": asdict(sampling_of(kind, system.samplings)) if kind else None,
-        "text": asdict(system.text),
+        "text": asdict(text_sampling_of(system.text_kind, system.samplings)) if system.text_kind else None,
         "seed": system.seed,
         "best_of": count,
         "threads": torch.get_num_threads(),
@@ -358,28 +369,33 @@ def read_texts(data_dir: Path, ids: list[str]) -> dict[str, str]:
 
 
 def _from_text(
-    texts: dict[str, str], ids: list[str], prompts, system: System, stopwatch: Stopwatch, device: str
+    texts: dict[str, str], true: dict[str, np.ndarray], prompts, system: System, stopwatch: Stopwatch, device: str
 ) -> dict[str, np.ndarray]:
-    """Semantic tokens from the transcripts, continuing each prompt where there is one; prompt included."""
-    reader: TextToSemanticGenerator = load_text_to_semantic(system.text_to_semantic, device=device)
-    semantic, size = {}, system.text.batch_size
+    """Semantic tokens from the transcripts, continuing each prompt where there is one; prompt included.
+
+    ``true``: those of the recordings, whose utterances are spoken.
+    """
+    kind, reader = load_semantic_generator(system.text_to_semantic, device)
+    config = text_sampling_of(kind, system.samplings)
+    semantic, size = {}, config.batch_size
     # Sort by length: a batch takes as long as its longest text.
-    order = sorted(ids, key=lambda utt: (len(texts[utt]), utt))
+    order = sorted(true, key=lambda utt: (len(texts[utt]), utt))
     for start in range(0, len(order), size):
         batch = order[start : start + size]
+        given = [prompts[utt][0] for utt in batch] if system.prompt_seconds else None
+        frames = [len(true[utt]) - (len(prompts[utt][0]) if given else 0) for utt in batch]
         begin = stopwatch.parts["text_to_semantic"]["audio_seconds"]
         with stopwatch.part("text_to_semantic", 0.0):
-            tokens = reader.generate(
+            tokens = reader.semantic_tokens(
                 [texts[utt] for utt in batch],
-                temperature=system.text.temperature,
-                top_k=system.text.top_k,
-                max_seconds=system.text.max_seconds,
+                config,
                 seeds=[utterance_seed(system.seed, utt) for utt in batch],
-                prompt_semantic=[prompts[utt][0] for utt in batch] if system.prompt_seconds else None,
+                prompts=given,
+                frames=frames if system.as_recorded else None,
             )
         made = sum(len(t) for t in tokens) / reader.info.frame_rate
         stopwatch.parts["text_to_semantic"]["audio_seconds"] = begin + made
         for utt, new in zip(batch, tokens, strict=True):
             prompt = prompts[utt][0].astype(np.int64)
             semantic[utt] = np.concatenate([prompt, new]) if system.prompt_seconds else new
-    return {utt: semantic[utt] for utt in ids}
+    return {utt: semantic[utt] for utt in true}

@@ -6,6 +6,7 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 MOST_SAMPLES = 1000  # of an utterance
+SLOWEST = 0.25  # speed of speech, and its inverse the fastest
 MOST_ITERATIONS = 10_000  # of a level: more than utterances have frames; their random numbers fit into memory
 
 
@@ -76,11 +77,47 @@ class TextSamplingConfig:
     top_k: int = option(125, "candidates sampled from; 0 for all")
     max_seconds: float = option(30.0, "longest result, prompt not counted")
     batch_size: int = option(32, "texts at a time")
+    attempts: int = option(3, "a sample that does not end by itself is sampled again, up to so many times in all")
 
     def __post_init__(self):
-        if self.temperature < 0 or self.top_k < 0 or self.max_seconds <= 0 or self.batch_size < 1:
+        if self.temperature < 0 or self.top_k < 0 or self.max_seconds <= 0 or min(self.batch_size, self.attempts) < 1:
             raise InputError(
                 f"text.temperature is {self.temperature} and text.top_k {self.top_k} (expected 0 or more), "
-                f"text.max_seconds {self.max_seconds} (more than 0), "
-                f"text.batch_size {self.batch_size} (at least 1)"
+                f"text.max_seconds {self.max_seconds} (more than 0), text.batch_size {self.batch_size} and "
+                f"text.attempts {self.attempts} (at least 1)"
             )
+
+
+@dataclass(frozen=True)
+class MaskedTextSamplingConfig:
+    """Parallel decoding of semantic tokens from text."""
+
+    iterations: int = option(16, "passes over all frames")
+    temperature: float = option(0.9, "of the semantic tokens; 0 is greedy")
+    top_k: int = option(125, "candidates sampled from; 0 for all")
+    choice_temperature: float = option(4.5, "Gumbel noise on the confidence, falling to 0; MaskGIT has 4.5")
+    duration_temperature: float = option(0.0, "of the frames of each letter; 0 takes their mean, 1 samples them")
+    speed: float = option(1.0, "how much faster than the model would speak, e.g. 1.2; below 1 slower")
+    precision: str = option("no", "no (fp32), bf16 or fp16 autocast of the network")
+    max_seconds: float = option(30.0, "longest result, prompt not counted")
+    batch_size: int = option(32, "texts at a time")
+
+    def __post_init__(self):
+        if self.duration_temperature < 0:
+            raise InputError(
+                f"masked_text.duration_temperature is {self.duration_temperature}, expected 0 or more"
+            )
+        if not SLOWEST <= self.speed <= 1 / SLOWEST:
+            raise InputError(f"masked_text.speed is {self.speed}, expected {SLOWEST:g} to {1 / SLOWEST:g}")
+        if self.max_seconds <= 0 or self.batch_size < 1:
+            raise InputError(
+                f"masked_text.max_seconds is {self.max_seconds} (expected more than 0) and "
+                f"masked_text.batch_size {self.batch_size} (at least 1)"
+            )
+        _ = self.parallel  # has checks of its own
+
+    @property
+    def parallel(self) -> ParallelConfig:
+        """How the one level of semantic tokens is decoded."""
+        names = ("temperature", "top_k", "choice_temperature", "precision")
+        return ParallelConfig((self.iterations,), **{name: getattr(self, name) for name in names})

@@ -20,9 +20,8 @@ from soundstorm.data.audio import read_audio, resample, write_audio
 from soundstorm.data.data_dir import DataDir, write_text
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.acoustic_generator import AcousticGenerator
-from soundstorm.decoding.autoregressive import TextToSemanticGenerator
-from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.script import SEPARATOR, Turn, joined_text, passes
+from soundstorm.decoding.semantic_generator import SemanticGenerator
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.waveform import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer
@@ -170,7 +169,7 @@ class DialogueSynthesizer:
 
     def __init__(
         self,
-        reader: TextToSemanticGenerator,
+        reader: SemanticGenerator,
         generator: AcousticGenerator,
         codec: AcousticTokenizer,
         tokenizer: SemanticTokenizer,
@@ -195,11 +194,12 @@ class DialogueSynthesizer:
         turns: list[Turn],
         prompt: Passage | None,
         sampling: Any,
-        text: TextSamplingConfig,
+        text: Any,
         *,
         seed: int = 0,
         max_characters: int = MAX_CHARACTERS,
         context_seconds: float = CONTEXT_SECONDS,
+        seconds: float | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> tuple[np.ndarray, np.ndarray, list[Passage]]:
         """Synthesize a script.
@@ -207,24 +207,35 @@ class DialogueSynthesizer:
         Args:
             turns: the script.
             prompt: all voices, in the order of their first turns, see :meth:`read_prompts`; None for any voice.
-            sampling, text: how to decode acoustic and semantic tokens.
+            sampling, text: how to decode acoustic and semantic tokens, of the generators' kinds.
             seed: of the sampling.
             max_characters: of a segment; it should fit into the training windows.
             context_seconds: longest prompt of a segment; both together should fit into such a window.
+            seconds: how long the speech is to be, of one segment only; as long as it takes by default.
             stopwatch: is told the time taken.
 
         Returns:
             The dialogue ``(S,)``, without the prompt; the prompt as the codec renders it ``(S,)``; the
             segments.
+
+        Raises:
+            ValueError: a duration that cannot be met.
         """
         stopwatch = stopwatch or Stopwatch()
         longest = int(context_seconds * self.generator.acoustic_info.frame_rate)
         made: list[Passage] = []
         groups = passes(turns, max_characters)
+        rate = self.reader.info.frame_rate
+        if seconds is not None and not (len(groups) == 1 and 1 / rate <= seconds <= text.max_seconds):
+            raise InputError(
+                f"the duration asked for is {seconds} s of speech in {len(groups)} segments, expected a frame to "
+                f"{text.max_seconds:g} s in one segment, up to {max_characters} characters; say longer texts in parts"
+            )
+        frames = None if seconds is None else round(seconds * rate)
         for number, group in enumerate(groups):
             stopwatch.tell(segment=number + 1, segments=len(groups))
             context = choose_context(prompt, made, {turn.voice for turn in group}, longest)
-            made.append(self._speak_pass(group, context, sampling, text, seed + 1000 * number, stopwatch))
+            made.append(self._speak_pass(group, context, sampling, text, seed + 1000 * number, frames, stopwatch))
         return *self._waveforms(prompt, made, stopwatch), made
 
     def convert(
@@ -267,21 +278,21 @@ class DialogueSynthesizer:
         turns: list[Turn],
         context: list[Passage],
         sampling: Any,
-        text: TextSamplingConfig,
+        text: Any,
         seed: int,
+        frames: int | None,
         stopwatch: Stopwatch,
     ) -> Passage:
         # Tokens without transcript would be aligned with the wrong words by the text-to-semantic model.
         known, new = [passage for passage in context if passage.text], joined_text(turns)
         with stopwatch.part("text_to_semantic", 0.0):
-            (tokens,) = self.reader.generate(
+            (tokens,) = self.reader.semantic_tokens(
                 [lead_text(known, turns[0]) + new],
-                temperature=text.temperature,
-                top_k=text.top_k,
-                max_seconds=text.max_seconds,
-                generator=torch.Generator().manual_seed(seed),
-                prompt_semantic=[np.concatenate([p.semantic for p in known])] if known else None,
+                text,
+                seeds=torch.randint(2**62, (1,), generator=torch.Generator().manual_seed(seed)).tolist(),
+                prompts=[np.concatenate([p.semantic for p in known])] if known else None,
                 new_texts=[new],
+                frames=None if frames is None else [frames],
             )
         stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
         return Passage(tuple(turns), new, tokens, self._render(tokens, context, sampling, seed, stopwatch))
@@ -333,7 +344,7 @@ def write_dialogue(
     prompts: list[Prompt],
     output: str | Path,
     sampling: Any,
-    text: TextSamplingConfig,
+    text: Any,
     *,
     seed: int = 0,
     max_characters: int = MAX_CHARACTERS,

@@ -10,7 +10,7 @@ import torch
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir import read_table, write_text
 from soundstorm.data.deduplication import deduplicate
-from soundstorm.decoding.autoregressive import load_text_to_semantic
+from soundstorm.decoding.semantic_generator import load_semantic_generator, text_kind_named
 
 logger = logging.getLogger(__name__)
 REPORT_FILE = "free_running.json"
@@ -58,7 +58,7 @@ def report_free_running(
         report = {"data": str(data_dir), "utterances": 0, "results": []}
         write_text(path, json.dumps(report, indent=2) + "\n")
         return report
-    reader = load_text_to_semantic(expdir)
+    kind, reader = load_semantic_generator(expdir)
     archive = TokenArchive(Path(data_dir) / "semantic.scp")
     reader.info.check_same(archive.info, str(expdir), str(archive.scp))
     texts = {utt: text for utt, text in read_table(Path(data_dir) / "text").items() if utt in archive}
@@ -67,10 +67,9 @@ def report_free_running(
     references = [archive[utt].astype(np.int64) for utt in chosen]
     rows = []
     for temperature, top_k in settings:
-        results = reader.generate(
-            [texts[utt] for utt in chosen], temperature=temperature, top_k=top_k,
-            generator=torch.Generator().manual_seed(seed),
-        )  # fmt: skip
+        seeds = torch.randint(2**62, (len(chosen),), generator=torch.Generator().manual_seed(seed)).tolist()
+        config = text_kind_named(kind).sampling(temperature=temperature, top_k=top_k)
+        results = reader.semantic_tokens([texts[utt] for utt in chosen], config, seeds=seeds)
         pairs = [(deduplicate(ref), deduplicate(hyp)) for ref, hyp in zip(references, results)]
         errors = sum(edit_distance(ref, hyp) for ref, hyp in pairs) / sum(len(ref) for ref, _ in pairs)
         ratio = sum(map(len, results)) / sum(map(len, references))

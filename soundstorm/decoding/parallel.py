@@ -42,7 +42,8 @@ def decode(
 
     Args:
         model: the network, in evaluation mode.
-        semantic: int64 ``(B, T)`` at the codec's frame rate, of prompt and target together.
+        semantic: int64 ``(B, T)`` at the codec's frame rate, of prompt and target together; or the vectors
+            ``(B, T, D)`` that a model without semantic tokens is conditioned on.
         lengths: int64 ``(B,)``, frames of each example.
         config: iterations and temperatures.
         prompt: int64 ``(B, P, Q)``, acoustic tokens of the first frames; None for none.
@@ -58,7 +59,7 @@ def decode(
     Raises:
         ValueError: a prompt that leaves nothing to fill in.
     """
-    batch, frames = semantic.shape
+    batch, frames = semantic.shape[:2]
     device = semantic.device
     codes, starts, ends = start(semantic, lengths, model.num_levels, prompt, prompt_lengths)
     seeds = [config.seed + b for b in range(batch)] if seeds is None else seeds
@@ -85,7 +86,7 @@ def start(
     Raises:
         ValueError: a prompt that leaves nothing to fill in.
     """
-    batch, frames = semantic.shape
+    batch, frames = semantic.shape[:2]
     device = semantic.device
     codes = torch.zeros(batch, frames, levels, dtype=torch.long, device=device)
     starts = torch.zeros(batch, dtype=torch.long) if prompt is None else prompt_lengths.cpu()

@@ -28,11 +28,10 @@ from soundstorm.data.text import TURN_MARKER, normalize_text
 from soundstorm.decoding.acoustic_generator import load_generator, sampling_of, sampling_sections
 from soundstorm.decoding.audiolm_generator import LanguageModel
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
-from soundstorm.decoding.autoregressive import load_text_to_semantic
-from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.dialogue import DialogueSynthesizer, Passage, join_prompts
 from soundstorm.decoding.script import Turn, read_script_text
 from soundstorm.decoding.semantic_continuation import continue_tokens, last_part, load_first_stage
+from soundstorm.decoding.semantic_generator import load_semantic_generator, text_sampling_of, text_sampling_sections
 from soundstorm.decoding.speech import Speech
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.voice_prompt import (
@@ -78,13 +77,13 @@ class SpeechGenerator:
     """
 
     def __init__(
-        self, synthesizer: DialogueSynthesizer, sampling: Any, text_sampling: TextSamplingConfig, *, name: str
+        self, synthesizer: DialogueSynthesizer, sampling: Any, text_sampling: Any, *, name: str
     ):
         """
         Args:
             synthesizer: the models.
             sampling: of acoustic tokens, of the acoustic generator's kind.
-            text_sampling: of semantic tokens.
+            text_sampling: of semantic tokens, of the semantic generator's kind.
             name: of the model, in what it makes.
         """
         self.synthesizer, self.name = synthesizer, name
@@ -136,9 +135,10 @@ class SpeechGenerator:
         codec = load_acoustic_tokenizer(str(root), device)
         chosen = f"soundstorm:{root}" if "soundstorm" in open_pack(root).parts else root  # a pack may have AudioLM too
         kind, generator = load_generator(chosen, codec, device)
-        reader = load_text_to_semantic(root, device=device)
+        text_kind, reader = load_semantic_generator(root, device)
         synthesizer = DialogueSynthesizer(reader, generator, codec, SemanticTokenizer.load(root, device=device))
-        speaker = cls(synthesizer, sampling_of(kind, samplings), samplings["text"], name=root.resolve().name)
+        text_sampling = text_sampling_of(text_kind, samplings)
+        speaker = cls(synthesizer, sampling_of(kind, samplings), text_sampling, name=root.resolve().name)
         speaker.numbers = numbers
         speaker.first_stage = cache(lambda: load_first_stage(root, reader.info, device))  # only if it is asked for
         speaker.semantic_temperature = samplings["audiolm"].semantic_temperature
@@ -157,6 +157,14 @@ class SpeechGenerator:
         other.sampling = make_record(type(self.sampling), {**vars(self.sampling), **wanted}, "sampling")
         return other
 
+    def with_text_sampling(self, **wanted: Any) -> SpeechGenerator:
+        """The same for semantic tokens; a parallel model has ``speed`` and ``duration_temperature`` too."""
+        other = copy.copy(self)
+        other.text_sampling = make_record(
+            type(self.text_sampling), {**vars(self.text_sampling), **wanted}, "sampling of this model's semantic tokens"
+        )
+        return other
+
     def __call__(
         self,
         text: str,
@@ -164,6 +172,7 @@ class SpeechGenerator:
         prompt: PromptLike | None = None,
         prompt_text: str | None = None,
         seed: int = 0,
+        seconds: float | None = None,
         progress: Callable[..., None] | None = None,
     ) -> Speech:
         """Say a text of any length, in one voice.
@@ -173,13 +182,14 @@ class SpeechGenerator:
             prompt: a few seconds of the voice; None for any.
             prompt_text: its words, which help to go on in its manner.
             seed: other numbers say it in other ways.
+            seconds: how long it is to be (of a text of up to 300 characters, by a parallel text-to-semantic model).
 
         Raises:
-            ValueError: nothing to say, or a prompt that cannot serve.
+            ValueError: nothing to say, a prompt that cannot serve, or a duration that cannot be met.
         """
         texts = None if prompt_text is None else {"A": prompt_text}
         prompts = {} if prompt is None else {"A": prompt}
-        return self._speak([Turn("A", text)], prompts, texts or {}, seed, progress)
+        return self._speak([Turn("A", text)], prompts, texts or {}, seed, progress, seconds)
 
     def dialogue(
         self,
@@ -188,6 +198,7 @@ class SpeechGenerator:
         prompts: Mapping[str, PromptLike] | None = None,
         prompt_texts: Mapping[str, str] | None = None,
         seed: int = 0,
+        seconds: float | None = None,
         progress: Callable[..., None] | None = None,
     ) -> Speech:
         """Say a script of several voices.
@@ -196,13 +207,13 @@ class SpeechGenerator:
             script: lines ``A: words``, or pairs of voice and words.
             prompts: a recording of every voice, or none at all.
             prompt_texts: their words.
-            seed: as above.
+            seed, seconds: as above.
 
         Raises:
             ValueError: a script of another form, or prompts of other voices than its.
         """
         turns = read_script_text(script, "script") if isinstance(script, str) else [Turn(*turn) for turn in script]
-        return self._speak(turns, prompts or {}, prompt_texts or {}, seed, progress)
+        return self._speak(turns, prompts or {}, prompt_texts or {}, seed, progress, seconds)
 
     def convert(self, speech: PromptLike, *, prompt: PromptLike | None = None, seed: int = 0) -> Speech:
         """Say what a recording says in the voice of another one."""
@@ -285,6 +296,7 @@ class SpeechGenerator:
         texts: Mapping[str, str],
         seed: int,
         progress: Callable[..., None] | None,
+        seconds: float | None = None,
     ) -> Speech:
         _check_seed(seed)
         stopwatch = Stopwatch(progress)
@@ -300,7 +312,7 @@ class SpeechGenerator:
         stopwatch.tell(part="prompts")
         given = join_prompts([self._of_voice(voice, prompts[voice], texts.get(voice)) for voice in voices if prompts])
         samples, _, made = self.synthesizer.speak(
-            turns, given, self.sampling, self.text_sampling, seed=seed, stopwatch=stopwatch
+            turns, given, self.sampling, self.text_sampling, seed=seed, seconds=seconds, stopwatch=stopwatch
         )
         return self._speech(samples, "\n".join(passage.text for passage in made), seed, stopwatch)
 
@@ -334,7 +346,7 @@ def read_sampling(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is damaged.
     """
-    sections = {"text": TextSamplingConfig, **sampling_sections()}
+    sections = {**text_sampling_sections(), **sampling_sections()}
     try:
         values = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
     except (yaml.YAMLError, ValueError) as error:

@@ -34,18 +34,19 @@ class SoundStorm(nn.Module):
             config: sizes.
             num_levels: Q of the codec.
             codebook_size: N of the codec.
-            semantic_size: number of semantic tokens.
+            semantic_size: number of semantic tokens; 0: what a frame is conditioned on comes as a vector.
             groups: G of the codec, levels that are masked and decoded together.
         """
         super().__init__()
         self.groups, self.num_stages = groups, num_levels // groups
         self.num_levels, self.codebook_size, self.semantic_size = num_levels, codebook_size, semantic_size
-        self.semantic = nn.Embedding(semantic_size, config.width)
+        self.semantic = nn.Embedding(semantic_size, config.width) if semantic_size else nn.Identity()
         # One table for all levels: row q * (N + 1) + code, so that a frame's embedding is one bag of Q rows.
         self.acoustic = nn.Embedding(num_levels * (codebook_size + 1), config.width)
         # The conditioning is to be heard above the sum of Q acoustic tokens, most of them masked or
         # unpredictable.
-        nn.init.normal_(self.semantic.weight, std=1.0)
+        if semantic_size:
+            nn.init.normal_(self.semantic.weight, std=1.0)
         nn.init.normal_(self.acoustic.weight, std=ACOUSTIC_SCALE / num_levels**0.5)
         self.conformer = build_conformer(
             layers=config.layers,
@@ -77,7 +78,7 @@ class SoundStorm(nn.Module):
         if (levels, size) != (self.num_levels, self.codebook_size):
             ours = f"SoundStorm {self.num_levels} of {self.codebook_size}"
             raise InputError(f"the codec has {levels} codebooks of {size} codes, {ours}")
-        width = self.semantic.embedding_dim
+        width = self.acoustic.embedding_dim
         unit = unit_rows(codebooks, width)
         self.acoustic.weight.view(levels, size + 1, width)[:, :size] = unit * ACOUSTIC_SCALE / levels**0.5
         for head, rows in zip(self.heads, unit, strict=True):
@@ -94,7 +95,7 @@ class SoundStorm(nn.Module):
         """Run the backbone.
 
         Args:
-            semantic: int64 ``(B, T)``, aligned with the codec's frames; never masked.
+            semantic: int64 ``(B, T)``, aligned with the codec's frames, or vectors ``(B, T, D)``; never masked.
             codes: int64 ``(B, T, Q)``; what stands where ``hidden`` is True does not matter.
             hidden: bool ``(B, T, Q)``, tokens replaced by the mask token of their level.
             lengths: int64 ``(B,)``, or None when nothing is padded.

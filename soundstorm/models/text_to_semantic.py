@@ -10,7 +10,7 @@ from soundstorm.data.errors import InputError
 from soundstorm.models.alignment import LocalConvolution
 from soundstorm.models.hub import model_directory
 from soundstorm.models.pointer import Pointer, durations_so_far
-from soundstorm.models.text_to_semantic_config import SCRATCH, TextToSemanticConfig
+from soundstorm.models.text_to_semantic_config import SCRATCH, TextEncoderConfig, TextToSemanticConfig
 from soundstorm.models.transformer import DecoderBlock, KeyValues, SelfBlock, sinusoids
 
 
@@ -216,25 +216,32 @@ def build_text_to_semantic(
         encoder_dir: a directory with a T5 ``config.json``: build the published encoder's shape from there and
             leave its weights to the checkpoint, which has them.
     """
-    if config.encoder == SCRATCH:
-        encoder: nn.Module = ScratchEncoder(
-            text_vocab_size, layers=config.encoder_layers, dim=config.encoder_dim, heads=config.encoder_heads,
-            head_dim=config.head_dim, ffn_dim=config.encoder_ffn_dim,
-            convolutions=config.encoder_convolutions, dropout=config.dropout,
-        )  # fmt: skip
-    else:
-        encoder = T5Encoder(_t5_network(config.encoder, encoder_dir), frozen=config.freeze_encoder)
-        if encoder.network.config.vocab_size < text_vocab_size:
-            raise InputError(
-                f"the text has {text_vocab_size} ids, the encoder {config.encoder} only "
-                f"{encoder.network.config.vocab_size}; use text.tokenizer bytes with ByT5, and a T5's own "
-                "spiece.model as text.sentencepiece_model with T5"
-            )
+    encoder = build_text_encoder(config, text_vocab_size=text_vocab_size, encoder_dir=encoder_dir)
     return TextToSemantic(
         encoder, num_tokens, layers=config.decoder_layers, dim=config.decoder_dim, heads=config.decoder_heads,
         head_dim=config.head_dim, ffn_dim=config.decoder_ffn_dim, dropout=config.dropout,
         pointer=Pointer(text_vocab_size, num_tokens, config.decoder_dim) if config.pointer else None,
     )  # fmt: skip
+
+
+def build_text_encoder(
+    config: TextEncoderConfig, *, text_vocab_size: int, encoder_dir: str | Path | None = None
+) -> nn.Module:
+    """What reads the text of a model; arguments are those of :func:`build_text_to_semantic`."""
+    if config.encoder == SCRATCH:
+        return ScratchEncoder(
+            text_vocab_size, layers=config.encoder_layers, dim=config.encoder_dim, heads=config.encoder_heads,
+            head_dim=config.head_dim, ffn_dim=config.encoder_ffn_dim,
+            convolutions=config.encoder_convolutions, dropout=config.dropout,
+        )  # fmt: skip
+    encoder = T5Encoder(_t5_network(config.encoder, encoder_dir), frozen=config.freeze_encoder)
+    if encoder.network.config.vocab_size < text_vocab_size:
+        raise InputError(
+            f"the text has {text_vocab_size} ids, the encoder {config.encoder} only "
+            f"{encoder.network.config.vocab_size}; use text.tokenizer bytes with ByT5, and a T5's own "
+            "spiece.model as text.sentencepiece_model with T5"
+        )
+    return encoder
 
 
 def _t5_network(name: str, encoder_dir: str | Path | None) -> nn.Module:

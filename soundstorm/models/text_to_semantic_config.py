@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
+from soundstorm.models.soundstorm_config import SoundStormConfig
 
 SCRATCH = "scratch"
 SENTENCEPIECE_FILE = "text.model"  # in the experiment directory
@@ -12,13 +13,15 @@ ENCODER_DIR = "encoder"  # there too: the shape (config.json) of a published enc
 
 
 @dataclass(frozen=True)
-class TextToSemanticConfig:
-    """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm section 5 uses it)."""
+class TextEncoderConfig:
+    """What reads the text, in every text-to-semantic model."""
 
     encoder: str = option(
         SCRATCH, "scratch, or a published T5/ByT5: hub name or local directory (paper: google/byt5-large)"
     )
-    freeze_encoder: bool = option(False, "train the decoder only, as the paper does with a published encoder")
+    freeze_encoder: bool = option(
+        False, "train the rest only, as the paper does with a published encoder"
+    )
     encoder_layers: int = option(4, "Transformer blocks of an encoder from scratch")
     encoder_dim: int = option(256, "width of an encoder from scratch")
     encoder_heads: int = option(4, "attention heads of an encoder from scratch")
@@ -26,20 +29,11 @@ class TextToSemanticConfig:
     encoder_convolutions: int = option(
         0, "convolutions of width 5 before those blocks: spelling is mostly local"
     )
-    decoder_layers: int = option(4, "decoder blocks")
-    decoder_dim: int = option(256, "decoder width")
-    decoder_heads: int = option(4, "decoder attention heads")
     head_dim: int = option(64, "width of an attention head")
-    decoder_ffn_dim: int = option(768, "inner width of the decoder's feed-forward parts")
     dropout: float = option(0.1, "dropout in both halves")
-    pointer: bool = option(
-        False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
-               "minutes of training, where attention alone (the paper) needs much more"
-    )  # fmt: skip
 
     def __post_init__(self):
-        for name in ("encoder_layers", "encoder_dim", "encoder_heads", "encoder_ffn_dim", "decoder_layers",
-                     "decoder_dim", "decoder_heads", "head_dim", "decoder_ffn_dim"):  # fmt: skip
+        for name in ("encoder_layers", "encoder_dim", "encoder_heads", "head_dim", "encoder_ffn_dim"):
             if getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
         if self.head_dim % 2:
@@ -51,6 +45,26 @@ class TextToSemanticConfig:
         if self.freeze_encoder and self.encoder == SCRATCH:
             raise InputError("model.freeze_encoder needs a published encoder in model.encoder, got 'scratch'")
 
+
+@dataclass(frozen=True)
+class TextToSemanticConfig(TextEncoderConfig):
+    """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm section 5 uses it)."""
+
+    decoder_layers: int = option(4, "decoder blocks")
+    decoder_dim: int = option(256, "decoder width")
+    decoder_heads: int = option(4, "decoder attention heads")
+    decoder_ffn_dim: int = option(768, "inner width of the decoder's feed-forward parts")
+    pointer: bool = option(
+        False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
+               "minutes of training, where attention alone (the paper) needs much more"
+    )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("decoder_layers", "decoder_dim", "decoder_heads", "decoder_ffn_dim"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
+
     @classmethod
     def paper(cls) -> "TextToSemanticConfig":
         """ByT5-large's shape, encoder frozen: 36 + 12 layers, width 1536, 1.2B parameters (section 5)."""
@@ -58,6 +72,31 @@ class TextToSemanticConfig:
             encoder="google/byt5-large", freeze_encoder=True, decoder_layers=12, decoder_dim=1536,
             decoder_heads=16, head_dim=64, decoder_ffn_dim=3840,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MaskedTextToSemanticConfig(TextEncoderConfig):
+    """Text encoder, and SoundStorm's network (with one level) for the frames of its letters."""
+
+    layers: int = option(6, "Conformer blocks")
+    width: int = option(512, "model width D")
+    heads: int = option(8, "attention heads")
+    inner: int = option(2048, "width inside the feed-forwards")
+    kernel: int = option(5, "kernel of the depthwise convolution, frames")
+    expansion: int = option(2, "widening inside the convolution module")
+    duration_layers: int = option(3, "convolutions of width 5 that predict how long a letter lasts")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.duration_layers < 0:
+            raise InputError(f"model.duration_layers is {self.duration_layers}, expected 0 or more")
+        _ = self.network  # has checks of its own
+
+    @property
+    def network(self) -> SoundStormConfig:
+        """Sizes of the network of frames."""
+        names = ("layers", "width", "heads", "inner", "kernel", "expansion", "dropout")
+        return SoundStormConfig(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -115,3 +154,16 @@ class TextLossConfig:
         for name in ("alignment_weight", "alignment_prior", "move_weight"):
             if getattr(self, name) < 0:
                 raise InputError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")
+
+
+@dataclass(frozen=True)
+class MaskedTextLossConfig:
+    """What the parallel model is trained by, beside the masked tokens."""
+
+    alignment_prior: float = option(
+        0.1, "standard deviation of the alignment's diagonal prior, as a share of the text; 0 for none"
+    )
+
+    def __post_init__(self):
+        if self.alignment_prior < 0:
+            raise InputError(f"loss.alignment_prior is {self.alignment_prior}, expected 0 or more")

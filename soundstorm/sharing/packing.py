@@ -36,8 +36,8 @@ from soundstorm.decoding.acoustic_generator import (
     part_names,
     stage_place,
 )
-from soundstorm.decoding.autoregressive import load_text_to_semantic
 from soundstorm.decoding.free_running import REPORT_FILE
+from soundstorm.decoding.semantic_generator import load_semantic_generator
 from soundstorm.decoding.speech_generator import read_sampling
 from soundstorm.models.consistency import load_consistency
 from soundstorm.models.hub import split_choice
@@ -55,7 +55,7 @@ EXPERIMENT_FILES = (MODEL_FILE, SENTENCEPIECE_FILE, CHARACTERS_FILE, ENCODER_DIR
 TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", MODEL_FILE)
 # Of parts that are no acoustic generator: part -> checks that it can be loaded; tokenizers are loaded anyway.
 LOADERS = {
-    "text_to_semantic": load_text_to_semantic,
+    "text_to_semantic": load_semantic_generator,
     "codec": None,
     "kmeans": None,
     "recognizer": load_trained_recognizer,

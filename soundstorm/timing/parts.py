@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError
-from soundstorm.decoding import autoregressive
 from soundstorm.decoding.acoustic_generator import (
     AcousticGenerator,
     SemanticTokens,
@@ -22,8 +22,12 @@ from soundstorm.decoding.acoustic_generator import (
     load_generator,
     sampling_of,
 )
-from soundstorm.decoding.autoregressive import load_text_to_semantic
-from soundstorm.decoding.decoding_config import TextSamplingConfig
+from soundstorm.decoding.semantic_generator import (
+    SemanticGenerator,
+    load_semantic_generator,
+    text_kind_named,
+    text_sampling_of,
+)
 from soundstorm.decoding.waveform import waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
 
@@ -35,8 +39,7 @@ def timed_parts(
     *,
     codec: str,
     acoustic_models: Sequence[str],
-    text_to_semantic: str | None,
-    text: TextSamplingConfig,
+    text_to_semantic: Sequence[str] = (),
     samplings: Mapping[str, Any],
     device: str = "cpu",
 ) -> tuple[dict[str, TimedPart], list[str]]:
@@ -44,10 +47,9 @@ def timed_parts(
 
     Args:
         data_dir: with ``semantic.scp``, and ``text`` for text to semantic: inputs are joined utterances.
-        codec, text_to_semantic: as for ``synthesize``; the latter may be None.
-        acoustic_models: experiment directories or packs.
-        text: how to decode texts.
-        samplings: how to decode acoustic tokens, by section.
+        codec: as for ``synthesize``.
+        acoustic_models, text_to_semantic: experiment directories or packs.
+        samplings: how to decode acoustic tokens and texts, by section.
         device: where the networks run.
 
     Returns:
@@ -71,8 +73,11 @@ def timed_parts(
         generators.append(title)
         if kind.timed_parts:
             more |= kind.timed_parts(place, sampling, semantic_tokens, device)
-    if text_to_semantic:
-        parts["text to semantic"] = _text_part(text_to_semantic, Path(data_dir), archive, text, device)
+    for place in text_to_semantic:
+        name, reader = load_semantic_generator(place, device)
+        kind = text_kind_named(name)
+        cut = partial(kind.cut, text_sampling_of(name, samplings))
+        parts[f"text to semantic{kind.suffix}"] = _text_part(reader, Path(data_dir), archive, cut)
     return parts | more, generators
 
 
@@ -115,9 +120,9 @@ def first_tokens(archive: TokenArchive, frames: int) -> np.ndarray:
 
 
 def _text_part(
-    expdir: str, data_dir: Path, archive: TokenArchive, config: TextSamplingConfig, device: str
+    reader: SemanticGenerator, data_dir: Path, archive: TokenArchive, cut: Callable[[float], Any]
 ) -> TimedPart:
-    reader = load_text_to_semantic(expdir, device=device)
+    """Text to semantic tokens; ``cut``: options under which a text ends after so many seconds."""
     texts = {utt: words for utt, words in read_table(data_dir / "text").items() if utt in archive}
     if not texts:
         raise InputError(
@@ -134,11 +139,8 @@ def _text_part(
                     break
 
         def run() -> float:
-            with _only_errors(autoregressive.__name__):  # no warning that it was cut, which is intended
-                (tokens,) = reader.generate(
-                    [" ".join(words)], temperature=config.temperature, top_k=config.top_k,
-                    max_seconds=seconds, seeds=[0], attempts=1,
-                )  # fmt: skip
+            with _only_errors(type(reader).__module__):  # no warning that it was cut, which is intended
+                (tokens,) = reader.semantic_tokens([" ".join(words)], cut(seconds), seeds=[0])
             return len(tokens) / reader.info.frame_rate
 
         return run

@@ -3,9 +3,11 @@
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from soundstorm.data.data_dir import read_table, write_bytes, write_text
 from soundstorm.data.datasets.dataset_configs import TextDataConfig
@@ -21,6 +23,7 @@ from soundstorm.models.text_to_semantic_config import (
     SENTENCEPIECE_FILE,
     PretrainedConfig,
     TextConfig,
+    TextEncoderConfig,
     TextLossConfig,
     TextToSemanticConfig,
 )
@@ -30,6 +33,7 @@ from soundstorm.training.trainer import train
 from soundstorm.training.training_config import TrainerConfig
 
 logger = logging.getLogger(__name__)
+ModelConfig = TypeVar("ModelConfig", bound=TextEncoderConfig)
 
 
 def train_text_to_semantic(
@@ -66,9 +70,7 @@ def train_text_to_semantic(
     valid_set = TextSemanticDataset(valid_data, tokenizer, **lengths)
     train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
     slowest, fastest = train_set.speaking_rates()
-    if model_config.encoder != SCRATCH:
-        encoder = pinned(model_config.encoder, recorded=recorded_setting(expdir, "model", "encoder"))
-        model_config = replace(model_config, encoder=encoder)
+    model_config = with_pinned_encoder(model_config, expdir)
     torch.manual_seed(trainer_config.seed)
     model = build_text_to_semantic(
         model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=train_set.info.codebook_size
@@ -82,6 +84,21 @@ def train_text_to_semantic(
         take_over(model, pretrained_config, model_config, train_set.info)
         config["pretrained"] = pretrained_config
     start_experiment(expdir, config, command)
+    write_beside(expdir, model, train_set)
+    step = TextToSemanticStep(model, loss_config)
+    train(step, train_set, valid_set, trainer_config, expdir)
+
+
+def with_pinned_encoder(config: ModelConfig, expdir: Path) -> ModelConfig:
+    """A model's configuration whose published encoder, if it has one, is of one commit."""
+    if config.encoder == SCRATCH:
+        return config
+    recorded = recorded_setting(expdir, "model", "encoder")
+    return replace(config, encoder=pinned(config.encoder, recorded=recorded))
+
+
+def write_beside(expdir: Path, model: nn.Module, train_set: TextSemanticDataset) -> None:
+    """Write what decoding needs to know beside weights and settings; say what is trained."""
     if is_first_process() and not (expdir / CHARACTERS_FILE).exists():
         write_text(expdir / CHARACTERS_FILE, train_set.characters() + "\n")
     if isinstance(model.encoder, T5Encoder):
@@ -91,8 +108,6 @@ def train_text_to_semantic(
         "%d utterances, %.1f min, %.1fM trained parameters",
         len(train_set), float(np.sum(train_set.durations)) / 60, trained / 1e6,
     )  # fmt: skip
-    step = TextToSemanticStep(model, loss_config)
-    train(step, train_set, valid_set, trainer_config, expdir)
 
 
 def prepare_text_tokenizer(config: TextConfig, train_data: str | Path, expdir: Path) -> TextTokenizer:

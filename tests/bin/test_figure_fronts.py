@@ -22,18 +22,19 @@ def networks(chain):  # noqa: F811
 
 def test_run_time_is_measured_for_every_part_and_length(chain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "figures/runtime.json"
-    reader = ("--text-to-semantic", chain / "text_to_semantic")
+    reader = ("--text-to-semantic", chain / "text_to_semantic", "--text-to-semantic", chain / "masked_text_to_semantic")
     baseline = ("--acoustic-model", chain / "audiolm", "--audiolm.overlap-seconds", 0.3)
     run(measure_runtime, *networks(chain), *reader, *baseline, "--lengths", 2, 1, "--repeats", 3, "--device", "cpu",
         "--output", output)  # fmt: skip
     content = read_extra(output)
     assert list(content["points"]) == [
-        "codec decoding", "SoundStorm", "AudioLM stages 2 and 3", "text to semantic", "AudioLM stage 1"
+        "codec decoding", "SoundStorm", "AudioLM stages 2 and 3", "text to semantic",
+        "text to semantic, masked", "AudioLM stage 1",
     ]  # fmt: skip
     for part, points in content["points"].items():
         assert [point["seconds"] for point in points] == [1.0, 2.0]
         assert all(point["repeats"] == 3 and point["median"] > 0 for point in points)
-        if part != "text to semantic":
+        if not part.startswith("text to semantic"):
             assert [point["made_seconds"] for point in points] == pytest.approx([1.0, 2.0], abs=0.05)
     assert content["facts"]["command"].endswith(f"--output {output}`")
     assert {"commit", "date", "hardware"} <= set(content["facts"])

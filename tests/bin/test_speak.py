@@ -65,6 +65,43 @@ def test_a_line_that_cannot_be_said_is_left_out_and_named(pack, caplog):
     assert "out/b.wav is left out: no.wav: no such recording" in caplog.text
 
 
+@pytest.fixture
+def parallel_pack(pack):
+    """The same with a parallel text-to-semantic model."""
+    shutil.rmtree(pack / "text_to_semantic")
+    (pack / "masked_text_to_semantic").rename(pack / "text_to_semantic")
+    (pack / "decode.yaml").write_text("masked_text:\n  max_seconds: 8.0\n")
+    return pack
+
+
+def test_a_parallel_model_speaks_faster_and_as_long_as_it_is_told(parallel_pack):
+    for name, words in {"usual": [], "fast": ["--speed", "2"], "met": ["--seconds", "1.5"]}.items():
+        say("--text", "red one", *words, "--output", f"{name}.wav")
+    seconds = {name: len(samples(f"{name}.wav")) / 16000 for name in ("usual", "fast", "met")}
+    assert seconds["met"] == pytest.approx(1.5, abs=0.021)
+    assert seconds["usual"] == pytest.approx(2 * seconds["fast"], abs=0.05)
+    lines = [{"id": name, "text": "blue", "seconds": length} for name, length in (("a", 1), ("b", 0.5))]
+    (parallel_pack / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    say("--list", "list.jsonl", "--output", "out")
+    assert [len(samples(f"out/{name}.wav")) / 16000 for name in "ab"] == pytest.approx([1, 0.5], abs=0.021)
+    for length in ("0", "9"):
+        with pytest.raises(InputError, match="expected a frame to 8 s in one segment"):
+            say("--text", "red one", "--seconds", length, "--output", "no.wav")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--speed", "2"], "sampling of this model's semantic tokens: unknown field 'speed'"),
+        (["--seconds", "2"], "a given duration cannot be met by an autoregressive"),
+    ],
+)
+def test_an_autoregressive_model_takes_its_time(pack, words, message):
+    (pack / "decode.yaml").unlink()
+    with pytest.raises(InputError, match=message):
+        say("--text", "red one", *words, "--output", "no.wav")
+
+
 def test_speech_is_converted(pack):
     say("--convert", "wav/b-1.wav", "--prompt", "wav/a-1.wav", "--consent", "--output", "a.ogg")
     assert abs(len(samples("a.ogg")) / 16000 - soundfile.info("wav/b-1.wav").duration) < 0.1

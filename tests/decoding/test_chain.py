@@ -18,6 +18,7 @@ from soundstorm.bin import (
     train_audiolm,
     train_codec,
     train_kmeans,
+    train_masked_text_to_semantic,
     train_soundstorm,
     train_text_to_semantic,
 )
@@ -77,6 +78,9 @@ def build_chain(root):
     small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.decoder-layers 1".split()
     small += "--model.decoder-dim 16 --model.decoder-heads 2 --model.head-dim 8 --model.decoder-ffn-dim 16".split()
     run(train_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "text_to_semantic")
+    small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.head-dim 8".split()
+    small += "--model.layers 1 --model.width 16 --model.heads 2 --model.inner 16 --model.duration-layers 1".split()
+    run(train_masked_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "masked_text_to_semantic")
 
 
 def decode(chain, output, *arguments):
@@ -194,6 +198,25 @@ def test_from_text_the_semantic_tokens_are_kept_too(chain, tmp_path, prompt):
     if prompt != "0":
         true, given = TokenArchive(chain / "data/semantic.scp"), round(0.5 * semantic.info.frame_rate)
         np.testing.assert_array_equal(semantic["a-2"][:given], true["a-2"][:given])
+
+
+@pytest.mark.parametrize("prompt", ["0", "0.5"])
+def test_from_text_in_parallel_as_long_as_each_recording(chain, tmp_path, prompt):
+    masked = ["--text-to-semantic", chain / "masked_text_to_semantic", "--masked-text.iterations", 2]
+    masked += ["--from", "text", "--prompt-seconds", prompt, *IN_CONTEXT]
+    out = decode(chain, tmp_path / "met", *masked, "--as-recorded")
+    semantic, true = TokenArchive(out / "semantic.scp"), TokenArchive(chain / "data/semantic.scp")
+    given = round(float(prompt) * semantic.info.frame_rate)
+    for utt in semantic.ids:
+        assert abs(len(semantic[utt]) - len(true[utt])) <= 1  # what the codec has frames for
+        np.testing.assert_array_equal(semantic[utt][:given], true[utt][:given])
+    record = json.loads((out / "decode.json").read_text())
+    assert record["title"].startswith("SoundStorm from text, masked") and record["text"]["iterations"] == 2
+    out = decode(chain, tmp_path / "free", *masked, "--masked-text.max-seconds", 1)
+    lengths = [len(tokens) - given for tokens in map(TokenArchive(out / "semantic.scp").__getitem__, semantic.ids)]
+    assert max(lengths) <= semantic.info.frame_rate
+    with pytest.raises(ValueError, match="a given duration cannot be met by an autoregressive"):
+        decode(chain, tmp_path / "no", "--from", "text", "--as-recorded")
 
 
 def test_decoding_repeats_and_a_second_run_changes_nothing(chain, tmp_path):
@@ -399,6 +422,15 @@ def test_an_exchange_serves_as_prompt_and_a_long_script_takes_several_passes(cha
     assert sum(part["seconds"] for part in record["passes"]) == pytest.approx(record["seconds"])
 
 
+def test_a_script_is_spoken_in_parallel_after_its_voices(chain, tmp_path):
+    masked = ["--text-to-semantic", chain / "masked_text_to_semantic", "--masked-text.max-seconds", 2]
+    voices = ["--prompt", f"A={chain}/wav/a-1.wav", "--prompt", f"B={chain}/wav/b-2.wav"]
+    voices += ["--prompt-text", "A=red one", "--prompt-text", "B=two blue"]
+    out = speak(chain, tmp_path, "A: red two\nB: blue\n", *voices, *masked)
+    record = json.loads((out / "dialogue.json").read_text())
+    assert 0 < record["seconds"] <= 2 and [part["text"] for part in record["passes"]] == ["red two | blue"]
+
+
 def test_an_utterance_serves_as_prompt_with_its_words(chain, tmp_path):
     given = speak(chain, tmp_path, "A: red\n", "--exchange", chain / "wav/a-2.wav", "--exchange-text", "blue two | red")
     expected = (given / "dialogue.wav").read_bytes()
@@ -422,9 +454,9 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
         def __init__(self, reader):
             self.reader, self.info, self.asked = reader, reader.info, []
 
-        def generate(self, texts, *, prompt_semantic=None, **options):
-            made = self.reader.generate(texts, prompt_semantic=prompt_semantic, **options)
-            self.asked.append((texts[0], None if prompt_semantic is None else prompt_semantic[0], made[0]))
+        def semantic_tokens(self, texts, config, *, prompts=None, **options):
+            made = self.reader.semantic_tokens(texts, config, prompts=prompts, **options)
+            self.asked.append((texts[0], None if prompts is None else prompts[0], made[0]))
             return made
 
     reader = Listening(load_text_to_semantic(chain / "text_to_semantic"))

@@ -48,6 +48,20 @@ def test_status_says_what_is_done_and_running_and_to_come_and_changes_nothing(ch
         assert "  to come  " in stages[stage] and "  done  " not in stages[stage]
 
 
+def test_both_kinds_of_text_to_semantic_are_trained_and_their_systems_stand_side_by_side(checkout, root):
+    models = ["--text-to-semantic-models", "autoregressive masked"]
+    done = checkout.run(["./run.sh", "--status", "--stage", "5", "--stop-stage", "6", *models], cwd="egs/mini")
+    assert done.returncode == 0, done.stderr
+    for name in ("text_to_semantic", "masked_text_to_semantic"):
+        assert f"training: exp/{name}\n" in done.stdout
+    for system in ("text", "text_prompted", "masked_text", "masked_text_prompted"):
+        assert f"exp/soundstorm/decode_soundstorm_{system}/test\n" in done.stdout
+    wrong = checkout.run(["./run.sh", "--status", "--text-to-semantic-models", "mask"], cwd="egs/mini")
+    assert "--text-to-semantic-models has 'mask', expected one or both of autoregressive, masked" in wrong.stderr
+    wrong = checkout.run(["./run.sh", "--status", "--systems", "soundstorm_masked_text"], cwd="egs/mini")
+    assert wrong.returncode != 0 and "--systems has 'soundstorm_masked_text'" in wrong.stderr
+
+
 def test_a_run_ends_with_seconds_models_and_what_to_do_with_them(checkout, root):
     for name in (
         "timing.tsv",

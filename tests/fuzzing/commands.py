@@ -101,6 +101,7 @@ COMMANDS = (
     ),
     Command("measure_alignments", "--decode-dir alignments --output new/alignments.json", "alignments/*"),
     *_train("text_to_semantic", "data/text data/semantic.*", "--read-utterances 0"),
+    *_train("masked_text_to_semantic", "data/text data/semantic.*", "--read-utterances 0"),
     *_train("semantic_to_text", "data/text data/semantic.*"),
     Command(
         "pretrain_text_to_semantic",
@@ -137,6 +138,12 @@ COMMANDS = (
         "--data-dir data --from text --codec codec --acoustic-model soundstorm --text-to-semantic text_to_semantic "
         "--text.max-seconds 1 --decode.iterations 1 --output new",
         f"data/text {_trained('text_to_semantic')}",
+    ),
+    Command(
+        "synthesize",
+        "--data-dir data --from text --codec codec --acoustic-model soundstorm --text-to-semantic "
+        "masked_text_to_semantic --masked-text.max-seconds 1 --decode.iterations 1 --output new",
+        f"{_trained('masked_text_to_semantic')}",
     ),
     Command(
         "synthesize",

@@ -27,6 +27,9 @@ CONFIGS = {
     "text_to_semantic": "model:\n  encoder_layers: 1\n  encoder_dim: 8\n  encoder_heads: 2\n  decoder_layers: 1\n"
     "  decoder_dim: 8\n  decoder_heads: 2\n  head_dim: 4\n  decoder_ffn_dim: 8\n  encoder_ffn_dim: 8\n"
     "data:\n  min_seconds: 0.1\n",
+    "masked_text_to_semantic": "model:\n  encoder_layers: 1\n  encoder_dim: 8\n  encoder_heads: 2\n"
+    "  encoder_ffn_dim: 8\n  head_dim: 4\n  layers: 1\n  width: 8\n  heads: 2\n  inner: 8\n"
+    "  kernel: 3\n  duration_layers: 1\ndata:\n  min_seconds: 0.1\n",
     "semantic_to_text": "model:\n  layers: 1\n  dim: 8\n  heads: 2\n  head_dim: 4\n  ffn_dim: 8\n  convolutions: 1\n"
     "data:\n  min_seconds: 0.1\n",
     "tacotron2": "mel:\n  sample_rate: 16000\n  hop: 200\n  window: 400\n  num_mels: 20\n"
@@ -155,6 +158,7 @@ def _train() -> None:
         train_audiolm,
         train_consistency,
         train_mask_diffusion,
+        train_masked_text_to_semantic,
         train_recognizer,
         train_semantic_to_text,
         train_soundstorm,
@@ -179,8 +183,10 @@ def _train() -> None:
     Path("alignments/alignments.json").write_text(json.dumps({"a-1": figures}))
     record = {"from": "text", "title": "x", "prompt_seconds": 0}
     Path("alignments/decode.json").write_text(json.dumps(record))
-    reading = ["--read-utterances", "0", "--config", "conf/text_to_semantic.yaml"]
-    train_text_to_semantic.main([*both, *reading, "--expdir", "text_to_semantic"])
+    reading = ["--read-utterances", "0", "--config"]
+    train_text_to_semantic.main([*both, *reading, "conf/text_to_semantic.yaml", "--expdir", "text_to_semantic"])
+    masked = [*reading, "conf/masked_text_to_semantic.yaml", "--expdir", "masked_text_to_semantic"]
+    train_masked_text_to_semantic.main([*both, *masked])
     train_semantic_to_text.main([*both, "--config", "conf/semantic_to_text.yaml", "--expdir", "semantic_to_text"])
     train_recognizer.main([*both, "--config", "conf/recognizer.yaml", "--expdir", "recognizer"])
     hubert = ["--ssl-model", "hubert", "--config", "conf/consistency.yaml"]

@@ -15,10 +15,16 @@ from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
 from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset
-from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig, AugmentConfig, CropConfig
+from soundstorm.data.datasets.dataset_configs import (
+    AudioLMDataConfig,
+    AugmentConfig,
+    CropConfig,
+    MaskedTextDataConfig,
+)
 from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
 from soundstorm.data.datasets.detector_dataset import DetectorDataset
 from soundstorm.data.datasets.diffusion_dataset import DiffusionTokens
+from soundstorm.data.datasets.masked_text_dataset import MaskedTextDataset
 from soundstorm.data.datasets.recognizer_dataset import RecognizerDataset
 from soundstorm.data.datasets.spoken_texts_dataset import SpokenTexts
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
@@ -40,6 +46,7 @@ from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
 from soundstorm.models.mask_diffusion import MaskDiffusion
 from soundstorm.models.mask_diffusion_config import DiffusionConfig, MaskDiffusionConfig
+from soundstorm.models.masked_text_to_semantic import build_masked_text_to_semantic
 from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.models.semantic_to_text import SemanticToText
@@ -48,7 +55,12 @@ from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.models.tacotron2_config import Tacotron2Config, Tacotron2LossConfig, WaveNetConfig
 from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import TextLossConfig, TextToSemanticConfig
+from soundstorm.models.text_to_semantic_config import (
+    MaskedTextLossConfig,
+    MaskedTextToSemanticConfig,
+    TextLossConfig,
+    TextToSemanticConfig,
+)
 from soundstorm.models.wavenet import CONTEXT, WaveNet
 from soundstorm.training.audiolm_step import AudioLMStep
 from soundstorm.training.codec_step import CodecStep
@@ -56,6 +68,7 @@ from soundstorm.training.consistency_step import ConsistencyStep
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.hubert_step import HubertStep, make_dataset
 from soundstorm.training.mask_diffusion_step import MaskDiffusionStep
+from soundstorm.training.masked_text_to_semantic_step import MaskedTextToSemanticStep
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.semantic_to_text_training import SemanticToTextStep
 from soundstorm.training.soundstorm_step import SoundStormStep
@@ -106,6 +119,18 @@ def text_to_semantic(data, dropout):
     noise = {"token_dropout": 0.3, "token_noise": 0.2, "join_probability": 0.5}
     return TextToSemanticStep(model, TextLossConfig(alignment_weight=0.5)), TextSemanticDataset(
         data / "text", ByteTokenizer(), **noise
+    )
+
+
+def masked_text(data, dropout):
+    config = MaskedTextToSemanticConfig(
+        encoder_layers=1, encoder_dim=16, encoder_heads=2, encoder_ffn_dim=16, head_dim=8, layers=1, width=16, heads=2,
+        inner=16, kernel=3, duration_layers=1, dropout=dropout,
+    )  # fmt: skip
+    model = build_masked_text_to_semantic(config, text_vocab_size=384, num_tokens=INFO.codebook_size)
+    settings = MaskedTextDataConfig(join_probability=0.5)
+    return MaskedTextToSemanticStep(model, MaskedTextLossConfig()), MaskedTextDataset(
+        data / "text", ByteTokenizer(), settings
     )
 
 
@@ -237,6 +262,7 @@ def tacotron2_wavenet(data, dropout):
 
 MODELS = {
     "soundstorm": soundstorm, "mask_diffusion": mask_diffusion, "text_to_semantic": text_to_semantic,
+    "masked_text": masked_text,
     "denoising": denoising, "codec": codec,
     "hubert": hubert, "consistency": consistency, "recognizer": recognizer, "detector": detector,
     "semantic_to_text": semantic_to_text,

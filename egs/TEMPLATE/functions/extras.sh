@@ -41,8 +41,10 @@ draw_figure() {  # <runtime or iterations> <file>
     options=(--config "${decode_config}" --data-dir "${data}" --codec "${codec_model}")
     case "$1" in
         runtime)
-            [ ! -e "${text_to_semantic_exp}/model.safetensors" ] ||
-                options+=(--text-to-semantic "${text_to_semantic_exp}")
+            for name in "${text_model_names[@]}"; do
+                exp=${text_experiments[${name}]}_exp
+                [ ! -e "${!exp}/model.safetensors" ] || options+=(--text-to-semantic "${!exp}")
+            done
             for name in "${acoustic_model_names[@]}"; do
                 ! reads_text "${name}" || continue
                 exp=${name}_exp
@@ -76,7 +78,11 @@ record_trainings() {  # <file>: losses of all trainings, for the report and --no
         stages_of "${name}"
         for part in "${model_stages[@]}"; do folders+=("$(stage_dir "${name}" "${part}")"); done
     done
-    folders+=("${pretrained_exp}" "${back_translation_exp}" "${text_to_semantic_exp}")
+    folders+=("${pretrained_exp}" "${back_translation_exp}")
+    for name in "${text_model_names[@]}"; do
+        part=${text_experiments[${name}]}_exp
+        folders+=("${!part}")
+    done
     folders+=("${recognizer_exp}" "${consistency_exp}")
     for folder in "${folders[@]}"; do
         [ ! -e "${folder}/metrics.jsonl" ] || found+=("${folder}")
@@ -120,10 +126,10 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
 pack_models() {  # What speaking needs, in one directory.
     local target=${expdir}/pack
     to_do "${target}/pack.json" "pack of the models: ${target}" || return 0
-    need "${text_to_semantic_exp}/model.safetensors" 5
+    need "${main_text_exp}/model.safetensors" 5
     split_arguments "${pack_args}"
     run_one "${expdir}/log/pack_model.log" pack_model --acoustic-model "${main_exp}" --codec "${codec_model}" \
-        --kmeans "${semantic_exp}" --text-to-semantic "${text_to_semantic_exp}" --decode-config "${decode_config}" \
+        --kmeans "${semantic_exp}" --text-to-semantic "${main_text_exp}" --decode-config "${decode_config}" \
         --title "$(basename "${PWD}")" --results "${report}/RESULTS.md" \
         "${arguments[@]}" --output "${target}"
 }

@@ -4,7 +4,7 @@
 # but does nothing.
 
 say_what_there_is() {  # Seconds of the stages, where the models are, how to listen and to speak.
-    local name part folders=("${semantic_exp}") models=() folder place=${expdir}/pack
+    local name part exp folders=("${semantic_exp}") models=() folder place=${expdir}/pack
     if [ -e "${expdir}/timing.tsv" ]; then
         log "Seconds of the stages, all runs together: $(awk '{ seconds[$1] += $2; all += $2 }
             END {
@@ -18,7 +18,11 @@ say_what_there_is() {  # Seconds of the stages, where the models are, how to lis
         stages_of "${name}"
         for part in "${model_stages[@]}"; do folders+=("$(stage_dir "${name}" "${part}")"); done
     done
-    for folder in "${folders[@]}" "${text_to_semantic_exp}"; do
+    for name in "${text_model_names[@]}"; do
+        exp=${text_experiments[${name}]}_exp
+        folders+=("${!exp}")
+    done
+    for folder in "${folders[@]}"; do
         [[ ! -e ${folder}/model.safetensors && ! -e ${folder}/centroids.safetensors ]] ||
             models+=("${folder}")
     done
@@ -31,7 +35,7 @@ say_what_there_is() {  # Seconds of the stages, where the models are, how to lis
         log "Speak with these models: python3 -m soundstorm.bin.speak" \
             "--model $(realpath "${place}") --text 'your words' --prompt a_voice.wav --consent" \
             "--output words.wav"
-    elif [[ -e ${main_exp}/model.safetensors && -e ${text_to_semantic_exp}/model.safetensors ]]; then
+    elif [[ -e ${main_exp}/model.safetensors && -e ${main_text_exp}/model.safetensors ]]; then
         log "To speak with these models, pack them: ./run.sh --stage 7 --pack true"
     fi
 }

@@ -49,17 +49,23 @@ reads_text() {  # <acoustic model>: does it make speech of text itself, without 
 }
 
 parse_system() {  # <system>: sets system_model (empty: the codec), system_source (words: text that the model itself reads),
-    # system_prompt, system_options
-    local rest=${1%_prompted} name
-    system_model="" system_source=semantic system_prompt=0 system_options=()
+    # system_text_exp, system_prompt, system_options
+    local rest=${1%_prompted} name exp
+    system_model="" system_source=semantic system_text_exp="" system_prompt=0 system_options=()
     [ "${rest}" = "$1" ] || system_prompt=${prompt_seconds}
     if [ "$1" = codec ]; then
         system_source=codec
         return
     fi
     if [[ ${rest} == *_text ]]; then
-        system_source=text
+        system_source=text system_text_exp=${main_text_exp}
         rest=${rest%_text}
+        for name in "${text_model_names[@]}"; do
+            [[ ${rest} == *_"${name}" ]] || continue
+            exp=${text_experiments[${name}]}_exp
+            system_text_exp=${!exp} rest=${rest%_"${name}"}
+            break
+        done
     fi
     if [ -n "${variant_options[${rest}]:-}" ]; then
         read -ra system_options <<<"${variant_options[${rest}]}"
@@ -72,7 +78,8 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
     done
     [ -n "${system_model}" ] ||
         die "--systems has '$1'; it may have codec and, for each of --acoustic-models (${acoustic_models})," \
-            "<model>, <model>_text, each with _prompted; variants: ${!variant_options[*]}"
+            "<model>, <model>_text and, for each of --text-to-semantic-models (${text_to_semantic_models})," \
+            "<model>_<one of them>_text, each with _prompted; variants: ${!variant_options[*]}"
     if reads_text "${system_model}"; then
         [ "${system_source}" != text ] || die "--systems has '$1'; ${system_model} reads text anyway, leave _text out"
         system_source=words
@@ -91,7 +98,7 @@ decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by on
     exp=${system_model}_exp
     options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] || options+=(--acoustic-model "${!exp}" "${system_options[@]}")
-    [ "${system_source}" != text ] || options+=(--text-to-semantic "${text_to_semantic_exp}")
+    [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
     [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
     split_arguments "${decode_args}"
     options+=(--data-dir "${datadir}/$2" "${arguments[@]}" --output "$3")
@@ -128,7 +135,7 @@ speak_dialogue() {  # <directory>: the script, in the voices of the prompts
     split_arguments "${dialogue_args}"
     run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
         --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}" \
-        --acoustic-model "${main_exp}" --text-to-semantic "${text_to_semantic_exp}" \
+        --acoustic-model "${main_exp}" --text-to-semantic "${main_text_exp}" \
         "${arguments[@]}" --output "$1"
 }
 

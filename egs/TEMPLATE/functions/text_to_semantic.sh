@@ -6,6 +6,28 @@ pretrained_exp=${expdir}/$(basename "${text_to_semantic_pretrain:-none}" .yaml)
 
 back_translation_exp=${expdir}/$(basename "${back_translation:-none}" .yaml)
 
+train_text_model() {  # <text_to_semantic or masked_text_to_semantic>
+    local exp=$1_exp config=$1_config args=$1_args set_name data=${datadir}/${text_train_set} options=()
+    to_do "${!exp}/free_running.json" "training: ${!exp}" || return 0
+    for set_name in "${text_train_set}" "${text_valid_set}"; do
+        need "${datadir}/${set_name}/semantic.scp" 1
+        [ -e "${datadir}/${set_name}/text" ] ||
+            die "${datadir}/${set_name}/text is missing; name transcribed sets by --text-train-set, --text-valid-set"
+    done
+    if [[ $1 == text_to_semantic && -n ${text_to_semantic_pretrain} ]]; then
+        pretrain_on_tokens
+        options=(--pretrained.experiment "${pretrained_exp}")
+    fi
+    if [ -n "${back_translation}" ]; then
+        back_translate
+        data=${back_translation_exp}/data
+    fi
+    split_arguments "${!args}"
+    run_training "${!exp}/log/train.log" "train_$1" --config "${!config}" \
+        --train-data "${data}" --valid-data "${datadir}/${text_valid_set}" "${options[@]}" \
+        --expdir "${!exp}" "${arguments[@]}"
+}
+
 pretrain_on_tokens() {  # Semantic tokens with gaps in, all of them out: of the whole training set, transcribed or not.
     local set_name
     to_do "${pretrained_exp}/model.safetensors" "pre-training: ${pretrained_exp}" || return 0

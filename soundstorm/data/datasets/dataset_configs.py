@@ -178,6 +178,27 @@ class TextDataConfig:
 
 
 @dataclass(frozen=True)
+class MaskedTextDataConfig:
+    """What a training example of the parallel text-to-semantic model is."""
+
+    min_seconds: float = option(0.2, "shorter utterances are left out")
+    max_seconds: float = option(30.0, "longer utterances are left out (paper: 30 s chunks)")
+    join_probability: float = option(
+        0.0, "share of examples with a second utterance of the same speaker appended"
+    )
+    unprompted: float = option(0.3, "probability of an example without a prompt")
+
+    def __post_init__(self):
+        for name in ("join_probability", "unprompted"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"data.{name} is {getattr(self, name)}, expected a probability")
+        if not 0 <= self.min_seconds < self.max_seconds:
+            raise InputError(
+                f"data.min_seconds ({self.min_seconds}) must be below data.max_seconds ({self.max_seconds})"
+            )
+
+
+@dataclass(frozen=True)
 class DenoisingDataConfig:
     """What a pre-training example is: semantic tokens with gaps in, all of them out (SPEAR-TTS)."""
 
