@@ -66,12 +66,14 @@ class TrainedRecognizer:
     log_probabilities: Callable[[np.ndarray], np.ndarray]
 
 
-def load_trained_recognizer(expdir: str | Path, *, device: str = "cpu") -> TrainedRecognizer:
-    """The recogniser of an experiment directory.
+def load_ctc_network(
+    expdir: str | Path, *, device: str = "cpu"
+) -> tuple[CtcNetwork, RecognizerConfig, dict[str, int]]:
+    """Network, settings and vocabulary (character to column) of an experiment directory or a pack.
 
     Raises:
         FileNotFoundError: not an experiment directory, or training has not finished.
-        ValueError: an experiment of another kind.
+        InputError: an experiment of another kind.
     """
     expdir = part_of(expdir, "recognizer")
     config = read_config(expdir)
@@ -87,7 +89,16 @@ def load_trained_recognizer(expdir: str | Path, *, device: str = "cpu") -> Train
         )
     model = CtcNetwork(model_config, len(vocabulary))
     load_weights(expdir, model)
-    model.to(device).eval()
+    return model.to(device).eval(), model_config, vocabulary
+
+
+def load_trained_recognizer(expdir: str | Path, *, device: str = "cpu") -> TrainedRecognizer:
+    """The recogniser of an experiment directory.
+
+    Raises:
+        FileNotFoundError, InputError: as `load_ctc_network`.
+    """
+    model, model_config, vocabulary = load_ctc_network(expdir, device=device)
     log_mel = LogMel(model_config.num_mels)
 
     @torch.inference_mode()

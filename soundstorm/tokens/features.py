@@ -16,6 +16,7 @@ MFCC = "mfcc"
 # seconds.
 FAMILIES = {
     "": "soundstorm.tokens.ssl_features:SslFeatures",
+    "recognizer:": "soundstorm.tokens.recognizer_features:RecognizerFeatures",
     "w2v-bert:": "soundstorm.tokens.w2v_bert:W2vBertFeatures",
     "whisper:": "soundstorm.tokens.whisper:WhisperFeatures",
     "whisper-padded:": "soundstorm.tokens.whisper:PaddedWhisperFeatures",
