@@ -80,6 +80,7 @@ FRONTS = {
     "train_semantic_to_text": train_semantic_to_text,
     "train_hubert": pretrain_hubert,
     "train_recognizer": train_recognizer,
+    "train_token_recognizer": train_recognizer,
     "train_consistency": train_consistency,
     "detect": detect,
 }
@@ -239,7 +240,7 @@ def make(name, config, stage, tokens, encoder_layers=36):
             "labels": torch.randint(0, 100, (2, 20)),
             "mask": torch.arange(20).expand(2, 20) % 7 < 3,
         }
-    if name == "train_recognizer":
+    if name in ("train_recognizer", "train_token_recognizer"):
         vocabulary = {"<blank>": 0, "|": 1, "a": 2}
         frames = torch.randn(2, 20, model.num_mels * model.stack)
         return RecognizerStep(CtcNetwork(model, 3), vocabulary), lambda: {

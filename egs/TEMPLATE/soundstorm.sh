@@ -37,7 +37,7 @@ audio_format=                 # "flac" or "wav": after local/data.sh, write all 
 sample_rate=16000             # Hz of those files
 allow_pipes=false             # run the commands that wav.scp has, to make those files?
 # Semantic tokens (stage 1)
-ssl_model=facebook/hubert-base-ls960  # name or directory, as train_kmeans --help has it; "pretrain": train a HuBERT
+ssl_model=facebook/hubert-base-ls960  # name or directory, as train_kmeans --help has it; "pretrain": train a HuBERT, "recognizer": a CTC recogniser on the transcripts
 hubert_config=conf/train_hubert.yaml  # configuration of the pre-training
 hubert_args=                  # further options of pretrain_hubert, e.g. "--training.max-steps 1000"
 hubert_tag=                   # suffix of the experiment directory (empty: from the configuration's name)
@@ -47,6 +47,10 @@ hubert_iterations=1           # its trainings, each of the later ones (in <exper
 hubert_target_layer=6         # layer whose clusters the next iteration learns
 hubert_target_clusters=500    # how many
 hubert_next_args=             # further options of pretrain_hubert in later iterations, after --hubert-args
+token_recognizer_config=conf/train_token_recognizer.yaml  # configuration of that recogniser, which stage 7 does not listen with
+token_recognizer_args=        # further options of train_recognizer for it
+token_recognizer_tag=         # suffix of the experiment directory (empty: from the configuration's name)
+token_recognizer_exp=         # experiment directory or pack (empty: <expdir>/token_recognizer[_<tag>])
 semantic_layer=9              # layer of that model whose output is clustered (0: before the first layer)
 semantic_clusters=1024        # k-means clusters: the semantic vocabulary
 portion=1.0                   # portion of the training set that k-means sees
@@ -224,7 +228,7 @@ is_pack() {  # <experiment directory or what stands for it>: is it what utils/pa
 link_pack() {  # <experiment>: its directory becomes one of links into the pack that <experiment>_exp names
     local exp=$1_exp directory part=$1
     case "$1" in
-        hubert | semantic) part=kmeans ;; # which has its self-supervised model with it
+        hubert | token_recognizer | semantic) part=kmeans ;; # which has what it listens through with it
         masked_text_to_semantic) part=text_to_semantic ;; # of either kind
     esac
     directory=${expdir}/$1_$(file_name "${!exp}")
@@ -279,19 +283,24 @@ main_text_exp=${text_experiments[${text_model_names[0]}]}_exp
 main_text_exp=${!main_text_exp}
 experiment recognizer
 experiment consistency
-if [ "${ssl_model}" = pretrain ]; then
-    ssl_source=${hubert_exp}/hubert
-    [ ! -d "${hubert_exp}/ssl_model" ] || ssl_source=${hubert_exp}/ssl_model # of a pack
-    : "${semantic_tag:=$(file_name "${hubert_exp}")_l${semantic_layer}_k${semantic_clusters}}"
-else
-    ssl_source=${ssl_model}
-    # Before hours of work, not after them.
-    if [[ ${consistency} == train && ${stop_stage} -ge 7 && ! -e ${consistency_exp}/model.safetensors &&
-        ${consistency_ssl_model:-${ssl_model}} =~ ^[a-z0-9-]+: ]]; then
-        die "the consistency network of stage 7 cannot read ${BASH_REMATCH[0]}... as the tokens do;" \
-            "give it a model without a prefix by --consistency-ssl-model"
-    fi
-    : "${semantic_tag:=$(file_name "${ssl_model}")_l${semantic_layer}_k${semantic_clusters}}"
+experiment token_recognizer
+ssl_source=${ssl_model} ssl_name=${ssl_model}
+case "${ssl_model}" in
+    pretrain)
+        ssl_name=${hubert_exp} ssl_source=${hubert_exp}/hubert
+        [ ! -d "${ssl_name}/ssl_model" ] || ssl_source=${ssl_name}/ssl_model # of a pack
+        ;;
+    recognizer)
+        ssl_name=${token_recognizer_exp} ssl_source=recognizer:${token_recognizer_exp}
+        [ ! -d "${ssl_name}/ssl_model" ] || ssl_source+=/ssl_model
+        ;;
+esac
+: "${semantic_tag:=$(file_name "${ssl_name}")_l${semantic_layer}_k${semantic_clusters}}"
+# Before hours of work, not after them.
+if [[ ${consistency} == train && ${stop_stage} -ge 7 && ! -e ${consistency_exp}/model.safetensors &&
+    ${consistency_ssl_model:-${ssl_source}} =~ ^[a-z0-9-]+: ]]; then
+    die "the consistency network of stage 7 cannot read ${BASH_REMATCH[0]}... as the tokens do;" \
+        "give it a model without a prefix by --consistency-ssl-model"
 fi
 : "${semantic_exp:=${expdir}/kmeans_${semantic_tag}}"
 mfcc_exp=${expdir}/kmeans_mfcc_k${mfcc_clusters}
@@ -336,8 +345,8 @@ mapfile -t acoustic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${test
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/jobs.sh"
 # shellcheck source=functions/sets.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/sets.sh"
-# shellcheck source=functions/hubert.sh
-. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/hubert.sh"
+# shellcheck source=functions/token_models.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/token_models.sh"
 # shellcheck source=functions/systems.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/systems.sh"
 # shellcheck source=functions/text_to_semantic.sh
@@ -388,13 +397,17 @@ if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_cl
     # A ready codec that cannot be used is found before hours of work, not after them.
     if [[ ${codec} != train && ! -s ${datadir}/${train_set}/semantic.scp ]] && ! "${wants_status}"; then
         features=(--features "${ssl_source}" --layer "${semantic_layer}")
-        [ -e "${ssl_source}/config.json" ] || [ "${ssl_model}" != pretrain ] || features=(--features mfcc) # of its rate
+        [[ ${ssl_name} == "${ssl_model}" || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
+            features=(--features mfcc) # of its rate
         front 1 check_codec --codec "${codec}" "${features[@]}"
         interruptible "${front_command[@]}"
     fi
     split_arguments "${kmeans_args}"
     kmeans_arguments=(--data-dir "${datadir}/${token_train_set}" --portion "${portion}" "${arguments[@]}")
     [ "${ssl_model}" != pretrain ] || train_hubert
+    if [ "${ssl_model}" = recognizer ] && to_do "${ssl_source#recognizer:}/model.safetensors" "recogniser for tokens: ${token_recognizer_exp}"; then
+        train_ctc token_recognizer
+    fi
     if to_do "${semantic_exp}/centroids.safetensors" "k-means on layer ${semantic_layer}: ${semantic_exp}"; then
         run_one "${semantic_exp}/log/train.log" train_kmeans --features "${ssl_source}" \
             --layer "${semantic_layer}" --clusters "${semantic_clusters}" \
@@ -499,10 +512,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
     [ -z "${dialogue_script}" ] || need "$(dialogue_dir)/dialogue.json" 6
     # What scoring trains, it trains on original recordings only.
     if [[ " ${recognizer} " =~ [\ :]train\  ]] && to_do "${recognizer_exp}/model.safetensors" "recogniser: ${recognizer_exp}"; then
-        split_arguments "${recognizer_args}"
-        run_training "${recognizer_exp}/log/train.log" train_recognizer --config "${recognizer_config}" \
-            --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
-            --expdir "${recognizer_exp}" "${arguments[@]}"
+        train_ctc recognizer
     fi
     if [ "${consistency}" = train ] && to_do "${consistency_exp}/model.safetensors" "acoustic consistency: ${consistency_exp}"; then
         split_arguments "${consistency_args}"

@@ -46,6 +46,7 @@ from soundstorm.models.text_to_semantic_config import CHARACTERS_FILE, ENCODER_D
 from soundstorm.sharing.evaluation import read_results, write_results
 from soundstorm.sharing.model_card import Card, write_card
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
+from soundstorm.tokens.features import RECOGNIZER
 from soundstorm.tokens.kmeans import CENTROIDS, DESCRIPTION, KMeans
 from soundstorm.tokens.semantic import SemanticTokenizer
 
@@ -189,13 +190,17 @@ def _copy(part: str, source: str, folder: Path) -> str:
         return load_acoustic_tokenizer(source).info.name  # with its commit
     if not is_finished(source):
         raise FileNotFoundError(f"{source}/{MODEL_FILE}: no such file; train this {part} to its end first")
-    copy_files(Path(source), target, EXPERIMENT_FILES)
-    config = _shareable(read_config(source))
+    _copy_experiment(Path(source), target)
     if part == "consistency":
         ssl_model = own_ssl_model(source, read_config(source)["data"]["ssl_model"])
         _copy_ssl_model(ssl_model, target)
-    write_text(target / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return part
+
+
+def _copy_experiment(source: Path, target: Path) -> None:
+    copy_files(source, target, EXPERIMENT_FILES)
+    config = _shareable(read_config(source))
+    write_text(target / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def _copy_kmeans(source: Path, target: Path) -> None:
@@ -209,11 +214,15 @@ def _copy_kmeans(source: Path, target: Path) -> None:
 
 
 def _copy_ssl_model(ssl_model: str, target: Path) -> bool:
-    """Copy a self-supervised model of this machine; False for one on the hub."""
-    folder = Path(ssl_model.removeprefix(ssl_prefix(ssl_model)))
+    """Copy the model that tokens listen through, if it is on this machine; False for one on the hub."""
+    prefix = ssl_prefix(ssl_model)
+    folder = Path(ssl_model.removeprefix(prefix))
     if not folder.is_dir():
         return False
-    copy_files(folder, target / SSL_MODEL, TRANSFORMERS_FILES)
+    if prefix == RECOGNIZER:
+        _copy_experiment(Path(part_of(folder, "recognizer")), target / SSL_MODEL)
+    else:
+        copy_files(folder, target / SSL_MODEL, TRANSFORMERS_FILES)
     return True
 
 

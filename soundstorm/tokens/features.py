@@ -12,11 +12,12 @@ from soundstorm.data.errors import InputError
 from soundstorm.models.hub import NAME
 
 MFCC = "mfcc"
+RECOGNIZER = "recognizer:"
 # What stands before the name of a model, and who reads such models; imported when one is, as torch takes
 # seconds.
 FAMILIES = {
     "": "soundstorm.tokens.ssl_features:SslFeatures",
-    "recognizer:": "soundstorm.tokens.recognizer_features:RecognizerFeatures",
+    RECOGNIZER: "soundstorm.tokens.recognizer_features:RecognizerFeatures",
     "w2v-bert:": "soundstorm.tokens.w2v_bert:W2vBertFeatures",
     "whisper:": "soundstorm.tokens.whisper:WhisperFeatures",
     "whisper-padded:": "soundstorm.tokens.whisper:PaddedWhisperFeatures",

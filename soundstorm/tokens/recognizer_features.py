@@ -1,7 +1,7 @@
 """Frozen features of a CTC recogniser that a recipe trains: semantic tokens that know of words.
 
-Du et al., "CosyVoice", 2024, section 2.1, calls them supervised semantic tokens; theirs are quantised inside a published
-recogniser, these are clustered as any features are.
+Du et al., "CosyVoice", 2024, section 2.1, calls them supervised semantic tokens; theirs are quantised inside a
+published recogniser, these are clustered as any features are.
 """
 
 from __future__ import annotations

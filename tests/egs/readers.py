@@ -44,6 +44,7 @@ CONFIGS = {
         "data": {"semantic_seconds": 4.0, "coarse_seconds": 4.0, "fine_seconds": 2.0},
     },
     "train_recognizer": {"model": {"num_mels": 20, "width": 32, "blocks": 2}},
+    "train_token_recognizer": {"model": {"num_mels": 20, "width": 32, "blocks": 2, "stack": 2}},
     "train_consistency": {
         "model": {"layer": 1, "width": 32, "heads": 2, "embedding_dim": 16},
         "crops": {"min_seconds": 1.0, "max_seconds": 2.0},

@@ -9,6 +9,8 @@ import pytest
 import soundfile
 import yaml
 
+from soundstorm.data.archive import TokenArchive
+
 from .readers import OPTIONS, add_unigram, follow_readme, write_configs, write_corpus
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -51,6 +53,32 @@ def test_a_second_iteration_of_hubert_learns_clusters_of_the_first(checkout, rea
     assert config["labels"]["codebook_size"] == 12 and config["training"]["max_steps"] == 6
     assert json.loads((recipe / third / "kmeans.json").read_text())["features"] == "exp/hubert_it2/hubert"
     assert "Stage 1: complete, nothing to do" in run(*second)
+
+
+def test_tokens_come_from_a_recogniser_of_the_transcripts(checkout, readers, monkeypatch):
+    """Beside those of HuBERT, which they replace; the recogniser of the scores is another one."""
+    recipe = checkout.root / "egs/readers"
+    shutil.copytree(readers / "checkout/egs/readers", recipe, symlinks=True)
+    write_configs(recipe, **TRAINING)
+    options = [*OPTIONS, "--ssl-model", "recognizer", "--stage", "1", "--stop-stage", "1"]
+
+    def run(*more):
+        done = checkout.run(["./run.sh", *options, *more], cwd="egs/readers", timeout=300)
+        return done.returncode, done.stdout + done.stderr
+
+    refused, told = run("--stop-stage", "7")
+    assert refused and "the consistency network of stage 7 cannot read recognizer:" in told
+    status, told = run()
+    assert status == 0, told[-3000:]
+    assert "recogniser for tokens: exp/token_recognizer\n" in told
+    described = json.loads((recipe / "exp/kmeans_token_recognizer_l1_k16/kmeans.json").read_text())
+    assert described["features"] == "recognizer:exp/token_recognizer"
+    durations = dict(line.split() for line in (recipe / "data/dev/utt2dur").read_text().splitlines())
+    monkeypatch.chdir(recipe)
+    tokens = TokenArchive("data/dev/semantic.scp")
+    assert tokens.info.frame_rate == 50 and set(tokens.ids) == set(durations)
+    assert all(len(tokens[utt]) == int(float(durations[utt]) * 50) for utt in durations)
+    assert "Stage 1: complete, nothing to do" in run()[1]
 
 
 def write_pairs(folder):

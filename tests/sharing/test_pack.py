@@ -16,7 +16,7 @@ from soundstorm.models.consistency import load_consistency
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo
 from soundstorm.tokens.semantic import SemanticTokenizer
-from tests.tokens.conftest import make_whisper
+from tests.tokens.conftest import make_recognizer, make_whisper
 
 EXPERIMENTS = ("soundstorm", "text_to_semantic", "codec", "kmeans", "audiolm")
 ACOUSTIC_MODELS = ("soundstorm", "audiolm")
@@ -102,11 +102,14 @@ def save_kmeans(source, directory):
     return wav, SemanticTokenizer.load(directory).encode([wav])[0]
 
 
-@pytest.mark.parametrize("prefix", ["", "whisper:"])
+@pytest.mark.parametrize("prefix", ["", "whisper:", "recognizer:"])
 def test_a_self_supervised_model_comes_along_and_no_path_of_the_machine_does(recipe, prefix):
     if prefix:
         shutil.rmtree("hubert")
+    if prefix == "whisper:":
         make_whisper(recipe / "hubert")
+    if prefix == "recognizer:":
+        make_recognizer(recipe / "hubert")
     wav, tokens = save_kmeans(f"{prefix}{recipe / 'hubert'}", "listening")
     pack("kmeans", kmeans=str(recipe / "listening"))
     shutil.rmtree("hubert")

@@ -1,8 +1,12 @@
-"""Self-supervised models small enough for tests, and a data directory of noises."""
+"""Models that tokens listen through, small enough for tests, and a data directory of noises."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from safetensors.torch import save_file
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -14,6 +18,8 @@ from transformers import (
 from soundstorm.data.audio import write_audio
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.models.hubert_pretraining import build_hubert_pretraining
+from soundstorm.models.recognizer import CtcNetwork
+from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.hubert_step import export_hubert
 
 TINY = {
@@ -37,6 +43,18 @@ def make_hubert(directory, *, normalize=True, seed=0, **settings):
     model = build_hubert_pretraining(config, 5, sample_rate=16000)
     export_hubert(model.hubert, directory, normalize=normalize, sample_rate=16000)
     return directory
+
+
+def make_recognizer(directory):
+    """Write the experiment of a random recogniser of 50 frames a second; returns its network."""
+    torch.manual_seed(0)
+    config = RecognizerConfig(num_mels=8, stack=2, width=16, expansion=2, blocks=2, kernel=3)
+    network = CtcNetwork(config, 4).eval()
+    directory.mkdir()
+    sections = {"model": dataclasses.asdict(config), "vocabulary": {"<blank>": 0, "|": 1, "a": 2, "b": 3}}
+    (directory / "config.yaml").write_text(yaml.safe_dump(sections))
+    save_file(network.state_dict(), directory / "model.safetensors")
+    return network
 
 
 def make_ssl_model(directory, model_type, *, normalize=True, **settings):

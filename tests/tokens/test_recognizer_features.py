@@ -1,31 +1,20 @@
 """Features of a CTC recogniser against the network's own chain."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
-import yaml
-from safetensors.torch import save_file
 
 from soundstorm.data.log_mel import LogMel, stack_frames
-from soundstorm.models.recognizer import CtcNetwork
-from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.tokens.features import open_features
+from tests.tokens.conftest import make_recognizer
 
-CONFIG = RecognizerConfig(num_mels=8, stack=2, width=16, expansion=2, blocks=2, kernel=3)
 HOP = 320  # samples
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    torch.manual_seed(0)
-    folder, network = tmp_path_factory.mktemp("exp") / "recognizer", CtcNetwork(CONFIG, 4).eval()
-    folder.mkdir()
-    config = {"model": dataclasses.asdict(CONFIG), "vocabulary": {"<blank>": 0, "|": 1, "a": 2, "b": 3}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    save_file(network.state_dict(), folder / "model.safetensors")
-    return folder, network
+    folder = tmp_path_factory.mktemp("exp") / "recognizer"
+    return folder, make_recognizer(folder)
 
 
 def noise(samples):
@@ -44,8 +33,8 @@ def test_a_frame_for_every_whole_hop(trained, samples, frames):
 def test_a_layer_is_what_leaves_its_block(trained, layer):
     folder, network = trained
     wav, passed = noise(20 * HOP), []
-    hooks = [module.register_forward_hook(lambda *call: passed.append(call[2])) for module in
-             (network.stack.first_norm, *network.stack.blocks)]  # fmt: skip
+    layers = (network.stack.first_norm, *network.stack.blocks)
+    hooks = [module.register_forward_hook(lambda *call: passed.append(call[2])) for module in layers]
     # Of one spectrum more than there is room for, the last one is dropped.
     frames = stack_frames(LogMel(8)(torch.from_numpy(wav)), 2)[None]
     with torch.no_grad():

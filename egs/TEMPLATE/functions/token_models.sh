@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by soundstorm.sh, whose options are the variables here.
-# The iterations of a HuBERT of the recipe's: the first learns clusters of MFCC, another those of the one before.
+# What a recipe trains to listen through. The iterations of a HuBERT: the first learns clusters of MFCC, another those of
+# the one before; and recognisers, for tokens as for scores.
 
 hubert_targets() {  # <iteration, counted from 0>: the k-means directory whose clusters it learns
     local tag=l${hubert_target_layer}_k${hubert_target_clusters}
@@ -31,4 +32,13 @@ train_hubert() {  # All iterations; `kmeans_arguments` are what all k-means have
                 --labels-kmeans "${targets}" --expdir "${exp}" "${arguments[@]}"
         fi
     done
+}
+
+train_ctc() {  # <experiment: token_recognizer or recognizer>
+    local config=$1_config args=$1_args exp=$1_exp
+    need "${datadir}/${text_train_set}/text" 0
+    split_arguments "${!args}"
+    run_training "${!exp}/log/train.log" train_recognizer --config "${!config}" \
+        --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
+        --expdir "${!exp}" "${arguments[@]}"
 }
