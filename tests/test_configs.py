@@ -11,7 +11,11 @@ from soundstorm.bin import common
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted((ROOT / "egs").glob("*/conf/**/*.yaml"))
 # First words of a configuration's name -> front, where the front's name is not the configuration's.
-FRONTS = {"train_hubert": "pretrain_hubert", "decode": "synthesize"}
+FRONTS = {
+    "train_hubert": "pretrain_hubert",
+    "train_token_recognizer": "train_recognizer",
+    "decode": "synthesize",
+}
 
 
 def front_of(config: Path) -> str:
