@@ -16,14 +16,14 @@ from soundstorm.training.soundstorm_step import SoundStormStep
 SMALL = SoundStormConfig(layers=2, width=16, heads=2, inner=32, kernel=3, dropout=0.0)
 
 
-def make_model(num_levels=3):
+def make_model(num_levels=3, groups=1):
     torch.manual_seed(0)
-    return SoundStorm(SMALL, num_levels=num_levels, codebook_size=11, semantic_size=7)
+    return SoundStorm(SMALL, num_levels=num_levels, codebook_size=11, semantic_size=7, groups=groups)
 
 
-def make_lively_model():
+def make_lively_model(**sizes):
     """A fresh model says the same of everything: its branches and heads start as zeros."""
-    model = make_model()
+    model = make_model(**sizes)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return model.eval()
@@ -109,6 +109,35 @@ def test_the_loss_over_the_grid_is_the_weighted_cross_entropy_by_loops(kind, of_
     assert float(loss.weight) == pytest.approx(weights)
     assert float(loss.total) == pytest.approx(total, rel=1e-4)
     assert sum(n for name, (_, n) in loss.metrics.items() if name.startswith("accuracy/")) == count
+
+
+@pytest.mark.parametrize("is_grid", [False, True])
+def test_the_loss_of_a_stage_is_that_of_its_groups_by_loops(is_grid):
+    model, batch, rng = make_lively_model(num_levels=4, groups=2), make_batch(num_levels=4), np.random.default_rng(5)
+    batch["level"] = torch.tensor([0, 1, 1, 0])  # stages
+    batch["dropped"] = torch.tensor(rng.random((4, 12, 2)) < 0.5)
+    if is_grid:
+        batch["cells"] = torch.tensor(rng.random(batch["codes"].shape) < 0.4)
+        batch["is_grid"] = torch.ones(4, dtype=torch.bool)
+    step = SoundStormStep(model, MaskingConfig(grid_weights="linear"))
+    loss = step.loss("model", step.networks, batch)
+    hidden, target = (torch.zeros(batch["codes"].shape, dtype=torch.bool) for _ in range(2))
+    for b, length in enumerate(batch["lengths"].tolist()):
+        for t in range(int(batch["prompt_end"][b]), length):
+            for q in range(4):
+                stage, group = divmod(q, 2)
+                of_stage = stage == batch["level"][b] and batch["dropped"][b, t, group]
+                target[b, t, q] = batch["cells"][b, t, q] if is_grid else of_stage
+                hidden[b, t, q] = target[b, t, q] or (not is_grid and stage > batch["level"][b])
+    features = model.encode(batch["semantic"], batch["codes"], hidden, batch["lengths"]).detach()
+    total, weights = 0.0, 0.0
+    for b, t, q in target.nonzero().tolist():
+        weight = (4 / 3, 4 / 3, 2 / 3, 2 / 3)[q] / 4 if is_grid else 1.0
+        logits = model.level_logits(features[b, t], q).detach()
+        total += weight * float(F.cross_entropy(logits, batch["codes"][b, t, q]))
+        weights += weight
+    assert float(loss.weight) == pytest.approx(weights)
+    assert float(loss.total) == pytest.approx(total, rel=1e-4)
 
 
 def test_noise_changes_what_is_seen_and_not_what_is_predicted():
