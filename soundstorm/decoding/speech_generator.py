@@ -327,12 +327,17 @@ class SpeechGenerator:
     def _passage(self, prompt: PromptLike, text: str | None, longest: float | None = None) -> Passage:
         """Tokens of a prompt; of a recording that is to go on (``longest``), those of its last seconds."""
         text = None if text is None else self.readable(text)
+        encoded = None
         if isinstance(prompt, VoicePrompt):
             prompt.maker.infos[0].check_same(self.infos[0], "the prompt", self.name)
             prompt.maker.infos[1].check_same(self.infos[1], "the prompt", self.name)
-            return prompt.passage
-        if isinstance(prompt, str | Path) and Path(prompt).suffix == ".safetensors":
-            return load_prompt(prompt, *self.infos)
+            encoded = prompt.passage
+        elif isinstance(prompt, str | Path) and Path(prompt).suffix == ".safetensors":
+            encoded = load_prompt(prompt, *self.infos)
+        if encoded is not None:
+            if text is not None and encoded.text is None:
+                raise InputError("words are given of a prompt encoded without; encode it again by prompt(text=...)")
+            return encoded
         sound, name = _sound(prompt)
         if longest is not None:
             wav = long_enough(sound, self.sample_rate, name)

@@ -127,6 +127,14 @@ def test_the_words_of_a_prompt_are_read_before_the_text(tts, folder, monkeypatch
     assert asked == ["blue red one", "red | one"]  # without all words of the prompts they are no text
 
 
+def test_words_of_a_voice_that_was_encoded_without_are_refused(tts, folder):
+    voice, spoken = tts.prompt(folder / "stereo.flac"), tts.prompt(folder / "stereo.flac", text="blue")
+    with pytest.raises(InputError, match="words are given of a prompt encoded without; encode it again by"):
+        tts("red one", prompt=voice, prompt_text="blue")
+    expected = tts("red one", prompt=folder / "stereo.flac", prompt_text="blue").samples
+    np.testing.assert_array_equal(tts("red one", prompt=spoken, prompt_text="blue").samples, expected)
+
+
 def test_recordings_of_any_rate_and_two_channels_serve(tts, folder):
     speech = tts.dialogue([("A", "red"), ("B", "one")], prompts={"A": folder / "long.wav", "B": folder / "stereo.flac"})
     assert speech.text == "red | one" and speech.duration > 0.1
