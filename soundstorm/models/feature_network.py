@@ -66,7 +66,8 @@ class FeatureNetwork(nn.Module):
             aconv_filts=(config.location_kernel - 1) // 2, dlayers=2, dunits=config.decoder_width, prenet_layers=2,
             prenet_units=config.prenet, postnet_layers=config.postnet_layers, postnet_chans=config.postnet_width,
             postnet_filts=config.postnet_kernel, reduction_factor=config.reduction,
-            spk_embed_dim=speaker_size or None, dropout_rate=config.dropout, zoneout_rate=config.zoneout,
+            spk_embed_dim=speaker_size or None,
+            spk_embed_integration_type="add", dropout_rate=config.dropout, zoneout_rate=config.zoneout,
             use_guided_attn_loss=False,
         )  # fmt: skip
         self._text_norms = mask_norms(self.tacotron2.enc)
@@ -227,13 +228,18 @@ class _Decoding:
         self.cumulated: Tensor | None = None
         self.last = 0 if window else None  # character attended most
         decoder.att.reset()
+        # ESPnet would make these itself, with a warning and a copy from the host.
+        there = torch.arange(encoded.shape[1], device=encoded.device) < torch.tensor(lengths)[:, None].to(
+            encoded.device
+        )
+        decoder.att.mask, self.first = ~there, there.to(encoded.dtype) / there.sum(1, keepdim=True)
 
     def step(self, previous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The frame before, (B, M), to frames (B, r, M), stop logit (B,) and attention (B, L)."""
         decoder = self.decoder
         backward, forward = self.window or (1, 3)
         context, weights = decoder.att(
-            self.encoded, self.lengths, self.hidden[0][0], self.cumulated,
+            self.encoded, self.lengths, self.hidden[0][0], self.first if self.cumulated is None else self.cumulated,
             last_attended_idx=self.last, backward_window=backward, forward_window=forward,
         )  # fmt: skip
         x = torch.cat([context, decoder.prenet(previous)], dim=1)

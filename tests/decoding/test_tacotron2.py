@@ -123,8 +123,7 @@ def test_text_becomes_speech_with_alignments(system, tmp_path, capsys):
 
 
 def test_speech_goes_on_after_a_prompt_in_its_voice(system, tmp_path):
-    out = decode(system, tmp_path / "prompted", "--prompt-seconds", "0.2", "--prompt-encoding", "in-context",
-                 "--tacotron2.vocoder", "griffin_lim")  # fmt: skip
+    out = decode(system, tmp_path / "prompted", "--prompt-seconds", "0.2", "--tacotron2.vocoder", "griffin_lim")
     made = Utterances(out, 16000)
     assert list(made.ids) == ["a-2", "b-2"]  # the others have less than a second after the prompt
     mel = MelConfig(sample_rate=16000, hop=200, window=400, num_mels=20)

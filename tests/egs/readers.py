@@ -43,6 +43,28 @@ CONFIGS = {
         "model": {"layers": 1, "width": 32, "heads": 2, "head_dim": 16, "inner": 64, "dropout": 0.0},
         "data": {"semantic_seconds": 4.0, "coarse_seconds": 4.0, "fine_seconds": 2.0},
     },
+    "train_tacotron2": {
+        "mel": {"sample_rate": 16000, "hop": 200, "window": 800, "num_mels": 20},
+        "model": {
+            "embedding": 16,
+            "encoder_width": 16,
+            "attention": 16,
+            "decoder_width": 16,
+            "prenet": 16,
+            "postnet_width": 16,
+            "reduction": 4,
+        },
+        "wavenet": {
+            "layers": 2,
+            "cycles": 1,
+            "residual": 8,
+            "gate": 8,
+            "skip": 8,
+            "mixtures": 2,
+            "upsampling": [10, 20],
+        },
+        "wavenet_training": {"max_steps": 2, "batch_size": 2},
+    },
     "train_recognizer": {"model": {"num_mels": 20, "width": 32, "blocks": 2}},
     "train_token_recognizer": {"model": {"num_mels": 20, "width": 32, "blocks": 2, "stack": 2}},
     "train_consistency": {

@@ -124,7 +124,23 @@ def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
     done = checkout.run(command, cwd="egs/readers", timeout=100)
     assert "Stage 5: complete, nothing to do" in done.stdout
     add_an_acoustic_model(checkout, recipe, options)
+    speak_without_tokens(checkout, recipe, options)
     speak_from_a_pack(checkout, recipe)
+
+
+def speak_without_tokens(checkout, recipe, options):
+    """Tacotron 2 is trained, speaks with both vocoders, is scored, and the report has its alignments."""
+    more = ["--acoustic-models", "soundstorm tacotron2", "--likelihood-pairs", "", "--results", "FOURTH.md"]
+    more += ["--systems", "codec soundstorm_prompted tacotron2 tacotron2_griffin_lim_prompted", "--stage", "4"]
+    # Untrained, it would stop anywhere.
+    more += ["--decode-args", "--tacotron2.max_seconds 1 --tacotron2.stop_threshold 0.99"]
+    done = checkout.run(["./run.sh", *options, *more], cwd="egs/readers", timeout=400)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    results = (recipe / "FOURTH.md").read_text()
+    for row in ("| Tacotron 2, WaveNet from text |", "| Tacotron 2, Griffin-Lim from text (2 s prompt) |"):
+        assert row in results
+    assert "## Alignments of text and speech" in results
+    assert (recipe / "exp/tacotron2/alignments.png").exists()
 
 
 def add_an_acoustic_model(checkout, recipe, options):

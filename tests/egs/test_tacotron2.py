@@ -1,0 +1,30 @@
+"""The engine knows the systems of a model that reads text; from stage 4 to 7: test_readers_integration.py."""
+
+import pytest
+
+MODELS = ["--acoustic-models", "soundstorm tacotron2"]
+
+
+def status(checkout, *options):
+    return checkout.run(["./run.sh", "--status", *options, "--stage", "6", "--stop-stage", "6"], cwd="egs/mini")
+
+
+def test_its_systems_are_its_vocoders_with_and_without_prompt(checkout):
+    done = status(checkout, *MODELS, "--systems", "codec tacotron2 tacotron2_griffin_lim_prompted tacotron2_window")
+    assert done.returncode == 0, done.stderr
+    for system in ("tacotron2", "tacotron2_griffin_lim_prompted", "tacotron2_window"):
+        assert f"{system} of test: exp/tacotron2/decode_{system}/test" in done.stdout
+    assert "codec of test: exp/soundstorm/decode_codec/test" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ([*MODELS, "--systems", "tacotron2_text"], "tacotron2 reads text anyway, leave _text out"),
+        (["--acoustic-models", "tacotron2 soundstorm"], "begins with tacotron2, which has no tokens"),
+        ([*MODELS, "--systems", "tacotron2_griffin"], "--systems has 'tacotron2_griffin'"),
+    ],
+)
+def test_what_it_cannot_be_is_refused(checkout, options, words):
+    done = status(checkout, *options)
+    assert done.returncode != 0 and words in done.stderr
