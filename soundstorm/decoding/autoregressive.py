@@ -61,6 +61,7 @@ def sample_sequences(
     temperature: float,
     top_k: int,
     prompts: Sequence[np.ndarray] | None = None,
+    prompt_ids: Sequence[int] | None = None,
 ) -> list[SampledTokens]:
     """Sample a batch of different lengths with a key-value cache.
 
@@ -74,6 +75,7 @@ def sample_sequences(
         min_frames: frames before which a row may not end, prompt included.
         temperature, top_k: as :func:`choose`.
         prompts: tokens to continue, for each row ``(T,)``, possibly empty.
+        prompt_ids: how many ids of each text are the prompt's words, where that is known.
     """
     device = next(model.parameters()).device
     prompts = [np.zeros(0, np.int64)] * len(texts) if prompts is None else prompts
@@ -91,9 +93,8 @@ def sample_sequences(
     state = model.begin(text, lengths.to(device))
     path = None
     if model.pointer is not None:
-        path = PointerPath(
-            model, lengths, numbers[1], temperature, prompt_places(model, text, lengths, forced)
-        )
+        places = prompt_places(model, text, lengths, forced, prompt_ids)
+        path = PointerPath(model, lengths, numbers[1], temperature, places)
     # The shortest prompt's length is read in one pass; the rest of longer ones frame by frame with the
     # sampling.
     shared = min(len(prompt) for prompt in prompts)
@@ -228,11 +229,8 @@ class TextToSemanticGenerator:
         ids = [
             self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)
         ]
-        new = (
-            [None] * len(texts)
-            if new_texts is None
-            else [len(self.tokenizer.encode(text)) for text in new_texts]
-        )
+        known = [None] * len(texts) if new_texts is None else new_texts
+        new = [None if text is None else len(self.tokenizer.encode(text)) for text in known]
         prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
         results: list[SampledTokens | None] = [None] * len(texts)
         for _ in range(1 if temperature == 0 else attempts):
@@ -248,6 +246,7 @@ class TextToSemanticGenerator:
                 self.model, [ids[row] for row in left], uniforms=uniforms,
                 min_frames=[least for least, _ in bounds], temperature=temperature,
                 top_k=top_k, prompts=[prompts[row] for row in left],
+                prompt_ids=None if new_texts is None else [len(ids[row]) - new[row] for row in left],
             )  # fmt: skip
             for row, result in zip(left, drawn):
                 results[row] = result

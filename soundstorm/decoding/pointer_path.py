@@ -1,5 +1,7 @@
 """Monotonic alignment by the pointer of a text-to-semantic model during sampling."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -76,13 +78,21 @@ class PointerPath:
         return arrived & (self.survival[rows] < self.current_threshold[rows])
 
 
-def prompt_places(model: TextToSemantic, text: Tensor, text_lengths: Tensor, forced: Tensor) -> Tensor:
+def prompt_places(
+    model: TextToSemantic,
+    text: Tensor,
+    text_lengths: Tensor,
+    forced: Tensor,
+    prompt_ids: Sequence[int] | None = None,
+) -> Tensor:
     """Alignment of the prompts' frames.
 
     Args:
         model: with a pointer.
         text: ids ``(B, L)``; text_lengths: ``(B,)``.
         forced: prompt tokens ``(B, T)``, negative after the prompt.
+        prompt_ids: how many ids of each text are the prompt's own words, at the last of which it ends; None where
+            nobody knows, and it may end anywhere.
 
     Returns:
         Places in the text ``(B, T)``, negative after the prompt.
@@ -90,12 +100,15 @@ def prompt_places(model: TextToSemantic, text: Tensor, text_lengths: Tensor, for
     places = torch.full_like(forced, -1)
     lengths = (forced >= 0).sum(1)
     rows = lengths.nonzero()[:, 0]
+    if prompt_ids is not None:
+        text_lengths = torch.tensor(list(prompt_ids))
     if len(rows):
         width = int(lengths.max())
         device = text.device
         _, path = model.pointer.align(
             text[rows.to(device)], text_lengths[rows].to(device),
             forced[rows, :width].clamp(min=0).to(device), lengths[rows].to(device), prior=0.0, prefix=True,
+            open_end=prompt_ids is None,
         )  # fmt: skip
         inside = torch.arange(width) < lengths[rows, None]
         places[rows, :width] = torch.where(inside, path.cpu(), -1)

@@ -47,6 +47,7 @@ class Pointer(nn.Module):
         *,
         prior: float,
         prefix: bool = False,
+        open_end: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Scores ``(B, T + 1, L)`` and path ``(B, T + 1)`` of tokens ``(B, T)`` and the end.
 
@@ -55,6 +56,7 @@ class Pointer(nn.Module):
             prior: width of the diagonal prior; 0 for none.
             prefix: the tokens are a beginning of the text only, no end follows: ``T`` frames instead of ``T +
                 1``.
+            open_end: the path may end at any letter; by default that of a prefix may.
         """
         if not prefix:
             tokens, lengths = F.pad(tokens, (0, 1)), lengths + 1
@@ -64,7 +66,8 @@ class Pointer(nn.Module):
         best = scores.detach()
         if prior:
             best = best + diagonal_prior(tokens.shape[1], text.shape[1], lengths, text_lengths, width=prior)
-        path = monotonic_path(best, lengths, text_lengths, open_end=prefix)
+        open_end = prefix if open_end is None else open_end
+        path = monotonic_path(best, lengths, text_lengths, open_end=open_end)
         return scores, path.to(text.device)
 
     def input_condition(self, memory: Tensor, places: Tensor, durations: Tensor) -> Tensor:

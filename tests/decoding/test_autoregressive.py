@@ -10,6 +10,7 @@ from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
+from soundstorm.decoding import autoregressive
 from soundstorm.decoding.autoregressive import SpeakingRate, TextToSemanticGenerator, choose, load_text_to_semantic
 from soundstorm.decoding.free_running import edit_distance, report_free_running
 from soundstorm.models.pointer import durations_so_far
@@ -194,6 +195,16 @@ def test_a_long_prompt_does_not_let_the_new_words_be_swallowed(reader):
         reader.model.head.weight[: reader.model.end_id] *= 1e-3
     (tokens,) = reader.generate(["ha abc def"], new_texts=["abc def"], prompt_semantic=[np.zeros(500, np.int64)])
     assert len(tokens) >= PACE.limits(len("abc def") + 1)[0]
+
+
+def test_the_pointer_learns_which_words_the_prompt_has_said(monkeypatch):
+    reader, told = make(True), []
+    place = autoregressive.prompt_places
+    monkeypatch.setattr(autoregressive, "prompt_places", lambda *given: told.append(given[-1]) or place(*given))
+    arguments = {"prompt_semantic": [np.zeros(8, np.int64), np.zeros(0, np.int64)], "max_seconds": 1.0}
+    reader.generate(["ha | abc def", "cab"], new_texts=["abc def", "cab"], **arguments)
+    reader.generate(["ha | abc def", "cab"], **arguments)
+    assert told[0] == [len("ha | "), 0] and told[-1] is None
 
 
 def test_no_texts_give_no_results(reader):

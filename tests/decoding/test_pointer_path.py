@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soundstorm.decoding.pointer_path import PointerPath, prompt_places
-from soundstorm.models.pointer import durations_so_far
+from soundstorm.models.pointer import Pointer, durations_so_far
 
 
 def walk_with(hazard, uniforms, *, letters=4, temperature=1.0, forced=None):
@@ -76,6 +76,21 @@ def test_prompt_frames_are_where_they_were_found():
     assert places[0, :5].tolist() == [0, 0, 1, 1, 2]
     assert (places[0, 5:] >= 2).all()
     assert torch.equal(path.inputs(torch.tensor([0]), 1, 10)[1], durations_so_far(places[:1]))
+
+
+def test_a_prompt_of_known_words_ends_at_the_last_of_them():
+    torch.manual_seed(0)
+    pointer = Pointer(9, 5, 8)  # it has learnt nothing: without the words any letter will do
+    text, forced = torch.randint(1, 9, (2, 12)), torch.full((2, 10), -1)
+    forced[0, :8], forced[1, :3] = 1, 2
+    model, lengths = types.SimpleNamespace(pointer=pointer), torch.tensor([12, 12])
+    places = prompt_places(model, text, lengths, forced, [4, 7])
+    assert places[0, 7] == 3 and set(places[0, :8].diff().tolist()) <= {0, 1}
+    assert places[1].tolist() == [0, 1, 2] + [-1] * 7  # as far as three frames go
+    with torch.no_grad():
+        pointer.aligner.emit.weight.normal_()
+    free = prompt_places(model, text, lengths, forced)
+    torch.testing.assert_close(prompt_places(model, text, lengths, forced, (free[:, [7, 2]].diag() + 1).tolist()), free)
 
 
 def test_no_prompt_has_no_places():
