@@ -341,6 +341,17 @@ TRIED = {
     "train it with data.deduplicate true": "tests/decoding/test_chain.py::test_audiolm_speaks_from_nothing",
     "train it with data.deduplicate false":
         "tests/decoding/test_chain.py::test_audiolm_repeats_itself_with_one_seed_only",
+    "which leaves none to the fine stage":
+        "tests/decoding/test_chain.py::test_the_acoustic_only_model_is_an_acoustic_generator_too",
+    "train it with data.coarse_levels {}":
+        "tests/decoding/test_chain.py::test_the_acoustic_only_model_is_an_acoustic_generator_too",
+    "train it with data.semantic_repeats false": "tests/decoding/test_chain.py::test_audiolm_speaks_from_nothing",
+    "train it with data.semantic_repeats true":
+        "tests/decoding/test_chain.py::test_a_continuation_follows_the_tokens_that_audiolm_writes",
+    "--from continuation needs --continuation":
+        "tests/decoding/test_chain.py::test_a_continuation_follows_the_tokens_that_audiolm_writes",
+    "(data.semantic_repeats), which likelihoods":
+        "tests/decoding/test_audiolm_likelihood.py::test_other_stages_and_empty_utterances_are_refused",
     "works with training.precision no or bf16":
         "tests/training/test_layout.py::test_settings_that_cannot_be_are_refused",
     "two score files are called":
@@ -439,6 +450,7 @@ UNTRIED = {
     "set cmd_backend=slurm (cmd.sh)": "a cluster; tests/utils/test_slurm.py::test_cmd_sh_switches_all_commands",
     "add codec to --systems": "a recipe with a detector: tests/egs/test_readers_integration.py",
     "add semantic to --audiolm-stages": "a recipe with AudioLM: tests/egs/test_readers_integration.py",
+    "add audiolm to --acoustic-models": "a recipe with both: egs/piano",
     "name transcribed sets by --text-train-set": "tests/egs/test_librilight_integration.py passes them",
 }
 

@@ -86,7 +86,7 @@ FRONTS = {
 }
 LARGE = 20e6  # parameters; of larger models one layer makes the step
 LAYERS = dict.fromkeys(("layers", "cycles", "encoder_layers", "decoder_layers", "num_layers"), 1) | {"kernels": (3,)}
-STAGES = {"train_audiolm": ("semantic", "coarse", "fine"), "train_tacotron2": ("features", "wavenet")}
+STAGES = {"train_audiolm": ("semantic", "coarse", "fine", "acoustic"), "train_tacotron2": ("features", "wavenet")}
 SEMANTIC = TokenizerInfo("semantic", "s", "1", 50.0, 1, 500, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "a", "2", 50.0, 12, 1024, 16000)
 # The published shape of google/byt5-large, which is not downloaded here.

@@ -87,7 +87,7 @@ decode_config=conf/decode.yaml  # iterations per level, temperatures
 decode_args=                  # further options of synthesize
 decode_tag=                   # suffix of the decoding directories (empty: from the configuration's name)
 prompt_seconds=3              # length of the voice prompt of the prompted systems
-systems=                      # what is decoded: codec, <model>[_<variant>][_text][_prompted], e.g. "codec soundstorm_greedy soundstorm_prompted soundstorm_text"; without text stage 5 is left out (empty: all of the first model, the others with and without prompt)
+systems=                      # what is decoded: codec, <model>[_<variant>][_text][_prompted] or <model>_continued, e.g. "codec soundstorm_greedy soundstorm_prompted soundstorm_text"; without text stage 5 is left out (empty: all of the first model, the others with and without prompt)
 dialogue_script=              # text file with lines "A: ..." and "B: ..." to be spoken too (empty: none)
 dialogue_prompts=             # an utterance of any set for each of its voices, e.g. "A=anna-chapter1 B=bert-chapter2"
 dialogue_exchange=            # or an utterance in which all of them speak, or a set: its first utterance
@@ -121,7 +121,7 @@ results=                      # where a copy of the table goes, e.g. RESULTS.md 
 # --- end of options
 
 # What each acoustic model adds: options, variants of decoding, and where it has some, a function <model>_extras.
-declare -A variant_options=()
+declare -A variant_options=() variant_stage=() # options of synthesize; or the one network that it is
 known_models=()
 for model_file in "$(dirname "$(realpath "${BASH_SOURCE[0]}")")"/models/*.sh; do
     # shellcheck source=/dev/null
@@ -475,6 +475,7 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
         parse_system "${system}"
         [ -z "${system_model}" ] || need_acoustic_model "${system_model}"
         [ "${system_source}" != text ] || need "${system_text_exp}/model.safetensors" 5
+        [ "${system_source}" != continuation ] || need_continuation
     done
     for set_name in "${test_set_names[@]}"; do
         need "${datadir}/${set_name}/semantic.scp" 1

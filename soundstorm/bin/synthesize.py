@@ -1,4 +1,4 @@
-"""Synthesise the utterances of a data directory from its codes, its semantic tokens or its text (stage 6)."""
+"""Synthesise the utterances of a data directory from its codes, semantic tokens, text or beginning (stage 6)."""
 
 from soundstorm.bin.common import FrontParser, add_prompt_encoding, config_parser, run_front, section
 from soundstorm.decoding.acoustic_generator import sampling_sections
@@ -15,7 +15,7 @@ def get_parser() -> FrontParser:
     )
     parser.add_argument("--keys", help="file whose first column names the utterances; all by default")
     parser.add_argument(
-        "--from", dest="source", default="semantic", help="codec (round trip), semantic or text"
+        "--from", dest="source", default="semantic", help="codec (round trip), semantic, text or continuation"
     )
     parser.add_argument(
         "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
@@ -28,6 +28,9 @@ def get_parser() -> FrontParser:
         "--as-recorded", action="store_true",
         help="speech from text as long as each recording, for dubbing (of kind masked)",
     )  # fmt: skip
+    parser.add_argument(
+        "--continuation", help="that of train_audiolm --stage semantic, whose tokens then continue the prompt's"
+    )
     parser.add_argument(
         "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none"
     )
@@ -54,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         codec=args.codec,
         acoustic_model=args.acoustic_model,
         text_to_semantic=args.text_to_semantic,
+        continuation=args.continuation,
         prompt_seconds=args.prompt_seconds,
         prompt_encoding=args.prompt_encoding,
         kmeans=args.kmeans,

@@ -13,7 +13,8 @@ SECTIONS = {"model": AudioLMConfig, "data": AudioLMDataConfig, "init": InitConfi
 def get_parser() -> FrontParser:
     """Options of the command."""
     parser = acoustic_model_parser(__doc__, SECTIONS)
-    parser.add_argument("--stage", required=True, choices=STAGES, help="which of the three language models")
+    words = "which of the language models; acoustic: the coarse one without semantic tokens, to compare with"
+    parser.add_argument("--stage", required=True, choices=STAGES, help=words)
     return parser
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
+from soundstorm.data.audiolm_stages import ACOUSTIC, COARSE, FINE, SEMANTIC, STAGES
 from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.errors import InputError
 
@@ -89,25 +89,30 @@ def stage_layout(
     coarse_levels: int,
     codebook_size: int,
     deduplicate: bool = False,
+    semantic_repeats: bool = False,
 ) -> Layout:
     """The layout of a stage.
 
     Args:
-        stage: semantic, coarse or fine.
+        stage: semantic, coarse, fine or acoustic.
         semantic_size: number of semantic tokens.
         num_levels: Q of the codec; 0 for the semantic stage, as the two numbers that follow.
         coarse_levels: Q'.
         codebook_size: N.
         deduplicate: whether the coarse stage sees no repeats. Then nothing but an end of its own tells it how
             long to go on.
+        semantic_repeats: whether the semantic stage writes repeats, a token a frame. Then it goes on for as long
+            as it is asked to.
     """
     if stage == SEMANTIC:
-        return Layout(0, 1, semantic_size, ends=True)
+        return Layout(0, 1, semantic_size, ends=not semantic_repeats)
     if stage == COARSE:
         return Layout(semantic_size, coarse_levels, codebook_size, ends=deduplicate)
     if stage == FINE:
         return Layout(coarse_levels * codebook_size, num_levels - coarse_levels, codebook_size)
-    raise InputError(f"--stage is {stage!r}, expected {SEMANTIC}, {COARSE} or {FINE}")
+    if stage == ACOUSTIC:
+        return Layout(0, coarse_levels, codebook_size)
+    raise InputError(f"--stage is {stage!r}, expected one of {', '.join(STAGES)}")
 
 
 def untimed_condition(semantic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

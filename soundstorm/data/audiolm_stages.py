@@ -1,10 +1,13 @@
-"""AudioLM's three stages. Free of torch, so that fronts start fast."""
+"""AudioLM's stages, and its acoustic-only model. Free of torch, so that fronts start fast.
+
+The latter is what AudioLM is compared with: the coarse stage without semantic tokens.
+"""
 
 from dataclasses import dataclass
 
 from soundstorm.data.errors import InputError
 
-SEMANTIC, COARSE, FINE = STAGES = ("semantic", "coarse", "fine")
+SEMANTIC, COARSE, FINE, ACOUSTIC = STAGES = ("semantic", "coarse", "fine", "acoustic")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MODULES = {
     "soundstorm": "soundstorm.decoding.soundstorm_kind",
     "audiolm": "soundstorm.decoding.audiolm_kind",
+    "audiolm_acoustic": "soundstorm.decoding.audiolm_acoustic_kind",
     "mask_diffusion": "soundstorm.decoding.mask_diffusion_kind",
     "tacotron2": "soundstorm.decoding.tacotron2_kind",
 }

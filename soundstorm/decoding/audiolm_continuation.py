@@ -54,6 +54,11 @@ class ContinuationGenerator:
                 "AudioLM's coarse stage was trained with repeats of semantic tokens, which its semantic "
                 "stage does not write; train it with data.deduplicate true"
             )
+        if not semantic.layout.ends:
+            raise InputError(
+                "AudioLM's semantic stage was trained with repeats of semantic tokens, which its coarse stage does not "
+                "know; train it with data.semantic_repeats false, or use synthesize --from continuation"
+            )
         self.semantic, self.coarse, self.fine = semantic, coarse, fine
 
     @classmethod

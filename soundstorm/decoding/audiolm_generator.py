@@ -13,7 +13,7 @@ import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audiolm_layout import Layout, fine_condition, stage_layout
-from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
+from soundstorm.data.audiolm_stages import ACOUSTIC, COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.data.deduplication import deduplicate
@@ -63,7 +63,7 @@ class LanguageModel:
         layout = stage_layout(
             stage, semantic_size=semantic.codebook_size, num_levels=acoustic.num_levels if acoustic else 0,
             coarse_levels=record.coarse_levels, codebook_size=acoustic.codebook_size if acoustic else 0,
-            deduplicate=data.deduplicate,
+            deduplicate=data.deduplicate, semantic_repeats=data.semantic_repeats,
         )  # fmt: skip
         model = AudioLM(config_section(expdir, "model", AudioLMConfig), **vars(layout))
         load_weights(expdir, model)
@@ -88,31 +88,53 @@ class LanguageModel:
 class AudioLMGenerator:
     """Stages 2 and 3 as an :class:`~soundstorm.decoding.acoustic_generator.AcousticGenerator`."""
 
-    def __init__(self, coarse: LanguageModel, fine: LanguageModel):
+    def __init__(self, coarse: LanguageModel, fine: LanguageModel | None):
         """
         Args:
-            coarse, fine: trained on the same tokens, with the repeats of semantic tokens.
+            coarse: trained with the repeats of semantic tokens; or the acoustic stage.
+            fine: trained on the same tokens; None where all levels are coarse.
         """
         if coarse.layout.ends:
             raise InputError(
                 "AudioLM's coarse stage was trained without repeats of semantic tokens, so it cannot follow "
                 "their timing; train it with data.deduplicate false, or use generate_audiolm for continuation"
             )
-        check_pair(coarse, fine)
+        if fine is not None:
+            check_pair(coarse, fine)
         self.coarse, self.fine = coarse, fine
         self.semantic_info, self.acoustic_info = coarse.semantic, coarse.acoustic
         self.ratio = FrameRatio.of(coarse.semantic, coarse.acoustic)
 
     @classmethod
-    def load(cls, place: str | Path, codec: AcousticTokenizer, device: str = "cpu") -> "AudioLMGenerator":
+    def load(
+        cls, place: str | Path, codec: AcousticTokenizer, device: str = "cpu"
+    ) -> "AudioLMGenerator":
         """The experiment directory that holds its stages, or a pack; ``codec`` will make the waveform."""
-        coarse, fine = (
-            LanguageModel.load(stage_place(place, "audiolm", stage), stage, device)
-            for stage in (COARSE, FINE)
-        )
-        generator = cls(coarse, fine)
+        def load(stage: str) -> LanguageModel:
+            return LanguageModel.load(stage_place(place, "audiolm", stage), stage, device)
+
+        coarse = load(COARSE)
+        generator = cls(coarse, load(FINE) if coarse.coarse_levels < coarse.acoustic.num_levels else None)
         generator.acoustic_info.check_same(codec.info, "AudioLM's training", "the codec given")
         return generator
+
+    @classmethod
+    def load_acoustic(cls, place: str | Path, codec: AcousticTokenizer, device: str = "cpu") -> "AudioLMGenerator":
+        """The acoustic-only model, which knows of semantic tokens only how many there are.
+
+        Args:
+            place: experiment directory of ``train_audiolm --stage acoustic``.
+            codec: will make the waveform.
+            device: where the network runs.
+        """
+        model = LanguageModel.load(place, ACOUSTIC, device)
+        model.acoustic.check_same(codec.info, "AudioLM's training", "the codec given")
+        if model.coarse_levels < model.acoustic.num_levels:
+            raise InputError(
+                f"{place}: the acoustic stage has {model.coarse_levels} of {model.acoustic.num_levels} levels, "
+                f"and there is no fine stage for it; train it with data.coarse_levels {model.acoustic.num_levels}"
+            )
+        return cls(model, None)
 
     def acoustic_tokens(
         self,
@@ -136,6 +158,8 @@ class AudioLMGenerator:
                 )
         streams = [torch.Generator().manual_seed(seed) for seed in seeds]
         coarse = self._coarse(semantic, frames, given, streams, config, stopwatch)
+        if self.fine is None:
+            return coarse
         return add_fine_levels(self.fine, coarse, given, streams, config.fine_temperature, stopwatch)
 
     def _coarse(self, semantic, frames, given, streams, config, stopwatch) -> list[np.ndarray]:
@@ -156,7 +180,10 @@ class AudioLMGenerator:
                 start = 0 if known < chunk else int(self.ratio.starts(0, known - overlap + 1)[-1])
                 end = min(frames[i], start + chunk)
                 begins = self.ratio.starts(start, end)
-                row = self.coarse.layout.row(upsampled[i][begins], begins - start, done[i][start:])
+                condition = upsampled[i][begins], begins - start
+                if self.coarse.stage == ACOUSTIC:
+                    condition = (np.zeros(0, np.int64),) * 2
+                row = self.coarse.layout.row(*condition, done[i][start:])
                 tasks.append(RowTask(row, end - known, uniforms(streams[i], (end - known) * levels)))
                 seconds.append((end - known) / rate)
             for i, new in zip(left, self.coarse.sample(tasks, config.coarse_temperature, seconds, stopwatch)):
@@ -230,7 +257,8 @@ def timed_language_model(
     """Unprompted first stage: as many tokens as speech of the given seconds has without repeats."""
 
     def part(seconds: float):
-        wanted = len(deduplicate(semantic_tokens(seconds)))
+        tokens = semantic_tokens(seconds)
+        wanted = len(deduplicate(tokens)) if model.layout.ends else len(tokens)
         nothing = np.zeros(0, np.int64)
         row = model.layout.row(nothing, nothing, nothing[:, None])
 

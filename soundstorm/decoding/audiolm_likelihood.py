@@ -49,6 +49,11 @@ def log_likelihoods(model: LanguageModel, tokens: Sequence[np.ndarray]) -> list[
         raise InputError(
             f"likelihoods of semantic tokens need AudioLM's semantic stage, got its {model.stage} one"
         )
+    if not model.layout.ends:
+        raise InputError(
+            "the semantic stage was trained with repeats of tokens (data.semantic_repeats), which likelihoods of "
+            "words leave out; train it without"
+        )
     empty = [number for number, utterance in enumerate(tokens, start=1) if len(utterance) == 0]
     if empty:
         raise InputError(f"utterance {empty[0]} has no semantic tokens; it is shorter than a frame")

@@ -34,12 +34,14 @@ from soundstorm.decoding.semantic_generator import (
     text_sampling_of,
 )
 from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.decoding.timed_continuation import TimedContinuation
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.merge import check_lost
 
 logger = logging.getLogger(__name__)
 MIN_TARGET_SECONDS = 1.0  # what must remain of an utterance after its prompt
+SOURCES = ("codec", "semantic", "text", "continuation")
 LEFT_OUT = "left_out"  # table of a share: utterances that could not be decoded
 
 
@@ -47,10 +49,11 @@ LEFT_OUT = "left_out"  # table of a share: utterances that could not be decoded
 class System:
     """Source, models and options of a synthesis."""
 
-    source: str  # "codec" (round trip), "semantic" (ground-truth tokens) or "text"
+    source: str  # "codec" (round trip), "semantic" (ground-truth tokens), "text" or "continuation" (of the prompt's)
     codec: str
     acoustic_model: str | None = None  # experiment or pack of an acoustic generator
     text_to_semantic: str | None = None
+    continuation: str | None = None  # experiment of AudioLM's semantic stage
     prompt_seconds: float = 0.0  # true beginning of each utterance, at all levels; 0 for none
     prompt_encoding: str = PROMPT_ENCODING  # of the prompt's seconds alone, or as part of the recording
     kmeans: str | None = None  # the semantic tokenizer, for prompts that are encoded alone
@@ -59,11 +62,15 @@ class System:
     samplings: Mapping[str, Any] = field(default_factory=lambda: {"decode": ParallelConfig()})
 
     def __post_init__(self):
-        if self.source not in ("codec", "semantic", "text"):
-            raise InputError(f"--from is {self.source!r}, expected codec, semantic or text")
+        if self.source not in SOURCES:
+            raise InputError(f"--from is {self.source!r}, expected {', '.join(SOURCES[:-1])} or {SOURCES[-1]}")
         if self.source != "codec" and not self.acoustic_model:
             raise InputError(
                 f"--from {self.source} needs --acoustic-model, an experiment directory of stage 4 or a pack"
+            )
+        if self.source == "continuation" and not self.continuation:
+            raise InputError(
+                "--from continuation needs --continuation, the experiment directory of train_audiolm --stage semantic"
             )
         if not 0 <= self.prompt_seconds < float("inf"):
             raise InputError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
@@ -96,7 +103,7 @@ class System:
         if kind is None:
             return "Codec round trip"
         model = kind_named(kind).system_title(sampling_of(kind, self.samplings))
-        source = " from text" if self.source == "text" else ""
+        source = {"text": " from text", "continuation": ", continuation"}.get(self.source, "")
         source += text_kind_named(self.text_kind).suffix if self.text_kind else ""
         if not self.prompt_seconds:
             return model + source
@@ -196,6 +203,14 @@ def decode_data_dir(
         semantic = true
         if system.source == "text":
             semantic = _from_text(texts, {utt: true[utt] for utt in ids}, prompts, system, stopwatch, device)
+        if system.source == "continuation":
+            continuation = TimedContinuation.load(system.continuation, archive.info, device)
+            continued = continuation.continue_tokens(
+                [prompts[u][0] for u in ids], [len(true[u]) for u in ids],
+                temperature=sampling_of("audiolm", system.samplings).semantic_temperature,
+                seeds=[utterance_seed(system.seed, utt) for utt in ids], stopwatch=stopwatch,
+            )  # fmt: skip
+            semantic = dict(zip(ids, continued, strict=True))
 
         def sample(number: int) -> list[np.ndarray]:
             return generator.acoustic_tokens(
@@ -237,6 +252,7 @@ def _finish(
         "codec": system.codec,
         "acoustic_model": system.acoustic_model,
         "text_to_semantic": system.text_to_semantic,
+        "continuation": system.continuation,
         "sampling": asdict(sampling_of(kind, system.samplings)) if kind else None,
         "text": asdict(text_sampling_of(system.text_kind, system.samplings)) if system.text_kind else None,
         "seed": system.seed,

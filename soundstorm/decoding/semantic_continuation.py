@@ -48,6 +48,11 @@ def load_first_stage(root: str | Path, info: TokenizerInfo, device: str = "cpu")
         )
     stage = LanguageModel.load(pack.part(PART), SEMANTIC, device)
     stage.semantic.check_same(info, f"{root}: AudioLM's first stage", "its other parts")
+    if not stage.layout.ends:
+        raise InputError(
+            f"{root}: AudioLM's first stage writes repeats of tokens (data.semantic_repeats is true), expected one "
+            "that does not"
+        )
     return stage
 
 

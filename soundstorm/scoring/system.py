@@ -25,6 +25,7 @@ from soundstorm.scoring.voice_preservation import METRICS as VOICE_METRICS
 
 logger = logging.getLogger(__name__)
 
+SOURCES = ("codec", "semantic", "text", "continuation")  # of synthesize
 REFERENCE, WITHOUT_PROMPT, WITH_PROMPT = "reference", "without prompt", "with prompt"
 
 
@@ -32,7 +33,7 @@ REFERENCE, WITHOUT_PROMPT, WITH_PROMPT = "reference", "without prompt", "with pr
 class DecodeInfo:
     """How a decode directory came about, from its `decode.json`; of originals when there is none."""
 
-    source: str | None = None  # codec, semantic or text; other: not of synthesize; None for the originals
+    source: str | None = None  # one of SOURCES; other: not of synthesize; None for the originals
     prompt_seconds: float = 0.0
     settings: Mapping[str, Any] | None = None  # the whole file
 
@@ -76,10 +77,10 @@ def read_decode_info(decode_dir: Path | None) -> DecodeInfo:
         prompt_seconds = as_type(settings.get("prompt_seconds") or 0.0, float, "prompt_seconds")
     except ValueError as error:
         raise InputError(f"{path}: {error}; decode again") from error
-    if prompt_seconds < 0 or source not in ("codec", "semantic", "text"):
+    if prompt_seconds < 0 or source not in SOURCES:
         raise InputError(
-            f"{path}: 'from' is {source!r:.80} and 'prompt_seconds' {prompt_seconds}, expected codec, semantic or text "
-            "and 0 or more; decode again"
+            f"{path}: 'from' is {source!r:.80} and 'prompt_seconds' {prompt_seconds}, expected one of "
+            f"{', '.join(SOURCES)} and 0 or more; decode again"
         )
     return DecodeInfo(source, prompt_seconds, settings)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from soundstorm.data.archive import read_info
 from soundstorm.data.audiolm_layout import stage_layout
-from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC, AudioLMRecord
+from soundstorm.data.audiolm_stages import ACOUSTIC, COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.errors import InputError
@@ -31,7 +31,7 @@ def train_audiolm(
     """Train a stage; finished experiments are left alone.
 
     Args:
-        stage: semantic (needs ``semantic.scp`` only), coarse or fine.
+        stage: semantic (needs ``semantic.scp`` only), coarse, fine or acoustic.
         train_data: data directory.
         valid_data: data directory.
         expdir: experiment directory.
@@ -49,18 +49,18 @@ def train_audiolm(
         for kind in (("semantic",) if stage == SEMANTIC else ("semantic", "acoustic"))
     )
     codec = acoustic[0] if acoustic else None
-    coarse_levels = config["data"].coarse_levels_of(codec.num_levels) if codec else 0
+    coarse_levels = config["data"].coarse_levels_of(codec.num_levels, stage) if codec else 0
     layout = stage_layout(
         stage, semantic_size=semantic.codebook_size, num_levels=codec.num_levels if codec else 0,
         coarse_levels=coarse_levels, codebook_size=codec.codebook_size if codec else 0,
-        deduplicate=config["data"].deduplicate,
+        deduplicate=config["data"].deduplicate, semantic_repeats=config["data"].semantic_repeats,
     )  # fmt: skip
     if stage == COARSE and config["data"].deduplicate and config["model"].positions == "time":
         raise InputError(
             "data.deduplicate takes away the times that model.positions 'time' needs; use positions sequence"
         )
     record = {
-        "kind": "audiolm",
+        "kind": "audiolm_acoustic" if stage == ACOUSTIC else "audiolm",
         **config,
         "audiolm": AudioLMRecord(stage, coarse_levels),
         "semantic": semantic,

@@ -52,8 +52,8 @@ def test_a_third_of_the_levels_is_coarse_by_default(levels, coarse):
 @pytest.mark.parametrize(
     "config, levels, message",
     [
-        ({"coarse_levels": 4}, 4, "coarse_levels is 4, expected fewer than the codec's 4 levels"),
-        ({}, 1, "1 RVQ level, AudioLM's coarse and fine stages need 2 or more"),
+        ({"coarse_levels": 5}, 4, "coarse_levels is 5, expected no more than the codec's 4 levels"),
+        ({"deduplicate": True, "semantic_repeats": True}, 4, "are both true: the coarse stage would not see"),
         ({"coarse_levels": -1}, 4, "coarse_levels is -1, expected 0"),
         ({"fine_seconds": 0}, 4, "fine_seconds is 0, expected more than 0"),
     ],
@@ -63,6 +63,25 @@ def test_impossible_divisions_are_refused(config, levels, message):
         AudioLMDataConfig(**config).coarse_levels_of(levels)
 
 
+@pytest.mark.parametrize("config, levels", [({"coarse_levels": 3}, 3), ({}, 1)])
+def test_all_levels_may_be_coarse_and_then_there_is_no_fine_stage(config, levels):
+    config = AudioLMDataConfig(**config)
+    assert config.coarse_levels_of(levels, "coarse") == config.coarse_levels_of(levels, "acoustic") == levels
+    with pytest.raises(ValueError, match="leaves none to the fine stage; lower it, or train no fine stage"):
+        config.coarse_levels_of(levels, "fine")
+
+
+def test_the_acoustic_stage_is_the_coarse_one_without_conditioning():
+    layout, nothing = stage_layout("acoustic", **SIZES), np.zeros(0, np.int64)
+    assert layout == Layout(0, 2, 4)
+    assert layout.row(nothing, nothing, np.array([[1, 2]])).ids.tolist() == [8, 1, 4 + 2]
+    assert AudioLMDataConfig(coarse_seconds=7.0).seconds("acoustic") == 7.0
+
+
+def test_a_semantic_stage_with_repeats_has_no_end_of_its_own():
+    assert stage_layout("semantic", **SIZES).ends and not stage_layout("semantic", **SIZES, semantic_repeats=True).ends
+
+
 def test_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match="--stage is 'medium', expected semantic, coarse or fine"):
+    with pytest.raises(ValueError, match="--stage is 'medium', expected one of semantic, coarse, fine, acoustic"):
         stage_layout("medium", **SIZES)

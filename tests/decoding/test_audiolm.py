@@ -183,6 +183,26 @@ def test_the_two_stages_are_timed_apart(generator):
         assert part["audio_seconds"] == pytest.approx(40 / 50) and part["seconds"] > 0
 
 
+def test_without_a_fine_stage_the_coarse_one_writes_all_levels():
+    semantic, true = speech(40)
+    generator, stopwatch = AudioLMGenerator(make("coarse", 0.6, coarse_levels=5), None), Stopwatch()
+    (codes,) = generator.acoustic_tokens([semantic], SAMPLING, seeds=[1], prompts=[true[:8]], stopwatch=stopwatch)
+    assert codes.shape == (40, 5) and set(stopwatch.parts) == {"audiolm_coarse"}
+    np.testing.assert_array_equal(codes[:8], true[:8])
+    assert all(task.row.condition.any() for (task,) in generator.coarse.tasks)
+
+
+def test_the_acoustic_only_model_knows_how_many_semantic_tokens_there_are_and_nothing_else():
+    (semantic, true), (other, _) = speech(80), speech(80, seed=1)
+    generator = AudioLMGenerator(make("acoustic", 0.6, coarse_levels=5), None)
+    first, second = (
+        generator.acoustic_tokens([tokens], SAMPLING, seeds=[1], prompts=[true[:8]])[0] for tokens in (semantic, other)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == (80, 5) and len(generator.coarse.tasks) > 4  # chunks slide
+    assert not any(task.row.condition.any() for (task,) in generator.coarse.tasks)
+
+
 def test_what_cannot_be_is_refused(generator):
     semantic, true = speech(64)
     with pytest.raises(ValueError, match="overlap_seconds is 0.6, expected less than the 0.6 s the coarse stage"):

@@ -73,6 +73,10 @@ def build_chain(root):
     for stage in ("coarse", "fine", "semantic"):
         options = ("--stage", stage, "--codec", root / "codec", "--expdir", root / f"audiolm/{stage}")
         run(train_audiolm, *both, *small, *STEPS, *options)
+    whole = ("--data.coarse-levels", 3, "--data.semantic-repeats", "true")  # no fine stage
+    for stage in ("semantic", "coarse", "acoustic"):
+        options = ("--stage", stage, "--codec", root / "codec", "--expdir", root / f"music/{stage}")
+        run(train_audiolm, *both, *small, *STEPS, *whole, *options)
     free = ("--stage", "coarse", "--data.deduplicate", "true", "--codec", root / "codec")
     run(train_audiolm, *both, *small, *STEPS, *free, "--expdir", root / "audiolm/free")
     small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.decoder-layers 1".split()
@@ -97,6 +101,42 @@ def test_the_codec_round_trip_keeps_every_utterance_and_its_length(chain, tmp_pa
         assert abs(len(wav) - seconds * 16000) <= 640
     assert list(TokenArchive(out / "acoustic.scp").ids) == sorted(DURATIONS)
     assert json.loads((out / "decode.json").read_text())["passes"] == 0
+
+
+@pytest.mark.parametrize("model, title", [("soundstorm", "SoundStorm"), ("music", "AudioLM")])
+def test_a_continuation_follows_the_tokens_that_audiolm_writes(chain, tmp_path, model, title):
+    options = ("--from", "continuation", "--continuation", chain / "music/semantic", "--prompt-seconds", "0.5")
+    options += ("--kmeans", chain / "kmeans", "--acoustic-model", chain / model, "--audiolm.overlap-seconds", "0.3")
+    out = decode(chain, tmp_path / "out", *options)
+    record = json.loads((out / "decode.json").read_text())
+    assert record["title"] == f"{title}, continuation (0.5 s prompt)"
+    written, true = TokenArchive(out / "semantic.scp"), TokenArchive(chain / "data/semantic.scp")
+    assert set(written.ids) == {"a-1", "a-2", "b-2"}  # b-1 leaves less than a second
+    for utt in written.ids:
+        assert len(written[utt]) == len(true[utt]) and (written[utt] != true[utt])[25:].any()
+        assert len(read_audio(out / "wav" / f"{utt}.wav", 16000)) == len(TokenArchive(out / "acoustic.scp")[utt]) * 320
+    timing = json.loads((out / "timing.json").read_text())
+    seconds = sum(DURATIONS[utt] - 0.5 for utt in written.ids)
+    assert timing["audiolm_semantic"]["audio_seconds"] == pytest.approx(seconds, abs=0.1)
+
+
+def test_the_acoustic_only_model_is_an_acoustic_generator_too(chain, tmp_path):
+    options = ("--from", "semantic", "--prompt-seconds", "0.5", *IN_CONTEXT, "--audiolm.overlap-seconds", "0.3")
+    out = decode(chain, tmp_path / "out", *options, "--acoustic-model", chain / "music/acoustic")
+    record = json.loads((out / "decode.json").read_text())
+    assert record["kind"] == "audiolm_acoustic" and record["title"].startswith("Acoustic-only AudioLM (0.5 s prompt")
+
+
+def test_a_continuation_by_a_stage_without_repeats_or_without_any_is_refused(chain, tmp_path):
+    options = ("--from", "continuation", "--prompt-seconds", "0.5", *IN_CONTEXT)
+    with pytest.raises(ValueError, match="--from continuation needs --continuation"):
+        decode(chain, tmp_path / "out", *options)
+    with pytest.raises(ValueError, match="audiolm/semantic: AudioLM's semantic stage was trained without repeats"):
+        decode(chain, tmp_path / "out", *options, "--continuation", chain / "audiolm/semantic")
+    fine = ["--train-data", chain / "data", "--valid-data", chain / "data", "--stage", "fine"]
+    fine += ["--data.coarse-levels", 3, *STEPS]
+    with pytest.raises(ValueError, match="which leaves none to the fine stage"):
+        train_audiolm.main([*map(str, fine), "--expdir", str(tmp_path / "fine")])
 
 
 def test_from_semantic_tokens_all_passes_are_counted_and_timed(chain, tmp_path):
@@ -367,7 +407,7 @@ def test_audiolm_s_metrics_name_the_codec_s_levels(chain, stage, names):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--from", "wishes"], "--from is 'wishes', expected codec, semantic or text"),
+        (["--from", "wishes"], "--from is 'wishes', expected codec, semantic, text or continuation"),
         (["--prompt-seconds", "60", *IN_CONTEXT], "no utterance is long enough for a prompt of 60 s"),
         (["--acoustic-model", "nowhere"], "nowhere/config.yaml: no such file"),
         (["--prompt-encoding", "twice"], "--prompt-encoding is 'twice', expected alone or in-context"),

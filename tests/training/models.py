@@ -9,7 +9,7 @@ from transformers import HubertConfig, HubertModel
 
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.audiolm_layout import stage_layout
-from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.characters import build_vocabulary
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
@@ -266,5 +266,6 @@ MODELS = {
     "denoising": denoising, "codec": codec,
     "hubert": hubert, "consistency": consistency, "recognizer": recognizer, "detector": detector,
     "semantic_to_text": semantic_to_text,
-    **{f"audiolm_{stage}": partial(audiolm, stage=stage) for stage in STAGES},
+    # The acoustic stage is the coarse one with shorter rows.
+    **{f"audiolm_{stage}": partial(audiolm, stage=stage) for stage in (SEMANTIC, COARSE, FINE)},
 }  # fmt: skip

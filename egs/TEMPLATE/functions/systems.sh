@@ -48,10 +48,17 @@ reads_text() {  # <acoustic model>: does it make speech of text itself, without 
     [ "${!it:-false}" = true ]
 }
 
+need_continuation() {  # AudioLM's first stage, which continues semantic tokens
+    [ -n "${audiolm_exp}" ] ||
+        die "--systems has a continuation, which AudioLM's first stage writes: add audiolm to --acoustic-models," \
+            "semantic to --audiolm-stages, and run stage 4"
+    need "$(stage_dir audiolm semantic)/model.safetensors" 4
+}
+
 parse_system() {  # <system>: sets system_model (empty: the codec), system_source (words: text that the model itself reads),
-    # system_text_exp, system_prompt, system_options
+    # system_text_exp, system_prompt, system_options, system_stage
     local rest=${1%_prompted} name exp
-    system_model="" system_source=semantic system_text_exp="" system_prompt=0 system_options=()
+    system_model="" system_source=semantic system_text_exp="" system_prompt=0 system_options=() system_stage=""
     [ "${rest}" = "$1" ] || system_prompt=${prompt_seconds}
     if [ "$1" = codec ]; then
         system_source=codec
@@ -66,8 +73,14 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
             system_text_exp=${!exp} rest=${rest%_"${name}"}
             break
         done
+    elif [[ ${rest} == *_continued ]]; then
+        system_source=continuation system_prompt=${prompt_seconds}
+        rest=${rest%_continued}
     fi
-    if [ -n "${variant_options[${rest}]:-}" ]; then
+    if [ -n "${variant_stage[${rest}]:-}" ]; then
+        system_stage=${variant_stage[${rest}]}
+        rest=${rest%_*}
+    elif [ -n "${variant_options[${rest}]:-}" ]; then
         read -ra system_options <<<"${variant_options[${rest}]}"
         for name in "${acoustic_model_names[@]}"; do
             [[ ${rest} != "${name}"_* ]] || rest=${name}
@@ -79,7 +92,8 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
     [ -n "${system_model}" ] ||
         die "--systems has '$1'; it may have codec and, for each of --acoustic-models (${acoustic_models})," \
             "<model>, <model>_text and, for each of --text-to-semantic-models (${text_to_semantic_models})," \
-            "<model>_<one of them>_text, each with _prompted; variants: ${!variant_options[*]}"
+            "<model>_<one of them>_text, each with _prompted, <model>_continued; variants:" \
+            "${!variant_options[*]} ${!variant_stage[*]}"
     if reads_text "${system_model}"; then
         [ "${system_source}" != text ] || die "--systems has '$1'; ${system_model} reads text anyway, leave _text out"
         system_source=words
@@ -93,11 +107,12 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
 }
 
 decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by one system, in so many jobs
-    local exp options=(--config "${decode_config}" --codec "${codec_model}")
+    local options=(--config "${decode_config}" --codec "${codec_model}")
     parse_system "$1"
-    exp=${system_model}_exp
     options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
-    [ -z "${system_model}" ] || options+=(--acoustic-model "${!exp}" "${system_options[@]}")
+    [ -z "${system_model}" ] ||
+        options+=(--acoustic-model "$(stage_dir "${system_model}" "${system_stage}")" "${system_options[@]}")
+    [ "${system_source}" != continuation ] || options+=(--continuation "$(stage_dir audiolm semantic)")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
     [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
     split_arguments "${decode_args}"

@@ -6,9 +6,11 @@ audiolm_config=conf/train_audiolm.yaml  # configuration of the models
 audiolm_args=                 # further options of train_audiolm
 audiolm_tag=                  # suffix of the experiment directory (empty: from the configuration's name)
 audiolm_exp=                  # experiment directory or pack (empty: <expdir>/audiolm[_<tag>])
-audiolm_stages="coarse fine"  # its language models that are trained, one after the other; "semantic", its first one, serves --figures runtime and --likelihood-pairs
+audiolm_stages="coarse fine"  # its language models that are trained, one after the other; "semantic", its first one, serves --figures runtime, --likelihood-pairs and systems <model>_continued; "acoustic" is the coarse one without semantic tokens, the system audiolm_acoustic_prompted
 likelihood_pairs=             # gold.csv files in the manner of sWUGGY and sBLIMP, scored by its first stage (stage 7)
 # --- end of options
+
+variant_stage[audiolm_acoustic]=acoustic
 
 audiolm_extras() {  # Is the right one of two recordings likelier for the first stage? Adds to `extras`.
     local gold golds model

@@ -15,7 +15,7 @@ from soundstorm.data.audiolm_layout import (
     fine_condition,
     untimed_condition,
 )
-from soundstorm.data.audiolm_stages import COARSE
+from soundstorm.data.audiolm_stages import ACOUSTIC, COARSE
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.dataset_configs import WindowConfig
 from soundstorm.data.deduplication import deduplicate
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class AcousticRows:
-    """The coarse or the fine stage's examples: crops of aligned semantic and acoustic tokens."""
+    """The coarse, fine or acoustic stage's examples: crops of aligned semantic and acoustic tokens."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class AcousticRows:
         """
         Args:
             tokens: where windows come from.
-            stage: coarse or fine.
+            stage: coarse, fine or acoustic.
             layout: of that stage.
             coarse_levels: Q'.
             deduplicate: leave repeats of semantic tokens out of the coarse stage's conditioning.
@@ -66,6 +66,9 @@ class AcousticRows:
         chosen = self.tokens.bounds(item, np.random.default_rng(item.seed))
         semantic, codes = (stream[chosen] for stream in self.tokens.streams(item.index))
         coarse = codes[:, : self.coarse_levels]
+        if self.stage == ACOUSTIC:
+            nothing = np.zeros(0, np.int64)
+            return self.layout.row(nothing, nothing, coarse)
         if self.stage != COARSE:
             condition = fine_condition(coarse, self.tokens.acoustic_info.codebook_size)
             return self.layout.row(*condition, codes[:, self.coarse_levels :])
@@ -80,7 +83,10 @@ class AcousticRows:
 
 
 class SemanticRows:
-    """The semantic stage's examples: crops without consecutive repeats, ended where the utterance ends."""
+    """The semantic stage's examples: crops without consecutive repeats, ended where the utterance ends.
+
+    Where the layout has no end they have their repeats.
+    """
 
     def __init__(
         self, archive: TokenArchive, layout: Layout, window: WindowConfig, *, random_windows: bool = True
@@ -120,7 +126,9 @@ class SemanticRows:
         if self.random_windows:
             frames = int(rng.integers(min(frames, self.shortest), frames + 1))
             start = int(rng.integers(0, len(tokens) - frames + 1))
-        crop = deduplicate(tokens[start : start + frames])
+        crop = tokens[start : start + frames]
+        if self.layout.ends:
+            crop = deduplicate(crop)
         nothing = np.zeros(0, np.int64)
         return self.layout.row(nothing, nothing, crop[:, None], complete=start + frames == len(tokens))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from soundstorm.data.audiolm_stages import STAGES
+from soundstorm.data.audiolm_stages import ACOUSTIC, COARSE, FINE, STAGES
 from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
@@ -83,8 +83,8 @@ class AudioLMDataConfig:
     """What a training example of each stage is (AudioLM, section IV-B)."""
 
     coarse_levels: int = option(
-        0, "RVQ levels of the coarse stage, the others being the fine stage's; 0: a third of them, as the "
-           "paper's 4 of 12"
+        0, "RVQ levels of the coarse stage (and of the acoustic one), the others being the fine stage's; 0: a third "
+           "of them, as the paper's 4 of 12. All of them: there is no fine stage, as in its piano experiment"
     )  # fmt: skip
     semantic_seconds: float = option(30.0, "longest crop of the semantic stage")
     coarse_seconds: float = option(10.0, "longest crop of the coarse stage")
@@ -96,17 +96,26 @@ class AudioLMDataConfig:
         False, "remove repeats of semantic tokens for the coarse stage too, as in AudioLM's own chain; its "
                "comparison with SoundStorm keeps them"
     )  # fmt: skip
+    semantic_repeats: bool = option(
+        False, "keep repeats of semantic tokens in the semantic stage, a token a frame: what continuations by "
+               "SoundStorm follow, and where rhythm matters"
+    )  # fmt: skip
 
     def __post_init__(self):
         if self.coarse_levels < 0:
             raise InputError(f"data.coarse_levels is {self.coarse_levels}, expected 0 (a third) or more")
+        if self.deduplicate and self.semantic_repeats:
+            raise InputError(
+                "data.deduplicate and data.semantic_repeats are both true: the coarse stage would not see the repeats "
+                "that the semantic stage writes; set one of them to false"
+            )
         for name in STAGES:
             if self.seconds(name) <= 0:
                 raise InputError(f"data.{name}_seconds is {self.seconds(name)}, expected more than 0")
 
     def seconds(self, stage: str) -> float:
         """Longest crop of a stage."""
-        return getattr(self, f"{stage}_seconds")
+        return getattr(self, f"{COARSE if stage == ACOUSTIC else stage}_seconds")
 
     def window(self, stage: str) -> WindowConfig:
         """How a stage cuts its crops."""
@@ -114,18 +123,24 @@ class AudioLMDataConfig:
         shortest = longest if self.min_seconds is None else min(self.min_seconds, longest)
         return WindowConfig(min_seconds=shortest, max_seconds=longest)
 
-    def coarse_levels_of(self, num_levels: int) -> int:
-        """Q' of a codec with Q levels; at least one level is left to the fine stage."""
-        if num_levels < 2:
-            raise InputError(
-                f"the codec has {num_levels} RVQ level, AudioLM's coarse and fine stages need 2 or more"
-            )
+    def coarse_levels_of(self, num_levels: int, stage: str = COARSE) -> int:
+        """Q' of a codec with Q levels.
+
+        Raises:
+            ValueError: more than there are; or all of them, so that the fine stage has nothing to do.
+        """
         coarse = self.coarse_levels or max(1, num_levels // 3)
-        if coarse >= num_levels:
+        if coarse > num_levels:
             raise InputError(
-                f"data.coarse_levels is {coarse}, expected fewer than the codec's {num_levels} levels"
+                f"data.coarse_levels is {coarse}, expected no more than the codec's {num_levels} levels"
+            )
+        if stage == FINE and coarse == num_levels:
+            raise InputError(
+                f"data.coarse_levels is {coarse} of the codec's {num_levels} levels, which leaves none to the fine "
+                "stage; lower it, or train no fine stage (in a recipe --audiolm-stages)"
             )
         return coarse
+
 
 
 @dataclass(frozen=True)

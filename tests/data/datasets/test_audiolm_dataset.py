@@ -45,6 +45,14 @@ def test_a_fine_crop_has_coarse_codes_before_fine_ones(archives):
     np.testing.assert_array_equal(row.ids[0:40:2], row.classes[40:-1] - 2)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_acoustic_crop_is_a_coarse_one_without_semantic_tokens(archives, seed):
+    row, coarse = (acoustic_rows(archives, name)[SeededIndex(1, (seed,))] for name in ("acoustic", "coarse"))
+    assert not row.condition.any() and row.ids[0] == 120
+    np.testing.assert_array_equal(row.ids[1:], coarse.ids[16:] - 60)
+    np.testing.assert_array_equal(row.classes, coarse.classes[15:])
+
+
 def test_an_utterance_shorter_than_the_crop_is_taken_whole(archives):
     row = acoustic_rows(archives, "coarse")[SeededIndex(2, (0,))]
     assert row.condition.sum() == 10 and len(row.ids) == 10 + 1 + 20 * 2
@@ -89,6 +97,13 @@ def test_a_semantic_crop_has_no_repeats_and_ends_with_its_utterance_only(archive
     assert ends == {True, False}
     short = rows[SeededIndex(2, (0,))]
     assert short.ids.tolist() == [60, 0, 1, 2, 3, 4] and short.classes[-1] == 60
+
+
+def test_a_semantic_crop_with_repeats_has_a_token_for_every_frame(archives):
+    layout = stage_layout("semantic", **LAYOUT, semantic_repeats=True)
+    rows = SemanticRows(archives[0], layout, CONFIG.window("semantic"), random_windows=False)
+    row = rows[SeededIndex(2, (0,))]
+    assert row.ids.tolist() == [60, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4] and row.classes[-1] == -1
 
 
 def test_validation_sees_beginnings(archives):
