@@ -21,7 +21,7 @@ def get_parser():
         "--extras",
         nargs="*",
         default=[],
-        help="files of measure_abx, _pairs, _runtime, _iterations and detect; each becomes a section",
+        help="files of measure_abx, _music, _pairs, _runtime, _iterations and detect; each becomes a section",
     )
     parser.add_argument("--dialogue", help="directory of synthesize_dialogue, for the listening page")
     parser.add_argument("--command", default="./run.sh", help="command that made the results, for the record")

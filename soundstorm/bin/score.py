@@ -1,8 +1,8 @@
 """Score systems: every metric with its count and 95 % bootstrap interval, over all and per length.
 
 Several in one call load the models once: --system, --data-dir, --decode-dir and --output take one value for
-each. Further measurements: score abx, detector, iterations, pairs, runtime; score report joins them all (each
-with --help).
+each. Further measurements: score abx, detector, iterations, music, pairs, runtime; score report joins them
+all (each with --help).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ FURTHER = {
     "abx": "measure_abx",
     "detector": "detect",
     "iterations": "measure_iterations",
+    "music": "measure_music",
     "pairs": "measure_pairs",
     "runtime": "measure_runtime",
     "report": "report",

@@ -10,6 +10,7 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
 from soundstorm.scoring.alignments import alignments_section
 from soundstorm.scoring.figures import alignments_figure, iterations_figure, losses_figure, runtime_curve_figure
+from soundstorm.scoring.music_section import music_section, piano_rolls
 from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import heading_of, interval, table
@@ -80,6 +81,8 @@ def _draw(content: Extra, path: Path) -> Path | None:
         return iterations_figure(content["points"], path)
     if content["kind"] == "alignments":
         return alignments_figure(content["drawn"], path)
+    if content["kind"] == "music":
+        return piano_rolls(content, path)
     if content["kind"] == "trainings":
         return losses_figure(content["trainings"], path)
     return None
@@ -257,5 +260,6 @@ KINDS = {
     "abx": (_abx_sections, ""),
     "pairs": (pairs_section, ""),
     "alignments": (_alignments_sections, "Alignments of text and speech"),
+    "music": (music_section, "Piano rolls of the first utterance"),
     "trainings": (trainings_section, LOSSES_TITLE),  # last: its figure follows it
 }

@@ -187,6 +187,22 @@ def losses_figure(trainings: Sequence[Mapping[str, Any]], path: Path) -> Path:
     return _close(pyplot, figure, path)
 
 
+def piano_roll_figure(rolls: Mapping[str, Sequence[Sequence[float]]], prompt_seconds: float, path: Path) -> Path:
+    """Notes (onset, offset, MIDI pitch) of one utterance by several systems; a line where the prompt ends."""
+    pyplot = _plotting()
+    options = {"figsize": (6.4, 1.3 * len(rolls)), "sharex": True, "sharey": True, "squeeze": False}
+    figure, panels = pyplot.subplots(len(rolls), 1, **options)
+    for (title, notes), axes in zip(rolls.items(), panels[:, 0]):
+        for onset, offset, pitch in notes:
+            axes.barh(pitch, offset - onset, left=onset, height=0.9, color="C0")
+        axes.axvline(prompt_seconds, color="C3", linewidth=1)
+        axes.set_title(title, fontsize=8, loc="left")
+    figure.supylabel("MIDI pitch", fontsize=9)
+    panels[-1, 0].set_xlabel("seconds")
+    figure.tight_layout()
+    return _close(pyplot, figure, path)
+
+
 def _close(pyplot, figure, path: Path) -> Path:
     try:
         return _save(figure, path)

@@ -89,7 +89,7 @@ def test_further_measurements_are_subcommands_of_score(chain, tmp_path, monkeypa
     score.main()
     content = read_extra(output)
     assert content["facts"]["command"] == f"`python -m soundstorm.bin.score {shlex.join(arguments)}`"
-    assert set(score.FURTHER) == {"abx", "detector", "iterations", "pairs", "runtime", "report"}
+    assert set(score.FURTHER) == {"abx", "detector", "iterations", "music", "pairs", "runtime", "report"}
     for name in score.FURTHER:
         with pytest.raises(SystemExit, match="0"):
             score.main([name, "--help"])

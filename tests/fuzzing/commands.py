@@ -194,6 +194,11 @@ COMMANDS = (
         f"data/phones.ctm data/utt2spk data/acoustic.* {SOUND} {KMEANS} {CODEC}",
     ),
     Command(
+        "measure_music",
+        "--data-dir data --decode-dirs decode --prompt-seconds 0.3 --window-seconds 0.2 --output new/music.json",
+        f"{TABLES} {SOUND} decode/*.json decode/wav.scp",
+    ),
+    Command(
         "measure_pairs",
         "--pairs pairs.csv --semantic audiolm_semantic --kmeans kmeans --output new/pairs.json",
         f"pairs.csv wav/?-1.wav {KMEANS} {_trained('audiolm_semantic')}",

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by soundstorm.sh, whose options are the variables here.
-# Measurements beside the scores, each a JSON file and a section of the report: --abx, --detector, --figures, and what
+# Measurements beside the scores, each a JSON file and a section of the report: --abx, --detector, --music, --figures, and what
 # acoustic models bring (a function <model>_extras in models/<model>.sh).
 
 abx_file() {
@@ -95,6 +95,23 @@ record_trainings() {  # <file>: losses of all trainings, for the report and --no
     fi
 }
 
+music_file() {  # <folder of extras> <set>
+    echo "$1/music_$2.json"
+}
+
+measure_music() {  # <folder of extras>: do the systems' continuations keep key and tempo, on every test set? Adds to `extras`.
+    local set_name system decoded
+    for set_name in "${test_set_names[@]}"; do
+        extras+=("$(music_file "$1" "${set_name}")") decoded=()
+        for system in "${system_names[@]}"; do decoded+=("$(decode_dir "${system}" "${set_name}")"); done
+        to_do "${extras[-1]}" "music on ${set_name}: ${extras[-1]}" is_newer "${extras[-1]}" "${decoded[@]/%//wav.scp}" || continue
+        split_arguments "${music_args}"
+        run_one "${extras[-1]%.json}.log" measure_music --data-dir "${datadir}/${set_name}" --decode-dirs "${decoded[@]}" \
+            --prompt-seconds "${prompt_seconds}" --features "${ssl_source}" --layer "${semantic_layer}" \
+            --reference "${datadir}/${train_set}" "${arguments[@]}" --output "${extras[-1]}"
+    done
+}
+
 measure_extras() {  # Sets `extras` to the files of what was asked for.
     local folder=${main_exp}/extras${decode_tag:+_${decode_tag}} system figure name
     extras=()
@@ -111,6 +128,7 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
         done
         finish_background "detectors"
     fi
+    [ "${music}" != measure ] || measure_music "${folder}"
     for name in "${acoustic_model_names[@]}"; do
         ! declare -F "${name}_extras" >/dev/null || "${name}_extras"
     done

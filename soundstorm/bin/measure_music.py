@@ -1,0 +1,71 @@
+"""Key, tempo, notes and Fréchet distance of continuations of music, beside the true ones and beside other pieces."""
+
+from __future__ import annotations
+
+from soundstorm.bin.common import command_line, config_parser, run_front
+
+
+def get_parser():
+    """Options of the command."""
+    parser = config_parser(__doc__, {})
+    parser.add_argument("--data-dir", required=True, help="test set; utt2spk says which work a piece is of")
+    parser.add_argument("--decode-dirs", nargs="+", required=True, help="outputs of synthesize")
+    parser.add_argument("--prompt-seconds", type=float, required=True, help="length of the beginnings")
+    parser.add_argument("--window-seconds", type=float, default=4.0, help="windows of the key consistency")
+    parser.add_argument("--features", help="encoder of the Fréchet distance, as train_kmeans has it (default: none)")
+    parser.add_argument("--layer", type=int, help="its layer")
+    parser.add_argument("--reference", help="data directory of the recordings that the distance is measured from")
+    parser.add_argument("--reference-utterances", type=int, default=100, help="so many of them")
+    parser.add_argument("--device", default="auto", help="for the encoder: cpu, cuda or auto")
+    parser.add_argument("--output", required=True, help="JSON file to write")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print a table, write JSON."""
+    args = get_parser().parse_args(argv)
+    from soundstorm.data.errors import InputError
+
+    for name in ("prompt_seconds", "window_seconds", "reference_utterances"):
+        if not 0 < getattr(args, name) < float("inf"):
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
+    if args.features and not args.reference:
+        raise InputError("--features needs --reference, the recordings that the Fréchet distance is measured from")
+
+    import logging
+    from pathlib import Path
+
+    from soundstorm.models.devices import choose_device
+    from soundstorm.scoring.extras import extra, write_extra
+    from soundstorm.scoring.music_section import music_section
+    from soundstorm.scoring.music_systems import MusicMeasurement, MusicTask, reference_wavs
+    from soundstorm.scoring.transcription import INSTALL, Transcriber, has_transcriber
+    from soundstorm.tokens.features import open_features
+
+    features = None
+    if args.features:
+        encoder = open_features(args.features, args.layer, device=choose_device(args.device))
+        features = encoder, reference_wavs(args.reference, encoder.sample_rate, args.reference_utterances)
+    transcriber = Transcriber() if has_transcriber() else None
+    if transcriber is None:
+        logging.getLogger(__name__).warning("notes are not compared: no transcriber is installed; %s", INSTALL)
+    task = MusicTask(args.data_dir, args.prompt_seconds, args.window_seconds)
+    measurement = MusicMeasurement(task, transcriber, features)
+    layer = "" if args.layer is None else f" layer {args.layer}"
+    content = {
+        "data_dir": args.data_dir,
+        "prompt_seconds": args.prompt_seconds,
+        "window_seconds": args.window_seconds,
+        "transcriber": transcriber.name if transcriber else None,
+        "encoder": f"`{args.features}`{layer}" if args.features else None,
+        "reference": f"`{Path(args.reference).name}`" if args.reference else None,
+        "rows": measurement.rows(args.decode_dirs),
+        "rolls": measurement.rolls(args.decode_dirs),
+    }
+    content = extra("music", content, command=command_line(argv))
+    write_extra(args.output, content)
+    print(music_section([content]))
+
+
+if __name__ == "__main__":
+    run_front(main)

@@ -1,0 +1,165 @@
+"""The music section of a report: every system's continuations beside the true ones and beside other pieces."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundstorm.data.audio import Utterances, num_samples
+from soundstorm.data.data_dir import read_table
+from soundstorm.data.errors import InputError
+from soundstorm.scoring.frechet import frechet_distance, gaussian_of, windows_of
+from soundstorm.scoring.measures import evenly_spaced
+from soundstorm.scoring.music import Note, key_consistency, onset_f1, tempo, tempo_ratio
+from soundstorm.scoring.statistics import bootstrap
+from soundstorm.scoring.system import read_decode_info
+from soundstorm.tokens.features import FeatureExtractor
+
+logger = logging.getLogger(__name__)
+ORIGINAL, OTHER = "Original (true continuation)", "Another piece"
+TOLD = ("codec", "semantic")  # sources of systems that are told what to play
+FRECHET_SECONDS = 1.0  # window of features
+Read = Callable[[str], np.ndarray]
+Transcribe = Callable[[np.ndarray, int], list[Note]]
+
+
+@dataclass(frozen=True)
+class MusicTask:
+    """What is measured, the same for all systems."""
+
+    data_dir: str
+    prompt_seconds: float
+    window_seconds: float
+    sample_rate: int = 16000
+    num_resamples: int = 1000
+    seed: int = 0
+
+
+class MusicMeasurement:
+    """Figures of several systems on one test set.
+
+    Args:
+        task: the test set.
+        transcribe: notes of a recording; None: notes are not compared.
+        features: encoder of the Fréchet distance, with the recordings it is measured from; None: without it.
+    """
+
+    def __init__(
+        self,
+        task: MusicTask,
+        transcribe: Transcribe | None = None,
+        features: tuple[FeatureExtractor, Sequence[np.ndarray]] | None = None,
+    ):
+        self.task, self._transcribe = task, transcribe
+        self._originals = Utterances(task.data_dir, task.sample_rate, lower=True)
+        table = read_table(Path(task.data_dir) / "utt2spk")
+        self._works = {utt: table.get(utt, utt) for utt in self._originals.ids}
+        self._notes: dict[str, list[Note]] = {}
+        self._encoder = features[0] if features else None
+        self._reference = gaussian_of(windows_of(*features, FRECHET_SECONDS)) if features else None
+
+    def rows(self, decode_dirs: Sequence[str]) -> list[dict[str, Any]]:
+        """Figures of the true continuations, of other pieces, and of each decode directory."""
+        ids = list(self._originals.ids)
+        rows = [self._row(ORIGINAL, ids, self._originals.read, told=False)]
+        others = self._others(ids)
+        if others:
+            rows.append(self._row(OTHER, list(others), lambda utt: self._originals.read(others[utt]), told=True))
+        for directory in decode_dirs:
+            info, decoded = read_decode_info(Path(directory)), Utterances(directory, self.task.sample_rate, lower=True)
+            shared = [utt for utt in decoded.ids if utt in self._works]
+            if not shared:
+                raise InputError(f"{directory}: no utterance of {self.task.data_dir} in it; was it decoded from there?")
+            rows.append(self._row(info.require_title(), shared, decoded.read, told=info.source in TOLD))
+        return rows
+
+    def rolls(self, decode_dirs: Sequence[str]) -> dict[str, list[Note]]:
+        """Notes of the first utterance, as each system plays it; empty without a transcriber."""
+        if self._transcribe is None:
+            return {}
+        sources = {read_decode_info(Path(d)).require_title(): Utterances(d, self.task.sample_rate, lower=True)
+                   for d in decode_dirs}  # fmt: skip
+        shared = set(self._originals.ids).intersection(*(source.ids for source in sources.values()))
+        if not shared:
+            return {}
+        utt, rate = min(shared), self.task.sample_rate
+        found = {title: self._transcribe(source.read(utt), rate) for title, source in sources.items()}
+        return {ORIGINAL: self._notes_of(utt), **found}
+
+    def _others(self, ids: Sequence[str]) -> dict[str, str]:
+        """Of each utterance the next one of another work, where there is one."""
+        found = {}
+        for place, utt in enumerate(ids):
+            following = [*ids[place + 1 :], *ids[:place]]
+            other = next((name for name in following if self._works[name] != self._works[utt]), None)
+            if other is not None:
+                found[utt] = other
+        return found
+
+    def _notes_of(self, utt: str) -> list[Note]:
+        if utt not in self._notes:
+            self._notes[utt] = self._transcribe(self._originals.read(utt), self.task.sample_rate)
+        return self._notes[utt]
+
+    def _row(self, title: str, ids: Sequence[str], read: Read, *, told: bool) -> dict[str, Any]:
+        rate, curves, rests = self.task.sample_rate, [], []
+        values: dict[str, dict[str, float]] = {"key": {}, "tempo": {}, "onset_f1": {}}
+        cut = num_samples(self.task.prompt_seconds, rate)
+        for utt in ids:
+            prompt, wav = self._originals.read(utt)[:cut], read(utt)
+            rest = wav[cut:]
+            rests.append(rest)
+            curve = key_consistency(prompt, rest, rate, window_seconds=self.task.window_seconds)
+            curves.append(curve)
+            if heard := [value for value in curve if value is not None]:
+                values["key"][utt] = float(np.mean(heard))
+            tempos = tempo(prompt, rate), tempo(rest, rate)
+            if None not in tempos:
+                values["tempo"][utt] = tempo_ratio(*tempos)
+            if told and self._transcribe is not None:
+                f1 = onset_f1(after(self._notes_of(utt), self.task.prompt_seconds),
+                              after(self._transcribe(wav, rate), self.task.prompt_seconds))  # fmt: skip
+                if f1 is not None:
+                    values["onset_f1"][utt] = f1
+        metrics: dict[str, Any] = {name: self._estimate(found) for name, found in values.items() if found}
+        if self._encoder is not None:
+            found = gaussian_of(windows_of(self._encoder, rests, FRECHET_SECONDS))
+            metrics["frechet"] = {"value": frechet_distance(self._reference, found), "windows": found.count}
+        logger.info("%s: %s", title, ", ".join(f"{name} {m['value']:.3g}" for name, m in metrics.items()))
+        return {"system": title, "metrics": metrics, "curve": mean_curve(curves)}
+
+    def _estimate(self, found: Mapping[str, float]) -> dict[str, float]:
+        # Pieces of one work are not independent: works are drawn first.
+        works = [self._works.get(utt, utt) for utt in found]
+        options = {"num_resamples": self.task.num_resamples, "seed": self.task.seed}
+        return bootstrap(list(found.values()), speakers=works, **options).as_dict()
+
+
+def after(notes: Sequence[Note], seconds: float) -> list[Note]:
+    """The notes that begin after a prompt."""
+    return [note for note in notes if note.onset >= seconds]
+
+
+def mean_curve(curves: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Key consistency of the first window, of the second one, and so on, in the mean of all utterances."""
+    longest = max(map(len, curves), default=0)
+    columns = [[c[k] for c in curves if k < len(c) and c[k] is not None] for k in range(longest)]
+    return [float(np.mean(column)) if column else None for column in columns]
+
+
+def reference_wavs(data_dir: str, sample_rate: int, number: int) -> list[np.ndarray]:
+    """So many recordings of a set, evenly over its utterances, for the Fréchet distance.
+
+    Raises:
+        ValueError: none.
+    """
+    source = Utterances(data_dir, sample_rate, lower=True)
+    wavs = [source.read(utt) for utt in evenly_spaced(source.ids, number)]
+    if not wavs:
+        raise InputError(f"{data_dir}: no recordings to measure a Fréchet distance from")
+    return wavs
