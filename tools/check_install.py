@@ -64,6 +64,9 @@ MODULES = (
     Part("espeakng_loader", "the corpus of egs/mini", PIP.format("mini"), "espeakng-loader"),
     Part("lhotse", "tokens as lhotse's cuts", PIP.format("interop")),
     Part("webdataset", "the test of tokens in WebDataset's tars", PIP.format("interop")),
+    Part("mido", "made-up music of egs/piano", PIP.format("piano")),
+    Part("mir_eval", "notes of egs/piano", PIP.format("piano")),
+    Part("basic_pitch", "notes of egs/piano", "pip install --no-deps basic-pitch==0.4.0", "basic-pitch"),
     Part("espnet2", "baselines and codec losses", "pip install --no-deps espnet==202511", "espnet"),
     Part("torchaudio", "parts of espnet", "pip install --no-deps torchaudio==2.11.0"),
     Part("faiss", "k-means of large corpora", "pip install faiss-cpu", "faiss-cpu"),
@@ -75,6 +78,7 @@ PROGRAMS = (
     Part("chromium", "the test of the listening page", "make -C tools system"),
     Part("sbatch", "Slurm", "make -C tools system"),
     Part("munged", "the test of the Slurm launcher", "make -C tools system"),
+    Part("fluidsynth", "MIDI files of egs/piano", "make -C tools system"),
     Part("sctk", "sclite beside jiwer", "make -C tools system"),
 )
 

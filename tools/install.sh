@@ -9,6 +9,7 @@ python=${PYTHON:-python3}
 torch_version=${TORCH_VERSION:-2.13.0}
 espnet_version=202511
 torchaudio_version=2.11.0
+basic_pitch_version=0.4.0
 if [ -n "${TORCH_DEVICE:-}" ]; then
     device=${TORCH_DEVICE}
 elif nvidia-smi -L >/dev/null 2>&1; then
@@ -63,8 +64,9 @@ fi
 
 echo "install.sh: the package, its extras, and what espnet needs"
 "${pip[@]}" install -q -r tools/requirements.txt "torch==${torch_version}"
-echo "install.sh: espnet ${espnet_version} and torchaudio ${torchaudio_version}, without dependencies"
-"${pip[@]}" install -q --no-deps "espnet==${espnet_version}" "torchaudio==${torchaudio_version}"
+echo "install.sh: espnet ${espnet_version}, torchaudio ${torchaudio_version}, basic-pitch ${basic_pitch_version}, without dependencies"
+"${pip[@]}" install -q --no-deps "espnet==${espnet_version}" "torchaudio==${torchaudio_version}" \
+    "basic-pitch==${basic_pitch_version}"
 # torchaudio's binaries link CUDA. With a CPU torch it works without them, in pure Python.
 .venv/bin/python - <<'P'
 import pathlib

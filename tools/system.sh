@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that some tests need: chromium (the listening page), slurm-wlm and munge (the Slurm
-# launcher), sctk (sclite beside jiwer). Without them those tests are skipped, with this command as the reason.
+# launcher), sctk (sclite beside jiwer), fluidsynth with a sound font (egs/piano, which needs them too). Without them those
+# tests are skipped, with this command as the reason.
 set -euo pipefail
 
 packages=()
@@ -8,8 +9,10 @@ command -v chromium >/dev/null || packages+=(chromium)
 command -v sbatch >/dev/null || packages+=(slurm-wlm)
 command -v munged >/dev/null || packages+=(munge)
 command -v sctk >/dev/null || packages+=(sctk)
+command -v fluidsynth >/dev/null || packages+=(fluidsynth)
+[ -e /usr/share/sounds/sf2/FluidR3_GM.sf2 ] || [ -e /usr/share/sounds/sf2/TimGM6mb.sf2 ] || packages+=(timgm6mb-soundfont)
 if [ ${#packages[@]} -eq 0 ]; then
-    echo "chromium, slurm-wlm, munge and sctk are installed"
+    echo "chromium, slurm-wlm, munge, sctk and fluidsynth are installed"
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then

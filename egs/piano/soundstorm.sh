@@ -1,0 +1,1 @@
+../TEMPLATE/soundstorm.sh
