@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 ALLOWED_COMMANDS = ("git", "uname", "/sbin/ldconfig", "lscpu", "fc-list")  # of experiment.py, torch, matplotlib
@@ -27,7 +28,7 @@ class Guard:
     """Records forbidden acts while a case runs, and blocks the dangerous ones."""
 
     def __init__(self, cache: Path):
-        """``cache``: a folder that libraries may write to at any time."""
+        """``cache``: a folder that libraries may write to at any time, where temporary files go too."""
         self.acts: list[str] = []
         self.cache = cache.resolve()
         self.root: Path | None = None  # of the case; None while no case runs
@@ -36,10 +37,11 @@ class Guard:
     def start(self, root: Path) -> None:
         """Watch; everything may be written below ``root`` only."""
         self.acts, self.root = [], root.resolve()
+        tempfile.tempdir = str(self.cache)
 
     def stop(self) -> list[str]:
         """Acts since the start."""
-        self.root = None
+        self.root = tempfile.tempdir = None
         return list(dict.fromkeys(self.acts))
 
     def _audit(self, event: str, arguments: tuple) -> None:
