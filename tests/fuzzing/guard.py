@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import audioread
+
 ALLOWED_COMMANDS = ("git", "uname", "/sbin/ldconfig", "lscpu", "fc-list")  # of experiment.py, torch, matplotlib
 CONNECTING = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 STARTING = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.spawn")
@@ -32,6 +34,7 @@ class Guard:
         self.acts: list[str] = []
         self.cache = cache.resolve()
         self.root: Path | None = None  # of the case; None while no case runs
+        audioread.available_backends()  # looks for ffmpeg once in a process, whatever is read
         sys.addaudithook(self._audit)
 
     def start(self, root: Path) -> None:
