@@ -40,7 +40,11 @@ class ConvNeXtStack(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """Frames ``(B, T, inputs)`` and the mask ``(B, T)`` of real ones to ``(B, T, width)``."""
+        return self.last_norm(self.after(len(self.blocks), frames, mask))
+
+    def after(self, blocks: int, frames: Tensor, mask: Tensor) -> Tensor:
+        """What leaves the first so many blocks ``(B, T, width)``; 0: what enters the first one."""
         frames = self.first_norm(self.embed(frames))
-        for block in self.blocks:
+        for block in self.blocks[:blocks]:
             frames = block(frames, mask)
-        return self.last_norm(frames)
+        return frames

@@ -36,10 +36,10 @@ class RecognizerFeatures:
             InputError: an experiment of another kind, or no such layer.
         """
         network, config, _ = load_ctc_network(source, device=device)
-        blocks = network.stack.blocks
-        if not 0 <= layer <= len(blocks):
-            raise InputError(f"layer {layer} of {source} was asked for, but it has layers 0 to {len(blocks)}")
-        self.stack, self.blocks = network.stack, blocks[:layer]
+        blocks = len(network.stack.blocks)
+        if not 0 <= layer <= blocks:
+            raise InputError(f"layer {layer} of {source} was asked for, but it has layers 0 to {blocks}")
+        self.stack = network.stack
         self.frames_together, self.log_mel = config.stack, LogMel(config.num_mels)
         self.hop = HOP * config.stack
         self.source, self.layer, self.device = source, layer, device
@@ -56,8 +56,5 @@ class RecognizerFeatures:
 
     def _forward(self, wav: Tensor) -> np.ndarray:
         frames = stack_frames(self.log_mel(wav), self.frames_together)[: len(wav) // self.hop]
-        hidden = self.stack.first_norm(self.stack.embed(frames[None].to(self.device)))
-        inside = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-        for block in self.blocks:
-            hidden = block(hidden, inside)
-        return hidden[0].float().cpu().numpy()
+        inside = torch.ones(1, len(frames), dtype=torch.bool, device=self.device)
+        return self.stack.after(self.layer, frames[None].to(self.device), inside)[0].float().cpu().numpy()
