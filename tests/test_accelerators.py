@@ -30,7 +30,7 @@ from tests.models import test_hub as hub
 from tests.pretend_accelerator import NAME, pretending
 from tests.scoring.conftest import whisper_dir  # noqa: F401
 from tests.text_to_semantic_toy import INFO
-from tests.tokens.conftest import make_hubert
+from tests.tokens.conftest import make_hubert, make_recognizer
 from tests.tokens.test_acoustic import PRETRAINED, write_experiment
 from tests.training.models import MODELS, write_data
 from tests.training.test_every_step import read_metrics
@@ -190,6 +190,7 @@ def test_tokens_are_written_down_there_as_on_the_cpu(device):
 FEATURES = {
     "hubert": lambda folder: make_hubert(folder),
     "hubert-group": lambda folder: make_hubert(folder, conv_norm="group"),
+    "recognizer:": make_recognizer,
     "w2v-bert:": hub.make_w2v_bert,
     "whisper:": hub.make_whisper_recognizer,
 }

@@ -15,7 +15,7 @@ def get_parser():
     parser = config_parser(__doc__, SECTIONS)
     parser.add_argument("--train-data", required=True, help="data directory of original recordings")
     parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
-    parser.add_argument("--ssl-model", required=True, help="directory or hub name, as train_kmeans has it")
+    parser.add_argument("--ssl-model", required=True, help="as train_kmeans has it; no prefix but recognizer:")
     parser.add_argument("--expdir", required=True, help="experiment directory to write")
     return parser
 

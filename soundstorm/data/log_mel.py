@@ -20,8 +20,10 @@ class LogMel:
 
     def __call__(self, wav: Tensor) -> Tensor:
         """Samples (S,) at 16 kHz to (S // 160 + 1, number of mels)."""
-        spectra = torch.stft(wav, N_FFT, HOP, WINDOW, self.window, pad_mode="constant", return_complex=True)
-        return (spectra.abs().T @ self.filters).clamp(min=FLOOR).log()
+        spectra = torch.stft(
+            wav, N_FFT, HOP, WINDOW, self.window.to(wav.device), pad_mode="constant", return_complex=True
+        )
+        return (spectra.abs().T @ self.filters.to(wav.device)).clamp(min=FLOOR).log()
 
 
 def stack_frames(spectra: Tensor, stack: int) -> Tensor:

@@ -14,10 +14,13 @@ from transformers import PreTrainedModel
 from soundstorm.data.audio import normalize
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import config_section, load_weights
+from soundstorm.data.log_mel import SAMPLE_RATE
 from soundstorm.data.pack import own_ssl_model, part_of
 from soundstorm.models.collectives import gather_rows
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.models.fast_path import build_conformer
+from soundstorm.models.recognizer import RecognizerLayers
+from soundstorm.models.recognizer_config import RECOGNIZER
 from soundstorm.models.ssl_model import load_ssl_model, sees_padding
 
 MAX_SCALE = 100.0  # CLIP's limit on the inverse temperature
@@ -72,7 +75,7 @@ class ConsistencyNetwork(nn.Module):
         """Build with random weights.
 
         Args:
-            feature_dim: Of the self-supervised model.
+            feature_dim: Of the model that it listens through.
             width: Of the Conformer layer.
             heads: Attention heads.
             embedding_dim: Of the result.
@@ -131,19 +134,23 @@ def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tens
 
 def build_consistency(
     config: ConsistencyConfig, ssl_model: str, *, local_only: bool = False
-) -> tuple[ConsistencyNetwork, EarlyLayers, bool, int]:
-    """A network with random weights and the self-supervised model that it listens through.
+) -> tuple[ConsistencyNetwork, EarlyLayers | RecognizerLayers, bool, int]:
+    """A network with random weights and the model that it listens through.
 
     Args:
         config: of the network.
-        ssl_model: local transformers directory or hub name.
+        ssl_model: local transformers directory or hub name, or ``recognizer:`` and an experiment directory.
         local_only: as of :func:`soundstorm.models.hub.model_directory`.
 
     Returns:
         The network, the early layers, whether they want zero mean and unit variance, and their rate in Hz.
     """
-    model, do_normalize, sample_rate = load_ssl_model(ssl_model, local_only=local_only)
-    features = EarlyLayers(model, config.layer)
+    if ssl_model.startswith(RECOGNIZER):
+        features = RecognizerLayers(ssl_model.removeprefix(RECOGNIZER), config.layer)
+        do_normalize, sample_rate = False, SAMPLE_RATE
+    else:
+        model, do_normalize, sample_rate = load_ssl_model(ssl_model, local_only=local_only)
+        features = EarlyLayers(model, config.layer)
     network = ConsistencyNetwork(
         features.width,
         width=config.width,
@@ -162,7 +169,7 @@ def load_consistency(expdir: str | Path, *, device: str = "cpu") -> Callable[[np
     try:
         network, features, do_normalize, _ = build_consistency(model_config, source, local_only=True)
     except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"{expdir}/config.yaml names its self-supervised model: {error}") from error
+        raise type(error)(f"{expdir}/config.yaml names the model that it listens through: {error}") from error
     load_weights(expdir, network)
     network.to(device).eval()
     features.to(device)

@@ -12,7 +12,7 @@ from soundstorm.data.options import option
 class ConsistencyConfig:
     """The paper's network: features of an early layer, one Conformer layer, average over time, linear."""
 
-    layer: int = option(4, "layer of the self-supervised model whose output is read (0: before the first)")
+    layer: int = option(4, "layer of the model of speech whose output is read (0: before the first)")
     width: int = option(512, "width of the Conformer layer")
     heads: int = option(8, "attention heads")
     embedding_dim: int = option(1024, "size of the embedding")

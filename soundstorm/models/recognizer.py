@@ -1,7 +1,7 @@
-"""A character CTC recogniser on log-mel spectra, for scoring where no published recogniser fits.
+"""A character CTC recogniser on log-mel spectra: for scoring where no published one fits, and for tokens.
 
-Its input is spectra and not the self-supervised features whose tokens are under test: a recogniser on the
-same features would forgive speech that is right in those features only.
+That of the scores listens to spectra, never through the model whose tokens are under test, which would
+forgive speech that is right in those features only: a recogniser behind the tokens is another one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.characters import BLANK, WORD_BOUNDARY
 from soundstorm.data.errors import InputError
@@ -49,6 +50,48 @@ class CtcNetwork(nn.Module):
         """
         inside = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
         return self.output(self.stack(frames, inside)) * OUTPUT_SCALE
+
+
+class RecognizerLayers(nn.Module):
+    """A frozen recogniser up to the output of one of its blocks.
+
+    Spectra are normalised over each recording by itself: features do not depend on the company.
+    """
+
+    def __init__(self, source: str | Path, layer: int):
+        """
+        Args:
+            source: experiment directory of ``train_recognizer``.
+            layer: 0 for what enters the first block, up to the number of blocks.
+
+        Raises:
+            FileNotFoundError: there is none.
+            InputError: an experiment of another kind, or no such layer.
+        """
+        super().__init__()
+        self.network, config, _ = load_ctc_network(source)
+        self.network.requires_grad_(False)
+        if not 0 <= layer <= config.blocks:
+            raise InputError(f"layer {layer} of {source} was asked for, but it has layers 0 to {config.blocks}")
+        self.layer, self.width, self.frames_together = layer, config.width, config.stack
+        self.hop, self.log_mel = HOP * config.stack, LogMel(config.num_mels)
+
+    def num_frames(self, lengths: Tensor) -> Tensor:
+        """Samples (B,) to frames (B,), one to every whole hop."""
+        return lengths // self.hop
+
+    @torch.no_grad()
+    def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:
+        """Padded samples (B, S) at 16 kHz and their number (B,) to features (B, T, D)."""
+        frames = self.num_frames(lengths)
+        with torch.autocast(wavs.device.type, enabled=False):
+            spectra = [
+                stack_frames(self.log_mel(wav[:length]), self.frames_together)[:number]
+                for wav, length, number in zip(wavs, lengths.tolist(), frames.tolist())
+            ]
+        padded = pad_sequence(spectra, batch_first=True)
+        inside = torch.arange(padded.shape[1], device=wavs.device) < frames[:, None]
+        return self.network.stack.after(self.layer, padded, inside)
 
 
 @dataclass(frozen=True)

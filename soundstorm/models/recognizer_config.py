@@ -1,4 +1,4 @@
-"""Settings of the recogniser that a recipe can train for its own scoring. Free of torch."""
+"""Settings of the recognisers that a recipe can train. Free of torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
+
+RECOGNIZER = "recognizer:"  # before an experiment directory, where a model to listen through is named
 
 
 @dataclass(frozen=True)

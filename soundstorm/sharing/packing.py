@@ -42,11 +42,11 @@ from soundstorm.decoding.speech_generator import read_sampling
 from soundstorm.models.consistency import load_consistency
 from soundstorm.models.hub import split_choice
 from soundstorm.models.recognizer import load_trained_recognizer
+from soundstorm.models.recognizer_config import RECOGNIZER
 from soundstorm.models.text_to_semantic_config import CHARACTERS_FILE, ENCODER_DIR, SENTENCEPIECE_FILE
 from soundstorm.sharing.evaluation import read_results, write_results
 from soundstorm.sharing.model_card import Card, write_card
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
-from soundstorm.tokens.features import RECOGNIZER
 from soundstorm.tokens.kmeans import CENTROIDS, DESCRIPTION, KMeans
 from soundstorm.tokens.semantic import SemanticTokenizer
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from soundstorm.data.errors import InputError
 from soundstorm.models.hub import NAME
+from soundstorm.models.recognizer_config import RECOGNIZER
 
 MFCC = "mfcc"
-RECOGNIZER = "recognizer:"
 # What stands before the name of a model, and who reads such models; imported when one is, as torch takes
 # seconds.
 FAMILIES = {

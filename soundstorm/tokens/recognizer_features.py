@@ -10,18 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundstorm.data.errors import InputError
-from soundstorm.data.log_mel import HOP, SAMPLE_RATE, LogMel, stack_frames
-from soundstorm.models.recognizer import load_ctc_network
+from soundstorm.data.log_mel import SAMPLE_RATE
+from soundstorm.models.recognizer import RecognizerLayers
 from soundstorm.tokens.features import check_long_enough
 from soundstorm.tokens.ssl_features import model_fingerprint
 
 
 class RecognizerFeatures:
-    """The output of one block of ``CtcNetwork``.
-
-    Spectra are normalised over the whole recording, so that a recording is passed through alone.
-    """
+    """The output of one block of ``CtcNetwork``, of each recording alone."""
 
     def __init__(self, source: str, layer: int, *, device: str = "cpu", local_only: bool = False):
         """
@@ -35,19 +31,13 @@ class RecognizerFeatures:
             FileNotFoundError: there is none.
             InputError: an experiment of another kind, or no such layer.
         """
-        network, config, _ = load_ctc_network(source, device=device)
-        blocks = len(network.stack.blocks)
-        if not 0 <= layer <= blocks:
-            raise InputError(f"layer {layer} of {source} was asked for, but it has layers 0 to {blocks}")
-        self.stack = network.stack
-        self.frames_together, self.log_mel = config.stack, LogMel(config.num_mels)
-        self.hop = HOP * config.stack
+        self.layers = RecognizerLayers(source, layer).to(device)
+        self.hop = self.layers.hop
         self.source, self.layer, self.device = source, layer, device
         self.sample_rate, self.frame_rate = SAMPLE_RATE, SAMPLE_RATE / self.hop
-        settings = {"layer": layer, "stack": config.stack}
-        self.fingerprint = model_fingerprint(network, settings)
+        settings = {"layer": layer, "stack": self.layers.frames_together}
+        self.fingerprint = model_fingerprint(self.layers.network, settings)
 
-    @torch.no_grad()
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Features of recordings: ``(S,)`` float32 each, to ``(S // hop, D)`` float32 each."""
         for wav in wavs:
@@ -55,6 +45,5 @@ class RecognizerFeatures:
         return [self._forward(torch.from_numpy(np.asarray(wav, dtype=np.float32))) for wav in wavs]
 
     def _forward(self, wav: Tensor) -> np.ndarray:
-        frames = stack_frames(self.log_mel(wav), self.frames_together)[: len(wav) // self.hop]
-        inside = torch.ones(1, len(frames), dtype=torch.bool, device=self.device)
-        return self.stack.after(self.layer, frames[None].to(self.device), inside)[0].float().cpu().numpy()
+        features = self.layers(wav[None].to(self.device), torch.tensor([len(wav)], device=self.device))
+        return features[0].float().cpu().numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers, contrastive_loss
+from soundstorm.models.recognizer import RecognizerLayers
 from soundstorm.training.step import Loss
 
 
@@ -13,7 +14,7 @@ class ConsistencyStep:
 
     phases = ("model",)
 
-    def __init__(self, network: ConsistencyNetwork, features: EarlyLayers):
+    def __init__(self, network: ConsistencyNetwork, features: EarlyLayers | RecognizerLayers):
         self.networks: dict[str, nn.Module] = {"model": network}
         self._features = features  # frozen, so neither trained nor saved
 

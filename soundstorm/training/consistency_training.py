@@ -1,4 +1,4 @@
-"""From data directories and a self-supervised model to a trained acoustic consistency network."""
+"""From data directories and a model of speech to a trained acoustic consistency network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def train_consistency(
     Args:
         train_data: Data directory.
         valid_data: Another, to watch the training.
-        ssl_model: Local transformers directory or hub name.
+        ssl_model: As of :func:`soundstorm.models.consistency.build_consistency`.
         expdir: Experiment directory.
         model_config: Of the network.
         crop_config: Of the crops.

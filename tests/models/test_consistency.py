@@ -5,8 +5,16 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from soundstorm.data.datasets.dataset_configs import CropConfig
-from soundstorm.models.consistency import MAX_SCALE, ConsistencyNetwork, EarlyLayers, contrastive_loss
+from soundstorm.data.log_mel import LogMel, stack_frames
+from soundstorm.models.consistency import (
+    MAX_SCALE,
+    ConsistencyNetwork,
+    EarlyLayers,
+    build_consistency,
+    contrastive_loss,
+)
 from soundstorm.models.consistency_config import ConsistencyConfig
+from tests.tokens.conftest import make_recognizer
 
 torch.set_num_threads(1)
 
@@ -62,7 +70,32 @@ def test_features_do_not_depend_on_the_company(norm, stable, model_type):
         torch.testing.assert_close(together[row, : frames[row]], alone[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_layer_that_is_not_there_is_refused():
+@pytest.mark.parametrize("layer", [0, 2])
+def test_a_recogniser_gives_in_company_what_its_slow_twin_gives_alone(layer, tmp_path):
+    twin = make_recognizer(tmp_path / "recognizer").stack
+    config = ConsistencyConfig(layer=layer, width=16, heads=2)
+    _, features, do_normalize, sample_rate = build_consistency(config, f"recognizer:{tmp_path}/recognizer")
+    assert not do_normalize and sample_rate == 16000
+    lengths = torch.tensor([6400, 3300, 4801, 320])
+    wavs = torch.full((4, 6400), 7.0)  # padding that would be seen
+    for row, length in enumerate(lengths.tolist()):
+        wavs[row, :length] = 0.1 * torch.randn(length, generator=torch.Generator().manual_seed(row))
+    together, frames = features(wavs, lengths), features.num_frames(lengths)
+    assert together.shape == (4, 20, features.width) and frames.tolist() == [20, 10, 15, 1]
+    for row, length in enumerate(lengths.tolist()):
+        spectra = stack_frames(LogMel(8)(wavs[row, :length]), 2)[: length // 320]
+        expected = twin.first_norm(twin.embed(spectra))[None]
+        for block in twin.blocks[:layer]:
+            expected = block(expected, torch.ones(1, len(spectra), dtype=torch.bool))
+        torch.testing.assert_close(together[row, : frames[row]], expected[0], rtol=1e-4, atol=1e-5)
+        alone = features(wavs[row : row + 1, :length], lengths[row : row + 1])
+        torch.testing.assert_close(together[row, : frames[row]], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_that_is_not_there_is_refused(tmp_path):
+    make_recognizer(tmp_path / "recognizer")
+    with pytest.raises(ValueError, match="layer 3 of .*recognizer was asked for, but it has layers 0 to 2"):
+        build_consistency(ConsistencyConfig(layer=3), f"recognizer:{tmp_path}/recognizer")
     with pytest.raises(ValueError, match="model.layer is 4, but the model has 3"):
         EarlyLayers(tiny_model(), 4)
 

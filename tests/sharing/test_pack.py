@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
-from soundstorm.bin import extract_acoustic_tokens, extract_semantic_tokens, link_pack, pack_model, synthesize
+from soundstorm.bin import (
+    extract_acoustic_tokens,
+    extract_semantic_tokens,
+    link_pack,
+    pack_model,
+    synthesize,
+    train_consistency,
+)
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.pack import open_pack, part_of
 from soundstorm.models.consistency import load_consistency
@@ -118,6 +125,19 @@ def test_a_self_supervised_model_comes_along_and_no_path_of_the_machine_does(rec
     np.testing.assert_array_equal(SemanticTokenizer.load("again").encode([wav])[0], tokens)
     texts = [path.read_text() for path in (recipe / "pack").rglob("*") if path.suffix in (".json", ".md", ".yaml")]
     assert len(texts) >= 4 and not [text for text in texts if str(recipe) in text]
+
+
+def test_a_consistency_network_takes_the_recogniser_along_that_it_listens_through(recipe):
+    source = ["--ssl-model", f"recognizer:{recipe / 'recognizer'}", "--config", "conf/consistency.yaml"]
+    train_consistency.main(["--train-data", "data", "--valid-data", "data", *source, "--expdir", "heard"])
+    wav = np.random.default_rng(1).normal(size=16000).astype(np.float32)
+    embedding = load_consistency("heard")(wav)
+    pack("consistency", consistency="heard")
+    shutil.rmtree("recognizer")
+    pack("consistency", consistency="pack", output="again")  # of a pack, as of an experiment
+    for place in ("pack", "again"):
+        np.testing.assert_array_equal(load_consistency(place)(wav), embedding)
+    assert str(recipe) not in (recipe / "pack/consistency/config.yaml").read_text()
 
 
 def test_packs_and_experiments_of_before_still_load(recipe):
