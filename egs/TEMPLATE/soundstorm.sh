@@ -300,7 +300,7 @@ esac
 : "${semantic_tag:=$(file_name "${ssl_name}")_l${semantic_layer}_k${semantic_clusters}}"
 # Before hours of work, not after them.
 if [[ ${consistency} == train && ${stop_stage} -ge 7 && ! -e ${consistency_exp}/model.safetensors &&
-    ${consistency_ssl_model:-${ssl_source}} =~ ^[a-z0-9-]+: ]]; then
+    ${consistency_ssl_model:-${ssl_source}} =~ ^[a-z0-9-]+: && ${BASH_REMATCH[0]} != recognizer: ]]; then
     die "the consistency network of stage 7 cannot read ${BASH_REMATCH[0]}... as the tokens do;" \
         "give it a model without a prefix by --consistency-ssl-model"
 fi

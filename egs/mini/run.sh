@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The embedded recipe: a corpus synthesised on the spot, every model trained in minutes on two CPU cores.
+# Tokens of a HuBERT of its own, which needs no transcripts: --ssl-model pretrain --semantic-layer 3
+# --kmeans-args "--normalization utterance" --consistency-args "--model.layer 1".
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./soundstorm.sh \
     --train-set train --valid-set dev --test-sets "test test_unseen" \
-    --ssl-model pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 512 \
+    --ssl-model recognizer --semantic-layer 4 --semantic-clusters 512 --kmeans-args "--normalization global" \
     --mfcc-clusters 128 --hubert-target-layer 3 --hubert-target-clusters 512 \
-    --kmeans-args "--normalization utterance" \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \

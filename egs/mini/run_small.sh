@@ -10,6 +10,6 @@ steps() {
 
 exec ./run.sh --datadir data_small --dumpdir dump_small --expdir exp_small --test-sets "test" \
     --local-data-opts "--preset small --corpus-dir corpus_small" \
-    --hubert-args "$(steps 200)" --codec-args "$(steps 200)" --soundstorm-args "$(steps 150)" \
-    --text-to-semantic-args "$(steps 110)" --recognizer-args "$(steps 120)" --consistency-args "$(steps 30)" \
-    --score-args "--score.quality-utterances 4" --results "" --normal-losses "" "$@"
+    --token-recognizer-args "$(steps 200)" --hubert-args "$(steps 200)" --codec-args "$(steps 200)" \
+    --soundstorm-args "$(steps 150)" --text-to-semantic-args "$(steps 110)" --recognizer-args "$(steps 120)" \
+    --consistency-args "$(steps 30)" --score-args "--score.quality-utterances 4" --results "" --normal-losses "" "$@"

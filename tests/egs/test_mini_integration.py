@@ -57,12 +57,10 @@ def test_every_stage_says_that_it_finished(recipe):
         assert f"Stage {stage}: finished in" in recipe.done.stdout
 
 
-def test_hubert_tokens_know_phones_nearly_as_well_as_mfcc_tokens_after_so_few_steps(recipe):
-    (path,) = recipe.recipe.glob("exp_small/kmeans_hubert*/quality.json")
-    quality = json.loads(path.read_text())
-    (mfcc,) = [values["pnmi"] for name, values in quality.items() if "mfcc" in name]
-    (hubert,) = [values["pnmi"] for name, values in quality.items() if "mfcc" not in name]
-    assert hubert > 0.85 * mfcc
+def test_tokens_know_phones_after_so_few_steps(recipe):
+    (path,) = recipe.recipe.glob("exp_small/kmeans_token_recognizer*/quality.json")
+    (tokens,) = json.loads(path.read_text()).values()
+    assert tokens["pnmi"] > 0.7  # of so few frames; the same tokens shuffled 0.52
 
 
 def test_every_level_of_the_codec_uses_most_of_its_codes(report):

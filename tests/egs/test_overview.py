@@ -12,7 +12,7 @@ from soundstorm.data.data_dir import write_table
 def root(checkout):
     """egs/mini with the traces of stages 0 and 1 and of a codec that is being trained."""
     root = checkout.root / "egs/mini"
-    for name in ("kmeans_mfcc_k128/centroids", "hubert/hubert/model", "kmeans_hubert_l3_k512/centroids"):
+    for name in ("token_recognizer/model", "kmeans_token_recognizer_l4_k512/centroids"):
         path = root / f"exp/{name}.safetensors"
         path.parent.mkdir(parents=True)
         path.touch()
@@ -42,7 +42,7 @@ def test_status_says_what_is_done_and_running_and_to_come_and_changes_nothing(ch
     assert snapshot(checkout.root) == before
     stages = dict(part.split(":", 1) for part in done.stdout.split("Stage ")[1:])
     assert sorted(stages) == ["0", "1", "2", "3", "4", "5", "6"]
-    assert stages["1"].count("  done  ") == 3 and stages["1"].count("  to come  ") == 4  # tokens of four sets
+    assert stages["1"].count("  done  ") == 2 and stages["1"].count("  to come  ") == 4  # tokens of four sets
     assert "running  training: step 50/100 loss=0.25 (2.50 steps/s), 0:20 left" in stages["2"]
     for stage in ("0", "3", "4", "5", "6"):
         assert "  to come  " in stages[stage] and "  done  " not in stages[stage]
@@ -77,7 +77,7 @@ def test_a_run_ends_with_seconds_models_and_what_to_do_with_them(checkout, root)
     said = [line.split("INFO: ")[1] for line in done.stdout.splitlines()]
     assert said == [
         "Seconds of the stages, all runs together: 0: 5, 1: 60, 7: 5, in all: 70",
-        "Models: exp/kmeans_hubert_l3_k512 exp/soundstorm exp/text_to_semantic",
+        "Models: exp/kmeans_token_recognizer_l4_k512 exp/soundstorm exp/text_to_semantic",
         f"Listen to the systems side by side: {root.resolve()}/exp/report/index.html",
         "To speak with these models, pack them: ./run.sh --stage 7 --pack true",
     ]

@@ -66,8 +66,6 @@ def test_tokens_come_from_a_recogniser_of_the_transcripts(checkout, readers, mon
         done = checkout.run(["./run.sh", *options, *more], cwd="egs/readers", timeout=300)
         return done.returncode, done.stdout + done.stderr
 
-    refused, told = run("--stop-stage", "7")
-    assert refused and "the consistency network of stage 7 cannot read recognizer:" in told
     status, told = run()
     assert status == 0, told[-3000:]
     assert "recogniser for tokens: exp/token_recognizer\n" in told

@@ -60,7 +60,7 @@ def test_help_lists_every_option_with_its_default(checkout, recipe):
 
 def test_help_shows_the_defaults_of_the_recipe(checkout):
     shown = checkout.run(["./run.sh", "--help"], cwd="egs/mini")
-    assert re.search(r'--ssl-model .*\(default: "pretrain"\)', shown.stdout)
+    assert re.search(r'--ssl-model .*\(default: "recognizer"\)', shown.stdout)
 
 
 def test_a_model_that_the_consistency_network_cannot_read_is_refused_before_all_work(checkout):

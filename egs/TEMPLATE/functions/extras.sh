@@ -73,7 +73,7 @@ is_newer() {  # <file> <others>: is it there, and as new as all of them?
 }
 
 record_trainings() {  # <file>: losses of all trainings, for the report and --normal-losses. Adds to `extras`.
-    local folders=("${hubert_exps[@]}" "${codec_exp:-}") found=() folder name part
+    local folders=("${hubert_exps[@]}" "${token_recognizer_exp}" "${codec_exp:-}") found=() folder name part
     for name in "${acoustic_model_names[@]}"; do
         stages_of "${name}"
         for part in "${model_stages[@]}"; do folders+=("$(stage_dir "${name}" "${part}")"); done
