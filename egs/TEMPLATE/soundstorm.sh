@@ -67,6 +67,7 @@ abx=none                      # "measure": ABX errors of all tokens, where the f
 abx_args=                     # further options of measure_abx
 # Acoustic models (stage 4): semantic to acoustic tokens. Each <model> has a file models/<model>.sh with its own options
 acoustic_models=soundstorm    # what is trained, e.g. "soundstorm audiolm"; the others are compared with the first
+acoustic_variants=            # further trainings, each <model>_<name>=<options of its training, after --<model>-args>, e.g. "soundstorm_unet='--model.combine unet'", in <expdir>/<model>_<name>; systems call them as a model
 # Text to semantic tokens (stage 5)
 text_to_semantic_models=autoregressive  # what is trained: autoregressive (the paper's), masked (in parallel) or both; systems <model>_text, dialogues and the pack speak by the first, <model>_masked_text by masked
 text_to_semantic_config=conf/train_text_to_semantic.yaml  # configuration of the autoregressive model
@@ -207,6 +208,8 @@ sys.exit(f"no module {missing}" if missing else 0)' ||
     die "$(command -v "${python}") lacks the modules above; install them by: make -C $(printf '%q' "${SOUNDSTORM_ROOT}/tools") install"
 
 # ------------------------------------------------------------------------------------------------- names of everything
+# shellcheck source=functions/jobs.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/jobs.sh"
 tag_of() {  # <experiment> <configuration>: conf/train_<experiment>_x.yaml -> x; conf/train_<experiment>.yaml -> nothing
     local stem
     stem=$(basename "$2" .yaml)
@@ -267,6 +270,8 @@ main_reads_text=${acoustic_model_names[0]}_reads_text
     die "--acoustic-models begins with ${acoustic_model_names[0]}, which has no tokens; name soundstorm or another that has before it"
 main_exp=${acoustic_model_names[0]}_exp
 main_exp=${!main_exp}
+# shellcheck source=functions/variants.sh
+. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/variants.sh"
 if [ -z "${text_to_semantic_tag}${text_to_semantic_exp}" ]; then # models trained otherwise have another name
     text_to_semantic_tag=$(tag_of text_to_semantic "${text_to_semantic_config}")
     text_to_semantic_tag+=${text_to_semantic_pretrain:+_pretrained}${back_translation:+_back_translated}
@@ -343,8 +348,6 @@ mapfile -t all_sets < <(printf '%s\n' "${semantic_sets[@]}" "${token_train_set}"
 # What stage 5 alone learns from needs no acoustic tokens.
 mapfile -t acoustic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${test_set_names[@]}" | awk '!seen[$0]++')
 
-# shellcheck source=functions/jobs.sh
-. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/jobs.sh"
 # shellcheck source=functions/sets.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/sets.sh"
 # shellcheck source=functions/token_models.sh
@@ -454,7 +457,7 @@ if doing 3 "Acoustic tokens: ${codec_model}"; then
     done_with_stage
 fi
 
-if doing 4 "Training of acoustic models: ${acoustic_models}"; then
+if doing 4 "Training of acoustic models: ${acoustic_model_names[*]}"; then
     for name in "${acoustic_model_names[@]}"; do
         train_acoustic_model "${name}"
     done

@@ -23,6 +23,7 @@ def get_parser() -> FrontParser:
     parser.add_argument(
         "--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack"
     )
+    parser.add_argument("--variant", default="", help="what its training is called in tables, among others of its kind")
     parser.add_argument("--text-to-semantic", help="experiment directory of stage 5, of either kind")
     parser.add_argument(
         "--as-recorded", action="store_true",
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         source=args.source,
         codec=args.codec,
         acoustic_model=args.acoustic_model,
+        variant=args.variant,
         text_to_semantic=args.text_to_semantic,
         continuation=args.continuation,
         prompt_seconds=args.prompt_seconds,

@@ -52,6 +52,7 @@ class System:
     source: str  # "codec" (round trip), "semantic" (ground-truth tokens), "text" or "continuation" (of the prompt's)
     codec: str
     acoustic_model: str | None = None  # experiment or pack of an acoustic generator
+    variant: str = ""  # what its training is called in tables, among others of its kind
     text_to_semantic: str | None = None
     continuation: str | None = None  # experiment of AudioLM's semantic stage
     prompt_seconds: float = 0.0  # true beginning of each utterance, at all levels; 0 for none
@@ -103,6 +104,7 @@ class System:
         if kind is None:
             return "Codec round trip"
         model = kind_named(kind).system_title(sampling_of(kind, self.samplings))
+        model += f", {self.variant}" if self.variant else ""
         source = {"text": " from text", "continuation": ", continuation"}.get(self.source, "")
         source += text_kind_named(self.text_kind).suffix if self.text_kind else ""
         if not self.prompt_seconds:

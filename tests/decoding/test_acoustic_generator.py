@@ -14,6 +14,7 @@ from soundstorm.decoding.acoustic_generator import (
     sampling_sections,
     stage_place,
 )
+from soundstorm.decoding.decode_data_dir import System
 from soundstorm.decoding.decoding_config import ParallelConfig
 
 
@@ -87,5 +88,7 @@ def test_options_that_make_another_system_have_another_title():
     kind = kind_named("soundstorm")
     assert kind.system_title(ParallelConfig()) == "SoundStorm"
     assert kind.system_title(ParallelConfig(iterations=(1,))) == "Level-wise greedy"
+    system = System("semantic", "codec", "exp/soundstorm_unet", variant="unet", prompt_seconds=3.0, kmeans="exp/kmeans")
+    assert system.title("soundstorm") == "SoundStorm, unet (3 s prompt)"
     assert part_names("soundstorm") == ["soundstorm"]
     assert part_names("audiolm") == ["audiolm_semantic", "audiolm_coarse", "audiolm_fine"]

@@ -62,6 +62,34 @@ def test_both_kinds_of_text_to_semantic_are_trained_and_their_systems_stand_side
     assert wrong.returncode != 0 and "--systems has 'soundstorm_masked_text'" in wrong.stderr
 
 
+def test_variants_of_models_are_trained_and_decoded_by_their_own_names(checkout, root):
+    variants = "soundstorm_unet='--model.combine unet' mask_diffusion_absorbing='--diffusion.uniform 0'"
+    command = ["./run.sh", "--status", "--stage", "4", "--stop-stage", "6", "--acoustic-variants", variants]
+    done = checkout.run(command, cwd="egs/mini")
+    assert done.returncode == 0, done.stderr
+    for name in ("soundstorm", "soundstorm_unet", "mask_diffusion_absorbing"):
+        assert f"training: exp/{name}\n" in done.stdout
+        assert f"{name} of test: exp/{name}/decode_{name}/test\n" in done.stdout
+        assert f"exp/{name}/decode_{name}_prompted/test\n" in done.stdout
+    done = checkout.run([*command, "--systems", "soundstorm_unet_text"], cwd="egs/mini")
+    assert "exp/soundstorm_unet/decode_soundstorm_unet_text/test\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "variants, words",
+    [
+        ("conformer_big=", "--acoustic-variants has 'conformer_big=', expected <model>_<name>=<options"),
+        ("soundstorm_big", "--acoustic-variants has 'soundstorm_big', expected <model>_<name>=<options"),
+        ("soundstorm_from_text=", "does not end in _text"),
+        ("soundstorm_greedy=", "has 'soundstorm_greedy', which is the name of another system"),
+        ("soundstorm_a= soundstorm_a=", "has 'soundstorm_a', which is the name of another system"),
+    ],
+)
+def test_what_no_variant_can_be_is_refused(checkout, root, variants, words):
+    done = checkout.run(["./run.sh", "--status", "--acoustic-variants", variants], cwd="egs/mini")
+    assert done.returncode != 0 and words in done.stderr
+
+
 def test_a_run_ends_with_seconds_models_and_what_to_do_with_them(checkout, root):
     for name in (
         "timing.tsv",

@@ -29,7 +29,7 @@ train_acoustic_model() {  # <acoustic model>: every network of it
             need "${datadir}/${set_name}/acoustic.scp" 3
         done
         split_arguments "${!args}"
-        run_training "${expdir}/log/train.log" "train_$1" ${part:+--stage "${part}"} --config "${!config}" \
+        run_training "${expdir}/log/train.log" "train_${variant_of[$1]:-$1}" ${part:+--stage "${part}"} --config "${!config}" \
             --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
             --codec "${codec_model}" --expdir "${expdir}" "${arguments[@]}"
     done
@@ -90,7 +90,7 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
         [ "${rest}" != "${name}" ] || system_model=${name}
     done
     [ -n "${system_model}" ] ||
-        die "--systems has '$1'; it may have codec and, for each of --acoustic-models (${acoustic_models})," \
+        die "--systems has '$1'; it may have codec and, for each of --acoustic-models and --acoustic-variants (${acoustic_model_names[*]})," \
             "<model>, <model>_text and, for each of --text-to-semantic-models (${text_to_semantic_models})," \
             "<model>_<one of them>_text, each with _prompted, <model>_continued; variants:" \
             "${!variant_options[*]} ${!variant_stage[*]}"
@@ -112,6 +112,8 @@ decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by on
     options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] ||
         options+=(--acoustic-model "$(stage_dir "${system_model}" "${system_stage}")" "${system_options[@]}")
+    [ -z "${variant_of[${system_model:-none}]:-}" ] ||
+        options+=(--variant "${system_model#"${variant_of[${system_model}]}"_}")
     [ "${system_source}" != continuation ] || options+=(--continuation "$(stage_dir audiolm semantic)")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
     [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
