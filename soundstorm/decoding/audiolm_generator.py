@@ -73,13 +73,14 @@ class LanguageModel:
     def sample(
         self, tasks: Sequence[RowTask], temperature: float, seconds: Sequence[float], stopwatch: Stopwatch
     ) -> list[Continuation]:
-        """Continue each task; ``seconds`` of audio that each one makes, for the stopwatch."""
+        """Continue each task; ``seconds`` of audio that each one makes, for the stopwatch, which counts tokens too."""
         results: list[Continuation | None] = [None] * len(tasks)
         for batch in batch_by_length([task.columns(self.layout) for task in tasks], BATCH_COLUMNS):
             with stopwatch.part(f"audiolm_{self.stage}", sum(seconds[i] for i in batch)):
                 found = continue_rows(
                     self.model, self.layout, [tasks[i] for i in batch], temperature=temperature
                 )
+            stopwatch.counts["passes"] += sum(each.codes.size + each.ended for each in found)
             for i, result in zip(batch, found, strict=True):
                 results[i] = result
         return results

@@ -131,6 +131,7 @@ class Tacotron2Reader:
                 window=tuple(config.attention_window) or None,
             )  # fmt: skip
         stopwatch.parts["tacotron2_features"]["audio_seconds"] += len(spoken.frames) / self.mel.frame_rate
+        stopwatch.counts["passes"] += len(spoken.frames) // self.network.config.reduction
         return spoken
 
     def _speaker(self, seed: int, prompt: np.ndarray | None) -> Tensor | None:
@@ -159,6 +160,7 @@ class Tacotron2Reader:
             seconds = sum(len(frames[index]) for index in batch) / self.mel.frame_rate
             with stopwatch.part("tacotron2_wavenet", seconds):
                 samples = generate(self._vocoder, torch.stack(padded), [seeds[index] for index in batch])
+            stopwatch.counts["passes"] += len(batch) * longest * self.mel.hop  # one for each sample
             for index, row in zip(batch, samples, strict=True):
                 made[index] = row[: len(frames[index]) * self.mel.hop].cpu().numpy()
         return [made[index] for index in range(len(frames))]

@@ -114,7 +114,9 @@ def test_text_becomes_speech_with_alignments(system, tmp_path, capsys):
     assert set(timing) == {"tacotron2_features", "tacotron2_wavenet"}
     assert timing["tacotron2_wavenet"]["audio_seconds"] == pytest.approx(0.4)
     griffin = decode(system, tmp_path / "griffin", "--tacotron2.vocoder", "griffin_lim")
-    assert json.loads((griffin / "decode.json").read_text())["title"] == "Tacotron 2, Griffin-Lim from text"
+    plain = json.loads((griffin / "decode.json").read_text())
+    assert plain["title"] == "Tacotron 2, Griffin-Lim from text"
+    assert plain["passes"] == 4 and record["passes"] == 4 + 1600  # two frames each; one for each sample
     alignments = json.loads((out / "alignments.json").read_text())
     assert alignments["a-1"]["stopped"] == 0.0 and len(alignments["a-1"]["attention"]) == 4
     measure_alignments.main(["--decode-dir", str(out), str(griffin), "--output", str(tmp_path / "x.json")])
