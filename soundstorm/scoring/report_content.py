@@ -86,9 +86,10 @@ def voice_gains(rows: Sequence[Mapping[str, Any]]) -> list[VoiceGain]:
 def _unprompted_twin(
     prompted: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
-    def key(row: Mapping[str, Any]) -> tuple:
+    def key(row: Mapping[str, Any]) -> str:
         decode = row["decode"]
-        return decode.get("from"), decode.get("kind"), json.dumps(decode.get("sampling"), sort_keys=True)
+        same = [decode.get(name) for name in ("from", "kind", "acoustic_model", "text_to_semantic", "sampling")]
+        return json.dumps(same, sort_keys=True)
 
     if prompted["group"] != WITH_PROMPT:
         return None

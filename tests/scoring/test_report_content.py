@@ -83,6 +83,13 @@ def test_a_prompted_system_is_compared_with_its_own_unprompted_twin():
     assert gain.difference.value == pytest.approx(0.35)
 
 
+def test_a_prompted_system_s_twin_has_its_models():
+    scores = example_scores()
+    other = score("Other front", "without prompt", "text", voices={"a": 0.1, "b": 0.1})
+    other["decode"]["text_to_semantic"] = "exp/masked"
+    assert [gain.unprompted for gain in voice_gains([other, *scores])] == ["From text"]
+
+
 def test_intervals_that_touch_are_not_apart():
     scores = [
         score("p", "with prompt", "text", voices={"a": 0.52, "b": 0.54}),
