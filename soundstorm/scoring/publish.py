@@ -82,6 +82,7 @@ def publish(
         seconds=seconds,
         facts=facts,
         extras=[read_extra(path) for path in extras],
+        compared_with=config.compared_with,
     )
     figures = report_figures(report, output / "figures")
     figures.update(extra_figures(report["extras"], output / "figures"))

@@ -19,6 +19,10 @@ class ReportConfig:
             (), "figures to reach: '<metric> of <system> <= <number>', 'seconds of all stages <= 900', "
             "'usage of every codebook >= 80', 'voice gain of <prompted system> > 0'"
         )  # fmt: skip
+    compared_with: tuple[str, ...] = option(
+            (), "systems that the others of their source are compared with, e.g. SoundStorm,SoundStorm from text: a "
+            "table of all systems side by side, with what they took, comes first"
+        )  # fmt: skip
 
     def __post_init__(self):
         if self.examples < 0:

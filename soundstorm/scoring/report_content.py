@@ -15,6 +15,7 @@ from typing import Any
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import source_commit
 from soundstorm.scoring.comparison import kinds_of, ratios_to_others
+from soundstorm.scoring.side_by_side import side_by_side
 from soundstorm.scoring.statistics import ALL, LENGTHS, Estimate, paired_difference
 from soundstorm.scoring.system import REFERENCE, WITH_PROMPT, WITHOUT_PROMPT
 from soundstorm.scoring.targets import TargetResult, check_targets
@@ -187,6 +188,7 @@ def build_report(
     seconds: Mapping[str, float],
     facts: Mapping[str, str],
     extras: Sequence[Mapping[str, Any]] = (),
+    compared_with: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Join everything into one JSON document.
 
@@ -198,6 +200,7 @@ def build_report(
         seconds: Of each stage.
         facts: Commit, date, hardware, command.
         extras: Measurements beside the scores, see `soundstorm.scoring.extras`.
+        compared_with: Systems that the others are compared with; none: there is no table of them side by side.
     """
     sets = order_scores(scores)
     gains = {name: voice_gains(rows) for name, rows in sets.items()}
@@ -216,6 +219,7 @@ def build_report(
                 "lengths": lengths_present(rows),
                 "voice_gains": [gain.as_dict() for gain in gains[name]],
                 "ratios": ratios_to_others(rows, kinds),
+                "side_by_side": side_by_side(rows, compared_with) if compared_with else {},
                 "rows": [{key: value for key, value in row.items() if key != "utterances"} for row in rows],
             }
             for name, rows in sets.items()

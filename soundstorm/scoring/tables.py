@@ -135,6 +135,47 @@ def runtime_table(rows: Sequence[Mapping[str, Any]]) -> str | None:
     )
 
 
+def systems_table(rows: Sequence[Mapping[str, Any]], beside: Mapping[str, Mapping[str, Any]]) -> str:
+    """Systems side by side: scores, differences of word errors, what training and decoding took, and a note.
+
+    Args:
+        rows: Score files of one test set.
+        beside: Of `soundstorm.scoring.side_by_side` for each of them.
+    """
+    found = dict.fromkeys(name for row in rows for name in row["metrics"])
+    errors = [name for name in found if name.startswith("wer") and not name.startswith("wer_after_prompt")]
+    others = [name for name in ("voice_to_original", "acoustic_consistency", "dnsmos") if name in found]
+    header = ["System", *(part for name in errors for part in (heading_of(name)[0], "difference"))]
+    header += [heading_of(name)[0] for name in others]
+    header += ["Training, seconds × threads", "Real-time factor", "Passes"]
+    body = []
+    for row in rows:
+        cells, more = [row["system"]], beside[row["system"]]
+        for name in errors:
+            cells += [_values(row, name, [ALL], 1), _signed(more["differences"].get(name))]
+        cells += [_values(row, name, [ALL], 2) for name in others]
+        cells.append(" + ".join(f"{seconds:.0f} × {threads}" for seconds, threads in more["trainings"]) or "-")
+        runtime, passes = row.get("runtime", {}), row["decode"].get("passes")
+        whole = runtime.get("total") or next(iter(runtime.values()), None)
+        cells += [f"{whole['real_time_factor']:.3f}" if whole else "-", f"{passes:.0f}" if passes else "-"]
+        body.append(cells)
+    bases = dict.fromkeys(more["against"] for more in beside.values() if more["against"])
+    note = (
+        f"Differences: from {' or '.join(bases) or 'no system'}, whichever has the same source (semantic tokens, text) "
+        "and prompt, each utterance against itself, with 95 % intervals. Training: of the networks that made the row's "
+        "speech, tokenizers not counted. Real-time factor: seconds of computing per second of speech, as stage 6 "
+        "decoded, several utterances at a time. Passes: forward passes behind the mean utterance, text to semantic "
+        "tokens not counted; of AudioLM one for each token, of WaveNet one for each sample.\n"
+    )
+    return table(header, body) + "\n" + note
+
+
+def _signed(difference: Mapping[str, float] | None) -> str:
+    if difference is None:
+        return ""
+    return "{value:+.1f} [{low:+.1f}, {high:+.1f}]".format(**difference)
+
+
 def ratios_table(ratios: Sequence[Mapping[str, Any]], lengths: Sequence[str]) -> str:
     """Each system's metrics and computing time as multiples of another model's."""
     names = [name for name, _, _ in PAPER_COLUMNS] + ["wer_after_prompt"]
@@ -183,7 +224,10 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         parts += ["## Targets\n", targets_table(report["targets"])]
     for name, content in report["sets"].items():
         rows, lengths = content["rows"], content["lengths"]
-        parts += [f"## Scores on `{name}`\n", paper_table(rows, lengths), _reading_notes(rows)]
+        parts.append(f"## Scores on `{name}`\n")
+        if content["side_by_side"]:
+            parts.append(systems_table(rows, content["side_by_side"]))
+        parts += [paper_table(rows, lengths), _reading_notes(rows)]
         for gain in content["voice_gains"]:
             apart = "apart" if gain["apart"] else "NOT apart"
             parts.append(
