@@ -140,8 +140,10 @@ def test_a_continuation_by_a_stage_without_repeats_or_without_any_is_refused(cha
 
 
 def test_from_semantic_tokens_all_passes_are_counted_and_timed(chain, tmp_path):
-    out = decode(chain, tmp_path / "semantic", "--from", "semantic", "--decode.iterations", "4,1")
+    options = ["--decode.iterations", "4,1", "--variant", "unet"]
+    out = decode(chain, tmp_path / "semantic", "--from", "semantic", *options)
     record = json.loads((out / "decode.json").read_text())
+    assert record["title"] == "SoundStorm, unet"
     assert record["sampling"]["iterations"] == [4, 1] and record["passes"] == 6
     # Whatever is committed at once within a bound without end is committed in the first pass.
     out = decode(chain, tmp_path / "early", "--from", "semantic", "--decode.iterations", "4,1",

@@ -149,6 +149,32 @@ def test_ablations_are_trained_scored_and_compared_and_what_is_there_is_not_made
     assert (recipe.recipe / "exp_small/RESULTS_ablations.md").read_text() == results
 
 
+def test_all_systems_stand_in_one_table_and_what_is_there_is_not_made_again(recipe):
+    command = ["./run_systems.sh", "--small", "true", "--train-threads", "1"]
+    done = recipe.run(command, cwd="egs/mini", timeout=1200)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    results = (recipe.recipe / "exp_small/RESULTS_systems.md").read_text()
+    table = results[results.index("| System | WER % | difference |") :].split("\n\n")[0].splitlines()
+    rows = {cells[0]: cells for cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:])}
+    diffusion = [f"Mask diffusion by its posterior, {passes} passes" for passes in (51, 26, 11)]
+    diffusion.insert(0, "Mask diffusion, 100 passes")
+    tokens = ["SoundStorm", "SoundStorm, unet", "AudioLM", *diffusion, "Mask diffusion, 100 passes, absorbing"]
+    text = [f"{name} from text" for name in ("SoundStorm", "Tacotron 2, WaveNet", "Tacotron 2, Griffin-Lim")]
+    text.insert(1, "SoundStorm from text, masked")
+    assert list(rows) == ["Original", "Codec round trip", *tokens, *text]
+    for name, (_, wer, difference, *_, training, rtf, passes) in rows.items():
+        spoken, base = name in tokens + text, name in ("SoundStorm", "SoundStorm from text")
+        assert float(wer) >= 0 and ("[" in difference) == (spoken and not base), name
+        assert ("× 1" in training) == (passes != "-") == spoken and (rtf != "-") == (name != "Original"), name
+    passes = [rows[name][-1] for name in ("SoundStorm", *diffusion)]
+    assert passes == ["19", "100", "51", "26", "11"] and int(rows["AudioLM"][-1]) > 200
+    (recipe.recipe / "exp_small/RESULTS_systems.md").unlink()
+    done = recipe.run(command, cwd="egs/mini", timeout=300)
+    for stage in (4, 5, 6):
+        assert f"Stage {stage}: complete, nothing to do" in done.stdout
+    assert (recipe.recipe / "exp_small/RESULTS_systems.md").exists()
+
+
 def test_the_recorded_results_are_left_alone(recipe):
     original = Checkout.source / "egs/mini/RESULTS.md"
     copy = recipe.recipe / "RESULTS.md"

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Every acoustic model and every text front in one table, on the semantic tokens and the codec of a finished ./run.sh:
+# word errors by two ears with paired intervals, voice, consistency, quality, what training and decoding took;
+# RESULTS_systems.md. What is there is not made again. The ear should be one that has never heard the corpus; the
+# recipe's own is the second, or without it the only one. With --prompted true all speak after a prompt of 3 s too. With
+# --small true the same of a finished ./run_small.sh, to see that it works.
+#   ./run_systems.sh [--ear openai/whisper-base] [--models "audiolm mask_diffusion tacotron2"] \
+#       [--variants "soundstorm_unet mask_diffusion_absorbing mask_diffusion_cross"] [--prompted true] [--small true] \
+#       [<options of the engine>]
+# Trainings one by one, side by side with others: ./run_systems.sh --models audiolm --variants "" --stage 4 --stop-stage 4
+set -euo pipefail
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
+
+steps() {
+    echo "--training.max-steps $1 --training.valid-every $1 --training.save-every $1"
+}
+
+declare -A options_of=( # of the training of a variant
+    [soundstorm_unet]="--model.combine unet" # the codebooks' embeddings through a U-Net in place of their sum
+    [mask_diffusion_absorbing]="--diffusion.uniform 0" # masks alone, no random codes
+    [mask_diffusion_cross]="--model.conditioning cross" # attention to semantic tokens, not added to their frames
+)
+ear="" models="audiolm mask_diffusion tacotron2" variants="soundstorm_unet mask_diffusion_absorbing" prompted=false
+small=false engine=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --ear) ear=$2 ;;
+        --models) models=$2 ;;
+        --variants) variants=$2 ;;
+        --prompted) prompted=$2 ;;
+        --small) small=$2 ;;
+        *) engine+=("${@:1:2}") ;;
+    esac
+    shift $(($# < 2 ? 1 : 2))
+done
+
+# All train for as long as SoundStorm's 1500 steps: AudioLM by 270 steps of each stage instead of its configuration's 900.
+# Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
+run=./run.sh output=RESULTS_systems.md variant_steps="" score_args="--score.quality-utterances 20"
+args=(--audiolm-tag equal --audiolm-args "$(steps 270)")
+if "${small}"; then
+    run=./run_small.sh output=exp_small/RESULTS_systems.md variant_steps=$(steps 20) score_args="--score.quality-utterances 4"
+    args=(--audiolm-tag equal --audiolm-args "$(steps 20)" --mask-diffusion-args "$(steps 20)" --masked-text-to-semantic-args "$(steps 20)"
+        --tacotron2-args "$(steps 20) --wavenet-training.max-steps 20 --wavenet-training.valid-every 20"
+        --decode-args "--tacotron2.max-seconds 1") # after so few steps it would not end by itself
+fi
+if [ -n "${ear}" ]; then
+    args+=(--recognizer "$(printf '%q' "${ear}") closed:train")
+    score_args+=" --score.text-normalizer english"
+fi
+
+read -ra models <<<"${models}"
+read -ra variants <<<"${variants}"
+systems=(soundstorm) acoustic_variants=""
+for name in "${variants[@]}"; do
+    [ -n "${options_of[${name}]:-}" ] || { echo "$0: --variants has '${name}', expected some of ${!options_of[*]}" >&2; exit 1; }
+    acoustic_variants+=" ${name}='${options_of[${name}]} ${variant_steps}'"
+    [[ ${name} != soundstorm_* ]] || systems+=("${name}")
+done
+for name in "${models[@]}"; do
+    [ "${name}" = tacotron2 ] || systems+=("${name}")
+    [ "${name}" != mask_diffusion ] || systems+=(mask_diffusion_51 mask_diffusion_26 mask_diffusion_11)
+done
+for name in "${variants[@]}"; do
+    [[ ${name} == soundstorm_* ]] || systems+=("${name}")
+done
+systems+=(soundstorm_text soundstorm_masked_text)
+[[ " ${models[*]} " != *" tacotron2 "* ]] || systems+=(tacotron2 tacotron2_griffin_lim)
+! "${prompted}" || systems+=("${systems[@]/%/_prompted}")
+
+exec "${run}" --stage 4 --acoustic-models "soundstorm ${models[*]}" --acoustic-variants "${acoustic_variants}" \
+    --text-to-semantic-models "autoregressive masked" --systems "codec ${systems[*]}" --decode-tag systems \
+    --dialogue-script "" --pack false "${args[@]}" --score-args "${score_args}" \
+    --report-config conf/report_systems.yaml --results "${output}" "${engine[@]}"
