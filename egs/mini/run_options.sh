@@ -1,39 +1,77 @@
 #!/usr/bin/env bash
-# What the options of decoding cost and save, on the models of a finished ./run.sh: word errors, voice and forward
-# passes of each beside the paper's way, two samples of every test utterance; RESULTS_options.md. Half an hour on two
-# CPU cores.
-#   ./run_options.sh [options of the engine]
+# How few passes read the same words: word errors, voice, quality and seconds of decoding with fewer iterations and other
+# options beside 16 iterations, on the models of a finished ./run.sh; nothing is trained. RESULTS_options.md. Two and a half
+# minutes a row and system on two CPU cores with openai/whisper-base as the ear; what is there is not made again. The ear
+# should be one that has never heard the corpus; the recipe's own comes second, or alone. --tags are suffixes of
+# other experiment directories, whose models are decoded too: after ./run_ablations.sh e.g. "ablation_paper_0". With
+# --small true the same of a finished ./run_small.sh, to see that it works.
+#   ./run_options.sh [--ear openai/whisper-base] [--systems "soundstorm soundstorm_prompted"] [--seeds "0 1"] \
+#       [--variants "iterations16 iterations4"] [--tags "ablation_paper_0"] [--small true] [<options of the engine>]
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 . ./path.sh
-# <name> <options of synthesize>; the first is what the others are compared with
-variants=(
-    "paper"
-    "fp32 --decode.precision no"
-    "iterations8 --decode.iterations 8,1"
-    "iterations4 --decode.iterations 4,1"
-    "iterations2 --decode.iterations 2,1"
-    "prior0.25 --decode.prior 0.25"
-    "prior0.5 --decode.prior 0.5"
-    "prior1 --decode.prior 1"
-    "entropy1 --decode.entropy-bound 1"
-    "entropy4 --decode.entropy-bound 4"
-    "entropy16 --decode.entropy-bound 16"
-    "entropy64 --decode.entropy-bound 64"
-    "guidance0.5 --decode.guidance 0.5"
-    "guidance1 --decode.guidance 1"
+# <name> <configuration> <options of synthesize>
+known=(
+    "iterations16 conf/decode.yaml --decode.iterations 16,1"
+    "iterations8 conf/decode.yaml --decode.iterations 8,1"
+    "iterations4 conf/decode.yaml --decode.iterations 4,1"
+    "iterations2 conf/decode.yaml --decode.iterations 2,1"
+    "iterations1 conf/decode.yaml --decode.iterations 1,1"
+    "paper conf/decode_paper.yaml"
+    "iterations16_guidance1 conf/decode.yaml --decode.iterations 16,1 --decode.guidance 1"
+    "iterations4_guidance1 conf/decode.yaml --decode.iterations 4,1 --decode.guidance 1"
+    "iterations4_prior0.5 conf/decode.yaml --decode.iterations 4,1 --decode.prior 0.5"
+    "iterations16_entropy64 conf/decode.yaml --decode.iterations 16,1 --decode.entropy-bound 64"
 )
-names=() scores=()
-for variant in "${variants[@]}"; do
-    read -r name options <<<"${variant}"
-    names+=("${name}")
-    scores+=("exp/soundstorm/score_options_${name}_{seed}")
-    for seed in 0 1; do
-        ./run.sh --stage 6 --stop-stage 7 --systems "soundstorm soundstorm_prompted" --dialogue-script "" --results "" \
-            --decode-tag "options_${name}_${seed}" --decode-args "${options} --decode.seed ${seed}" \
-            --recognizer "closed:train" --consistency none \
-            --score-args "--score.quality-utterances 0 --score.second-utterances 0" "$@"
+printf -v command '%q ' ./run_options.sh "$@"
+ear="" systems=soundstorm_prompted seeds=0 variants="" tags="" small=false engine=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --ear) ear=$2 ;;
+        --systems) systems=$2 ;;
+        --seeds) seeds=$2 ;;
+        --variants) variants=$2 ;;
+        --tags) tags=$2 ;;
+        --small) small=$2 ;;
+        *) engine+=("${@:1:2}") ;;
+    esac
+    shift $(($# < 2 ? 1 : 2))
+done
+run=./run.sh expdir=exp output=RESULTS_options.md score_args="--score.quality-utterances 20"
+if "${small}"; then
+    run=./run_small.sh expdir=exp_small output=exp_small/RESULTS_options.md score_args="--score.quality-utterances 2"
+fi
+recognizer=closed:train
+if [ -n "${ear}" ]; then
+    recognizer="$(printf '%q' "${ear}") closed:train"
+    score_args+=" --score.text-normalizer english"
+fi
+
+read -ra seeds <<<"${seeds}"
+read -ra tags <<<"${tags}"
+names=() scores=() originals="" # the first name is what the others are compared with
+for tag in "" "${tags[@]}"; do
+    for variant in "${known[@]}"; do
+        read -r name config options <<<"${variant}"
+        [[ -z ${variants} || " ${variants} " == *" ${name} "* ]] || continue
+        names+=("${tag:+${tag}/}${name}")
+        scores+=("${expdir}/soundstorm${tag:+_${tag}}/score_options_${tag:+${tag}_}${name}_{seed}")
+        for seed in "${seeds[@]}"; do
+            score=${scores[-1]/"{seed}"/"${seed}"}/test/original.json
+            : "${originals:=${score}}" # one score of the recordings serves all
+            if [[ -e ${originals} && ! -e ${score} ]]; then
+                mkdir -p "${score%/*}"
+                cp "${originals}" "${score}"
+            fi
+            "${run}" --stage 6 --stop-stage 7 --systems "${systems}" --test-sets test --dialogue-script "" \
+                --results "" --pack false --consistency none --recognizer "${recognizer}" \
+                --score-args "${score_args}" --soundstorm-tag "${tag}" --decode-config "${config}" \
+                --decode-args "${options} --decode.seed ${seed}" \
+                --decode-tag "options_${tag:+${tag}_}${name}_${seed}" "${engine[@]}"
+        done
     done
 done
-python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --seeds 0 1 --command "./run_options.sh $*" --title "Options of decoding" --output RESULTS_options.md
+read -ra systems <<<"${systems}"
+python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --systems "${systems[@]}" --sets test \
+    --seeds "${seeds[@]}" --command "${command% }" --title "Fewer passes for the same words" --output "${output}"

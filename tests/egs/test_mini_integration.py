@@ -141,7 +141,7 @@ def test_ablations_are_trained_scored_and_compared_and_what_is_there_is_not_made
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     results = (recipe.recipe / "exp_small/RESULTS_ablations.md").read_text()
     for start in ("| `paper` |", "| `grid0.5_noise` |", "| `grid0.5_guidance` |"):
-        assert results.count(start) == 2
+        assert results.count(start) == 4  # both systems, and the seeds of each
     assert "with 95 % intervals" in results and "closed:exp_small/recognizer" in results
     (recipe.recipe / "exp_small/RESULTS_ablations.md").unlink()
     done = recipe.run(command, cwd="egs/mini", timeout=300)
@@ -173,6 +173,23 @@ def test_all_systems_stand_in_one_table_and_what_is_there_is_not_made_again(reci
     for stage in (4, 5, 6):
         assert f"Stage {stage}: complete, nothing to do" in done.stdout
     assert (recipe.recipe / "exp_small/RESULTS_systems.md").exists()
+
+
+def test_options_of_decoding_are_compared_and_what_is_there_is_not_made_again(recipe):
+    command = ["./run_options.sh", "--small", "true", "--ear", "train", "--train-threads", "1"]
+    command += ["--variants", "iterations16 iterations1 paper iterations4_guidance1"]
+    done = recipe.run(command, cwd="egs/mini", timeout=900)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    results = (recipe.recipe / "exp_small/RESULTS_options.md").read_text()
+    rows = {line.split("`")[1]: line for line in results.splitlines() if line.startswith("| `")}
+    assert [row.split()[-2] for row in rows.values()] == ["19", "4", "19", "14"]  # passes; with guidance twice 4 + 3
+    for heading in ("WER %, second opinion", "Voice preservation", "DNSMOS", "Real-time factor"):
+        assert heading in results
+    assert "`exp_small/recognizer` and `closed:exp_small/recognizer`" in results
+    (recipe.recipe / "exp_small/RESULTS_options.md").unlink()
+    done = recipe.run(command, cwd="egs/mini", timeout=300)
+    assert done.stdout.count("complete, nothing to do") == 8 and "finished in" not in done.stdout
+    assert (recipe.recipe / "exp_small/RESULTS_options.md").read_text() == results
 
 
 def test_the_recorded_results_are_left_alone(recipe):

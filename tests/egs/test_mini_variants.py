@@ -19,45 +19,60 @@ def variants_table():
 
 
 def score(wer, passes, voice):
-    rows = {f"u{i}": {"text": "a b c d", "wer": value, "voice_preservation": voice} for i, value in enumerate(wer)}
-    return {"utterances": rows, "decode": {"passes": passes}, "settings": {"recognizers": ["ear"]}}
+    rows = {
+        f"u{i}": {"text": "a b c d", "wer": value, "wer_ours": value / 2, "wer_after_prompt": 3.0, "dnsmos": 2.0,
+                  "voice_preservation": voice}
+        for i, value in enumerate(wer)
+    }  # fmt: skip
+    runtime = {"soundstorm": {"seconds": passes / 10, "audio_seconds": 10.0}}
+    decode = {"passes": passes, "kind": "soundstorm"}
+    return {"utterances": rows, "decode": decode, "settings": {"recognizers": ["ear", "ours"]}, "runtime": runtime}
 
 
 @pytest.fixture
 def variants(variants_table, monkeypatch):
     scores = {"paper": score([0, 50, 25, 25], 19, 0.8), "quick": score([25, 75, 50, 50], 5, 0.9)}
+    del scores["quick"]["utterances"]["u3"]["dnsmos"], scores["paper"]["utterances"]["u3"]["dnsmos"]
     monkeypatch.setattr(variants_table, "read_score", lambda path: scores[path.parts[-3].split("_")[1]])
     sets = ["test", "test_unseen"]
-    return [variants_table.Variant(name, f"exp/options_{name}_{{seed}}", [0, 1], sets) for name in scores]
+    read = variants_table.read_variant
+    return {name: read(f"exp/options_{name}_{{seed}}", "soundstorm", [0, 1], sets) for name in scores}
 
 
 def test_differences_are_those_of_each_utterance(variants_table, variants):
-    paper, quick = variants
-    assert variants_table.estimate(paper.errors["soundstorm"]).value == pytest.approx(25)
-    gap = variants_table.difference(quick.errors["soundstorm"], paper.errors["soundstorm"])
+    paper, quick = variants.values()
+    assert variants_table.estimate(paper.metrics["wer"]).value == pytest.approx(25)
+    gap = variants_table.difference(quick.metrics["wer"], paper.metrics["wer"])
     # Every utterance is 25 % worse, so there is no doubt about the difference, whatever the spread of the utterances.
     assert (gap.value, gap.low, gap.high) == pytest.approx((25, 25, 25))
-    assert variants_table.difference(quick.voice, paper.voice).value == pytest.approx(0.1)
-    assert quick.passes == {"soundstorm": 5, "soundstorm_prompted": 5}
+    gap = variants_table.difference(quick.metrics["voice_preservation"], paper.metrics["voice_preservation"])
+    assert gap.value == pytest.approx(0.1)
+    assert quick.passes == 5 and quick.real_time_factor == pytest.approx(0.05)
+    assert set(paper.metrics["wer"]) == {"u0", "u1", "u2", "u3"} and set(paper.metrics["dnsmos"]) == {"u0", "u1", "u2"}
 
 
 def test_the_table_says_so(variants_table, variants):
-    lines = variants_table.render(variants).splitlines()
-    assert lines[2] == "| `paper` | 25.0 |  | 25.0 |  | 0.800 |  | 19 / 19 |"
-    assert lines[3].startswith("| `quick` | 50.0 | +25.0 [+25.0, +25.0] |") and lines[3].endswith("| 5 / 5 |")
+    head, _, base, quick = variants_table.render(variants).splitlines()
+    assert head == (
+        "|  | WER % | against paper | WER %, second opinion (ours) | against paper "
+        "| Voice preservation | against paper | Audio quality (DNSMOS) | against paper | Real-time factor | Passes |"
+    )
+    assert base == "| `paper` | 25.0 |  | 12.5 |  | 0.800 |  | 2.00 |  | 0.1900 | 19 |"
+    assert quick.startswith("| `quick` | 50.0 | +25.0 [+25.0, +25.0] | 25.0 | +12.5")
+    assert quick.endswith("| 0.0500 | 5 |")
 
 
 def test_the_seeds_are_beside_each_other(variants_table, variants):
-    assert variants_table.render_seeds(variants, [0, 1]).splitlines()[2] == "| `paper` | 25.0 / 25.0 | 25.0 / 25.0 |"
+    assert variants_table.render_seeds(variants, [0, 1]).splitlines()[2] == "| `paper` | 25.0 | 25.0 |"
 
 
 def test_other_ears_are_no_comparison(variants_table, variants):
-    assert variants_table.one_ear(variants) == "ear"
-    variants[1].recognizers = {"closed:exp/recognizer"}
+    assert variants_table.same_ears(list(variants.values())) == "`ear` and `ours`"
+    variants["quick"].recognizers = {("closed:exp/recognizer",)}
     with pytest.raises(ValueError, match="different recognisers"):
-        variants_table.one_ear(variants)
+        variants_table.same_ears(list(variants.values()))
 
 
 def test_other_utterances_are_no_comparison(variants_table, variants):
     with pytest.raises(ValueError, match="different utterances"):
-        variants_table.difference({"u9": (1.0, 1.0)}, variants[0].errors["soundstorm"])
+        variants_table.difference({"u9": (1.0, 1.0)}, variants["paper"].metrics["wer"])

@@ -15,53 +15,49 @@ from soundstorm.data.data_dir import write_text
 from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.statistics import Estimate, bootstrap
-from soundstorm.scoring.tables import table
+from soundstorm.scoring.tables import heading_of, table
 
-PLAIN, PROMPTED = "soundstorm", "soundstorm_prompted"
+SYSTEMS = {"soundstorm": "Without prompt", "soundstorm_prompted": "After a prompt of 3 s"}
+VOICE, QUALITY = "voice_preservation", "dnsmos"
 Measured = dict[str, tuple[float, float]]  # utterance to the sums of a ratio's two sides
 
 
-class Variant:
-    """What was scored of one variant: all sets and samples together; word errors of each seed beside them."""
+class Scores:
+    """What was scored of one variant of one system: all sets and samples together; word errors of each seed too."""
 
-    def __init__(self, name: str, scores: str, seeds: list[int], sets: list[str]):
-        self.name = name
-        self.of_seeds: dict[str, list[float]] = {}
-        self.errors: dict[str, Measured] = {}
-        self.passes: dict[str, float] = {}
-        for system in (PLAIN, PROMPTED):
-            folders = [Path(scores.replace("{seed}", str(seed))) for seed in seeds]
-            by_seed = [[read_score(folder / part / f"{system}.json") for part in sets] for folder in folders]
-            files = [file for of_seed in by_seed for file in of_seed]
-            self.errors[system] = _words(files)
-            self.of_seeds[system] = [estimate(_words(of_seed)).value for of_seed in by_seed]
-            self.recognizers = {file["settings"]["recognizers"][0] for file in files}
-            utterances = sum(len(file["utterances"]) for file in files)
-            passes = sum(file["decode"]["passes"] * len(file["utterances"]) for file in files)
-            self.passes[system] = passes / utterances
-            if system == PROMPTED:
-                self.voice = _voices(files)
-                rows = [item for file in files for item in file["utterances"].items()]
-                self.speakers = {utt: row.get("speaker") for utt, row in rows}
+    def __init__(self, by_seed: list[list[dict]]):
+        files = [file for of_seed in by_seed for file in of_seed]
+        rows = [row for file in files for row in file["utterances"].values()]
+        found = list(dict.fromkeys(name for row in rows for name in row))
+        words = [name for name in found if _is_word_errors(name)]
+        self.metrics = {name: _sums(files, name) for name in (*words, VOICE, QUALITY) if name in found}
+        self.of_seeds = [estimate(_sums(of_seed, "wer")).value for of_seed in by_seed]
+        self.recognizers = {tuple(file["settings"]["recognizers"]) for file in files}
+        self.speakers = {u: row.get("speaker") for file in files for u, row in file["utterances"].items()}
+        passes = sum(file["decode"]["passes"] * len(file["utterances"]) for file in files)
+        self.passes = passes / len(rows)
+        times = [file["runtime"][file["decode"]["kind"]] for file in files]
+        self.real_time_factor = sum(t["seconds"] for t in times) / sum(t["audio_seconds"] for t in times)
 
 
-def _words(files: list[dict]) -> Measured:
-    """Word errors and words of each utterance, all its samples together."""
+def read_variant(scores: str, system: str, seeds: list[int], sets: list[str]) -> Scores:
+    """Of the score directory ``scores``, in whose name {seed} stands for each seed."""
+    folders = [Path(scores.replace("{seed}", str(seed))) for seed in seeds]
+    return Scores([[read_score(folder / part / f"{system}.json") for part in sets] for folder in folders])
+
+
+def _is_word_errors(metric: str) -> bool:
+    return metric == "wer" or metric.startswith("wer_") and not metric.startswith("wer_after_prompt")
+
+
+def _sums(files: list[dict], metric: str) -> Measured:
+    """Of each utterance that has it, all its samples together: errors and words; of other metrics value and count."""
     found: Measured = defaultdict(lambda: (0.0, 0.0))
     for file in files:
         for utt, row in file["utterances"].items():
-            words, (errors, total) = len(row["text"].split()), found[utt]
-            found[utt] = errors + row["wer"] * words, total + words
-    return dict(found)
-
-
-def _voices(files: list[dict]) -> Measured:
-    found: Measured = defaultdict(lambda: (0.0, 0.0))
-    for file in files:
-        for utt, row in file["utterances"].items():
-            if "voice_preservation" in row:
-                similarity, samples = found[utt]
-                found[utt] = similarity + row["voice_preservation"], samples + 1
+            if metric in row:
+                weight, (top, bottom) = len(row["text"].split()) if _is_word_errors(metric) else 1, found[utt]
+                found[utt] = top + row[metric] * weight, bottom + weight
     return dict(found)
 
 
@@ -82,41 +78,39 @@ def difference(values: Measured, base: Measured, speakers: dict[str, str] | None
     return bootstrap(gaps, weights, speakers=None if speakers is None else [speakers[utt] for utt in base])
 
 
-def render(variants: list[Variant]) -> str:
-    """The table in Markdown."""
-    base, rows = variants[0], []
-    against = f"against {base.name}"
-    header = ["", "WER %", against, "WER %, prompted", against, "Voice, prompted", against, "Passes"]
-    for variant in variants:
-        cells = [f"`{variant.name}`"]
-        measures = [(v.errors[PLAIN], v.errors[PROMPTED], v.voice) for v in (variant, base)]
-        for mine, other, decimals, drawn in zip(*measures, (1, 1, 3), (None, None, variant.speakers)):
-            gap = difference(mine, other, drawn)
+def render(variants: dict[str, Scores]) -> str:
+    """The table in Markdown, the first variant on top."""
+    (name, base), *_ = variants.items()
+    header, rows = [""], []
+    for metric in base.metrics:
+        header += [heading_of(metric)[0], f"against {name}"]
+    for name, variant in variants.items():
+        cells = [f"`{name}`"]
+        for metric, other in base.metrics.items():
+            mine, decimals = variant.metrics[metric], {VOICE: 3, QUALITY: 2}.get(metric, 1)
+            gap = difference(mine, other, variant.speakers if metric == VOICE else None)
             shown = f"{gap.value:+.{decimals}f} [{gap.low:+.{decimals}f}, {gap.high:+.{decimals}f}]"
             cells += [f"{estimate(mine).value:.{decimals}f}", "" if variant is base else shown]
-        rows.append([*cells, " / ".join(f"{variant.passes[system]:.3g}" for system in (PLAIN, PROMPTED))])
-    return table(header, rows)
+        rows.append([*cells, f"{variant.real_time_factor:.4f}", f"{variant.passes:.3g}"])
+    return table([*header, "Real-time factor", "Passes"], rows)
 
 
-def render_seeds(variants: list[Variant], seeds: list[int]) -> str:
-    """Word errors of each seed, without and with a prompt: what another training or sample alone changes."""
-    rows = []
-    for variant in variants:
-        pairs = zip(variant.of_seeds[PLAIN], variant.of_seeds[PROMPTED])
-        rows.append([f"`{variant.name}`", *(f"{plain:.1f} / {prompted:.1f}" for plain, prompted in pairs)])
-    return table(["WER %, without / with prompt", *(f"seed {seed}" for seed in seeds)], rows)
+def render_seeds(variants: dict[str, Scores], seeds: list[int]) -> str:
+    """Word errors of each seed: what another training or sample alone changes."""
+    rows = [[f"`{name}`", *(f"{value:.1f}" for value in variant.of_seeds)] for name, variant in variants.items()]
+    return table(["WER %", *(f"seed {seed}" for seed in seeds)], rows)
 
 
-def one_ear(variants: list[Variant]) -> str:
-    """The recogniser of all score files.
+def same_ears(variants: list[Scores]) -> str:
+    """The recognisers of all score files.
 
     Raises:
-        ValueError: there are several.
+        ValueError: they differ.
     """
     found = sorted(set().union(*(variant.recognizers for variant in variants)))
     if len(found) > 1:
         raise ValueError(f"score files are of different recognisers, {found}; remove them and run again")
-    return found[0]
+    return " and ".join(f"`{name}`" for name in found[0])
 
 
 def main() -> None:
@@ -124,31 +118,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", required=True, nargs="+", help="the first is what the others are compared with")
     parser.add_argument("--scores", required=True, nargs="+", help="score directory of each, {seed} for its seeds")
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS, help="a table for each")
     parser.add_argument("--sets", nargs="+", default=["test", "test_unseen"], help="test sets")
     parser.add_argument("--seeds", required=True, nargs="+", type=int, help="of decoding or of training")
     parser.add_argument("--command", required=True, help="that made them, for the record")
     parser.add_argument("--title", required=True, help="heading")
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
-    named = zip(args.variants, args.scores, strict=True)
-    variants = [Variant(name, scores, args.seeds, args.sets) for name, scores in named]
+    named, parts = list(zip(args.variants, args.scores, strict=True)), []
+    scored = {
+        system: {name: read_variant(scores, system, args.seeds, args.sets) for name, scores in named}
+        for system in args.systems
+    }
+    ears = same_ears([variant for variants in scored.values() for variant in variants.values()])
+    for system, variants in scored.items():
+        parts.append(f"## {SYSTEMS[system]}\n\n{render(variants)}")
+        if len(args.seeds) > 1:
+            parts.append(f"What another seed alone changes:\n\n{render_seeds(variants, args.seeds)}")
     facts = "\n".join(f"- {name}: {value}" for name, value in run_facts(args.command).items())
-    count = len(variants[0].errors[PLAIN])
+    count = len(variants[args.variants[0]].metrics["wer"])
     text = f"""# {args.title}
 
 {facts}
 
-SoundStorm on the true semantic tokens of {count} utterances ({", ".join(args.sets)}), {len(args.seeds)} samples of
-each by as many seeds; with and without a prompt of 3 s. Differences with 95 % intervals over utterances, each
-against itself (voices: over speakers and the utterances of each, where the scores name two speakers). Passes:
-forward passes of SoundStorm of the mean utterance, without and with prompt, in batches; nearly all of the computing
-is theirs. Recogniser: `{one_ear(variants)}`.
+SoundStorm on the true semantic tokens of {count} utterances ({", ".join(args.sets)}), {len(args.seeds)} sample(s) of
+each by as many seeds. Differences with 95 % intervals over utterances, each against itself (voices: over speakers and
+the utterances of each, where the scores name two speakers). Word errors are those of whole utterances, a prompt's
+included. Real-time factor: seconds of one core for the acoustic tokens of a second of speech that is not the prompt's,
+in batches; passes: forward passes of the mean utterance. Recogniser: {ears}.
 
-{render(variants)}
-What another seed alone changes:
-
-{render_seeds(variants, args.seeds)}"""
-    write_text(args.output, text)
+"""
+    write_text(args.output, text + "\n".join(parts))
 
 
 if __name__ == "__main__":
