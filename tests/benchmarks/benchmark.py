@@ -71,10 +71,10 @@ def get_parser() -> argparse.ArgumentParser:
 class Worker:
     """A process that answers commands."""
 
-    def __init__(self, python: str, threads: int):
+    def __init__(self, python: str, threads: int, program: str = "worker.py"):
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE.parent.parent)}
         self.process = subprocess.Popen(
-            [python, str(HERE / "worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [python, str(HERE / program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True, env=environment,
         )  # fmt: skip
 
@@ -166,9 +166,9 @@ def conditions(args: argparse.Namespace) -> dict:
     worker.close()
     return {
         "command": shlex.join(["python", "tests/benchmarks/benchmark.py", *sys.argv[1:]]),
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.date.today().isoformat(),
-        "machine": _processor() + (f", {rates.pop('name')}" if "name" in rates else ""),
+        "machine": processor() + (f", {rates.pop('name')}" if "name" in rates else ""),
         "threads": args.threads,
         "python": platform.python_version(),
         "load_before": os.getloadavg()[0],
@@ -177,14 +177,16 @@ def conditions(args: argparse.Namespace) -> dict:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Of the repository that this is in."""
     git = ["git", "-C", str(HERE)]
     found = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
     return (found or "unknown") + (" with local changes" if changed else "")
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the CPU, its cores, and what matters here of what it can do."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -22,8 +22,8 @@ class _Empty(types.ModuleType):
         return type(name, (), {})
 
 
-def build(work: Work):
-    """Function to time, network whose forward calls are passes, and parameters."""
+def make(work: Work):
+    """The peer's SoundStorm, with random weights."""
     for name in UNUSED:
         sys.modules.setdefault(name, _Empty(name))
     from soundstorm_pytorch.soundstorm import ConformerWrapper, SoundStorm
@@ -45,7 +45,7 @@ def build(work: Work):
         },
     )
     hop = sizes.sample_rate // sizes.frame_rate
-    model = SoundStorm(
+    return SoundStorm(
         network,
         steps=sizes.iterations,
         schedule="cosine",
@@ -55,6 +55,11 @@ def build(work: Work):
         codec_target_sample_hz=sizes.sample_rate,
         codec_downsample_factor=hop,
     )
+
+
+def build(work: Work):
+    """Function to time, network whose forward calls are passes, and parameters."""
+    model, sizes = make(work), work.sizes
     semantic = torch.randint(sizes.semantic, (work.batch, work.frames))
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=work.precision == "bf16")
     if work.part == "decode":
@@ -63,7 +68,7 @@ def build(work: Work):
             with autocast:
                 model.generate(cond_semantic_token_ids=semantic, num_full_sampling_levels=1)
 
-        return run, network, sum(p.numel() for p in model.parameters())
+        return run, model.net, sum(p.numel() for p in model.parameters())
     if work.part != "train":
         raise ValueError(f"part is {work.part!r}, expected train or decode: the peer has nothing else")
     codes = torch.randint(sizes.codebook, (work.batch, work.frames, sizes.levels))
@@ -77,4 +82,4 @@ def build(work: Work):
         optimizer.step()
         optimizer.zero_grad()
 
-    return step, network, sum(p.numel() for p in model.parameters())
+    return step, model.net, sum(p.numel() for p in model.parameters())

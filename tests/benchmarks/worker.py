@@ -62,12 +62,11 @@ class Side:
         return {"seconds": seconds, "peak_bytes": max(0, counting.peak_bytes(self.device) - self.before)}
 
 
-def main() -> None:
-    """Answer until the input ends."""
+def serve(side) -> None:
+    """Answer by ``side.answer`` until the input ends."""
     # Libraries print to stdout; the answers go where it was.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    side = Side()
     for line in sys.stdin:
         try:
             content = side.answer(json.loads(line))
@@ -79,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Side())

@@ -192,6 +192,19 @@ def test_options_of_decoding_are_compared_and_what_is_there_is_not_made_again(re
     assert (recipe.recipe / "exp_small/RESULTS_options.md").read_text() == results
 
 
+def test_time_to_quality_is_measured_of_what_is_trained_for_it(recipe):
+    """Without the peer, which is no part of the environment."""
+    command = ["python3", "../../tests/benchmarks/quality.py", "--expdir", "exp_small", "--data-dir", "data_small"]
+    command += ["--recognizer", "closed:exp_small/recognizer", "--steps", "3", "--batches", "2", "--utterances", "2"]
+    command += ["--iterations", "3", "1", "--repeats", "1", "--threads", "1", "--output", "exp_small/quality.md"]
+    done = recipe.run(command, cwd="egs/mini", timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (recipe.recipe / "exp_small/quality.md").read_text().strip() == done.stdout.strip()
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| soundstorm, ")]
+    assert [row.split(" | ")[:2] for row in rows] == [["| soundstorm, 3", "3"], ["| soundstorm, 1", "3"]]
+    assert "2 utterances of test, read by `closed:exp_small/recognizer`" in done.stdout
+
+
 def test_the_recorded_results_are_left_alone(recipe):
     original = Checkout.source / "egs/mini/RESULTS.md"
     copy = recipe.recipe / "RESULTS.md"
