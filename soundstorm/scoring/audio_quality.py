@@ -18,7 +18,7 @@ STOI_SECONDS = 0.4  # 30 frames of 256 samples, 128 apart, at 10 kHz
 class Dnsmos:
     """Microsoft's DNSMOS (P.835 and P.808) from the speechmos package.
 
-    It runs at about ten times real time, so that a recipe on two cores scores a subset. It bounds the damage
+    It runs at some twenty times real time, so that a recipe on two cores scores a subset. It bounds the damage
     a codec does; it does not tell synthetic voices from human ones, and its scale is not the paper's.
     """
 
@@ -32,14 +32,15 @@ class Dnsmos:
     }
 
     def __init__(self):
+        from soundstorm.scoring.dnsmos import DnsmosNetworks
+
         try:
-            from speechmos import dnsmos
+            self._networks = DnsmosNetworks()
         except ImportError as error:
             raise InputError(
                 f"DNSMOS cannot be imported ({error}); run: pip install speechmos onnxruntime librosa "
                 f"pandas, or set score.quality_utterances to 0"
             ) from error
-        self._run = dnsmos.run
 
     def __call__(self, pair: Pair) -> Measured:
         """Score the decoded recording; undefined where it is silent or very short."""
@@ -60,7 +61,7 @@ class Dnsmos:
         return float(self._scores(resample(wav, sample_rate, self.sample_rate))["ovrl_mos"])
 
     def _scores(self, wav: np.ndarray) -> dict[str, float]:
-        return self._run(wav / max(1.0, float(np.abs(wav).max())), sr=self.sample_rate)
+        return self._networks(wav / max(1.0, float(np.abs(wav).max())))
 
 
 class CodecQuality:

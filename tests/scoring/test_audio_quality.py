@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from soundstorm.data.errors import InputError
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos, mel_distance, si_sdr, stoi
+from soundstorm.scoring.dnsmos import DnsmosNetworks
 from soundstorm.scoring.measures import Pair
+from soundstorm.scoring.onnx_weights import read_onnx_weights
 
 
 def speech_like(seed, seconds=2.0):
@@ -63,6 +68,21 @@ def test_codec_output_may_be_a_frame_longer_but_not_a_second():
         CodecQuality()(Pair("u", wav, wav[:16000], 16000))
 
 
+@pytest.mark.parametrize(
+    "samples",
+    [
+        160 * 275,  # whole frames: the second window begins with the third repetition's
+        160 * 501 + 7,  # repetitions that differ frame by frame
+        160 * 1105,  # two windows without repetition
+    ],
+)
+def test_dnsmos_is_that_of_its_package_but_for_rounding(samples):
+    dnsmos = pytest.importorskip("speechmos.dnsmos")
+    wav = noisy(speech_like(1, seconds=13.0), 20.0)[-samples:]
+    expected = dnsmos.run(wav, sr=16000)
+    assert DnsmosNetworks()(wav) == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-3)
+
+
 @pytest.mark.integration
 def test_dnsmos_rates_noise_lower_than_something_like_speech():
     pytest.importorskip("speechmos")
@@ -93,3 +113,12 @@ def test_dnsmos_of_silence_or_of_an_instant_is_undefined(seconds, level):
     wav = np.float32(level) * speech_like(0)[: int(16000 * seconds)]
     measured = Dnsmos()(Pair("u", wav, wav, 16000))
     assert measured.values == {} and len(measured.undefined) == 4
+
+
+def test_weights_of_a_file_that_is_cut_or_no_onnx_are_refused(tmp_path):
+    dnsmos = pytest.importorskip("speechmos.dnsmos")
+    whole = (Path(dnsmos.__file__).parent / "dnsmos_models" / "model_v8.onnx").read_bytes()
+    for content in (whole[:-5000], b"no model", b""):
+        (tmp_path / "model.onnx").write_bytes(content)
+        with pytest.raises(InputError, match="model.onnx: .*weights"):
+            read_onnx_weights(tmp_path / "model.onnx")
