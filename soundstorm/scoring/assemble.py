@@ -86,12 +86,14 @@ def score_files(
         return load_consistency(consistency, device=device)
 
     # Loaded, with the libraries behind them, for the first row that needs them.
+    @cache
+    def recognizer(name: str) -> Recognizer:
+        return load_recognizer(
+            name, device=device, bigram_text=bigram_text, language=config.language, load=recognizer
+        )
+
     loaders = _Loaders(
-        recognizer=cache(
-            lambda name: load_recognizer(
-                name, device=device, bigram_text=bigram_text, language=config.language
-            )
-        ),
+        recognizer=recognizer,
         speaker=None if speaker is None else cache(lambda: load_speaker_model(speaker, device=device)),
         embed=None if consistency is None else cache(load_embed),
         normalize=load_normalizer(config.text_normalizer),

@@ -72,19 +72,20 @@ class Lexicon:
         silence = 0.0
         one_before, two_before = np.full(count, impossible), np.full(count, impossible)
         entered_one, entered_two = entered.copy(), entered.copy()
+        emitted = log_probabilities[:, self._labels]
+        finals = np.concatenate([self._last - 1, self._last])  # a word ends at its boundary, or at the blanks after it
         for t in range(frames):
             one_before[1:], entered_one[1:] = score[:-1], entered[:-1]
             two_before[2:], entered_two[2:] = score[:-2], entered[:-2]
             one_before[self._starts] = ending[t]
             entered_one[self._starts] = t
             two_before[~self._may_skip] = impossible
-            candidates = np.stack([score, one_before, two_before])
-            choice = candidates.argmax(axis=0)
-            score = np.take_along_axis(candidates, choice[None], 0)[0] + log_probabilities[t, self._labels]
-            entered = np.choose(choice, [entered, entered_one, entered_two])
+            for before, entered_before in ((one_before, entered_one), (two_before, entered_two)):
+                better = before > score
+                score = np.where(better, before, score)
+                entered = np.where(better, entered_before, entered)
+            score = score + emitted[t]
             silence += log_probabilities[t, self._blank]
-            # A word ends at its boundary, or at the blanks after it.
-            finals = np.concatenate([self._last - 1, self._last])
             best = finals[score[finals].argmax()]
             if silence >= score[best]:
                 ending[t + 1], back[t + 1] = silence, None

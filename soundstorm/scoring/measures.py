@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,6 +65,25 @@ def read_ahead(measure: Measure, pairs: Sequence[Pair]) -> None:
     """Let a measure that works on several pairs at a time see those of its next calls."""
     if pairs and hasattr(measure, "read_ahead"):
         measure.read_ahead(pairs)
+
+
+class Remembered:
+    """A function of recordings that works once on each: systems share prompts, measures share networks."""
+
+    capacity = 1  # results that are kept, the latest
+
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray]):
+        self._function = function
+        self._known: dict[bytes, np.ndarray] = {}  # digest of the samples -> result, the oldest first
+
+    def __call__(self, wav: np.ndarray) -> np.ndarray:
+        """The function's result for samples ``(S,)``."""
+        key = hashlib.sha256(np.ascontiguousarray(wav)).digest()
+        if key not in self._known:
+            if len(self._known) >= self.capacity:
+                del self._known[next(iter(self._known))]
+            self._known[key] = self._function(wav)
+        return self._known[key]
 
 
 def evenly_spaced(ids: Collection[str], number: int | None) -> list[str]:

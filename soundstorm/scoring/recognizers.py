@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from soundstorm.data.experiment import is_finished
 from soundstorm.data.pack import part_of
 from soundstorm.scoring.intelligibility import Recognizer, Transcript
 from soundstorm.scoring.lexicon import Lexicon
+from soundstorm.scoring.measures import Remembered
 from soundstorm.scoring.pocketsphinx_recognizer import PocketsphinxRecognizer
 from soundstorm.scoring.seq2seq_recognizer import Seq2SeqModel
 from soundstorm.scoring.text_normalization import scored_text
@@ -24,7 +26,12 @@ if TYPE_CHECKING:  # torch is loaded where a model needs it
 
 
 def load_recognizer(
-    name: str, *, device: str = "cpu", bigram_text: str | None = None, language: str | None = None
+    name: str,
+    *,
+    device: str = "cpu",
+    bigram_text: str | None = None,
+    language: str | None = None,
+    load: Callable[[str], Recognizer] | None = None,
 ) -> Recognizer:
     """Load what `name` says.
 
@@ -36,25 +43,27 @@ def load_recognizer(
         device: For torch models.
         bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
             general English one it brings, and whose words are the closed vocabulary.
+        language: Code of the speech's language, for a model of many; None: it guesses.
+        load: Where the CTC model behind a closed vocabulary comes from by its name, which may be in use already;
+            None: loaded here.
     """
     if name == "pocketsphinx":
         return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
-    plain = part_of(name.removeprefix("closed:"), "recognizer")
+    if name.startswith("closed:"):
+        if not bigram_text:
+            raise InputError(
+                f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text"
+            )
+        load = load or partial(load_recognizer, device=device, language=language)
+        return ClosedVocabulary(name, load(name.removeprefix("closed:")), bigram_text)
+    plain = part_of(name, "recognizer")
     if is_finished(plain) and (Path(plain) / "config.yaml").is_file():
         from soundstorm.models.recognizer import load_trained_recognizer
 
-        model: Recognizer = TrainedCtc(plain, load_trained_recognizer(plain, device=device))
-    else:
-        model = _load_transformers(plain, device, language)
-    if not name.startswith("closed:"):
-        return model
-    if not bigram_text:
-        raise InputError(
-            f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text"
-        )
-    return ClosedVocabulary(name, model, bigram_text)
+        return TrainedCtc(plain, load_trained_recognizer(plain, device=device))
+    return _load_transformers(plain, device, language)
 
 
 def _load_transformers(name: str, device: str, language: str | None) -> Recognizer:
@@ -84,7 +93,7 @@ class TrainedCtc:
     def __init__(self, name: str, trained: TrainedRecognizer):
         self.name = name
         self.sample_rate = trained.sample_rate
-        self.log_probabilities = trained.log_probabilities
+        self.log_probabilities = Remembered(trained.log_probabilities)
         self.vocabulary = trained.vocabulary
         self.blank = trained.vocabulary[BLANK]
         self.boundary = trained.vocabulary[WORD_BOUNDARY]

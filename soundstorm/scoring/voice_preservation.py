@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Protocol
 
 import numpy as np
 
 from soundstorm.data.audio import num_samples
 from soundstorm.data.errors import InputError
-from soundstorm.scoring.measures import Measured, Pair, cosine, is_silent
+from soundstorm.scoring.measures import Measured, Pair, Remembered, cosine, is_silent
 
 METRICS = ("voice_preservation", "voice_to_original")
 
@@ -94,25 +93,14 @@ def load_speaker_model(name: str, *, device: str = "cpu") -> SpeakerModel:
     return CachedSpeakerModel(Resemblyzer(device) if name == "resemblyzer" else XVector(name, device))
 
 
-class CachedSpeakerModel:
+class CachedSpeakerModel(Remembered):
     """A speaker model that embeds a recording once: all rows of a table have the same prompts."""
 
     capacity = 20_000  # embeddings of 1 KB
 
     def __init__(self, speaker: SpeakerModel):
-        self.name = speaker.name
-        self.sample_rate = speaker.sample_rate
-        self._speaker = speaker
-        self._known: dict[bytes, np.ndarray] = {}  # digest of the samples -> embedding, the oldest first
-
-    def __call__(self, wav: np.ndarray) -> np.ndarray:
-        """Embed, or look the recording up."""
-        key = hashlib.sha256(np.ascontiguousarray(wav)).digest()
-        if key not in self._known:
-            if len(self._known) >= self.capacity:
-                del self._known[next(iter(self._known))]
-            self._known[key] = self._speaker(wav)
-        return self._known[key]
+        super().__init__(speaker)
+        self.name, self.sample_rate = speaker.name, speaker.sample_rate
 
 
 class Resemblyzer:

@@ -75,6 +75,29 @@ def test_the_recipe_s_own_is_read_with_a_closed_vocabulary(tmp_path):
     assert plain([wav])[0].text == "aa" and closed([wav])[0].text == "ab"
 
 
+def test_a_network_hears_a_recording_once_for_both_readings(tmp_path):
+    (tmp_path / "text").write_text("u-1 ab\n")
+    scores, heard = trained([0, 2, 2, 0, 3, 0]), []
+
+    def listen(wav):
+        heard.append(wav[0])
+        return scores.log_probabilities(wav)
+
+    plain = TrainedCtc("x", TrainedRecognizer(1000, scores.vocabulary, listen))
+    closed = ClosedVocabulary("closed:x", plain, str(tmp_path / "text"))
+    for level in (0.0, 1.0, 0.0):
+        wav = np.full(600, level, dtype=np.float32)
+        assert closed([wav])[0].text == plain([wav])[0].text == "ab"
+    assert heard == [0.0, 1.0, 0.0]  # the last one only is remembered
+
+
+def test_the_model_behind_a_closed_vocabulary_may_be_in_use_already(tmp_path):
+    (tmp_path / "text").write_text("u-1 ab\n")
+    plain = TrainedCtc("x", trained([0]))
+    closed = load_recognizer("closed:x", bigram_text=str(tmp_path / "text"), load={"x": plain}.__getitem__)
+    assert closed.name == "closed:x" and closed._model is plain
+
+
 def test_a_recording_of_an_instant_is_silence_to_a_published_recogniser():
     recognizer = CtcModel("x", Model(), Processor([]))  # whose model has no frame of 20 ms either
     (transcript,) = recognizer([np.zeros(300, dtype=np.float32)])
