@@ -46,8 +46,10 @@ def heading_of(metric: str) -> tuple[str, int]:
     for name in ("wer_after_prompt", "wer", "cer"):
         if metric.startswith(f"{name}_"):
             # A recogniser of the recipe's own is named by its directory, exp/<name>.
-            other = metric[len(name) + 1 :].rpartition("exp_")[2]
-            return f"{heading_of(name)[0]}, second opinion ({other.replace('_', ' ')})", 2
+            other = metric[len(name) + 1 :]
+            known = "closed vocabulary, " if other.startswith("closed_") else ""
+            other = other.rpartition("exp_")[2].removeprefix("closed_")
+            return f"{heading_of(name)[0]}, second opinion ({known}{other.replace('_', ' ')})", 2
     return metric.replace("_", " "), 3
 
 

@@ -185,6 +185,8 @@ def test_a_bar_in_a_name_does_not_break_the_table():
 def test_a_further_recogniser_is_named_in_the_heading():
     assert heading_of("wer_pocketsphinx") == ("WER %, second opinion (pocketsphinx)", 2)
     assert heading_of("cer_exp_recognizer") == ("CER %, second opinion (recognizer)", 2)
+    closed = "CER %, second opinion (closed vocabulary, recognizer)"
+    assert heading_of("cer_closed_exp_recognizer") == (closed, 2)
 
 
 def test_stage_times_of_several_runs_add_up(tmp_path):
