@@ -14,8 +14,8 @@ from soundstorm.decoding.acoustic_generator import (
     sampling_sections,
     stage_place,
 )
-from soundstorm.decoding.decode_data_dir import System
 from soundstorm.decoding.decoding_config import ParallelConfig
+from soundstorm.decoding.system import System
 
 
 def experiment(path, **sections):
