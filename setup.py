@@ -41,6 +41,7 @@ EXTRAS = {
     "score": [
         "jiwer",
         "matplotlib",
+        "onnx",
         "onnxruntime",
         "pandas",
         "pesq",

@@ -38,8 +38,8 @@ class Dnsmos:
             self._networks = DnsmosNetworks()
         except ImportError as error:
             raise InputError(
-                f"DNSMOS cannot be imported ({error}); run: pip install speechmos onnxruntime librosa "
-                f"pandas, or set score.quality_utterances to 0"
+                f"DNSMOS cannot be imported ({error}); run: pip install speechmos onnx onnxruntime "
+                f"librosa pandas, or set score.quality_utterances to 0"
             ) from error
 
     def __call__(self, pair: Pair) -> Measured:

@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from soundstorm.scoring.onnx_weights import read_onnx_weights
-
 RATE, HOP = 16000, 160  # Hz, samples
 SECONDS = 9.01  # of a window
 FRAMES, STEP = 900, 100  # of a window, between windows
@@ -30,7 +28,7 @@ class DnsmosNetworks:
     def __init__(self):
         """
         Raises:
-            ImportError: speechmos or librosa is missing.
+            ImportError: speechmos, onnx or librosa is missing.
         """
         import librosa
         from speechmos import dnsmos
@@ -120,10 +118,12 @@ class _Layers:
     """A network's weights, by the names of its layers, and what is done with them."""
 
     def __init__(self, path: Path, prefix: str):
-        self._weights = {
-            name.removeprefix(prefix).removesuffix(":0").removesuffix("/ReadVariableOp/resource"): torch.tensor(values)
-            for name, values in read_onnx_weights(path).items()
-        }
+        import onnx
+
+        self._weights = {}
+        for constant in onnx.load(path).graph.initializer:
+            name = constant.name.removeprefix(prefix).removesuffix(":0").removesuffix("/ReadVariableOp/resource")
+            self._weights[name] = torch.tensor(onnx.numpy_helper.to_array(constant))
         for name, weight in self._weights.items():
             if weight.dim() == 4:
                 self._weights[name] = weight.contiguous(memory_format=torch.channels_last)
