@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.data.audio import Utterances
     from soundstorm.data.data_dir import write_table
     from soundstorm.decoding.decode_data_dir import decode_data_dir
-    from soundstorm.decoding.system import System
+    from soundstorm.decoding.decoding_system import System
     from soundstorm.models.devices import choose_device
     from soundstorm.scoring.extras import extra, iterations_section, write_extra
     from soundstorm.scoring.iterations import score_iterations

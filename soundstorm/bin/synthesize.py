@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from soundstorm.data.share import Share
     from soundstorm.decoding.decode_data_dir import decode_data_dir
+    from soundstorm.decoding.decoding_system import System
     from soundstorm.decoding.merge_decodings import merge_decodings
-    from soundstorm.decoding.system import System
     from soundstorm.models.devices import choose_device
 
     if args.merge:

@@ -24,11 +24,11 @@ from soundstorm.data.share import Share
 from soundstorm.decoding.acoustic_generator import find_generator, kind_named, load_generator, sampling_of
 from soundstorm.decoding.best_of import Reranker, best_of
 from soundstorm.decoding.decode_texts import decode_texts, long_enough
+from soundstorm.decoding.decoding_system import System
 from soundstorm.decoding.merge_decodings import LEFT_OUT
 from soundstorm.decoding.prompt_encoding import encode_alone
 from soundstorm.decoding.semantic_generator import load_semantic_generator, text_sampling_of
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.system import System
 from soundstorm.decoding.timed_continuation import TimedContinuation
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer

@@ -15,7 +15,7 @@ from soundstorm.decoding.acoustic_generator import (
     stage_place,
 )
 from soundstorm.decoding.decoding_config import ParallelConfig
-from soundstorm.decoding.system import System
+from soundstorm.decoding.decoding_system import System
 
 
 def experiment(path, **sections):

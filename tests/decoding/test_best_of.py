@@ -10,8 +10,8 @@ from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import read_audio
 from soundstorm.decoding.decode_data_dir import decode_data_dir
 from soundstorm.decoding.decoding_config import ParallelConfig
+from soundstorm.decoding.decoding_system import System
 from soundstorm.decoding.stopwatch import Stopwatch
-from soundstorm.decoding.system import System
 from soundstorm.decoding.waveform import utterance_seed
 from tests.decoding.test_chain import DURATIONS, chain, decode  # noqa: F401
 
