@@ -51,7 +51,7 @@ class SampledTokens:
 
 
 @fast_products()
-@torch.no_grad()
+@torch.inference_mode()
 def sample_sequences(
     model: TextToSemantic,
     texts: Sequence[np.ndarray],
@@ -90,7 +90,7 @@ def sample_sequences(
         text[row, : len(texts[row])] = torch.as_tensor(texts[row])
     lengths = torch.tensor([len(ids) for ids in texts])
     text = text.to(device)
-    state = model.begin(text, lengths.to(device))
+    state = model.begin(text, lengths.to(device), padded=bool((lengths < text.shape[1]).any()))
     path = None
     if model.pointer is not None:
         places = prompt_places(model, text, lengths, forced, prompt_ids)

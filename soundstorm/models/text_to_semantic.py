@@ -66,13 +66,15 @@ class DecoderState:
     """What decoding carries from frame to frame: the text, and keys and values of each decoder block."""
 
     memory: Tensor  # encoded text (B, L, D)
-    exists: Tensor  # (B, L)
+    exists: Tensor | None  # (B, L), None where no text is padded
     texts: list[KeyValues]
     past: list[KeyValues]
 
     def keep(self, rows: Tensor) -> None:
         """Forget all batch items but ``rows`` (indices)."""
-        self.memory, self.exists = self.memory[rows], self.exists[rows]
+        self.memory = self.memory[rows]
+        if self.exists is not None:
+            self.exists = self.exists[rows]
         for part in (*self.texts, *self.past):
             part.keep(rows)
 
@@ -158,10 +160,12 @@ class TextToSemantic(nn.Module):
         moves = self.pointer.advance_logits(hidden)
         return TextToSemanticOutput(self.emit(hidden, state, places=path), scores, path, moves)
 
-    def begin(self, text: Tensor, text_lengths: Tensor, *, caching: bool = True) -> DecoderState:
+    def begin(
+        self, text: Tensor, text_lengths: Tensor, *, caching: bool = True, padded: bool = True
+    ) -> DecoderState:
         """Read padded ids ``(B, L)``; the state before the first frame.
 
-        Without caching it serves one call of :meth:`advance`.
+        Without caching it serves one call of :meth:`advance`. ``padded`` tells whether any text is.
         """
         exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
         states = self.bridge(self.encoder(text, exists))
@@ -170,7 +174,7 @@ class TextToSemantic(nn.Module):
         attentions = [block.self_attention for block in self.blocks]
         past = [attention.empty_cache(len(text), states) for attention in attentions] if caching else []
         texts = [block.cross_attention.read(states) for block in self.blocks]
-        return DecoderState(states, exists, texts, past)
+        return DecoderState(states, exists if padded else None, texts, past)
 
     def advance(
         self,
@@ -187,7 +191,7 @@ class TextToSemantic(nn.Module):
         if self.pointer is not None:
             x = x + self.pointer.input_condition(state.memory, places, durations)
         x = self.dropout(x)
-        mask = state.exists[:, None, None]
+        mask = None if state.exists is None else state.exists[:, None, None]
         for index, block in enumerate(self.blocks):
             cache = state.past[index] if state.past else None
             x = block(x, state.texts[index], mask=mask, cache=cache)

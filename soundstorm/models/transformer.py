@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Rotary position embedding (RoFormer, equation 34): a dot product then depends on the distance only.
 
     Args:
-        x: queries or keys ``(B, heads, T, head_dim)``.
+        x: queries, keys or both ``(..., B, heads, T, head_dim)``.
         positions: frame numbers ``(T,)``, or ``(B, 1, T)`` where rows differ.
     """
     return apply_rotary(x, *rotary_angles(positions, x.shape[-1], x.dtype))
@@ -27,6 +28,23 @@ def rotary_angles(positions: Tensor, head_dim: int, dtype: torch.dtype) -> tuple
     rates = torch.exp(torch.arange(half, device=positions.device) * (-math.log(10000.0) / half))
     angles = positions[..., None].float() * rates
     return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def known_angles(
+    start: int, end: int, head_dim: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """:func:`rotary_angles` of the positions from ``start`` to before ``end``, kept for the next steps and layers."""
+    capacity = max(256, 1 << (end - 1).bit_length())
+    cosines, sines = _angle_table(capacity, head_dim, dtype, device)
+    return cosines[start:end], sines[start:end]
+
+
+@lru_cache(maxsize=16)
+def _angle_table(
+    capacity: int, head_dim: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(False):  # whoever asks first
+        return rotary_angles(torch.arange(capacity, device=device), head_dim, dtype)
 
 
 @dataclass
@@ -165,16 +183,17 @@ class SelfAttention(nn.Module):
             times: of ``x``, if positions are in time.
         """
         batch, length, _ = x.shape
-        queries, keys, values = (
-            part.view(batch, length, self.heads, self.head_dim).transpose(1, 2)
-            for part in self.project(x).chunk(3, -1)
-        )
+        projected = self.project(x).view(batch, length, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        queries, keys, values = projected
         start = 0 if cache is None else cache.length
         if self.rotation is not None:
             queries, keys = self.rotation(queries, keys, times)
         elif self.rotary:
-            positions = torch.arange(start, start + length, device=x.device)
-            queries, keys = rotate(queries, positions), rotate(keys, positions)
+            if cache is None:
+                queries, keys = rotate(projected[:2], torch.arange(length, device=x.device))
+            else:
+                angles = known_angles(start, start + length, self.head_dim, projected.dtype, x.device)
+                queries, keys = apply_rotary(projected[:2], *angles)
         if cache is not None:
             keys, values = cache.extend(keys, values)
             if causal and start and length > 1:
@@ -213,12 +232,12 @@ class CrossAttention(nn.Module):
         )
         return KeyValues(keys, values, length)
 
-    def forward(self, x: Tensor, memory: KeyValues, *, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: KeyValues, *, mask: Tensor | None) -> Tensor:
         """
         Args:
             x: ``(B, T, D)``.
             memory: from :meth:`read`.
-            mask: True at existing memory positions, ``(B, 1, 1, L)``.
+            mask: True at existing memory positions, ``(B, 1, 1, L)``; None: all exist.
 
         Returns:
             ``(B, T, D)``.
@@ -263,7 +282,7 @@ class DecoderBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, memory: KeyValues, *, mask: Tensor, cache: KeyValues | None = None
+        self, x: Tensor, memory: KeyValues, *, mask: Tensor | None, cache: KeyValues | None = None
     ) -> Tensor:
         """New frames ``(B, T, D)`` to their states; memory and mask as for :class:`CrossAttention`."""
         x = x + self.dropout(self.self_attention(self.self_norm(x), cache=cache, causal=True))

@@ -96,6 +96,19 @@ def test_decoding_with_a_cache_equals_teacher_forcing(model, cuts):
     assert torch.allclose(torch.cat(logits, 1), whole.logits, atol=1e-5)
 
 
+def test_texts_of_one_length_need_no_mask(model):
+    text, _, tokens, _ = random_batch()
+    lengths, extra = torch.tensor([text.shape[1]] * 2), {}
+    if model.pointer is not None:
+        extra = dict.fromkeys(("places", "durations"), torch.zeros_like(tokens))
+    with torch.no_grad():
+        with_mask, without = (model.begin(text, lengths, padded=padded) for padded in (True, False))
+        assert without.exists is None
+        assert torch.equal(model.advance(tokens, with_mask, **extra), model.advance(tokens, without, **extra))
+        without.keep(torch.tensor([1]))
+        assert len(without.memory) == 1
+
+
 def test_every_parameter_learns(model):
     text, text_lengths, tokens, lengths = random_batch()
     if model.pointer is not None:  # its aligner starts flat: at first only the last layer has a gradient

@@ -11,6 +11,8 @@ from soundstorm.models.transformer import (
     SelfBlock,
     TimeRotation,
     TokenTimes,
+    known_angles,
+    rotary_angles,
     rotate,
     sinusoids,
 )
@@ -45,6 +47,14 @@ def test_rotated_products_depend_on_the_distance_only():
 def test_rotating_keeps_lengths():
     x = torch.randn(2, 3, 5, 8, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(rotate(x, torch.arange(5)).norm(dim=-1), x.norm(dim=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("start, end", [(0, 1), (3, 260), (255, 256), (700, 701)])
+@pytest.mark.parametrize("head_dim", [6, 64])
+def test_angles_that_are_kept_are_those_of_their_positions(start, end, head_dim):
+    kept = known_angles(start, end, head_dim, torch.float32, torch.device("cpu"))
+    fresh = rotary_angles(torch.arange(start, end), head_dim, torch.float32)
+    assert all(map(torch.equal, kept, fresh)) and not kept[0].is_inference()
 
 
 def test_rotation_in_time_equals_its_slow_twin():
