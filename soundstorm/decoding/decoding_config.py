@@ -41,7 +41,7 @@ class ParallelConfig:
     )
     best_of: int = option(
         1, "samples of each utterance's acoustic tokens, of which synthesize keeps the one with the best "
-           "DNSMOS (SPEAR-TTS: 3); slow: ranking takes a CPU core a second or two a sample"
+           "DNSMOS (SPEAR-TTS: 3); slow: ranking takes a CPU core half a second a sample"
     )  # fmt: skip
 
     def __post_init__(self):

@@ -18,7 +18,7 @@ STOI_SECONDS = 0.4  # 30 frames of 256 samples, 128 apart, at 10 kHz
 class Dnsmos:
     """Microsoft's DNSMOS (P.835 and P.808) from the speechmos package.
 
-    It runs at some twenty times real time, so that a recipe on two cores scores a subset. It bounds the damage
+    It runs at some fifteen times real time, so that a recipe on two cores scores a subset. It bounds the damage
     a codec does; it does not tell synthetic voices from human ones, and its scale is not the paper's.
     """
 
