@@ -15,10 +15,13 @@ steps() {
     echo "--training.max-steps $1 --training.valid-every $1 --training.save-every $1"
 }
 
+# All train for about as long as SoundStorm's 1500 steps. With the U-Net a step takes 2.6 times as long, one of mask
+# diffusion by attention 1.2 times as long as its own; AudioLM has 270 steps of each stage, not its configuration's 900.
+# Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
 declare -A options_of=( # of the training of a variant
-    [soundstorm_unet]="--model.combine unet" # the codebooks' embeddings through a U-Net in place of their sum
+    [soundstorm_unet]="--model.combine unet $(steps 580)" # the codebooks' embeddings through a U-Net, not their sum
     [mask_diffusion_absorbing]="--diffusion.uniform 0" # masks alone, no random codes
-    [mask_diffusion_cross]="--model.conditioning cross" # attention to semantic tokens, not added to their frames
+    [mask_diffusion_cross]="--model.conditioning cross $(steps 625)" # attention to semantic tokens, not added to frames
 )
 ear="" models="audiolm mask_diffusion tacotron2" variants="soundstorm_unet mask_diffusion_absorbing" prompted=false
 small=false engine=()
@@ -34,16 +37,14 @@ while [ $# -gt 0 ]; do
     shift $(($# < 2 ? 1 : 2))
 done
 
-# All train for as long as SoundStorm's 1500 steps: AudioLM by 270 steps of each stage instead of its configuration's 900.
-# Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
-run=./run.sh output=RESULTS_systems.md variant_steps="" score_args="--score.quality-utterances 20"
-args=(--audiolm-tag equal --audiolm-args "$(steps 270)")
+run=./run.sh output=RESULTS_systems.md audiolm_steps=270 variant_steps="" quality_utterances=20 args=()
 if "${small}"; then
-    run=./run_small.sh output=exp_small/RESULTS_systems.md variant_steps=$(steps 20) score_args="--score.quality-utterances 4"
-    args=(--audiolm-tag equal --audiolm-args "$(steps 20)" --mask-diffusion-args "$(steps 20)" --masked-text-to-semantic-args "$(steps 20)"
+    run=./run_small.sh output=exp_small/RESULTS_systems.md audiolm_steps=20 variant_steps=$(steps 20) quality_utterances=4
+    args=(--mask-diffusion-args "$(steps 20)" --masked-text-to-semantic-args "$(steps 20)"
         --tacotron2-args "$(steps 20) --wavenet-training.max-steps 20 --wavenet-training.valid-every 20"
         --decode-args "--tacotron2.max-seconds 1") # after so few steps it would not end by itself
 fi
+score_args="--score.quality-utterances ${quality_utterances}"
 if [ -n "${ear}" ]; then
     args+=(--recognizer "$(printf '%q' "${ear}") closed:train")
     score_args+=" --score.text-normalizer english"
@@ -53,7 +54,10 @@ read -ra models <<<"${models}"
 read -ra variants <<<"${variants}"
 systems=(soundstorm) acoustic_variants=""
 for name in "${variants[@]}"; do
-    [ -n "${options_of[${name}]:-}" ] || { echo "$0: --variants has '${name}', expected some of ${!options_of[*]}" >&2; exit 1; }
+    if [ -z "${options_of[${name}]:-}" ]; then
+        echo "$0: --variants has '${name}', expected some of ${!options_of[*]}" >&2
+        exit 1
+    fi
     acoustic_variants+=" ${name}='${options_of[${name}]} ${variant_steps}'"
     [[ ${name} != soundstorm_* ]] || systems+=("${name}")
 done
@@ -70,5 +74,5 @@ systems+=(soundstorm_text soundstorm_masked_text)
 
 exec "${run}" --stage 4 --acoustic-models "soundstorm ${models[*]}" --acoustic-variants "${acoustic_variants}" \
     --text-to-semantic-models "autoregressive masked" --systems "codec ${systems[*]}" --decode-tag systems \
-    --dialogue-script "" --pack false "${args[@]}" --score-args "${score_args}" \
-    --report-config conf/report_systems.yaml --results "${output}" "${engine[@]}"
+    --audiolm-tag equal --audiolm-args "$(steps "${audiolm_steps}")" --dialogue-script "" --pack false "${args[@]}" \
+    --score-args "${score_args}" --report-config conf/report_systems.yaml --results "${output}" "${engine[@]}"

@@ -90,7 +90,8 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
         [ "${rest}" != "${name}" ] || system_model=${name}
     done
     [ -n "${system_model}" ] ||
-        die "--systems has '$1'; it may have codec and, for each of --acoustic-models and --acoustic-variants (${acoustic_model_names[*]})," \
+        die "--systems has '$1'; it may have codec and, for each of --acoustic-models and --acoustic-variants" \
+            "(${acoustic_model_names[*]})," \
             "<model>, <model>_text and, for each of --text-to-semantic-models (${text_to_semantic_models})," \
             "<model>_<one of them>_text, each with _prompted, <model>_continued; variants:" \
             "${!variant_options[*]} ${!variant_stage[*]}"
