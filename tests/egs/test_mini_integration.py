@@ -167,7 +167,7 @@ def test_all_systems_stand_in_one_table_and_what_is_there_is_not_made_again(reci
         assert float(wer) >= 0 and ("[" in difference) == (spoken and not base), name
         assert ("× 1" in training) == (passes != "-") == spoken and (rtf != "-") == (name != "Original"), name
     passes = [rows[name][-1] for name in ("SoundStorm", *diffusion)]
-    assert passes == ["19", "100", "51", "26", "11"] and int(rows["AudioLM"][-1]) > 200
+    assert passes == ["7", "100", "51", "26", "11"] and int(rows["AudioLM"][-1]) > 200
     (recipe.recipe / "exp_small/RESULTS_systems.md").unlink()
     done = recipe.run(command, cwd="egs/mini", timeout=300)
     for stage in (4, 5, 6):
