@@ -151,6 +151,7 @@ def test_ablations_are_trained_scored_and_compared_and_what_is_there_is_not_made
 
 def test_all_systems_stand_in_one_table_and_what_is_there_is_not_made_again(recipe):
     command = ["./run_systems.sh", "--small", "true", "--train-threads", "1"]
+    command += ["--models", "mask_diffusion", "--variants", "soundstorm_unet"]  # of each kind of row one
     done = recipe.run(command, cwd="egs/mini", timeout=1200)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     results = (recipe.recipe / "exp_small/RESULTS_systems.md").read_text()
@@ -158,16 +159,15 @@ def test_all_systems_stand_in_one_table_and_what_is_there_is_not_made_again(reci
     rows = {cells[0]: cells for cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:])}
     diffusion = [f"Mask diffusion by its posterior, {passes} passes" for passes in (51, 26, 11)]
     diffusion.insert(0, "Mask diffusion, 100 passes")
-    tokens = ["SoundStorm", "SoundStorm, unet", "AudioLM", *diffusion, "Mask diffusion, 100 passes, absorbing"]
-    text = [f"{name} from text" for name in ("SoundStorm", "Tacotron 2, WaveNet", "Tacotron 2, Griffin-Lim")]
-    text.insert(1, "SoundStorm from text, masked")
+    tokens = ["SoundStorm", "SoundStorm, unet", *diffusion]
+    text = ["SoundStorm from text", "SoundStorm from text, masked"]
     assert list(rows) == ["Original", "Codec round trip", *tokens, *text]
     for name, (_, wer, difference, *_, training, rtf, passes) in rows.items():
         spoken, base = name in tokens + text, name in ("SoundStorm", "SoundStorm from text")
         assert float(wer) >= 0 and ("[" in difference) == (spoken and not base), name
         assert ("× 1" in training) == (passes != "-") == spoken and (rtf != "-") == (name != "Original"), name
     passes = [rows[name][-1] for name in ("SoundStorm", *diffusion)]
-    assert passes == ["7", "100", "51", "26", "11"] and int(rows["AudioLM"][-1]) > 200
+    assert passes == ["7", "100", "51", "26", "11"]
     (recipe.recipe / "exp_small/RESULTS_systems.md").unlink()
     done = recipe.run(command, cwd="egs/mini", timeout=300)
     for stage in (4, 5, 6):
