@@ -535,6 +535,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             --tokens "${datadir}/${train_set}/acoustic.scp" ${results:+--results "${results}"} \
             --command "${invocation% }" ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
             "${arguments[@]}" --output "${report}"
+        echo "${scores[*]} ${extras[*]}" >"${report}/inputs.txt"
     fi
     [ "${pack}" != true ] || pack_models
     done_with_stage

@@ -173,6 +173,9 @@ def test_all_systems_stand_in_one_table_and_what_is_there_is_not_made_again(reci
     for stage in (4, 5, 6):
         assert f"Stage {stage}: complete, nothing to do" in done.stdout
     assert (recipe.recipe / "exp_small/RESULTS_systems.md").exists()
+    done = recipe.run([*command[:-1], ""], cwd="egs/mini", timeout=300)  # --variants: none, and nothing else is newer
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "SoundStorm, unet" not in (recipe.recipe / "exp_small/RESULTS_systems.md").read_text()
 
 
 def test_options_of_decoding_are_compared_and_what_is_there_is_not_made_again(recipe):

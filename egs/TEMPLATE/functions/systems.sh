@@ -240,8 +240,9 @@ score_all() {  # Sets `scores` to the score files of every system on every test 
     finish_background "scorings"
 }
 
-report_is_new() {  # <file of the report>: is it newer than everything in it?
+report_is_new() {  # <file of the report>: is it of these scores, and newer than everything in it?
     local score
+    [ "$(cat "${1%/*}/inputs.txt" 2>/dev/null)" = "${scores[*]} ${extras[*]}" ] || return 1
     for score in "${scores[@]}" "${extras[@]}"; do
         [[ -e ${score} && $1 -nt ${score} ]] || return 1
     done
