@@ -197,7 +197,8 @@ def test_options_of_decoding_are_compared_and_what_is_there_is_not_made_again(re
 
 def test_time_to_quality_is_measured_of_what_is_trained_for_it(recipe):
     """Without the peer, which is no part of the environment."""
-    command = ["python3", "../../tests/benchmarks/quality.py", "--expdir", "exp_small", "--data-dir", "data_small"]
+    program = str(Checkout.source / "tests/benchmarks/quality.py")
+    command = ["python3", program, "--expdir", "exp_small", "--data-dir", "data_small"]
     command += ["--recognizer", "closed:exp_small/recognizer", "--steps", "3", "--batches", "2", "--utterances", "2"]
     command += ["--iterations", "3", "1", "--repeats", "1", "--threads", "1", "--output", "exp_small/quality.md"]
     done = recipe.run(command, cwd="egs/mini", timeout=600)
