@@ -33,7 +33,7 @@ def side_by_side(rows: Sequence[Row], compared_with: Sequence[str]) -> dict[str,
             "differences": {
                 name: difference.as_dict()
                 for name in metrics
-                if _is_word_errors(name) and (difference := word_error_difference(row, base, name))
+                if is_word_errors(name) and (difference := word_error_difference(row, base, name))
             },
             "trainings": trainings_of(row),
         }
@@ -44,7 +44,8 @@ def _alike(one: Row, other: Row) -> bool:
     return one["group"] == other["group"] and one["decode"].get("from") == other["decode"].get("from")
 
 
-def _is_word_errors(metric: str) -> bool:
+def is_word_errors(metric: str) -> bool:
+    """Whether a metric is the word error rate of whole utterances, by whichever recogniser."""
     return metric.startswith("wer") and not metric.startswith("wer_after_prompt")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from soundstorm.scoring.report_content import GROUPS
+from soundstorm.scoring.side_by_side import is_word_errors
 from soundstorm.scoring.statistics import ALL
 from soundstorm.scoring.voice_preservation import METRICS as VOICE_METRICS
 
@@ -145,7 +146,7 @@ def systems_table(rows: Sequence[Mapping[str, Any]], beside: Mapping[str, Mappin
         beside: Of `soundstorm.scoring.side_by_side` for each of them.
     """
     found = dict.fromkeys(name for row in rows for name in row["metrics"])
-    errors = [name for name in found if name.startswith("wer") and not name.startswith("wer_after_prompt")]
+    errors = [name for name in found if is_word_errors(name)]
     others = [name for name in ("voice_to_original", "acoustic_consistency", "dnsmos") if name in found]
     header = ["System", *(part for name in errors for part in (heading_of(name)[0], "difference"))]
     header += [heading_of(name)[0] for name in others]

@@ -14,6 +14,7 @@ from pathlib import Path
 from soundstorm.data.data_dir import write_text
 from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.score_file import read_score
+from soundstorm.scoring.side_by_side import is_word_errors
 from soundstorm.scoring.statistics import Estimate, bootstrap
 from soundstorm.scoring.tables import heading_of, table
 
@@ -29,7 +30,7 @@ class Scores:
         files = [file for of_seed in by_seed for file in of_seed]
         rows = [row for file in files for row in file["utterances"].values()]
         found = list(dict.fromkeys(name for row in rows for name in row))
-        words = [name for name in found if _is_word_errors(name)]
+        words = [name for name in found if is_word_errors(name)]
         self.metrics = {name: _sums(files, name) for name in (*words, VOICE, QUALITY) if name in found}
         self.of_seeds = [estimate(_sums(of_seed, "wer")).value for of_seed in by_seed]
         self.recognizers = {tuple(file["settings"]["recognizers"]) for file in files}
@@ -46,17 +47,13 @@ def read_variant(scores: str, system: str, seeds: list[int], sets: list[str]) ->
     return Scores([[read_score(folder / part / f"{system}.json") for part in sets] for folder in folders])
 
 
-def _is_word_errors(metric: str) -> bool:
-    return metric == "wer" or metric.startswith("wer_") and not metric.startswith("wer_after_prompt")
-
-
 def _sums(files: list[dict], metric: str) -> Measured:
     """Of each utterance that has it, all its samples together: errors and words; of other metrics value and count."""
     found: Measured = defaultdict(lambda: (0.0, 0.0))
     for file in files:
         for utt, row in file["utterances"].items():
             if metric in row:
-                weight, (top, bottom) = len(row["text"].split()) if _is_word_errors(metric) else 1, found[utt]
+                weight, (top, bottom) = len(row["text"].split()) if is_word_errors(metric) else 1, found[utt]
                 found[utt] = top + row[metric] * weight, bottom + weight
     return dict(found)
 
