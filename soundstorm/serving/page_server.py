@@ -8,11 +8,13 @@ a sentence, in JSON.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import ipaddress
 import json
 import logging
 import re
+import socket
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -55,7 +57,8 @@ class Refused(Exception):
 class SpeechServer(ThreadingHTTPServer):
     """Serves the page of one pack until it is shut down."""
 
-    daemon_threads = True
+    # Its threads are waited for: one that is still in a library's C++ code when Python ends aborts the process.
+    daemon_threads = False
 
     def __init__(self, speaker: SpeechGenerator, host: str = "127.0.0.1", port: int = 0):
         """
@@ -68,6 +71,7 @@ class SpeechServer(ThreadingHTTPServer):
             OSError: the address is not this machine's, or the port is taken.
         """
         self.speaker, self.queue, self.pages = speaker, WorkQueue(), _pages(speaker)
+        self._connections: set[socket.socket] = set()
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -82,8 +86,21 @@ class SpeechServer(ThreadingHTTPServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
 
+    def process_request(self, request, client_address) -> None:
+        """Answer a connection in a thread of its own."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request) -> None:
+        """End a connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
     def server_close(self) -> None:
-        """Let go of the port and of the jobs."""
+        """Let go of the port, answer what was asked, and end the job at work where it next tells its progress."""
+        for connection in list(self._connections):  # nothing more is read from those that browsers keep open
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
         super().server_close()
         self.queue.close()
 

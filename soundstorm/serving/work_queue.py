@@ -59,7 +59,9 @@ class WorkQueue:
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, daemon=True, name="speech").start()
+        # A daemon only so that a queue that nobody closes does not keep Python from ending.
+        self._thread = threading.Thread(target=self._run, daemon=True, name="speech")
+        self._thread.start()
 
     def add(self, work: Callable[..., Any]) -> Job:
         """Put a job at the end.
@@ -98,10 +100,14 @@ class WorkQueue:
             job.state = CANCELLED
 
     def close(self) -> None:
-        """End the thread after the job that it is at."""
+        """End the job that is at work, where it next tells its progress, and the thread."""
         with self._changed:
             self._open = False
+            for job in self._jobs.values():
+                if job.state == WORKING:
+                    job.state = CANCELLED
             self._changed.notify()
+        self._thread.join()
 
     def _run(self) -> None:
         while True:

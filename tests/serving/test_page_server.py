@@ -195,6 +195,41 @@ def test_a_port_that_is_taken_is_refused(server):
         SpeechServer(server.speaker, port=server.server_address[1])
 
 
+def test_no_thread_outlives_the_server(monkeypatch, server):
+    def work(progress):
+        while True:
+            progress(part="x")
+            time.sleep(0.001)
+
+    def slow_picture(*_):
+        asked.set()
+        time.sleep(0.3)
+        return b"picture"
+
+    asked, before = threading.Event(), set(threading.enumerate())
+    monkeypatch.setattr(page_server, "read_request", lambda *_: work)
+    monkeypatch.setattr(page_server, "spectrogram_png", slow_picture)
+    with SpeechServer(server.speaker) as other:
+        serving = threading.Thread(target=other.serve_forever, args=[0.01])
+        serving.start()
+        done = other.queue.add(lambda progress: server.speaker("red"))
+        wait_for(lambda: done.state == "done")
+        ask(other, "POST", "/jobs", "{}")
+        idle = http.client.HTTPConnection(*other.server_address[:2], timeout=20)  # kept open, as browsers do
+        idle.request("GET", "/")
+        assert idle.getresponse().read()
+        drawing = http.client.HTTPConnection(*other.server_address[:2], timeout=20)
+        drawing.request("GET", f"/jobs/{done.name}/spectrogram.png")
+        asked.wait(20)
+        other.shutdown()
+        serving.join()
+        started = time.monotonic()
+    assert set(threading.enumerate()) <= before and time.monotonic() - started < page_server.SILENT_SECONDS / 2
+    assert drawing.getresponse().read() == b"picture"  # what was asked before is answered
+    idle.close()
+    drawing.close()
+
+
 def wait_for(condition):
     end = time.monotonic() + 20
     while not condition():
