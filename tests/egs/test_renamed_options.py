@@ -35,6 +35,7 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "egs/TEMPLATE/functions"
         ),
         (["--baselines", ""], ["--acoustic-models", "soundstorm"]),
         (["--systems", "codec soundstorm_prompted"], ["--systems", "codec soundstorm_prompted"]),
+        (["--systems", "codec   soundstorm_prompted "], ["--systems", "codec   soundstorm_prompted "]),
         (["--results", ""], ["--results", ""]),
         (["odd"], ["odd"]),
         ([], []),

@@ -20,7 +20,12 @@ renamed_options() {  # <options>: sets `renamed` to them by their names of today
         case "${name}" in
             --hubert) name=--ssl-model ;;
             --consistency-hubert) name=--consistency-ssl-model ;;
-            --systems) value=$(renamed_systems "${value}") && value=${value% } ;;
+            --systems)
+                # shellcheck disable=SC2086  # systems may stand in several lines
+                if [ "$(printf '%s ' ${value})" != "$(renamed_systems "${value}")" ]; then
+                    value=$(renamed_systems "${value}") && value=${value% }
+                fi
+                ;;
             --baselines)
                 name=--acoustic-models
                 [[ " ${value} " != *" audiolm_semantic "* ]] || renamed+=(--audiolm-stages \
