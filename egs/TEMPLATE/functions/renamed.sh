@@ -13,7 +13,7 @@ renamed_systems() {  # <systems>: prints them by their names of today
 }
 
 renamed_options() {  # <options>: sets `renamed` to them by their names of today; says which are called otherwise now
-    local name value
+    local name value systems
     renamed=()
     while [ $# -gt 0 ]; do
         name=$1 value=${2-}
@@ -21,10 +21,9 @@ renamed_options() {  # <options>: sets `renamed` to them by their names of today
             --hubert) name=--ssl-model ;;
             --consistency-hubert) name=--consistency-ssl-model ;;
             --systems)
-                # shellcheck disable=SC2086  # systems may stand in several lines
-                if [ "$(printf '%s ' ${value})" != "$(renamed_systems "${value}")" ]; then
-                    value=$(renamed_systems "${value}") && value=${value% }
-                fi
+                systems=$(renamed_systems "${value}")
+                # shellcheck disable=SC2086  # compared word by word: systems may stand in several lines
+                [ "${systems}" = "$(printf '%s ' ${value})" ] || value=${systems% }
                 ;;
             --baselines)
                 name=--acoustic-models
