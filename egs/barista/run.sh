@@ -6,7 +6,7 @@
 # them. RESULTS.md says what has been run.
 #   git clone https://github.com/Picovoice/speech-to-intent-benchmark
 #   ./run.sh --local-data-opts "--source speech-to-intent-benchmark --extra-data <data directory>"
-# AudioLM beside it, trained for about as long: --acoustic-models "soundstorm audiolm". A Whisper of your own disk:
+# AudioLM beside it, trained for longer: --acoustic-models "soundstorm audiolm". A Whisper of your own disk:
 #   WHISPER=<transformers directory> ./run.sh ...
 # Tokens of an own HuBERT: --ssl-model pretrain --semantic-layer 3 --kmeans-args "--normalization utterance".
 set -euo pipefail
