@@ -9,6 +9,8 @@ set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 . ./path.sh
+# shellcheck source=local/series.sh
+. local/series.sh
 # <name> <options of train_soundstorm>, or <name> =<name of another, whose training it has> <options of synthesize>
 known=(
     "paper --masking.scheme paper"
@@ -21,29 +23,15 @@ known=(
     "grid0.5_guidance =grid0.5 --decode.guidance 1"
     "grid1 --masking.grid 1"
 )
-printf -v command '%q ' ./run_ablations.sh "$@"
-ear="" seeds="0 1 2" variants="" small=false soundstorm_args="" engine=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --ear) ear=$2 ;;
-        --seeds) seeds=$2 ;;
-        --variants) variants=$2 ;;
-        --small) small=$2 ;;
-        --soundstorm-args) soundstorm_args=$2 ;;
-        *) engine+=("${@:1:2}") ;;
-    esac
-    shift $(($# < 2 ? 1 : 2))
-done
+ear="" seeds="0 1 2" variants="" small=false soundstorm_args=""
+take_options "ear seeds variants small soundstorm_args" "$@"
 run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_ablations.md
 if "${small}"; then
     run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_ablations.md
-    : "${soundstorm_args:=--training.max-steps 150 --training.valid-every 150 --training.save-every 150}"
+    : "${soundstorm_args:=$(steps 150)}"
 fi
-recognizer=closed:train score_args="--score.quality-utterances 0 --score.second-utterances 0"
-if [ -n "${ear}" ]; then
-    recognizer=$(printf '%q' "${ear}")
-    score_args+=" --score.text-normalizer english"
-fi
+score_args="--score.quality-utterances 0 --score.second-utterances 0"
+listen_with "${ear}"
 
 declare -A training=()
 names=() scores=() # the first is what the others are compared with
@@ -68,4 +56,4 @@ for variant in "${known[@]}"; do
 done
 read -ra seeds <<<"${seeds}"
 python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --sets "${sets[@]}" \
-    --seeds "${seeds[@]}" --command "${command% }" --title "Ablations of training" --output "${output}"
+    --seeds "${seeds[@]}" --command "${command}" --title "Ablations of training" --output "${output}"

@@ -10,29 +10,17 @@ set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 . ./path.sh
-printf -v command '%q ' ./run_groups.sh "$@"
-ear="" seeds="0 1 2" small=false engine=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --ear) ear=$2 ;;
-        --seeds) seeds=$2 ;;
-        --small) small=$2 ;;
-        *) engine+=("${@:1:2}") ;;
-    esac
-    shift $(($# < 2 ? 1 : 2))
-done
+# shellcheck source=local/series.sh
+. local/series.sh
+ear="" seeds="0 1 2" small=false
+take_options "ear seeds small" "$@"
 run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_groups.md
 score_args="--score.quality-utterances 0 --score.second-utterances 0" codec_steps="" soundstorm_steps=""
 if "${small}"; then
     run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_groups.md
-    codec_steps="--training.max-steps 200 --training.valid-every 200 --training.save-every 200"
-    soundstorm_steps="--training.max-steps 150 --training.valid-every 150 --training.save-every 150"
+    codec_steps=$(steps 200) soundstorm_steps=$(steps 150)
 fi
-recognizer=closed:train
-if [ -n "${ear}" ]; then
-    recognizer=$(printf '%q' "${ear}")
-    score_args+=" --score.text-normalizer english"
-fi
+listen_with "${ear}"
 
 names=(1x4 2x2) scores=() reports=() # the first is what the other is compared with
 for name in "${names[@]}"; do
@@ -50,6 +38,6 @@ for name in "${names[@]}"; do
 done
 read -ra seeds <<<"${seeds}"
 python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --sets "${sets[@]}" \
-    --seeds "${seeds[@]}" --command "${command% }" --title "Groups of codebooks" --output "${output}"
+    --seeds "${seeds[@]}" --command "${command}" --title "Groups of codebooks" --output "${output}"
 python3 local/codec_table.py --variants "${names[@]}" --sets "${sets[@]}" \
     --seeds "${seeds[@]}" --reports "${reports[@]}" >>"${output}"

@@ -11,6 +11,8 @@ set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 . ./path.sh
+# shellcheck source=local/series.sh
+. local/series.sh
 # <name> <configuration> <options of synthesize>
 known=(
     "iterations16 conf/decode.yaml --decode.iterations 16,1"
@@ -24,29 +26,13 @@ known=(
     "iterations4_prior0.5 conf/decode.yaml --decode.iterations 4,1 --decode.prior 0.5"
     "iterations16_entropy64 conf/decode.yaml --decode.iterations 16,1 --decode.entropy-bound 64"
 )
-printf -v command '%q ' ./run_options.sh "$@"
-ear="" systems=soundstorm_prompted seeds=0 variants="" tags="" small=false engine=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --ear) ear=$2 ;;
-        --systems) systems=$2 ;;
-        --seeds) seeds=$2 ;;
-        --variants) variants=$2 ;;
-        --tags) tags=$2 ;;
-        --small) small=$2 ;;
-        *) engine+=("${@:1:2}") ;;
-    esac
-    shift $(($# < 2 ? 1 : 2))
-done
+ear="" systems=soundstorm_prompted seeds=0 variants="" tags="" small=false
+take_options "ear systems seeds variants tags small" "$@"
 run=./run.sh expdir=exp output=RESULTS_options.md score_args="--score.quality-utterances 20"
 if "${small}"; then
     run=./run_small.sh expdir=exp_small output=exp_small/RESULTS_options.md score_args="--score.quality-utterances 2"
 fi
-recognizer=closed:train
-if [ -n "${ear}" ]; then
-    recognizer="$(printf '%q' "${ear}") closed:train"
-    score_args+=" --score.text-normalizer english"
-fi
+listen_with "${ear}" closed:train
 
 read -ra seeds <<<"${seeds}"
 read -ra tags <<<"${tags}"
@@ -74,4 +60,4 @@ for tag in "" "${tags[@]}"; do
 done
 read -ra systems <<<"${systems}"
 python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --systems "${systems[@]}" --sets test \
-    --seeds "${seeds[@]}" --command "${command% }" --title "Fewer passes for the same words" --output "${output}"
+    --seeds "${seeds[@]}" --command "${command}" --title "Fewer passes for the same words" --output "${output}"

@@ -10,10 +10,8 @@
 # Trainings one by one, side by side with others: ./run_systems.sh --models audiolm --variants "" --stage 4 --stop-stage 4
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
-
-steps() {
-    echo "--training.max-steps $1 --training.valid-every $1 --training.save-every $1"
-}
+# shellcheck source=local/series.sh
+. local/series.sh
 
 # All train for about as long as SoundStorm's 1500 steps. With the U-Net a step takes 2.6 times as long, one of mask
 # diffusion by attention 1.2 times as long as its own; AudioLM has 270 steps of each stage, not its configuration's 900.
@@ -24,18 +22,8 @@ declare -A options_of=( # of the training of a variant
     [mask_diffusion_cross]="--model.conditioning cross $(steps 625)" # attention to semantic tokens, not added to frames
 )
 ear="" models="audiolm mask_diffusion tacotron2" variants="soundstorm_unet mask_diffusion_absorbing" prompted=false
-small=false engine=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --ear) ear=$2 ;;
-        --models) models=$2 ;;
-        --variants) variants=$2 ;;
-        --prompted) prompted=$2 ;;
-        --small) small=$2 ;;
-        *) engine+=("${@:1:2}") ;;
-    esac
-    shift $(($# < 2 ? 1 : 2))
-done
+small=false
+take_options "ear models variants prompted small" "$@"
 
 run=./run.sh output=RESULTS_systems.md audiolm_steps=270 variant_steps="" quality_utterances=20 args=()
 if "${small}"; then
@@ -45,10 +33,7 @@ if "${small}"; then
         --decode-args "--tacotron2.max-seconds 1") # after so few steps it would not end by itself
 fi
 score_args="--score.quality-utterances ${quality_utterances}"
-if [ -n "${ear}" ]; then
-    args+=(--recognizer "$(printf '%q' "${ear}") closed:train")
-    score_args+=" --score.text-normalizer english"
-fi
+listen_with "${ear}" closed:train
 
 read -ra models <<<"${models}"
 read -ra variants <<<"${variants}"
@@ -74,5 +59,6 @@ systems+=(soundstorm_text soundstorm_masked_text)
 
 exec "${run}" --stage 4 --acoustic-models "soundstorm ${models[*]}" --acoustic-variants "${acoustic_variants}" \
     --text-to-semantic-models "autoregressive masked" --systems "codec ${systems[*]}" --decode-tag systems \
-    --audiolm-tag equal --audiolm-args "$(steps "${audiolm_steps}")" --dialogue-script "" --pack false "${args[@]}" \
-    --score-args "${score_args}" --report-config conf/report_systems.yaml --results "${output}" "${engine[@]}"
+    --recognizer "${recognizer}" --score-args "${score_args}" --dialogue-script "" --pack false \
+    --audiolm-tag equal --audiolm-args "$(steps "${audiolm_steps}")" "${args[@]}" \
+    --report-config conf/report_systems.yaml --results "${output}" "${engine[@]}"

@@ -1,0 +1,37 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by the scripts that make a series of runs of ./run.sh (run_ablations.sh, run_groups.sh, run_options.sh,
+# run_systems.sh): options, and who listens.
+
+printf -v command '%q ' "./$(basename "$0")" "$@" # for the record
+command=${command% }
+
+take_options() {  # <names> <argument>...: options of these names set variables, all others go to the array `engine`
+    local own=" $1 " name
+    engine=()
+    shift
+    while [ $# -gt 0 ]; do
+        name=${1#--}
+        name=${name//-/_}
+        if [[ $1 == --* && ${own} == *" ${name} "* ]]; then
+            [ $# -gt 1 ] || {
+                echo "$0: $1 needs a value" >&2
+                exit 1
+            }
+            printf -v "${name}" '%s' "$2"
+        else
+            engine+=("${@:1:2}")
+        fi
+        shift $(($# < 2 ? 1 : 2))
+    done
+}
+
+listen_with() {  # <outside recogniser, or nothing> [<recogniser beside it>]: sets `recognizer`, adds to `score_args`
+    recognizer=closed:train
+    [ -n "$1" ] || return 0
+    recognizer="$(printf '%q' "$1")${2:+ $2}"
+    score_args+=" --score.text-normalizer english"
+}
+
+steps() {  # <number>: options of a training so long
+    echo "--training.max-steps $1 --training.valid-every $1 --training.save-every $1"
+}
