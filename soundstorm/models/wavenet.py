@@ -84,9 +84,10 @@ class WaveNet(nn.Module):
         return math.prod(self.config.upsampling)
 
     def output(self, skip: Tensor) -> Tensor:
-        """(B, K, S), the sum over layers, to (B, 3 mixtures, S)."""
-        scaled = skip * math.sqrt(1 / len(self.layers))
-        return self.last(F.relu(self.hidden(F.relu(scaled))))
+        """(B, K, S), the sum over layers, to (B, 3 mixtures, S); always in float32, as levels are finer than bf16."""
+        with torch.autocast(skip.device.type, enabled=False):
+            scaled = skip.float() * math.sqrt(1 / len(self.layers))
+            return self.last(F.relu(self.hidden(F.relu(scaled))))
 
     def forward(self, levels: Tensor, features: Tensor) -> Tensor:
         """Teacher forcing; the sample before the first is silence.

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from soundstorm.models.logistic_mixture import draw
-from soundstorm.models.wavenet import WaveNet, WaveNetLayer, with_context
+from soundstorm.models.wavenet import CONTEXT, WaveNet, WaveNetLayer, with_context
 
-CHUNK = 2000  # samples whose conditions are computed at once
+CHUNK = 2000  # samples, about: whose conditions are computed at once
 
 
 class _Ring:
@@ -51,16 +51,18 @@ def generate(model: WaveNet, features: Tensor, seeds: Sequence[int]) -> Tensor:
         Samples ``(B, F * hop)``, on the device of the features.
     """
     batch, device = len(features), features.device
-    conditions = model.upsampling(with_context(features))  # (B, M, S)
+    padded, samples = with_context(features), features.shape[1] * model.hop
+    frames = max(1, CHUNK // model.hop)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     rings = [_Ring(layer, batch) for layer in model.layers]
     first, bias = model.first.weight[:, 0, 0], model.first.bias
     hidden, last = (layer.weight[:, :, 0].t().contiguous() for layer in (model.hidden, model.last))
     sample = torch.zeros(batch, device=device)
-    made = torch.zeros(batch, conditions.shape[2], device=device)
+    made = torch.zeros(batch, samples, device=device)
     mixtures = model.config.mixtures
-    for start in range(0, conditions.shape[2], CHUNK):
-        part = conditions[:, :, start : start + CHUNK]
+    for frame in range(0, features.shape[1], frames):
+        start = frame * model.hop
+        part = model.upsampling(padded[:, frame : frame + frames + 2 * CONTEXT])  # (B, M, samples)
         of_layers = [
             (layer.condition(part) + layer.dilated.bias[:, None]).permute(2, 0, 1).contiguous()
             for layer in model.layers
