@@ -70,6 +70,7 @@ class FeatureNetwork(nn.Module):
             spk_embed_integration_type="add", dropout_rate=config.dropout, zoneout_rate=config.zoneout,
             use_guided_attn_loss=False,
         )  # fmt: skip
+        self.tacotron2.dec.prenet.dropout_rate = config.prenet_dropout  # ESPnet has one rate for all
         self._text_norms = mask_norms(self.tacotron2.enc)
         self._frame_norms = mask_norms(self.tacotron2.dec)
         self.register_buffer("mean", torch.zeros(num_mels))

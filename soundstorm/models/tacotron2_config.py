@@ -33,16 +33,17 @@ class Tacotron2Config:
     postnet_width: int = option(512, "their channels")
     postnet_kernel: int = option(5, "frames that one of them sees")
     reduction: int = option(1, "frames to a step of the decoder; 1 in the paper, more align sooner")
-    dropout: float = option(0.5, "of convolutions, and of the pre-net in inference too")
+    dropout: float = option(0.5, "of convolutions")
+    prenet_dropout: float = option(0.5, "of the pre-net, in inference too")
     zoneout: float = option(0.1, "of the decoder's LSTM")
 
     def __post_init__(self):
-        sizes = [name for name in vars(self) if name not in ("dropout", "zoneout", "encoder_convolutions")]
+        sizes = [name for name in vars(self) if name not in ("dropout", "prenet_dropout", "zoneout", "encoder_convolutions")]
         _at_least(self, "model", 1, *sizes)
         for name in ("encoder_kernel", "location_kernel", "postnet_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise InputError(f"model.{name} is {getattr(self, name)}, expected an odd number")
-        for name in ("dropout", "zoneout"):
+        for name in ("dropout", "prenet_dropout", "zoneout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}, expected a number in [0, 1)")
 

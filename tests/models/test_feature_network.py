@@ -19,7 +19,7 @@ SIZES = {
 
 def build(reduction=2, speaker_size=0, dropout=0.0, seed=0):
     torch.manual_seed(seed)
-    config = Tacotron2Config(**SIZES, reduction=reduction, dropout=dropout)
+    config = Tacotron2Config(**SIZES, reduction=reduction, dropout=dropout, prenet_dropout=dropout)
     network = FeatureNetwork(config, text_size=TEXT, num_mels=MELS, speaker_size=speaker_size)
     for norm in network.modules():  # as after some training
         if isinstance(norm, MaskedBatchNorm):
@@ -115,6 +115,14 @@ def test_the_papers_sizes_are_set():
     dec.eval()
     x = torch.ones(1, 80)
     assert not torch.equal(dec.prenet(x), dec.prenet(x))  # dropout in inference too
+
+
+def test_the_prenet_has_a_dropout_of_its_own():
+    config = Tacotron2Config(**SIZES, dropout=0.0, prenet_dropout=0.5)
+    network = FeatureNetwork(config, text_size=TEXT, num_mels=MELS).tacotron2
+    rates = {module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)}
+    x = torch.ones(1, MELS)
+    assert rates <= {0.0} and not torch.equal(network.dec.prenet(x), network.dec.prenet(x))
 
 
 def test_a_window_keeps_attention_where_it_was():

@@ -132,6 +132,23 @@ def test_ring_buffers_give_the_naive_samples(monkeypatch):
         torch.testing.assert_close(made[row : row + 1], naive_generation(model, features[row : row + 1], seed))
 
 
+def test_long_utterances_take_no_more_memory_for_their_conditions(monkeypatch):
+    monkeypatch.setattr("soundstorm.models.wavenet_generation.CHUNK", 20)
+    model, seen = build(), []
+    model.upsampling.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[1]))
+    generate(model, torch.randn(1, 40, MELS), [0])
+    assert max(seen) == 20 // model.hop + 2 * CONTEXT and len(seen) > 10
+
+
+def test_parameters_are_in_float32_under_bf16_products():
+    model, frames = build(), 4
+    levels, features = torch.zeros(1, frames * model.hop), torch.randn(1, frames + 2 * CONTEXT, MELS)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = model(levels, features)
+    assert made.dtype == torch.float32  # a mean near full scale would else be hundreds of levels off
+    torch.testing.assert_close(made, model(levels, features), rtol=0.05, atol=0.05)
+
+
 def test_seeds_decide_the_samples():
     model, features = build(), torch.randn(1, 3, MELS)
     first, again, other = (generate(model, features, [seed]) for seed in (0, 0, 1))

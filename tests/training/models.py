@@ -241,7 +241,7 @@ MEL = MelConfig(sample_rate=16000, hop=160, window=400, num_mels=5)
 def tacotron2_features(data, dropout):
     sizes = {"embedding": 6, "encoder_convolutions": 1, "encoder_width": 8, "attention": 7, "location_filters": 3}
     sizes |= {"location_kernel": 5, "decoder_width": 8, "prenet": 6, "postnet_layers": 2, "postnet_width": 6}
-    config = Tacotron2Config(**sizes, reduction=2, dropout=dropout, zoneout=0.2 * dropout)
+    config = Tacotron2Config(**sizes, reduction=2, dropout=dropout, prenet_dropout=dropout, zoneout=0.2 * dropout)
     model = FeatureNetwork(config, text_size=384, num_mels=MEL.num_mels, speaker_size=3)
     speakers = {f"s{number}": np.eye(3, dtype=np.float32)[number] for number in range(2)}
     dataset = SpokenTexts(data / "audio", ByteTokenizer(), MEL, reduction=2, speakers=speakers)
