@@ -1,0 +1,17 @@
+"""Options that egs/mini's series of runs share (local/series.sh); what else they do: test_mini_integration.py."""
+
+import pytest
+
+SCRIPTS = ["run_ablations.sh", "run_groups.sh", "run_options.sh", "run_systems.sh"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_option_without_its_value_is_refused(checkout, script):
+    done = checkout.run([f"./{script}", "--small", "true", "--ear"], cwd="egs/mini")
+    assert done.returncode == 1 and done.stderr == f"./{script}: --ear needs a value\n"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_other_options_are_the_engines(checkout, script):
+    done = checkout.run([f"./{script}", "--no-such-option", "1"], cwd="egs/mini")
+    assert done.returncode != 0 and "invalid option --no-such-option" in done.stderr
