@@ -38,12 +38,13 @@ class Tacotron2Config:
     zoneout: float = option(0.1, "of the decoder's LSTM")
 
     def __post_init__(self):
-        sizes = [name for name in vars(self) if name not in ("dropout", "prenet_dropout", "zoneout", "encoder_convolutions")]
+        rates = ("dropout", "prenet_dropout", "zoneout")
+        sizes = [name for name in vars(self) if name not in (*rates, "encoder_convolutions")]
         _at_least(self, "model", 1, *sizes)
         for name in ("encoder_kernel", "location_kernel", "postnet_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise InputError(f"model.{name} is {getattr(self, name)}, expected an odd number")
-        for name in ("dropout", "prenet_dropout", "zoneout"):
+        for name in rates:
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}, expected a number in [0, 1)")
 
