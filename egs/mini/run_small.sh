@@ -3,10 +3,8 @@
 # to see that the chain works. Its scores say little.
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
-
-steps() {
-    echo "--training.max-steps $1 --training.valid-every $1 --training.save-every $1"
-}
+# shellcheck source=local/series.sh
+. local/series.sh
 
 exec ./run.sh --datadir data_small --dumpdir dump_small --expdir exp_small --test-sets "test" \
     --local-data-opts "--preset small --corpus-dir corpus_small" \

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by the scripts that make a series of runs of ./run.sh (run_ablations.sh, run_groups.sh, run_options.sh,
-# run_systems.sh): options, and who listens.
+# run_systems.sh): options, and who listens; run_small.sh has its numbers of steps from here.
 
 printf -v command '%q ' "./$(basename "$0")" "$@" # for the record
 command=${command% }
