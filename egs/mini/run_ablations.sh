@@ -34,7 +34,7 @@ score_args="--score.quality-utterances 0 --score.second-utterances 0"
 listen_with "${ear}"
 
 declare -A training=()
-names=() scores=() # the first is what the others are compared with
+rows=() # the first is what the others are compared with
 for variant in "${known[@]}"; do
     read -r name options <<<"${variant}"
     trained=${name} decoding=""
@@ -44,8 +44,9 @@ for variant in "${known[@]}"; do
         training[${name}]=${options}
     fi
     [[ -z ${variants} || " ${variants} " == *" ${name} "* ]] || continue
-    names+=("${name}")
-    scores+=("${expdir}/soundstorm_ablation_${trained}_{seed}/score_ablation_${name}_{seed}")
+    for system in soundstorm soundstorm_prompted; do
+        rows+=(--row "${name}" "${system}" "${expdir}/soundstorm_ablation_${trained}_{seed}/score_ablation_${name}_{seed}")
+    done
     for seed in ${seeds}; do
         "${run}" --stage 4 --stop-stage 7 --systems "soundstorm soundstorm_prompted" --dialogue-script "" \
             --results "" --pack false --consistency none --recognizer "${recognizer}" --score-args "${score_args}" \
@@ -55,5 +56,5 @@ for variant in "${known[@]}"; do
     done
 done
 read -ra seeds <<<"${seeds}"
-python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --sets "${sets[@]}" \
-    --seeds "${seeds[@]}" --command "${command}" --title "Ablations of training" --output "${output}"
+python3 local/variants_table.py "${rows[@]}" --sets "${sets[@]}" --seeds "${seeds[@]}" --command "${command}" \
+    --title "Ablations of training" --output "${output}"

@@ -22,9 +22,11 @@ if "${small}"; then
 fi
 listen_with "${ear}"
 
-names=(1x4 2x2) scores=() reports=() # the first is what the other is compared with
+names=(1x4 2x2) rows=() reports=() # the first is what the other is compared with
 for name in "${names[@]}"; do
-    scores+=("${expdir}/soundstorm_groups_${name}_{seed}/score_groups_${name}_{seed}")
+    for system in soundstorm soundstorm_prompted; do
+        rows+=(--row "${name}" "${system}" "${expdir}/soundstorm_groups_${name}_{seed}/score_groups_${name}_{seed}")
+    done
     reports+=("${expdir}/report_groups_${name}_{seed}")
     for seed in ${seeds}; do
         tag=groups_${name}_${seed}
@@ -37,7 +39,7 @@ for name in "${names[@]}"; do
     done
 done
 read -ra seeds <<<"${seeds}"
-python3 local/variants_table.py --variants "${names[@]}" --scores "${scores[@]}" --sets "${sets[@]}" \
-    --seeds "${seeds[@]}" --command "${command}" --title "Groups of codebooks" --output "${output}"
+python3 local/variants_table.py "${rows[@]}" --sets "${sets[@]}" --seeds "${seeds[@]}" --command "${command}" \
+    --title "Groups of codebooks" --output "${output}"
 python3 local/codec_table.py --variants "${names[@]}" --sets "${sets[@]}" \
     --seeds "${seeds[@]}" --reports "${reports[@]}" >>"${output}"

@@ -195,6 +195,23 @@ def test_options_of_decoding_are_compared_and_what_is_there_is_not_made_again(re
     assert (recipe.recipe / "exp_small/RESULTS_options.md").read_text() == results
 
 
+def test_fronts_from_text_are_compared(recipe):
+    """The parallel model is trained where it is missing."""
+    command = ["./run_options.sh", "--small", "true", "--ear", "train", "--train-threads", "1"]
+    command += ["--systems", "soundstorm_text soundstorm_masked_text"]
+    command += ["--variants", "autoregressive passes4 recorded_durations"]
+    done = recipe.run(command, cwd="egs/mini", timeout=900)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    results = (recipe.recipe / "exp_small/RESULTS_options.md").read_text()
+    (table,) = results.split("## From text")[1:]
+    rows = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    assert list(rows) == ["autoregressive", "passes4", "recorded_durations"]
+    assert "[" not in rows["autoregressive"] and all("[" in row for row in list(rows.values())[1:])
+    command[-1] = "iterations16"
+    done = recipe.run(command, cwd="egs/mini", timeout=60)
+    assert done.returncode == 1 and "no variant is both" in done.stderr
+
+
 def test_time_to_quality_is_measured_of_what_is_trained_for_it(recipe):
     """Without the peer, which is no part of the environment."""
     program = str(Checkout.source / "tests/benchmarks/quality.py")

@@ -18,13 +18,13 @@ def variants_table():
         sys.path.remove(str(LOCAL))
 
 
-def score(wer, passes, voice):
+def score(wer, passes, voice, **runtime):
     rows = {
         f"u{i}": {"text": "a b c d", "wer": value, "wer_ours": value / 2, "wer_after_prompt": 3.0, "dnsmos": 2.0,
                   "voice_preservation": voice}
         for i, value in enumerate(wer)
     }  # fmt: skip
-    runtime = {"soundstorm": {"seconds": passes / 10, "audio_seconds": 10.0}}
+    runtime["soundstorm"] = {"seconds": passes / 10, "audio_seconds": 10.0}
     decode = {"passes": passes, "kind": "soundstorm"}
     return {"utterances": rows, "decode": decode, "settings": {"recognizers": ["ear", "ours"]}, "runtime": runtime}
 
@@ -76,3 +76,23 @@ def test_other_ears_are_no_comparison(variants_table, variants):
 def test_other_utterances_are_no_comparison(variants_table, variants):
     with pytest.raises(ValueError, match="different utterances"):
         variants_table.difference({"u9": (1.0, 1.0)}, variants["paper"].metrics["wer"])
+
+
+def test_systems_of_one_kind_are_compared_and_seconds_are_those_of_all_tokens(variants_table, monkeypatch, tmp_path):
+    of_text = {"seconds": 3.0, "audio_seconds": 10.0}
+    scores = {"soundstorm": score([1], 7, 0.8), "soundstorm_prompted": score([2], 8, 0.8)}
+    scores["soundstorm_text"] = score([3], 9, 0.8, text_to_semantic=of_text)
+    scores["soundstorm_masked_text"] = score([4], 10, 0.8, text_to_semantic=of_text)
+    monkeypatch.setattr(variants_table, "read_score", lambda path: scores[path.stem])
+    output = tmp_path / "table.md"
+    options = ["--sets", "test", "--seeds", "0", "--command", "c", "--title", "t", "--output", str(output)]
+    rows = [word for system in scores for word in ("--row", f"of {system}", system, "exp")]
+    monkeypatch.setattr(sys, "argv", ["variants_table.py", *rows, *options])
+    variants_table.main()
+    lines = [line for line in output.read_text().splitlines() if line.startswith(("## ", "| `", "|  |"))]
+    headings = [line for line in lines if line[0] == "#"]
+    assert headings == ["## Without prompt", "## After a prompt of 3 s", "## From text"]
+    assert lines[-3].startswith("|  | WER % | against of soundstorm_text |")
+    assert lines[-1].startswith("| `of soundstorm_masked_text` | 4.0 | +1.0 [+1.0, +1.0] |")
+    seconds = [line.split(" | ")[-2] for line in lines if line.startswith("| `")]
+    assert seconds == ["0.0700", "0.0800", "0.3900", "0.4000"]

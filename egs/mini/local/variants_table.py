@@ -1,4 +1,4 @@
-"""RESULTS_options.md, RESULTS_ablations.md: variants of decoding or training beside the paper's way.
+"""RESULTS_options.md, RESULTS_ablations.md: variants of decoding or training beside the first of their kind.
 
 All on the same utterances, each compared with itself.
 
@@ -12,13 +12,21 @@ from collections import defaultdict
 from pathlib import Path
 
 from soundstorm.data.data_dir import write_text
+from soundstorm.decoding.semantic_generator import PART as TEXT_PART
 from soundstorm.scoring.report_content import run_facts
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.side_by_side import is_word_errors
 from soundstorm.scoring.statistics import Estimate, bootstrap
 from soundstorm.scoring.tables import heading_of, table
 
-SYSTEMS = {"soundstorm": "Without prompt", "soundstorm_prompted": "After a prompt of 3 s"}
+KINDS = {  # systems that are compared with each other
+    "soundstorm": "Without prompt",
+    "soundstorm_prompted": "After a prompt of 3 s",
+    "soundstorm_text": "From text",
+    "soundstorm_masked_text": "From text",
+    "soundstorm_text_prompted": "From text, after a prompt of 3 s",
+    "soundstorm_masked_text_prompted": "From text, after a prompt of 3 s",
+}
 VOICE, QUALITY = "voice_preservation", "dnsmos"
 Measured = dict[str, tuple[float, float]]  # utterance to the sums of a ratio's two sides
 
@@ -37,8 +45,11 @@ class Scores:
         self.speakers = {u: row.get("speaker") for file in files for u, row in file["utterances"].items()}
         passes = sum(file["decode"]["passes"] * len(file["utterances"]) for file in files)
         self.passes = passes / len(rows)
-        times = [file["runtime"][file["decode"]["kind"]] for file in files]
-        self.real_time_factor = sum(t["seconds"] for t in times) / sum(t["audio_seconds"] for t in times)
+        self.real_time_factor = 0.0
+        for part in (files[0]["decode"]["kind"], TEXT_PART):
+            times = [file["runtime"][part] for file in files if part in file["runtime"]]
+            if times:  # not all speak from text
+                self.real_time_factor += sum(t["seconds"] for t in times) / sum(t["audio_seconds"] for t in times)
 
 
 def read_variant(scores: str, system: str, seeds: list[int], sets: list[str]) -> Scores:
@@ -113,36 +124,37 @@ def same_ears(variants: list[Scores]) -> str:
 def main() -> None:
     """Read, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variants", required=True, nargs="+", help="the first is what the others are compared with")
-    parser.add_argument("--scores", required=True, nargs="+", help="score directory of each, {seed} for its seeds")
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS, help="a table for each")
+    parser.add_argument(
+        "--row", required=True, nargs=3, action="append", dest="rows", metavar=("NAME", "SYSTEM", "SCORES"),
+        help="a variant, its system, its score directory with {seed} for the seeds; the first of a kind is the base",
+    )  # fmt: skip
     parser.add_argument("--sets", nargs="+", default=["test", "test_unseen"], help="test sets")
     parser.add_argument("--seeds", required=True, nargs="+", type=int, help="of decoding or of training")
     parser.add_argument("--command", required=True, help="that made them, for the record")
     parser.add_argument("--title", required=True, help="heading")
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
-    named, parts = list(zip(args.variants, args.scores, strict=True)), []
-    scored = {
-        system: {name: read_variant(scores, system, args.seeds, args.sets) for name, scores in named}
-        for system in args.systems
-    }
+    scored: dict[str, dict[str, Scores]] = defaultdict(dict)
+    for name, system, scores in args.rows:
+        scored[KINDS[system]][name] = read_variant(scores, system, args.seeds, args.sets)
     ears = same_ears([variant for variants in scored.values() for variant in variants.values()])
-    for system, variants in scored.items():
-        parts.append(f"## {SYSTEMS[system]}\n\n{render(variants)}")
+    parts = []
+    for kind, variants in scored.items():
+        parts.append(f"## {kind}\n\n{render(variants)}")
         if len(args.seeds) > 1:
             parts.append(f"What another seed alone changes:\n\n{render_seeds(variants, args.seeds)}")
     facts = "\n".join(f"- {name}: {value}" for name, value in run_facts(args.command).items())
-    count = len(variants[args.variants[0]].metrics["wer"])
+    count = len(next(iter(variants.values())).metrics["wer"])
     text = f"""# {args.title}
 
 {facts}
 
-SoundStorm on the true semantic tokens of {count} utterances ({", ".join(args.sets)}), {len(args.seeds)} sample(s) of
-each by as many seeds. Differences with 95 % intervals over utterances, each against itself (voices: over speakers and
-the utterances of each, where the scores name two speakers). Word errors are those of whole utterances, a prompt's
-included. Real-time factor: seconds of one core for the acoustic tokens of a second of speech that is not the prompt's,
-in batches; passes: forward passes of the mean utterance. Recogniser: {ears}.
+{count} utterances ({", ".join(args.sets)}), {len(args.seeds)} sample(s) of each by as many seeds; SoundStorm
+on their true semantic tokens but where it speaks from text. Differences with 95 % intervals over utterances, each
+against itself (voices: over speakers and the utterances of each, where the scores name two speakers). Word errors are
+those of whole utterances, a prompt's included. Real-time factor: seconds of computing for the tokens of a second of
+speech that is not the prompt's, in batches, semantic ones from text included; passes: SoundStorm's for the mean
+utterance. Recogniser: {ears}.
 
 """
     write_text(args.output, text + "\n".join(parts))
