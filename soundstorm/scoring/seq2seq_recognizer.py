@@ -32,7 +32,6 @@ class Seq2SeqModel:
         self.name = name
         self.sample_rate = processor.feature_extractor.sampling_rate
         self._model, self._processor = model, processor
-        model.generation_config.max_length = None  # else transformers warns of two limits
         self._is_whisper = model.config.model_type == "whisper"
         self._language = {}
         if self._is_whisper and language and getattr(model.generation_config, "is_multilingual", False):
@@ -75,8 +74,9 @@ class Seq2SeqModel:
         limits = [min(MOST_TOKENS, 20 + round(TOKENS_A_SECOND * len(wav) / self.sample_rate)) for wav in wavs]
         options |= {**self._language, **({"return_token_timestamps": True} if word_times else {})}
         long = self._is_whisper and len(wavs[0]) > LONGEST * self.sample_rate  # alone, window by window
-        options |= {"return_timestamps": True, "max_new_tokens": MOST_TOKENS} if long else {}
-        options.setdefault("max_new_tokens", max(limits))
+        options |= {"return_timestamps": True} if long else {}
+        # Not max_new_tokens, beside which transformers warns of a second limit. Whisper's does not count its first tokens.
+        options["max_length"] = (MOST_TOKENS if long else max(limits)) + (not self._is_whisper)
         inputs = self._processor(
             wavs,
             sampling_rate=self.sample_rate,

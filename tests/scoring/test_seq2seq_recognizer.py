@@ -1,5 +1,7 @@
 """Whisper as a recogniser: several recordings at a time, with the times of words."""
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,14 @@ def test_reading_ahead_gives_the_figures_of_one_at_a_time(recognizer):
     ahead._recognizer = type("Counted", (), {"sample_rate": 16000, "__call__": lambda self, w: calls.append(w)})()
     assert [ahead(pair) for pair in pairs] == [plain(pair) for pair in pairs]
     assert not calls and recognize is recognizer
+
+
+def test_reading_says_nothing_of_limits(recognizer, caplog):
+    """Transformers warned in every batch of a length and a number of new tokens, of which only one was meant."""
+    logger = logging.getLogger("transformers.generation.utils")
+    logger.addHandler(caplog.handler)
+    try:
+        recognizer([*recordings(1.0, 2.0), *recordings(31.0)])
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not [record for record in caplog.records if "max_length" in record.getMessage()]
