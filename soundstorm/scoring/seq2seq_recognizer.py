@@ -75,7 +75,7 @@ class Seq2SeqModel:
         options |= {**self._language, **({"return_token_timestamps": True} if word_times else {})}
         long = self._is_whisper and len(wavs[0]) > LONGEST * self.sample_rate  # alone, window by window
         options |= {"return_timestamps": True} if long else {}
-        # Not max_new_tokens, beside which transformers warns of a second limit. Whisper's does not count its first tokens.
+        # Not max_new_tokens: transformers would warn of two limits. Whisper does not count its first tokens in it.
         options["max_length"] = (MOST_TOKENS if long else max(limits)) + (not self._is_whisper)
         inputs = self._processor(
             wavs,
