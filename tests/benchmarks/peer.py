@@ -44,16 +44,17 @@ def make(work: Work):
             "num_residual_streams": 4 if default else 1,
         },
     )
-    hop = sizes.sample_rate // sizes.frame_rate
     return SoundStorm(
         network,
         steps=sizes.iterations,
         schedule="cosine",
         num_semantic_token_ids=sizes.semantic,
-        wav2vec_target_sample_hz=sizes.sample_rate,
-        wav2vec_downsample_factor=hop,
-        codec_target_sample_hz=sizes.sample_rate,
-        codec_downsample_factor=hop,
+        # Semantic and acoustic tokens have one rate. With the true 320 / 16000 it rounds 460 frames of the one up to 461 of
+        # the other, and interpolates.
+        wav2vec_target_sample_hz=1,
+        wav2vec_downsample_factor=1,
+        codec_target_sample_hz=1,
+        codec_downsample_factor=1,
     )
 
 
