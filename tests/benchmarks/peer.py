@@ -49,8 +49,8 @@ def make(work: Work):
         steps=sizes.iterations,
         schedule="cosine",
         num_semantic_token_ids=sizes.semantic,
-        # Semantic and acoustic tokens have one rate. With the true 320 / 16000 it rounds 460 frames of the one up to 461 of
-        # the other, and interpolates.
+        # Semantic and acoustic tokens have one rate. Of the true 320 / 16000 it makes 461 frames of the one for 460 of
+        # the other, by rounding.
         wav2vec_target_sample_hz=1,
         wav2vec_downsample_factor=1,
         codec_target_sample_hz=1,
