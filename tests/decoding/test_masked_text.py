@@ -209,6 +209,21 @@ def test_wrong_options_are_refused(options, message):
         MaskedTextSamplingConfig(**options)
 
 
+def test_examples_are_hidden_as_a_whole_as_often_as_asked(tmp_path):
+    corpus = write_corpus(tmp_path / "data", utterances=40)
+
+    def masks(whole):
+        data = MaskedTextDataset(corpus, ByteTokenizer(), MaskedTextDataConfig(whole=whole))
+        return [data[SeededIndex(i % 40, (0, i, i))]["mask"] for i in range(400)]
+
+    plain, half = masks(0.0), masks(0.5)
+    hidden = np.array([mask.dropped.all() for mask in half])
+    assert all(mask.dropped.all() for mask in masks(1.0))
+    assert hidden.mean() - np.mean([mask.dropped.all() for mask in plain]) == pytest.approx(0.5, abs=0.1)
+    for one, other, whole in zip(plain, half, hidden, strict=True):  # nothing else changes
+        assert one.prompt_end == other.prompt_end and (whole or (one.dropped == other.dropped).all())
+
+
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 

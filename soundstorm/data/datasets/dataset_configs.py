@@ -202,9 +202,13 @@ class MaskedTextDataConfig:
         0.0, "share of examples with a second utterance of the same speaker appended"
     )
     unprompted: float = option(0.3, "probability of an example without a prompt")
+    whole: float = option(
+        0.0, "probability of an example of which all is hidden but the prompt, as the first pass of decoding meets it; "
+             "else as much as SoundStorm's masks hide"
+    )  # fmt: skip
 
     def __post_init__(self):
-        for name in ("join_probability", "unprompted"):
+        for name in ("join_probability", "unprompted", "whole"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"data.{name} is {getattr(self, name)}, expected a probability")
         if not 0 <= self.min_seconds < self.max_seconds:

@@ -28,13 +28,16 @@ class MaskedTextDataset(TextSemanticDataset):
             data_dir, tokenizer, min_seconds=config.min_seconds, max_seconds=config.max_seconds,
             join_probability=config.join_probability,
         )  # fmt: skip
-        self._masking = MaskingConfig(unprompted=config.unprompted)
+        self._masking, self._whole = MaskingConfig(unprompted=config.unprompted), config.whole
 
     def __getitem__(self, item: SeededIndex) -> dict:
         """``text`` ids ``(L,)``, ``tokens`` ``(T,)``, and the numbers behind their ``mask``."""
         example = super().__getitem__(item)
         rng = np.random.default_rng((*item.seed, 1))  # not that of the example, whose numbers it would repeat
-        return example | {"mask": draw_mask_numbers(len(example["tokens"]), 1, rng, config=self._masking)}
+        mask = draw_mask_numbers(len(example["tokens"]), 1, rng, config=self._masking)
+        if rng.random() < self._whole:
+            mask = mask._replace(dropped=np.ones_like(mask.dropped))
+        return example | {"mask": mask}
 
     def collate(self, items: list[dict]) -> dict[str, Tensor]:
         """Pad as :func:`collate_examples`, with ``prompt_end (B,)`` and ``dropped (B, T)``."""
