@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What options of decoding change: word errors, voice, quality and seconds with fewer passes and others, each beside the
 # first of its kind (from semantic tokens 16 iterations, from text the autoregressive model), on the models of a finished
-# ./run.sh; trained is only a missing parallel model of text to semantic tokens. RESULTS_options.md. Two and a half minutes
+# ./run.sh; trained is only a missing autoregressive model of text to semantic tokens. RESULTS_options.md. Two and a half minutes
 # a row and system on two CPU cores with openai/whisper-base as the ear; what is there is not made again. The ear should be
 # one that has never heard the corpus; the recipe's own comes second, or alone. --tags are suffixes of other experiment
 # directories, whose models are decoded too: after ./run_ablations.sh e.g. "ablation_paper_0". With --small true the same of
@@ -43,7 +43,7 @@ run=./run.sh expdir=exp output=RESULTS_options.md score_args="--score.quality-ut
 small_args=()
 if "${small}"; then
     run=./run_small.sh expdir=exp_small output=exp_small/RESULTS_options.md score_args="--score.quality-utterances 2"
-    small_args=(--masked-text-to-semantic-args "$(steps 20)")
+    small_args=(--text-to-semantic-args "$(steps 20)")
 fi
 listen_with "${ear}" closed:train
 
@@ -55,7 +55,7 @@ for system in ${systems}; do
     source=${source%_prompted}
     source=${source#_}
     models=() stage=6
-    [ "${source}" != masked_text ] || models=(--text-to-semantic-models "autoregressive masked") stage=5
+    [ -z "${source}" ] || models=(--text-to-semantic-models "autoregressive masked") stage=5
     for tag in "" "${tags[@]}"; do
         for variant in "${known[@]}"; do
             read -r from name config options <<<"${variant}"
