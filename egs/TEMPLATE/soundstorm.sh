@@ -16,6 +16,7 @@ jobs_per_gpu=1                # jobs of extraction, decoding and scoring that sh
 nj=$(getconf _NPROCESSORS_ONLN)  # parallel jobs of extraction, decoding and scoring
 threads_per_job=1             # CPU threads of each of those jobs
 train_threads=$(getconf _NPROCESSORS_ONLN)  # CPU threads of a training
+train_jobs=1                  # trainings side by side where one does not need another (the codec beside stage 1, most others beside the first of stage 4); they share --train-threads
 train_procs=1                 # processes of a training without GPU, which share its threads (with GPUs there is one for each)
 normal_losses=                # losses of trainings that later ones are compared with, e.g. conf/normal_losses.json; stage 7 writes it where there is none yet (empty: no comparison)
 num_nodes=1                   # machines of a training, each with so many GPUs or processes; above 1 with cmd_backend=slurm only
@@ -192,12 +193,13 @@ if "${wants_help}"; then
     exit 0
 fi
 [ $# -eq 0 ] || die "unexpected argument '$1'; options are --<name> <value>, see --help"
-for number in stage stop_stage ngpu jobs_per_gpu nj threads_per_job train_threads train_procs num_nodes sample_rate \
+for number in stage stop_stage ngpu jobs_per_gpu nj threads_per_job train_threads train_jobs train_procs num_nodes sample_rate \
     hubert_iterations hubert_target_layer hubert_target_clusters; do
     [[ ${!number} =~ ^[0-9]{1,9}$ ]] || die "--${number//_/-} takes a number, got '${!number}'"
     printf -v "${number}" '%d' $((10#${!number})) # 08 is 8
     [[ ${number} == *stage || ${number} == *_layer || ${number} == ngpu || ${!number} -gt 0 ]] || die "--${number//_/-} is 0, expected at least 1"
 done
+train_threads=$((train_threads > train_jobs ? train_threads / train_jobs : 1))
 [[ ${num_nodes} -eq 1 || ${cmd_backend:-} == slurm ]] ||
     die "--num-nodes ${num_nodes}: several machines need a cluster; set cmd_backend=slurm (cmd.sh)"
 command -v "${python}" >/dev/null || die "--python ${python}: no such program"
@@ -407,6 +409,7 @@ if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_cl
         front 1 check_codec --codec "${codec}" "${features[@]}"
         interruptible "${front_command[@]}"
     fi
+    ahead 2 train_codec
     split_arguments "${kmeans_args}"
     kmeans_arguments=(--data-dir "${datadir}/${token_train_set}" --portion "${portion}" "${arguments[@]}")
     [ "${ssl_model}" != pretrain ] || train_hubert
@@ -434,14 +437,8 @@ if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_cl
 fi
 
 if doing 2 "Codec: ${codec_model}"; then
-    if [ "${codec}" = train ] && to_do "${codec_exp}/model.safetensors" "training"; then
-        need "${datadir}/${token_train_set}/utt2dur" 0
-        need "${datadir}/${valid_set}/utt2dur" 0
-        split_arguments "${codec_args}"
-        run_training "${codec_exp}/log/train.log" train_codec --config "${codec_config}" \
-            --train-data "${datadir}/${token_train_set}" --valid-data "${datadir}/${valid_set}" \
-            --expdir "${codec_exp}" "${arguments[@]}"
-    fi
+    caught_up 2
+    train_codec
     done_with_stage
 fi
 
@@ -458,20 +455,22 @@ if doing 3 "Acoustic tokens: ${codec_model}"; then
 fi
 
 if doing 4 "Training of acoustic models: ${acoustic_model_names[*]}"; then
+    ahead 5 train_text_models
+    for name in "${acoustic_model_names[@]:1}"; do
+        ahead "4.${name}" train_acoustic_model "${name}"
+    done
+    ahead 7 train_listeners
     for name in "${acoustic_model_names[@]}"; do
+        caught_up "4.${name}"
         train_acoustic_model "${name}"
     done
     done_with_stage
 fi
 
 if doing 5 "Text-to-semantic training: ${text_to_semantic_models}"; then
-    if [[ ${systems} != *_text* && -z ${dialogue_script} ]]; then
-        log "  left out: --systems has no text, and there is no --dialogue-script"
-    else
-        for name in "${text_model_names[@]}"; do
-            train_text_model "${text_experiments[${name}]}"
-        done
-    fi
+    needs_text_models || log "  left out: --systems has no text, and there is no --dialogue-script"
+    caught_up 5
+    train_text_models
     done_with_stage
 fi
 
@@ -516,16 +515,8 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
         done
     done
     [ -z "${dialogue_script}" ] || need "$(dialogue_dir)/dialogue.json" 6
-    # What scoring trains, it trains on original recordings only.
-    if [[ " ${recognizer} " =~ [\ :]train\  ]] && to_do "${recognizer_exp}/model.safetensors" "recogniser: ${recognizer_exp}"; then
-        train_ctc recognizer
-    fi
-    if [ "${consistency}" = train ] && to_do "${consistency_exp}/model.safetensors" "acoustic consistency: ${consistency_exp}"; then
-        split_arguments "${consistency_args}"
-        run_training "${consistency_exp}/log/train.log" train_consistency --config "${consistency_config}" \
-            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --ssl-model "${consistency_ssl_model:-${ssl_source}}" --expdir "${consistency_exp}" "${arguments[@]}"
-    fi
+    caught_up 7
+    train_listeners
     score_all
     measure_extras
     if to_do "${report}/report.json" "report: ${report}" report_is_new "${report}/report.json"; then

@@ -13,7 +13,7 @@ set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 export WHISPER=${WHISPER:-openai/whisper-base} # for stage 0 too
-exec ./soundstorm.sh \
+exec ./soundstorm.sh --train-jobs 2 \
     --train-set train --token-train-set train_all --valid-set dev --test-sets "test" \
     --ssl-model "whisper:${WHISPER}" --semantic-layer 4 --semantic-clusters 512 \
     --kmeans-args "--normalization global" --portion 0.3 \

@@ -6,7 +6,7 @@
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
-exec ./soundstorm.sh \
+exec ./soundstorm.sh --train-jobs 2 \
     --train-set train --valid-set dev --test-sets "test test_unseen" \
     --ssl-model recognizer --semantic-layer 4 --semantic-clusters 512 --kmeans-args "--normalization global" \
     --mfcc-clusters 128 --hubert-target-layer 3 --hubert-target-clusters 512 \

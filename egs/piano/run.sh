@@ -10,7 +10,7 @@ set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 systems="codec soundstorm_prompted audiolm_prompted soundstorm_continued audiolm_continued audiolm_acoustic_prompted"
-exec ./soundstorm.sh \
+exec ./soundstorm.sh --train-jobs 2 \
     --train-set train --valid-set dev --test-sets "test" \
     --ssl-model pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 512 \
     --mfcc-clusters 128 --hubert-iterations 2 --hubert-target-layer 3 --hubert-target-clusters 512 \

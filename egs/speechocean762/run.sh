@@ -9,7 +9,7 @@
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
-exec ./soundstorm.sh \
+exec ./soundstorm.sh --train-jobs 2 \
     --train-set train --valid-set dev --test-sets "test" \
     --text-train-set train_text --text-valid-set dev_text \
     --ssl-model pretrain --hubert-config conf/train_hubert.yaml --semantic-layer 3 --semantic-clusters 256 \

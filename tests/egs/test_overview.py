@@ -43,7 +43,7 @@ def test_status_says_what_is_done_and_running_and_to_come_and_changes_nothing(ch
     stages = dict(part.split(":", 1) for part in done.stdout.split("Stage ")[1:])
     assert sorted(stages) == ["0", "1", "2", "3", "4", "5", "6"]
     assert stages["1"].count("  done  ") == 2 and stages["1"].count("  to come  ") == 4  # tokens of four sets
-    assert "running  training: step 50/100 loss=0.25 (2.50 steps/s), 0:20 left" in stages["2"]
+    assert "running  training: exp/codec: step 50/100 loss=0.25 (2.50 steps/s), 0:20 left" in stages["2"]
     for stage in ("0", "3", "4", "5", "6"):
         assert "  to come  " in stages[stage] and "  done  " not in stages[stage]
 
@@ -58,8 +58,8 @@ def test_both_kinds_of_text_to_semantic_are_trained_and_their_systems_stand_side
         assert f"exp/soundstorm/decode_soundstorm_{system}/test\n" in done.stdout
     wrong = checkout.run(["./run.sh", "--status", "--text-to-semantic-models", "mask"], cwd="egs/mini")
     assert "--text-to-semantic-models has 'mask', expected one or both of autoregressive, masked" in wrong.stderr
-    wrong = checkout.run(["./run.sh", "--status", "--systems", "soundstorm_masked_text"], cwd="egs/mini")
-    assert wrong.returncode != 0 and "--systems has 'soundstorm_masked_text'" in wrong.stderr
+    wrong = checkout.run(["./run.sh", "--status", "--systems", "soundstorm_autoregressive_text"], cwd="egs/mini")
+    assert wrong.returncode != 0 and "--systems has 'soundstorm_autoregressive_text'" in wrong.stderr
 
 
 def test_variants_of_models_are_trained_and_decoded_by_their_own_names(checkout, root):
@@ -94,7 +94,7 @@ def test_a_run_ends_with_seconds_models_and_what_to_do_with_them(checkout, root)
     for name in (
         "timing.tsv",
         "soundstorm/model.safetensors",
-        "text_to_semantic/model.safetensors",
+        "masked_text_to_semantic/model.safetensors",
         "report/index.html",
     ):
         (root / "exp" / name).parent.mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def test_a_run_ends_with_seconds_models_and_what_to_do_with_them(checkout, root)
     said = [line.split("INFO: ")[1] for line in done.stdout.splitlines()]
     assert said == [
         "Seconds of the stages, all runs together: 0: 5, 1: 60, 7: 5, in all: 70",
-        "Models: exp/kmeans_token_recognizer_l4_k512 exp/soundstorm exp/text_to_semantic",
+        "Models: exp/kmeans_token_recognizer_l4_k512 exp/soundstorm exp/masked_text_to_semantic",
         f"Listen to the systems side by side: {root.resolve()}/exp/report/index.html",
         "To speak with these models, pack them: ./run.sh --stage 7 --pack true",
     ]

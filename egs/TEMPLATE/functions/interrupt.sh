@@ -18,21 +18,25 @@ descendants() {  # <process>: what it started and what those started, parents fi
         }'
 }
 
-any_runs() {  # <processes>: does any of them still run? A zombie does not.
+count_running() {  # <processes>: prints how many of them still run. A zombie does not.
     local IFS=,
-    ps -o stat= -p "$*" 2>/dev/null | awk '!/^Z/ { found = 1 } END { exit !found }'
+    ps -o stat= -p "$*" 2>/dev/null | awk '!/^Z/ { running++ } END { print running + 0 }'
+}
+
+end_processes() {  # <processes>: launchers end their jobs, trainings save a checkpoint; longer is the launchers' business
+    local tries=150
+    kill -TERM "$@" 2>/dev/null || true
+    while [ "$(count_running "$@")" -gt 0 ] && ((tries-- > 0)); do
+        sleep 0.1
+    done
 }
 
 interrupted() {  # <number of the signal>
     trap '' INT TERM HUP
     trap - EXIT
-    local processes tries=150
+    local processes
     mapfile -t processes < <(descendants $$ && jobs -p)
-    # Launchers end their jobs, trainings save a checkpoint; what takes longer than that is the launchers' business.
-    kill -TERM "${processes[@]}" 2>/dev/null || true
-    while any_runs "${processes[@]}" && ((tries-- > 0)); do
-        sleep 0.1
-    done
+    end_processes "${processes[@]}"
     printf '%s: interrupted by SIG%s%s; run the same command again to go on\n' \
         "$(basename "$0")" "$(kill -l "$1")" "${stage_number:+ in stage ${stage_number}}" >&2
     exit $((128 + $1))
@@ -49,7 +53,12 @@ of_a_signal() {  # <exit status>: did one of those signals end it?
 }
 
 end_of_run() {  # What we started may have ended by the signal before bash has looked at its own.
-    local status=$?
+    local status=$? process processes
+    for process in "${ahead_jobs[@]}"; do # the stage failed; they go on at the next run
+        mapfile -t processes < <(descendants "${process}")
+        end_processes "${process}" "${processes[@]}"
+    done
+    ahead_jobs=()
     [ -z "${progress:-}" ] || stop_progress
     ! of_a_signal "${status}" || interrupted $((status - 128))
 }

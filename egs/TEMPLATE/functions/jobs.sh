@@ -29,7 +29,7 @@ to_do() {  # <output> <what> [<check>]: is the output missing, or its check fals
     if is_done "$@"; then
         return 1
     fi
-    log "  $2"
+    log "  ${ahead_of:+ahead of stage ${ahead_of}: }$2"
     worked=true
 }
 
@@ -83,7 +83,7 @@ start_progress() {  # From now on `watched` jobs are seen: at a terminal at once
 }
 
 stop_progress() {
-    [ -n "${progress}" ] || return 0
+    [[ -n ${progress} && ${#ahead_jobs[@]} -eq 0 ]] || return 0
     exec {progress}>&-
     progress=""
     wait "${progress_process}" 2>/dev/null || true
@@ -150,6 +150,41 @@ run_training() {  # <log> <front> <options>: like run_one; in several processes,
     with_progress "$1" launch "${launcher} --num-threads ${train_threads} ${nodes}" "" "$1" \
         "${front_command[@]:0:at}" utils/torchrun.py --num-nodes "${num_nodes}" --procs-per-node "${processes}" \
         "${front_command[@]:at}"
+}
+
+# Trainings that wait for no other run beside it: at most --train-jobs at once, the stage's own among them.
+declare -A ahead_jobs=() # processes, by what they are ahead of
+ahead_of=""              # in such a process: which stage
+NOTHING_TO_DO=99         # its status
+
+ahead() {  # <stage>[.<part>] <command>: starts it in the background, if the run goes so far; `caught_up` waits for it
+    local before=("${ahead_jobs[@]}")
+    if "${wants_status}" || [[ ${train_jobs} -eq 1 || ${1%%.*} -gt ${stop_stage} ]]; then
+        return 0
+    fi
+    [ -n "${progress}" ] || start_progress
+    {
+        trap '' INT # as in in_background
+        while [ "$(count_running "${before[@]}")" -ge $((train_jobs - 1)) ]; do sleep 1; done
+        ahead_of=${1%%.*} worked=false
+        "${@:2}"
+        "${worked}" || exit "${NOTHING_TO_DO}"
+    } &
+    ahead_jobs[$1]=$!
+}
+
+caught_up() {  # <stage>[.<part>]: waits for what was started ahead of it; its failure is the stage's
+    local status=0
+    [ -n "${ahead_jobs[$1]:-}" ] || return 0
+    wait "${ahead_jobs[$1]}" || status=$?
+    unset "ahead_jobs[$1]"
+    stop_progress
+    ! of_a_signal "${status}" || exit "${status}"
+    case "${status}" in
+        0) worked=true ;;
+        "${NOTHING_TO_DO}") ;;
+        *) die "what was run ahead of stage ${1%%.*} failed; the messages above name the log" ;;
+    esac
 }
 
 background_jobs=()

@@ -6,6 +6,18 @@ pretrained_exp=${expdir}/$(basename "${text_to_semantic_pretrain:-none}" .yaml)
 
 back_translation_exp=${expdir}/$(basename "${back_translation:-none}" .yaml)
 
+needs_text_models() {  # Does anything speak from text?
+    [[ ${systems} == *_text* || -n ${dialogue_script} ]]
+}
+
+train_text_models() {
+    local name
+    needs_text_models || return 0
+    for name in "${text_model_names[@]}"; do
+        train_text_model "${text_experiments[${name}]}"
+    done
+}
+
 train_text_model() {  # <text_to_semantic or masked_text_to_semantic>
     local exp=$1_exp config=$1_config args=$1_args set_name data=${datadir}/${text_train_set} options=()
     to_do "${!exp}/free_running.json" "training: ${!exp}" || return 0

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by soundstorm.sh, whose options are the variables here.
-# What a recipe trains to listen through. The iterations of a HuBERT: the first learns clusters of MFCC, another those of
-# the one before; and recognisers, for tokens as for scores.
+# What a recipe trains to hear and to code speech. The iterations of a HuBERT: the first learns clusters of MFCC, another
+# those of the one before; the codec; recognisers, for tokens as for scores.
 
 hubert_targets() {  # <iteration, counted from 0>: the k-means directory whose clusters it learns
     local tag=l${hubert_target_layer}_k${hubert_target_clusters}
@@ -41,4 +41,27 @@ train_ctc() {  # <experiment: token_recognizer or recognizer>
     run_training "${!exp}/log/train.log" train_recognizer --config "${!config}" \
         --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
         --expdir "${!exp}" "${arguments[@]}"
+}
+
+train_codec() {
+    if [ "${codec}" = train ] && to_do "${codec_exp}/model.safetensors" "training: ${codec_exp}"; then
+        need "${datadir}/${token_train_set}/utt2dur" 0
+        need "${datadir}/${valid_set}/utt2dur" 0
+        split_arguments "${codec_args}"
+        run_training "${codec_exp}/log/train.log" train_codec --config "${codec_config}" \
+            --train-data "${datadir}/${token_train_set}" --valid-data "${datadir}/${valid_set}" \
+            --expdir "${codec_exp}" "${arguments[@]}"
+    fi
+}
+
+train_listeners() {  # What scoring trains, on original recordings only.
+    if [[ " ${recognizer} " =~ [\ :]train\  ]] && to_do "${recognizer_exp}/model.safetensors" "recogniser: ${recognizer_exp}"; then
+        train_ctc recognizer
+    fi
+    if [ "${consistency}" = train ] && to_do "${consistency_exp}/model.safetensors" "acoustic consistency: ${consistency_exp}"; then
+        split_arguments "${consistency_args}"
+        run_training "${consistency_exp}/log/train.log" train_consistency --config "${consistency_config}" \
+            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --ssl-model "${consistency_ssl_model:-${ssl_source}}" --expdir "${consistency_exp}" "${arguments[@]}"
+    fi
 }
