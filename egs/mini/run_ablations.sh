@@ -30,6 +30,7 @@ if "${small}"; then
     run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_ablations.md
     : "${soundstorm_args:=$(steps 150)}"
 fi
+: "${soundstorm_args:=$(steps 1500)}"
 score_args="--score.quality-utterances 0 --score.second-utterances 0"
 listen_with "${ear}"
 

@@ -2,7 +2,7 @@
 # The same recipe with everything that is measured beside its table: all of AudioLM on the same tokens, ABX of the
 # tokens, likelihood of pairs in the manner of sWUGGY and sBLIMP, a detector for every system, run time against length,
 # quality and word errors against iterations; test utterances of the paper's third length, 20 to 30 s; and SoundStorm
-# trained three times as long (exp/soundstorm_long). Under an hour on two CPU cores by the sum of its
+# trained half as long again (exp/soundstorm_long). Under an hour on two CPU cores by the sum of its
 # parts, with the plain run in it.
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"

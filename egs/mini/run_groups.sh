@@ -15,7 +15,7 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 ear="" seeds="0 1 2" small=false
 take_options "ear seeds small" "$@"
 run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_groups.md
-score_args="--score.quality-utterances 0 --score.second-utterances 0" codec_steps="" soundstorm_steps=""
+score_args="--score.quality-utterances 0 --score.second-utterances 0" codec_steps="" soundstorm_steps=$(steps 1500)
 if "${small}"; then
     run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_groups.md
     codec_steps=$(steps 200) soundstorm_steps=$(steps 150)

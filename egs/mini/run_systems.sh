@@ -13,7 +13,7 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=local/series.sh
 . local/series.sh
 
-# All train for about as long as SoundStorm's 1500 steps. With the U-Net a step takes 2.6 times as long, one of mask
+# All train for about as long as 1500 steps of SoundStorm, half of its configuration's. With the U-Net a step takes 2.6 times as long, one of mask
 # diffusion by attention 1.2 times as long as its own; AudioLM has 270 steps of each stage, not its configuration's 900.
 # Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
 declare -A options_of=( # of the training of a variant
@@ -25,7 +25,8 @@ ear="" models="audiolm mask_diffusion tacotron2" variants="soundstorm_unet mask_
 small=false
 take_options "ear models variants prompted small" "$@"
 
-run=./run.sh output=RESULTS_systems.md audiolm_steps=270 variant_steps="" quality_utterances=20 args=()
+run=./run.sh output=RESULTS_systems.md audiolm_steps=270 variant_steps="" quality_utterances=20
+args=(--soundstorm-tag equal --soundstorm-args "$(steps 1500)")
 if "${small}"; then
     run=./run_small.sh output=exp_small/RESULTS_systems.md audiolm_steps=20 variant_steps=$(steps 20) quality_utterances=4
     args=(--mask-diffusion-args "$(steps 20)" --text-to-semantic-args "$(steps 20)"
