@@ -163,8 +163,8 @@ def attention(
 ) -> Tensor:
     """``softmax(q k^T / sqrt(head_dim)) v``: ``F.scaled_dot_product_attention``, or the same in products.
 
-    The fused kernel of CPUs multiplies bf16 as float32 unless they have AMX. Those that have bf16 products
-    without AMX are faster with products one after the other; the scores are then rounded to bf16.
+    The fused kernel of CPUs multiplies bf16 as float32 unless they have AMX, and what it then saves in a pass
+    it loses in the gradient. Where products one after the other are faster, the scores are rounded to bf16.
 
     Args:
         q, k, v: ``(B, H, T, head_dim)``.
@@ -172,11 +172,12 @@ def attention(
             T)``.
         causal: look at no later column; without ``attend``.
     """
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and ENABLED and products_are_faster():
+    trained = torch.is_grad_enabled()
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and ENABLED and products_are_faster(trained):
         same_for_all = attend is None or (attend.dtype == torch.bool and attend.shape[-2] == 1)  # queries
-        if not torch.is_grad_enabled() and not causal and same_for_all:
+        if not trained and not causal and same_for_all:
             return attention_by_products(q, k, v, attend)
-        if torch.is_grad_enabled() and k.shape[2] <= LONGEST:
+        if trained and k.shape[2] <= LONGEST:
             return trained_attention(q, k, v, attend, causal)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=attend, is_causal=causal)
 
@@ -208,10 +209,10 @@ def attention_by_products(q: Tensor, k: Tensor, v: Tensor, attend: Tensor | None
 
 
 @lru_cache
-def products_are_faster() -> bool:
-    """Whether this CPU has bf16 products, but not those the fused kernel knows."""
+def products_are_faster(trained: bool) -> bool:
+    """Whether this CPU has bf16 products, and where no gradient is wanted not those the fused kernel knows."""
     known = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("avx512_bf16")) and not known.get("amx_bf16")
+    return bool(known.get("avx512_bf16")) and (trained or not known.get("amx_bf16"))
 
 
 def speed_up_hubert(hubert: nn.Module) -> None:
@@ -220,7 +221,7 @@ def speed_up_hubert(hubert: nn.Module) -> None:
         return
     first = hubert.feature_extractor.conv_layers[0]
     first.conv = WaveformConvolution(first.conv)
-    if products_are_faster():
+    if products_are_faster(trained=True):
         hubert.config._attn_implementation = "eager"  # products; saved models do not carry it
 
 

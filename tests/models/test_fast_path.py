@@ -58,7 +58,7 @@ def test_a_training_step_of_the_conformer_is_that_of_the_readable_one(dropout, l
 @pytest.mark.parametrize("bf16", [False, True])
 def test_the_conformer_evaluates_as_the_readable_one_does_bit_for_bit(bf16, monkeypatch):
     # Attention by products, which a CPU with bf16 products takes, has tests of its own.
-    monkeypatch.setattr(fast_path, "products_are_faster", lambda: False)
+    monkeypatch.setattr(fast_path, "products_are_faster", lambda trained: False)
     x = torch.randn(2, 40, 24, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         readable, fast = (model.eval()(x, torch.tensor([40, 33])) for model in conformers())
@@ -67,7 +67,7 @@ def test_the_conformer_evaluates_as_the_readable_one_does_bit_for_bit(bf16, monk
 
 def test_the_switch_chooses_the_readable_networks(monkeypatch):
     sizes = {"layers": 1, "width": 24, "heads": 2, "inner": 32, "kernel": 3, "expansion": 1, "dropout": 0.0}
-    monkeypatch.setattr(fast_path, "products_are_faster", lambda: True)
+    monkeypatch.setattr(fast_path, "products_are_faster", lambda trained: True)
     monkeypatch.setattr(fast_path, "attention_by_products", lambda *_: pytest.fail("not with the switch off"))
     assert type(build_conformer(**sizes)) is FastConformer
     monkeypatch.setattr(fast_path, "ENABLED", False)
@@ -188,7 +188,7 @@ def test_products_have_the_gradients_of_the_fused_kernel(kind):
 @pytest.mark.parametrize("frames", [6, 300])
 @pytest.mark.parametrize("kind", ["bool", "numbers"])
 def test_masks_that_differ_between_queries_mean_the_same_everywhere(monkeypatch, kind, frames, gradient):
-    monkeypatch.setattr(fast_path, "products_are_faster", lambda: True)
+    monkeypatch.setattr(fast_path, "products_are_faster", lambda trained: True)
     q, k, v = inputs(frames, torch.bfloat16)
     earlier = torch.ones(frames, frames, dtype=torch.bool).tril()
     attend = earlier[None, None]
@@ -203,7 +203,7 @@ def test_masks_that_differ_between_queries_mean_the_same_everywhere(monkeypatch,
 @pytest.mark.parametrize("faster", [True, False])
 def test_only_bf16_goes_by_products_and_what_is_trained_on_if_short(monkeypatch, faster):
     asked = []
-    monkeypatch.setattr(fast_path, "products_are_faster", lambda: faster)
+    monkeypatch.setattr(fast_path, "products_are_faster", lambda trained: faster)
     monkeypatch.setattr(fast_path, "attention_by_products", lambda q, *_: asked.append("read") or q)
     monkeypatch.setattr(fast_path, "trained_attention", lambda q, *_: asked.append("trained") or q)
     with torch.no_grad():
@@ -214,6 +214,16 @@ def test_only_bf16_goes_by_products_and_what_is_trained_on_if_short(monkeypatch,
     attention(*inputs(4, torch.bfloat16))
     attention(*inputs(LONGEST + 1, torch.bfloat16))
     assert asked == (["read", "trained"] if faster else [])
+
+
+@pytest.mark.parametrize(
+    "capabilities, trained, read",
+    [({}, False, False), ({"avx512_bf16": True}, True, True), ({"avx512_bf16": True, "amx_bf16": True}, True, False)],
+)
+def test_the_cpu_decides_where_products_are_faster(monkeypatch, capabilities, trained, read):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    decide = fast_path.products_are_faster.__wrapped__  # what it found of this machine is kept
+    assert (decide(True), decide(False)) == (trained, read)
 
 
 @pytest.mark.parametrize("bias", [True, False])
