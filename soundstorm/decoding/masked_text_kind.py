@@ -17,4 +17,4 @@ def _cut(config: MaskedTextSamplingConfig, seconds: float) -> MaskedTextSampling
     return replace(config, max_seconds=seconds)
 
 
-KIND = SemanticKind(", masked", "masked_text", MaskedTextSamplingConfig, _load, _cut)
+KIND = SemanticKind(" in parallel", "masked_text", MaskedTextSamplingConfig, _load, _cut)

@@ -253,7 +253,7 @@ def test_from_text_in_parallel_as_long_as_each_recording(chain, tmp_path, prompt
         assert abs(len(semantic[utt]) - len(true[utt])) <= 1  # what the codec has frames for
         np.testing.assert_array_equal(semantic[utt][:given], true[utt][:given])
     record = json.loads((out / "decode.json").read_text())
-    assert record["title"].startswith("SoundStorm from text, masked") and record["text"]["iterations"] == 2
+    assert record["title"].startswith("SoundStorm from text in parallel") and record["text"]["iterations"] == 2
     out = decode(chain, tmp_path / "free", *masked, "--masked-text.max-seconds", 1)
     lengths = [len(tokens) - given for tokens in map(TokenArchive(out / "semantic.scp").__getitem__, semantic.ids)]
     assert max(lengths) <= semantic.info.frame_rate

@@ -17,8 +17,8 @@ SYSTEMS = {
     "soundstorm_greedy": "Level-wise greedy",
     "soundstorm": "SoundStorm",
     "soundstorm_prompted": "SoundStorm (3 s prompt)",
-    "soundstorm_text": "SoundStorm from text",
-    "soundstorm_text_prompted": "SoundStorm from text (3 s prompt)",
+    "soundstorm_text": "SoundStorm from text in parallel",
+    "soundstorm_text_prompted": "SoundStorm from text in parallel (3 s prompt)",
 }
 
 
@@ -96,7 +96,7 @@ def test_the_codec_keeps_the_voice(metrics):
 
 
 def test_what_follows_a_prompt_resembles_its_voice(metrics):
-    for system in ("SoundStorm (3 s prompt)", "SoundStorm from text (3 s prompt)"):
+    for system in ("SoundStorm (3 s prompt)", "SoundStorm from text in parallel (3 s prompt)"):
         assert metrics[system]["voice_preservation"] > 0.5
 
 
@@ -160,7 +160,7 @@ def test_all_systems_stand_in_one_table_and_what_is_there_is_not_made_again(reci
     diffusion = [f"Mask diffusion by its posterior, {passes} passes" for passes in (51, 26, 11)]
     diffusion.insert(0, "Mask diffusion, 100 passes")
     tokens = ["SoundStorm", "SoundStorm, unet", *diffusion]
-    text = ["SoundStorm from text", "SoundStorm from text, masked"]
+    text = ["SoundStorm from text", "SoundStorm from text in parallel"]
     assert list(rows) == ["Original", "Codec round trip", *tokens, *text]
     for name, (_, wer, difference, *_, training, rtf, passes) in rows.items():
         spoken, base = name in tokens + text, name in ("SoundStorm", "SoundStorm from text")
