@@ -29,7 +29,7 @@ def test_run_time_is_measured_for_every_part_and_length(chain, tmp_path, capsys)
     content = read_extra(output)
     assert list(content["points"]) == [
         "codec decoding", "SoundStorm", "AudioLM stages 2 and 3", "text to semantic",
-        "text to semantic, masked", "AudioLM stage 1",
+        "text to semantic in parallel", "AudioLM stage 1",
     ]  # fmt: skip
     for part, points in content["points"].items():
         assert [point["seconds"] for point in points] == [1.0, 2.0]

@@ -12,7 +12,7 @@ def status(checkout, *options):
 def test_every_model_is_trained_and_every_system_has_a_row(checkout):
     done = status(checkout, "--ear", "some/ear")
     assert done.returncode == 0, done.stderr
-    names = ["soundstorm", "audiolm_equal/coarse", "audiolm_equal/fine", "mask_diffusion", "tacotron2/features"]
+    names = ["soundstorm_equal", "audiolm_equal/coarse", "audiolm_equal/fine", "mask_diffusion", "tacotron2/features"]
     names += ["tacotron2/wavenet", "soundstorm_unet", "mask_diffusion_absorbing", "text_to_semantic"]
     names.append("masked_text_to_semantic")
     for name in names:
