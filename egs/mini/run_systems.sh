@@ -13,9 +13,9 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=local/series.sh
 . local/series.sh
 
-# All train for about as long as 1500 steps of SoundStorm, half of its configuration's. With the U-Net a step takes 2.6 times as long, one of mask
-# diffusion by attention 1.2 times as long as its own; AudioLM has 270 steps of each stage, not its configuration's 900.
-# Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
+# All train for about as long as 1500 steps of SoundStorm, half of its configuration's. With the U-Net a step takes 2.6
+# times as long, one of mask diffusion by attention 1.2 times as long as its own; AudioLM has 270 steps of each stage, not
+# its configuration's 900. Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
 declare -A options_of=( # of the training of a variant
     [soundstorm_unet]="--model.combine unet $(steps 580)" # the codebooks' embeddings through a U-Net, not their sum
     [mask_diffusion_absorbing]="--diffusion.uniform 0" # masks alone, no random codes

@@ -152,7 +152,7 @@ run_training() {  # <log> <front> <options>: like run_one; in several processes,
         "${front_command[@]:at}"
 }
 
-# Trainings that wait for no other run beside it: at most --train-jobs at once, the stage's own among them.
+# Trainings of later stages that need nothing of the running one go beside it: --train-jobs at once, its own among them.
 declare -A ahead_jobs=() # processes, by what they are ahead of
 ahead_of=""              # in such a process: which stage
 NOTHING_TO_DO=99         # its status
