@@ -23,10 +23,12 @@ count_running() {  # <processes>: prints how many of them still run. A zombie do
     ps -o stat= -p "$*" 2>/dev/null | awk '!/^Z/ { running++ } END { print running + 0 }'
 }
 
-end_processes() {  # <processes>: launchers end their jobs, trainings save a checkpoint; longer is the launchers' business
-    local tries=150
-    kill -TERM "$@" 2>/dev/null || true
-    while [ "$(count_running "$@")" -gt 0 ] && ((tries-- > 0)); do
+end_all() {  # ends everything that this run started
+    local processes tries=150
+    mapfile -t processes < <(descendants $$ && jobs -p)
+    # Launchers end their jobs, trainings save a checkpoint; what takes longer than that is the launchers' business.
+    kill -TERM "${processes[@]}" 2>/dev/null || true
+    while [ "$(count_running "${processes[@]}")" -gt 0 ] && ((tries-- > 0)); do
         sleep 0.1
     done
 }
@@ -34,9 +36,7 @@ end_processes() {  # <processes>: launchers end their jobs, trainings save a che
 interrupted() {  # <number of the signal>
     trap '' INT TERM HUP
     trap - EXIT
-    local processes
-    mapfile -t processes < <(descendants $$ && jobs -p)
-    end_processes "${processes[@]}"
+    end_all
     printf '%s: interrupted by SIG%s%s; run the same command again to go on\n' \
         "$(basename "$0")" "$(kill -l "$1")" "${stage_number:+ in stage ${stage_number}}" >&2
     exit $((128 + $1))
@@ -53,12 +53,8 @@ of_a_signal() {  # <exit status>: did one of those signals end it?
 }
 
 end_of_run() {  # What we started may have ended by the signal before bash has looked at its own.
-    local status=$? process processes
-    for process in "${ahead_jobs[@]}"; do # the stage failed; they go on at the next run
-        mapfile -t processes < <(descendants "${process}")
-        end_processes "${process}" "${processes[@]}"
-    done
-    ahead_jobs=()
+    local status=$?
+    [ -z "$(jobs -rp)" ] || end_all # a stage failed; what runs beside it goes on at the next run
     [ -z "${progress:-}" ] || stop_progress
     ! of_a_signal "${status}" || interrupted $((status - 128))
 }

@@ -83,7 +83,7 @@ start_progress() {  # From now on `watched` jobs are seen: at a terminal at once
 }
 
 stop_progress() {
-    [[ -n ${progress} && ${#ahead_jobs[@]} -eq 0 ]] || return 0
+    [ -n "${progress}" ] || return 0
     exec {progress}>&-
     progress=""
     wait "${progress_process}" 2>/dev/null || true
@@ -123,7 +123,7 @@ in_shares() {  # <shares> <log> <output> <front> <options>: a set in shares side
     run_jobs "$1" "$2" "${@:4}" --share "${JOB}/$1"
 }
 
-run_one() {  # <log> <front> <options>: one job that has the machine, or one GPU, to itself
+run_one() {  # <log> <front> <options>: one job with the threads of a training, or one GPU to itself
     local launcher=${train_cmd}
     [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1 $(gpu_sharing)"
     front "${train_threads}" "${@:2}"
@@ -178,7 +178,7 @@ caught_up() {  # <stage>[.<part>]: waits for what was started ahead of it; its f
     [ -n "${ahead_jobs[$1]:-}" ] || return 0
     wait "${ahead_jobs[$1]}" || status=$?
     unset "ahead_jobs[$1]"
-    stop_progress
+    [ "${#ahead_jobs[@]}" -gt 0 ] || stop_progress
     ! of_a_signal "${status}" || exit "${status}"
     case "${status}" in
         0) worked=true ;;
@@ -206,7 +206,7 @@ finish_background() {  # <what>: waits for everything in the background; one fai
         ! of_a_signal "${status}" || exit "${status}"
         failures=$((failures + (status > 0)))
     done
-    stop_progress
+    [ "${#ahead_jobs[@]}" -gt 0 ] || stop_progress # whose jobs are still seen
     local total=${#background_jobs[@]}
     background_jobs=()
     [ "${failures}" -eq 0 ] || die "${failures} of ${total} $1 failed; the messages above name the logs"
