@@ -267,8 +267,13 @@ for name in "${acoustic_model_names[@]}"; do
         die "--acoustic-models has '${name}', expected some of ${known_models[*]}"
     experiment "${name}"
 done
+has_tokens=false # does any model make tokens? Without, stages 1 to 3 have nothing to do
+for name in "${acoustic_model_names[@]}"; do
+    part=${name}_reads_text
+    [ "${!part:-false}" = true ] || has_tokens=true
+done
 main_reads_text=${acoustic_model_names[0]}_reads_text
-[ "${!main_reads_text:-false}" = false ] ||
+[[ ${!main_reads_text:-false} == false || ${has_tokens} == false ]] ||
     die "--acoustic-models begins with ${acoustic_model_names[0]}, which has no tokens; name soundstorm or another that has before it"
 main_exp=${acoustic_model_names[0]}_exp
 main_exp=${!main_exp}
@@ -306,6 +311,14 @@ case "${ssl_model}" in
 esac
 : "${semantic_tag:=$(file_name "${ssl_name}")_l${semantic_layer}_k${semantic_clusters}}"
 # Before hours of work, not after them.
+if ! "${has_tokens}"; then
+    [[ ${stop_stage} -lt 6 || -z ${dialogue_script} && ${pack} != true ]] ||
+        die "--acoustic-models ${acoustic_models} has no tokens, of which dialogues and packs are made; pass" \
+            "--dialogue-script '' --pack false, or name soundstorm or another that has before it"
+    [[ ${stop_stage} -lt 7 || ${consistency} != train || -n ${consistency_ssl_model} ]] ||
+        die "--acoustic-models ${acoustic_models} has no tokens, whose model the consistency network of stage 7 reads;" \
+            "pass --consistency none, or give it a model by --consistency-ssl-model"
+fi
 if [[ ${consistency} == train && ${stop_stage} -ge 7 && ! -e ${consistency_exp}/model.safetensors &&
     ${consistency_ssl_model:-${ssl_source}} =~ ^[a-z0-9-]+: && ${BASH_REMATCH[0]} != recognizer: ]]; then
     die "the consistency network of stage 7 cannot read ${BASH_REMATCH[0]}... as the tokens do;" \
@@ -330,16 +343,18 @@ acoustic_archive=acoustic_$(file_name "${codec_exp:-codec_${codec_tag}}") acoust
 report=${expdir}/report${decode_tag:+_${decode_tag}}
 read -ra test_set_names <<<"${test_sets}"
 if [ -z "${systems}" ]; then
-    systems=codec
+    ! "${has_tokens}" || systems=codec
     for name in $(printf '%s\n' "${!variant_options[@]}" | sort); do
         [[ ${name} != "${acoustic_model_names[0]}"_* ]] || systems+=" ${name}"
     done
     for name in "${acoustic_model_names[@]}"; do
         systems+=" ${name} ${name}_prompted"
-        [ "${name}" != "${acoustic_model_names[0]}" ] || systems+=" ${name}_text ${name}_text_prompted"
+        [[ ${name} != "${acoustic_model_names[0]}" || ${has_tokens} == false ]] ||
+            systems+=" ${name}_text ${name}_text_prompted"
     done
     for name in "${text_model_names[@]:1}"; do
-        systems+=" ${acoustic_model_names[0]}_${name}_text ${acoustic_model_names[0]}_${name}_text_prompted"
+        ! "${has_tokens}" ||
+            systems+=" ${acoustic_model_names[0]}_${name}_text ${acoustic_model_names[0]}_${name}_text_prompted"
     done
 fi
 read -ra system_names <<<"${systems}"
@@ -397,7 +412,7 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
     done_with_stage
 fi
 
-if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_clusters} clusters"; then
+if "${has_tokens}" && doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_clusters} clusters"; then
     for set_name in "${all_sets[@]}"; do
         need "${datadir}/${set_name}/utt2dur" 0
     done
@@ -436,13 +451,13 @@ if doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_layer}, ${semantic_cl
     done_with_stage
 fi
 
-if doing 2 "Codec: ${codec_model}"; then
+if "${has_tokens}" && doing 2 "Codec: ${codec_model}"; then
     caught_up 2
     train_codec
     done_with_stage
 fi
 
-if doing 3 "Acoustic tokens: ${codec_model}"; then
+if "${has_tokens}" && doing 3 "Acoustic tokens: ${codec_model}"; then
     [ "${codec}" != train ] || need "${codec_exp}/model.safetensors" 2
     for set_name in "${acoustic_sets[@]}"; do
         need "${datadir}/${set_name}/utt2dur" 0
@@ -482,12 +497,11 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
         [ "${system_source}" != continuation ] || need_continuation
     done
     for set_name in "${test_set_names[@]}"; do
-        need "${datadir}/${set_name}/semantic.scp" 1
-        need "${datadir}/${set_name}/acoustic.scp" 3
+        need_tokens "${set_name}"
         for system in "${system_names[@]}"; do
             directory=$(decode_dir "${system}" "${set_name}")
             if to_do "${directory}/wav.scp" "${system} of ${set_name}: ${directory}"; then
-                shares=$(shares_of "${datadir}/${set_name}/acoustic.scp")
+                shares=$(shares_of "${datadir}/${set_name}/$("${has_tokens}" && echo acoustic.scp || echo utt2dur)")
                 if [ "${shares}" -eq 1 ]; then
                     in_background decode_one "${system}" "${set_name}" "${directory}" 1
                 else # its shares run side by side
@@ -521,10 +535,10 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
     measure_extras
     if to_do "${report}/report.json" "report: ${report}" report_is_new "${report}/report.json"; then
         split_arguments "${report_args}"
+        ! "${has_tokens}" || arguments=(--tokens "${datadir}/${train_set}/acoustic.scp" "${arguments[@]}")
         run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" --extras "${extras[@]}" \
             --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
-            --tokens "${datadir}/${train_set}/acoustic.scp" ${results:+--results "${results}"} \
-            --command "${invocation% }" ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
+            --command "${invocation% }" ${results:+--results "${results}"} ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
             "${arguments[@]}" --output "${report}"
         echo "${scores[*]} ${extras[*]}" >"${report}/inputs.txt"
     fi

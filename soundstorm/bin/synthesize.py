@@ -11,14 +11,16 @@ def get_parser() -> FrontParser:
     """Options of the command."""
     parser = config_parser(__doc__, SAMPLING)
     parser.add_argument(
-        "--data-dir", required=True, help="data directory with acoustic.scp, semantic.scp or text"
+        "--data-dir", required=True, help="data directory with acoustic.scp, semantic.scp or text, or utt2dur and text"
     )
     parser.add_argument("--keys", help="file whose first column names the utterances; all by default")
     parser.add_argument(
         "--from", dest="source", default="semantic", help="codec (round trip), semantic, text or continuation"
     )
     parser.add_argument(
-        "--codec", required=True, help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME"
+        "--codec",
+        help="experiment directory, or encodec:NAME, dac:NAME, mimi:NAME; a model that reads text itself needs none, "
+        "and speaks the utterances of acoustic.scp with it, all without",
     )
     parser.add_argument(
         "--acoustic-model", help="what makes acoustic tokens: experiment directory of stage 4, or pack"

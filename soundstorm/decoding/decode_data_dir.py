@@ -57,7 +57,8 @@ def decode_data_dir(
     ``wav.scp`` is written last: a directory that has it is complete, and nothing is done.
 
     Args:
-        data_dir: with ``acoustic.scp``, and by source ``semantic.scp`` or ``text``.
+        data_dir: with ``acoustic.scp``, and by source ``semantic.scp`` or ``text``; without a codec ``utt2dur``
+            and ``text``.
         output: directory.
         system: what to decode with.
         keys: file whose first column names the utterances; all by default.
@@ -74,25 +75,34 @@ def decode_data_dir(
     if (output / "wav.scp").exists():
         logger.info("%s: already decoded; nothing to do", output)
         return
-    codec = load_acoustic_tokenizer(system.codec, device)
-    acoustic = TokenArchive(data_dir / "acoustic.scp")
-    acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
-    ids = list(read_table(keys)) if keys else acoustic.ids
-    check_ids(ids, keys or acoustic.scp)  # they become file names
+    load_reader = _reader_loader(system)
+    if system.codec is None:
+        table = data_dir / "utt2dur"
+        seconds = {utt: float(value) for utt, value in read_table(table).items()}
+        known = list(seconds)
+    else:
+        codec, acoustic = load_acoustic_tokenizer(system.codec, device), TokenArchive(data_dir / "acoustic.scp")
+        acoustic.info.check_same(codec.info, str(acoustic.scp), system.codec)
+        table, known = acoustic.scp, acoustic.ids
+    ids = list(read_table(keys)) if keys else known
+    check_ids(ids, keys or table)  # they become file names
+    if system.codec is None and (unknown := [utt for utt in ids if utt not in seconds]):
+        raise InputError(f"{table}: no {unknown[0]}, which {keys} names (and {len(unknown) - 1} more)")
     ids = share.of_ids(ids) if share else ids
     output.mkdir(parents=True, exist_ok=True)
     if not ids:  # an empty shard of few utterances
         write_table(output / "wav.scp", {})
         return
     stopwatch, kind = Stopwatch(), None
-    load_reader = _reader_loader(system)
     if system.source == "codec":
         _write_speech({u: acoustic[u].astype(np.int64) for u in ids}, {}, output, acoustic.info, codec, stopwatch)
     else:
         kind, place = find_generator(system.acoustic_model)
         if load_reader:
             load = partial(load_reader, place, load_speaker_model, device)
-            ids = _speak_texts(load, system, data_dir, output, ids, acoustic, stopwatch)
+            if system.codec is not None:  # as long as their tokens, which other systems speak
+                seconds = {utt: len(acoustic[utt]) / acoustic.info.frame_rate for utt in ids}
+            ids = _speak_texts(load, system, data_dir, output, {utt: seconds[utt] for utt in ids}, stopwatch)
         else:
             ids = _speak_tokens(
                 system, data_dir, output, ids, acoustic, codec,
@@ -235,12 +245,19 @@ def _reader_loader(system: System):
     """What loads the system's model, where that makes samples of text; None of others.
 
     Raises:
-        ValueError: it reads something else than is asked for.
+        ValueError: it reads something else than is asked for, or needs a codec that is not named.
     """
+    kind = place = load_reader = None
+    if system.source != "codec":
+        kind, place = find_generator(system.acoustic_model)
+        load_reader = kind_named(kind).load_reader
+    if load_reader is None and system.codec is None:
+        raise InputError(
+            f"--codec is missing: {place or 'a round trip'} needs the codec of its tokens, an experiment directory of "
+            "stage 2 or a ready one"
+        )
     if system.source == "codec":
         return None
-    kind, place = find_generator(system.acoustic_model)
-    load_reader = kind_named(kind).load_reader
     if load_reader is None and system.source == "text" and not system.text_to_semantic:
         raise InputError("--from text needs --text-to-semantic, the experiment directory of stage 5")
     if load_reader is not None and system.source != "text":
@@ -249,11 +266,11 @@ def _reader_loader(system: System):
 
 
 def _speak_texts(
-    load, system: System, data_dir: Path, output: Path, ids: list[str], acoustic: TokenArchive, stopwatch: Stopwatch
+    load, system: System, data_dir: Path, output: Path, seconds: dict[str, float], stopwatch: Stopwatch
 ) -> list[str]:
-    """By a system without tokens; the utterances spoken, which are those that others speak."""
+    """By a system without tokens, of utterances so long; those spoken, which are those that others speak."""
     least = system.prompt_seconds + MIN_TARGET_SECONDS if system.prompt_seconds else 0.0
-    texts = read_texts(data_dir, long_enough(acoustic, ids, least))
+    texts = read_texts(data_dir, long_enough(seconds, least))
     if texts:
         kind, _ = find_generator(system.acoustic_model)
         decode_texts(

@@ -2,11 +2,10 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import Utterances, num_samples, write_audio
 from soundstorm.data.data_dir import write_text
 from soundstorm.decoding.acoustic_generator import TextReader
@@ -61,9 +60,10 @@ def decode_texts(
     write_text(output / ALIGNMENTS_FILE, json.dumps(table) + "\n")
 
 
-def long_enough(archive: TokenArchive, ids: Sequence[str], least_seconds: float) -> list[str]:
+def long_enough(seconds: Mapping[str, float], least_seconds: float) -> list[str]:
     """Utterances as long as that; the others are named and left out."""
-    kept = [utt for utt in ids if len(archive[utt]) >= least_seconds * archive.info.frame_rate]
+    ids = list(seconds)
+    kept = [utt for utt in ids if seconds[utt] >= least_seconds]
     if len(kept) < len(ids):
         logger.warning(
             "%d of %d utterances last less than %g s", len(ids) - len(kept), len(ids), least_seconds

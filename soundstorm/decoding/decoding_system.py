@@ -18,7 +18,7 @@ class System:
     """Source, models and options of a synthesis."""
 
     source: str  # "codec" (round trip), "semantic" (ground-truth tokens), "text" or "continuation" (of the prompt's)
-    codec: str
+    codec: str | None  # none of a model without tokens alone
     acoustic_model: str | None = None  # experiment or pack of an acoustic generator
     variant: str = ""  # what its training is called in tables, among others of its kind
     text_to_semantic: str | None = None

@@ -1,6 +1,7 @@
 """Tacotron 2 from data directory to speech: both trainings, synthesis, alignments, messages."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -194,3 +195,33 @@ def test_griffin_lim_gives_the_spectra_back():
 def test_sampling_that_makes_no_sense_is_refused(wrong, words):
     with pytest.raises(InputError, match=words):
         Tacotron2SamplingConfig(**wrong)
+
+
+def test_without_codec_and_tokens_it_speaks_every_transcript(system, tmp_path):
+    """The same samples, of the utterances that utt2dur names."""
+    data = tmp_path / "data"
+    shutil.copytree(system / "data", data, ignore=shutil.ignore_patterns("acoustic*"))
+    (data / "utt2dur").write_text("".join(f"{utt} {seconds}\n" for utt, seconds in SECONDS.items()))
+    options = ["--data-dir", data, "--acoustic-model", system / "exp", "--from", "text", "--device", "cpu"]
+    options += ["--tacotron2.max_seconds", "0.1", "--tacotron2.stop_threshold", "0.99"]
+    options += ["--tacotron2.vocoder", "griffin_lim"]
+
+    def speak(output, *more):
+        synthesize.main([str(word) for word in (*options, "--output", output, *more)])
+        return {utt: Utterances(output, 16000).read(utt) for utt in Utterances(output, 16000).ids}
+
+    alone = speak(tmp_path / "alone")
+    decode(system, tmp_path / "beside", "--tacotron2.vocoder", "griffin_lim")
+    beside = Utterances(tmp_path / "beside", 16000)
+    assert list(alone) == list(SECONDS) == list(beside.ids)
+    assert all((samples == beside.read(utt)).all() for utt, samples in alone.items())
+    assert list(speak(tmp_path / "prompted", "--prompt-seconds", "0.2")) == ["a-2", "b-2"]
+    (tmp_path / "keys").write_text("a-1\nz-9\n")
+    with pytest.raises(InputError, match="no z-9, which .*keys names"):
+        speak(tmp_path / "keys_out", "--keys", tmp_path / "keys")
+
+
+def test_a_round_trip_needs_a_codec(system, tmp_path):
+    options = ["--data-dir", system / "data", "--from", "codec", "--device", "cpu", "--output", tmp_path / "out"]
+    with pytest.raises(InputError, match="--codec is missing: a round trip needs"):
+        synthesize.main([str(word) for word in options])

@@ -2,7 +2,7 @@
 
 import pytest
 
-SCRIPTS = ["run_ablations.sh", "run_groups.sh", "run_options.sh", "run_systems.sh"]
+SCRIPTS = ["run_ablations.sh", "run_groups.sh", "run_options.sh", "run_systems.sh", "run_voice.sh"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

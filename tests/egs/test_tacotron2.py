@@ -3,10 +3,11 @@
 import pytest
 
 MODELS = ["--acoustic-models", "soundstorm tacotron2"]
+ALONE = ["--acoustic-models", "tacotron2", "--dialogue-script", "", "--pack", "false", "--consistency", "none"]
 
 
 def status(checkout, *options):
-    return checkout.run(["./run.sh", "--status", *options, "--stage", "6", "--stop-stage", "6"], cwd="egs/mini")
+    return checkout.run(["./run.sh", "--status", "--stage", "6", "--stop-stage", "6", *options], cwd="egs/mini")
 
 
 def test_its_systems_are_its_vocoders_with_and_without_prompt(checkout):
@@ -23,8 +24,21 @@ def test_its_systems_are_its_vocoders_with_and_without_prompt(checkout):
         ([*MODELS, "--systems", "tacotron2_text"], "tacotron2 reads text anyway, leave _text out"),
         (["--acoustic-models", "tacotron2 soundstorm"], "begins with tacotron2, which has no tokens"),
         ([*MODELS, "--systems", "tacotron2_griffin"], "--systems has 'tacotron2_griffin'"),
+        ([*ALONE, "--systems", "codec"], "--systems has 'codec', but tacotron2 has no tokens"),
+        ([*ALONE, "--dialogue-script", "conf/dialogue.txt"], "pass --dialogue-script '' --pack false"),
+        ([*ALONE, "--pack", "true"], "pass --dialogue-script '' --pack false"),
+        ([*ALONE, "--stop-stage", "7", "--consistency", "train"], "pass --consistency none"),
     ],
 )
 def test_what_it_cannot_be_is_refused(checkout, options, words):
     done = status(checkout, *options)
     assert done.returncode != 0 and words in done.stderr
+
+
+def test_alone_it_needs_no_tokens(checkout):
+    done = status(checkout, *ALONE, "--stage", "0", "--stop-stage", "7", "--systems", "")
+    assert done.returncode == 0, done.stderr
+    stages = [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("Stage ")]
+    assert stages == ["Stage 0", "Stage 4", "Stage 5", "Stage 6", "Stage 7"]
+    decoded = [line.split()[2] for line in done.stdout.splitlines() if "/decode_" in line]
+    assert set(decoded) == {"tacotron2", "tacotron2_griffin_lim", "tacotron2_prompted", "tacotron2_window"}

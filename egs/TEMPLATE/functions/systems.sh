@@ -24,15 +24,22 @@ train_acoustic_model() {  # <acoustic model>: every network of it
     for part in "${model_stages[@]}"; do
         expdir=$(stage_dir "$1" "${part}")
         to_do "${expdir}/model.safetensors" "training: ${expdir}" || continue
-        for set_name in "${train_set}" "${valid_set}"; do
-            need "${datadir}/${set_name}/semantic.scp" 1
-            need "${datadir}/${set_name}/acoustic.scp" 3
-        done
+        for set_name in "${train_set}" "${valid_set}"; do need_tokens "${set_name}"; done
         split_arguments "${!args}"
+        ! "${has_tokens}" || arguments=(--codec "${codec_model}" "${arguments[@]}")
         run_training "${expdir}/log/train.log" "train_${variant_of[$1]:-$1}" ${part:+--stage "${part}"} --config "${!config}" \
             --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --codec "${codec_model}" --expdir "${expdir}" "${arguments[@]}"
+            --expdir "${expdir}" "${arguments[@]}"
     done
+}
+
+need_tokens() {  # <set>: its tokens must be there, or without any what stage 0 makes
+    if "${has_tokens}"; then
+        need "${datadir}/$1/semantic.scp" 1
+        need "${datadir}/$1/acoustic.scp" 3
+    else
+        need "${datadir}/$1/utt2dur" 0
+    fi
 }
 
 need_acoustic_model() {  # <acoustic model>: all its networks must be trained
@@ -61,6 +68,7 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
     system_model="" system_source=semantic system_text_exp="" system_prompt=0 system_options=() system_stage=""
     [ "${rest}" = "$1" ] || system_prompt=${prompt_seconds}
     if [ "$1" = codec ]; then
+        "${has_tokens}" || die "--systems has 'codec', but ${acoustic_models} has no tokens; leave it out"
         system_source=codec
         return
     fi
@@ -108,8 +116,9 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
 }
 
 decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by one system, in so many jobs
-    local options=(--config "${decode_config}" --codec "${codec_model}")
+    local options=(--config "${decode_config}")
     parse_system "$1"
+    ! "${has_tokens}" || options+=(--codec "${codec_model}")
     options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] ||
         options+=(--acoustic-model "$(stage_dir "${system_model}" "${system_stage}")" "${system_options[@]}")
@@ -117,7 +126,7 @@ decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by on
         options+=(--variant "${system_model#"${variant_of[${system_model}]}"_}")
     [ "${system_source}" != continuation ] || options+=(--continuation "$(stage_dir audiolm semantic)")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
-    [ "${system_prompt}" = 0 ] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
+    [[ ${system_prompt} == 0 || ${has_tokens} == false ]] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
     split_arguments "${decode_args}"
     options+=(--data-dir "${datadir}/$2" "${arguments[@]}" --output "$3")
     if [ "$4" -eq 1 ]; then
