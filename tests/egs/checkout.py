@@ -16,20 +16,20 @@ class Checkout:
     Attributes:
         root: The directory.
         source: The repository.
+        first: Folders that come first on the PATH of what is run.
     """
 
     source = ROOT
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, first: tuple[Path, ...] = ()):
+        self.root, self.first = root, first
         shutil.copytree(ROOT / "egs", root / "egs", symlinks=True, ignore=shutil.ignore_patterns(*WRITTEN))
         for name in ("utils", "soundstorm"):
             (root / name).symlink_to(ROOT / name)
 
-    @staticmethod
-    def environment() -> dict[str, str]:
-        """Ours, with this Python first on the PATH."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    def environment(self) -> dict[str, str]:
+        """Ours, with this Python first on the PATH, or what stands for it."""
+        path = os.pathsep.join([*map(str, self.first), str(Path(sys.executable).parent), os.environ["PATH"]])
         return {**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix}
 
     def run(self, command: list, *, cwd: str = ".", timeout: float = 60, **variables: str):

@@ -1,17 +1,30 @@
 """What the tests of the recipes share."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .checkout import Checkout
 from .readers import follow_readme, write_corpus
+from .warm_python import WarmPython
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[tuple[Path]]:
+    """For `Checkout`: a Python that starts fronts fast. For what runs recipes, not for what kills or installs them."""
+    with tempfile.TemporaryDirectory(prefix="warm") as folder:
+        python = WarmPython(Path(folder))
+        yield (python.bin,)
+        python.close()
 
 
 @pytest.fixture
-def checkout(tmp_path) -> Checkout:
-    """A fresh copy for each test."""
-    return Checkout(tmp_path / "checkout")
+def checkout(tmp_path, request) -> Checkout:
+    """A fresh copy for each test; where that uses `warm_python`, fronts start fast."""
+    warm = "warm_python" in request.fixturenames
+    return Checkout(tmp_path / "checkout", request.getfixturevalue("warm_python") if warm else ())
 
 
 @pytest.fixture(scope="session")

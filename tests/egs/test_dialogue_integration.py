@@ -11,7 +11,7 @@ import soxr
 from .published import RATE, say, tiny_configs
 from .readers import CONFIGS, OPTIONS
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.usefixtures("warm_python")]
 RECIPE = "egs/dialogue"
 TRAINING = {"max_steps": 4, "batch_size": 4, "log_every": 2, "valid_every": 4, "save_every": 4}
 CODEC = {"sample_rate": 24000, "hop": 480, "n_fft": 1920}

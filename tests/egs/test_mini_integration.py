@@ -31,9 +31,9 @@ def run_small(checkout):
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
+def recipe(tmp_path_factory, warm_python):
     """The recipe's directory after a full run, with the run's output."""
-    checkout = Checkout(tmp_path_factory.mktemp("mini") / "checkout")
+    checkout = Checkout(tmp_path_factory.mktemp("mini") / "checkout", warm_python)
     checkout.done = run_small(checkout)
     checkout.recipe = checkout.root / "egs/mini"
     return checkout

@@ -7,7 +7,7 @@ import pytest
 from .published import tiny_configs, write_librispeech
 from .readers import CONFIGS, OPTIONS
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.usefixtures("warm_python")]
 RECIPE = "egs/mini_librispeech"
 TRAINING = {"max_steps": 4, "batch_size": 4, "log_every": 2, "valid_every": 2, "save_every": 4}
 

@@ -19,10 +19,10 @@ TITLES = [
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
+def recipe(tmp_path_factory, warm_python):
     """The recipe's directory after a full run, with the run's output."""
     pytest.importorskip("mido", reason="pip install -e '.[piano]'")
-    checkout = Checkout(tmp_path_factory.mktemp("piano") / "checkout")
+    checkout = Checkout(tmp_path_factory.mktemp("piano") / "checkout", warm_python)
     command = ["./run_small.sh", "--train-threads", "1"]
     checkout.done = checkout.run(command, cwd="egs/piano", timeout=1500)
     assert checkout.done.returncode == 0, f"{checkout.done.stdout[-3000:]}\n{checkout.done.stderr[-3000:]}"

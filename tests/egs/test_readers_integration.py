@@ -13,7 +13,7 @@ from soundstorm.data.archive import TokenArchive
 
 from .readers import OPTIONS, add_unigram, follow_readme, write_configs, write_corpus
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.usefixtures("warm_python")]
 TRAINING = {"max_steps": 4, "batch_size": 4, "log_every": 2, "valid_every": 2, "save_every": 2}
 
 
@@ -139,6 +139,19 @@ def speak_without_tokens(checkout, recipe, options):
         assert row in results
     assert "## Alignments of text and speech" in results
     assert (recipe / "exp/tacotron2/alignments.png").exists()
+
+    # By itself, of sets that have no tokens.
+    for name in ("train", "dev", "test"):
+        tokens = shutil.ignore_patterns("semantic*", "acoustic*")
+        shutil.copytree(recipe / "data" / name, recipe / "data_text" / name, ignore=tokens)
+    more = ["--datadir", "data_text", "--acoustic-models", "tacotron2", "--results", "FIFTH.md"]
+    more += ["--systems", "tacotron2_griffin_lim", "--decode-tag", "alone", "--consistency", "none"]
+    more += ["--likelihood-pairs", ""]
+    more += ["--decode-args", "--tacotron2.max_seconds 1 --tacotron2.stop_threshold 0.99"]
+    done = checkout.run(["./run.sh", *options, *more], cwd="egs/readers", timeout=400)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert "Stage 1" not in done.stdout and "Stage 4: complete, nothing to do" in done.stdout
+    assert "| Tacotron 2, Griffin-Lim from text |" in (recipe / "FIFTH.md").read_text()
 
 
 def add_an_acoustic_model(checkout, recipe, options):
