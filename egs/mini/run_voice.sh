@@ -15,9 +15,10 @@ take_options "corpus ear steps dev test" "$@"
 score_args="--score.quality-utterances 20" recognizer=""
 [ -z "${ear}" ] || listen_with "${ear}"
 
-hold=$((steps * 6 / 10)) # as long as in the configuration, of so many steps
-training="--data.max-seconds 10.2 --data.speaker-model none --training.max-steps ${steps} --training.hold-steps ${hold}"
-training+=" --wavenet-training.max-steps ${steps} --wavenet-training.hold-steps ${hold}"
+# Rates are held for as much of a training as in the configuration; WaveNet has half the steps, of a second and more each.
+training="--data.max-seconds 10.2 --data.speaker-model none"
+training+=" --training.max-steps ${steps} --training.hold-steps $((steps * 6 / 10))"
+training+=" --wavenet-training.max-steps $((steps / 2)) --wavenet-training.hold-steps $((steps * 3 / 10))"
 
 exec ./soundstorm.sh --datadir data_voice --expdir exp_voice --acoustic-models tacotron2 --tacotron2-args "${training}" \
     --local-data-opts "--lj-speech $(printf '%q' "${corpus:-.}") --dev ${dev} --test ${test}" \
