@@ -424,6 +424,7 @@ TRIED = {
     "set score.quality_utterances to 0": "tests/test_advice.py::test_scores_do_without_dnsmos_as_the_message_says",
     "rename it in local/data.sh": "tests/test_advice.py::test_ids_are_renamed_as_the_message_says",
     "by --consistency-ssl-model": "tests/egs/test_environment.py::test_the_option_that_a_message_names_is_enough",
+    "of which dialogues and packs are made": "tests/egs/test_tacotron2.py::test_alone_it_needs_no_tokens",
     "it should, or --train-set": "tests/egs/test_environment.py::test_the_sets_that_a_recipe_makes_are_named",
     "see --dev-list": "tests/egs/test_dialogue.py::test_lists_leave_some_for_training_as_the_message_says",
     "--rttm and --stm need --audio": "tests/egs/test_dialogue.py::test_turns_and_words_are_brought_together",
