@@ -21,6 +21,7 @@ from soundstorm.data.datasets.aligned_tokens_dataset import align
 from soundstorm.data.errors import InputError
 from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.share import Share
+from soundstorm.data.table_index import read_seconds
 from soundstorm.decoding.acoustic_generator import find_generator, kind_named, load_generator, sampling_of
 from soundstorm.decoding.best_of import Reranker, best_of
 from soundstorm.decoding.decode_texts import decode_texts, long_enough
@@ -78,7 +79,7 @@ def decode_data_dir(
     load_reader = _reader_loader(system)
     if system.codec is None:
         table = data_dir / "utt2dur"
-        seconds = {utt: float(value) for utt, value in read_table(table).items()}
+        seconds = dict(zip(*read_seconds(table), strict=True))
         known = list(seconds)
     else:
         codec, acoustic = load_acoustic_tokenizer(system.codec, device), TokenArchive(data_dir / "acoustic.scp")
