@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,7 @@ from soundstorm.data.data_dir_check import validate_data_dir
 from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset
 from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.scoring.token_quality import measure_sources
+from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.training.checkpoint import load_tensors, save_tensors
 from tests.decoding.test_chain import STEPS, chain  # noqa: F401
 from tests.messages import ADVICE, OPTION, ROOT, SCRIPT, SETTING, messages
@@ -225,7 +227,8 @@ CASES = {
         r"(text.max_seconds) 0.0 \(more than 0\)", "1",
     ),
     "no start from a collapsed codec": Case(
-        train_soundstorm, f"{SETS} {SMALL} --init.codebooks true --codec {{collapsed}}",
+        train_soundstorm,
+        f"{SETS.replace('chain}/data', 'collapsed}/data')} {SMALL} --init.codebooks true --codec {{collapsed}}",
         "it has collapsed.* or set (init.codebooks) to false", "false",
     ),
     "frozen encoder": Case(
@@ -276,6 +279,9 @@ def places(chain, hubert_dir, whisper_dir, tmp_path_factory):  # noqa: F811
     (codebooks,) = (value for name, value in weights.items() if name.endswith("codebooks"))
     codebooks[0] = codebooks[0, 0]
     save_tensors(root / "collapsed/model.safetensors", weights)
+    shutil.copytree(chain / "data", root / "collapsed/data")
+    made_by = asdict(load_acoustic_tokenizer(str(root / "collapsed")).info)
+    (root / "collapsed/data/acoustic.json").write_text(json.dumps(made_by))
     sizes = {"vocab_size": 384, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
     T5EncoderModel(T5Config(**sizes, feed_forward_proj="gated-gelu")).save_pretrained(root / "t5")
     names = {"script": "script.txt", "pairs": "pairs.csv"}

@@ -48,13 +48,22 @@ def acoustic_model_parser(description: str, sections: dict[str, type]) -> "Front
     return parser
 
 
-def starting_codebooks(init, codec: str | None):
-    """Codebooks ``(Q, N, D)`` for ``init.codebooks``; None where it is off or no codec is given."""
-    if not (init.codebooks and codec):
-        return None
-    from soundstorm.tokens.acoustic import load_codebooks
+def starting_codebooks(init, codec: str | None, *data_dirs: str):
+    """Codebooks ``(Q, N, D)`` for ``init.codebooks``; None where it is off or no codec is given.
 
-    return load_codebooks(codec)
+    Raises:
+        ValueError: acoustic tokens of a data directory are another codec's, which decoding would find out hours later.
+    """
+    if not codec:
+        return None
+    from soundstorm.tokens.acoustic import load_codebooks, load_codec_of
+
+    # Where there are no tokens, the training says so.
+    tokens = [scp for data_dir in data_dirs if (scp := Path(data_dir, "acoustic.scp")).exists()]
+    if init.codebooks:
+        return load_codebooks(codec, *tokens)
+    load_codec_of(codec, *tokens)
+    return None
 
 
 def provide_numba_cache() -> None:

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.training.mask_diffusion_training import train_mask_diffusion
 
     config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-    codebooks = starting_codebooks(config["init"], args.codec)
+    codebooks = starting_codebooks(config["init"], args.codec, args.train_data, args.valid_data)
     train_mask_diffusion(args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks)
 
 

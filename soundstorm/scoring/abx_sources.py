@@ -156,7 +156,7 @@ def _of_acoustic(
         if codec is not None:
             from soundstorm.tokens.acoustic import load_codebooks
 
-            books = load_codebooks(codec).numpy()  # (Q, N, D)
+            books = load_codebooks(codec, scp).numpy()  # (Q, N, D)
             vectors = {utt: books[np.arange(len(books)), levels].sum(1) for utt, levels in codes.items()}
             yield f"{name}, sum of codebook vectors", Representation(vectors, rate, angular, ANGULAR)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundstorm.data.archive import SHARD_UTTERANCES, TokenizerInfo, write_shards
+from soundstorm.data.archive import SHARD_UTTERANCES, TokenizerInfo, read_info, write_shards
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError
@@ -96,13 +96,25 @@ class CodecTokenizer:
         return self.codec.decode(codes.to(device), None if lengths is None else lengths.to(device))
 
 
-def load_codebooks(spec: str) -> Tensor:
-    """Codebooks ``(Q, N, D)`` of a codec trained by this project.
+def load_codec_of(spec: str, *tables: str | Path) -> AcousticTokenizer:
+    """The codec ``spec`` that made the tokens of ``<name>.scp``.
 
     Raises:
-        ValueError: a codec of another make, whose levels do not add up in one space.
+        ValueError: another one made them.
     """
     tokenizer = load_acoustic_tokenizer(spec)
+    for table in tables:
+        tokenizer.info.check_same(read_info(table), spec, str(table))
+    return tokenizer
+
+
+def load_codebooks(spec: str, *tables: str | Path) -> Tensor:
+    """Codebooks ``(Q, N, D)`` of a codec trained by this project, which made the tokens of ``<name>.scp``.
+
+    Raises:
+        ValueError: a codec of another make, whose levels do not add up in one space; or another one made the tokens.
+    """
+    tokenizer = load_codec_of(spec, *tables)
     if not isinstance(tokenizer, CodecTokenizer):
         raise InputError(
             f"{spec}: init.codebooks needs a codec trained by train_codec; set it to false for this one"

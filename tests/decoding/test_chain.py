@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from soundstorm.bin import (
     train_audiolm,
     train_codec,
     train_kmeans,
+    train_mask_diffusion,
     train_masked_text_to_semantic,
     train_soundstorm,
     train_text_to_semantic,
@@ -27,6 +29,7 @@ from soundstorm.data.audio import read_audio, write_audio
 from soundstorm.data.data_dir import read_table, write_table
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
+from soundstorm.training.checkpoint import load_tensors, save_tensors
 
 STEPS = "--training.max-steps 2 --training.batch-size 2 --training.save-every 2 --training.valid-every 2".split()
 DURATIONS = {"a-1": 1.6, "a-2": 2.3, "b-1": 0.9, "b-2": 1.9}
@@ -85,6 +88,27 @@ def build_chain(root):
     small = "--model.encoder-layers 1 --model.encoder-dim 16 --model.encoder-heads 2 --model.head-dim 8".split()
     small += "--model.layers 1 --model.width 16 --model.heads 2 --model.inner 16 --model.duration-layers 1".split()
     run(train_masked_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "masked_text_to_semantic")
+
+
+def test_the_tokens_of_another_codec_are_refused_before_anything_is_trained(chain, tmp_path):
+    """Of as many levels and codes, which fit: what no step of the training could notice."""
+    data, other = chain / "data", tmp_path / "other"
+    shutil.copytree(chain / "codec", other)
+    weights = load_tensors(other / "model.safetensors")
+    save_tensors(other / "model.safetensors", {name: value + 1 for name, value in weights.items()})
+    own = tmp_path / "own"
+    shutil.copytree(data, own)
+    info = asdict(load_acoustic_tokenizer(str(other)).info)
+    (own / "acoustic.json").write_text(json.dumps(info))
+    for front in (train_soundstorm, train_mask_diffusion, train_audiolm):
+        for codebooks in ("true", "false"):
+            for train_data in (data, own):
+                words = [*STEPS, "--train-data", train_data, "--valid-data", data, "--codec", other]
+                words += ["--expdir", tmp_path / "exp", "--init.codebooks", codebooks]
+                words += ["--stage", "coarse"] if front is train_audiolm else []
+                with pytest.raises(ValueError, match="do not belong together: .*other has those of istft codec"):
+                    front.main([str(word) for word in words])
+    assert not (tmp_path / "exp").exists()
 
 
 def decode(chain, output, *arguments):

@@ -67,7 +67,7 @@ def test_a_codec_s_codebooks_make_vectors(data_dir, acoustic, monkeypatch):
     from soundstorm.tokens import acoustic as codecs
 
     books = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0]] * 4])
-    monkeypatch.setattr(codecs, "load_codebooks", lambda spec: books)
+    monkeypatch.setattr(codecs, "load_codebooks", lambda spec, *tables: {acoustic: books}[tables[0]])
     results = abx_of_sources(data_dir, AbxConfig(), acoustic=[acoustic], codec="x")
     assert results["perfect codec, sum of codebook vectors"].across.error == 0.0
 
