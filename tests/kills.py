@@ -31,6 +31,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "egs"), str(TESTS.parent)]
 from killing.compare import CHECKPOINTS, EXCLUDED, RESULTS, TIMES  # noqa: E402
 from killing.recipe import STAGES  # noqa: E402
 from killing.trial import KINDS, Killer, Trial, why_no_mount  # noqa: E402
+from warm_python import WarmPython  # noqa: E402
 
 MOST_ATTEMPTS = 8  # moments tried until one comes before the end
 
@@ -56,8 +57,10 @@ def main() -> int:
     work = args.work or Path(tempfile.mkdtemp(prefix="kills."))
     work.mkdir(parents=True, exist_ok=True)
     trials: list[Trial] = []
+    warm = tempfile.TemporaryDirectory(prefix="warm")
+    python = WarmPython(Path(warm.name))
     try:
-        killer = Killer(work)
+        killer = Killer(work, python.bin)
         kinds = usable_kinds(args.kinds, killer.recipe.disk)
         planned = [plan(number, args.stages, kinds) for number in numbers]
         for stage in tqdm(range(max(stage for stage, _ in planned) + 1), desc="undisturbed", unit="stage"):
@@ -66,6 +69,8 @@ def main() -> int:
             trials += kill_once(killer, stage, kind, number, args.seed)
             report(args.output, trials, args)
     finally:
+        python.close()
+        warm.cleanup()
         if args.work is None:
             shutil.rmtree(work)
     print(table(trials))

@@ -48,10 +48,11 @@ class Recipe:
             "--score-args", "--score.quality-utterances 0", "--results", "disk/RESULTS.md",
         ]  # fmt: skip
 
-    def start(self, stage: int) -> "Run":
-        """Start a stage in a process group of its own, as a terminal does."""
+    def start(self, stage: int, *first: Path) -> "Run":
+        """Start a stage in a process group of its own, as a terminal does; ``first`` come first on its PATH."""
         self.runs += 1
-        self.last = Run(self.command(stage), self.root, self.work / "terminal.txt", f"{self.work}/{self.runs}")
+        mark = f"{self.work}/{self.runs}"
+        self.last = Run(self.command(stage), self.root, self.work / "terminal.txt", mark, first)
         return self.last
 
 
@@ -63,11 +64,12 @@ class Run:
         root: where.
         terminal: file for what a user would see.
         mark: word that no other run has.
+        first: folders that come first on the PATH.
     """
 
-    def __init__(self, command: list[str], root: Path, terminal: Path, mark: str):
+    def __init__(self, command: list[str], root: Path, terminal: Path, mark: str, first: tuple[Path, ...] = ()):
         self.mark, self.terminal, self.began = f"{MARK}={mark}", terminal, time.monotonic()
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        path = os.pathsep.join([*map(str, first), str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = {**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, "OMP_NUM_THREADS": "1", MARK: mark}
         with open(terminal, "wb") as stream:
             self.process = subprocess.Popen(
