@@ -1,5 +1,7 @@
 """Stages 1 and 3 are complete when the archives are there and whole, not when a table names them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,35 @@ def test_stages_with_whole_archives_have_nothing_to_do(recipe, damage):
     else:  # it begins to make them again, for which it needs the real model
         assert "semantic tokens of dev" in done.stdout and "tokens of train" not in done.stdout
         assert done.returncode == 1 and "kmeans.json: no such file" in done.stderr
+
+
+def run_later_stage(recipe, stage, fingerprint):
+    """A stage after that of the tokens, with a k-means in another place."""
+    root = recipe.root / "egs/mini"
+    for name in ("kmeans_other/centroids", "soundstorm/model"):
+        if name != "soundstorm/model" or stage == 6:
+            (root / "exp" / name).parent.mkdir()
+            (root / f"exp/{name}.safetensors").touch()
+    (root / "exp/kmeans_other/kmeans.json").write_text(json.dumps({"fingerprint": fingerprint}, indent=2))
+    for name in ("train", "dev"):
+        write_table(root / f"data/{name}/text", {"u-1": "one"})
+    options = f"--stage {stage} --stop-stage {stage} --test-sets test --semantic-tag other"
+    options += f" --systems {'soundstorm_text' if stage == 5 else 'soundstorm'}"
+    options += " --ssl-model exp/hubert/hubert --codec-exp exp/codec --dialogue-script"
+    done = recipe.run(["./run.sh", *options.split(), ""], cwd="egs/mini", timeout=300)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+@pytest.mark.parametrize("stage", [4, 5, 6])
+def test_tokens_of_another_kmeans_are_refused_before_hours_of_work(recipe, stage):
+    told = run_later_stage(recipe, stage, "2" * 64)
+    name = "test" if stage == 6 else "train"
+    assert f"data/{name}/semantic.scp has the tokens of another k-means (000000000000)" in told
+    assert "than exp/kmeans_other (222222222222); give the options of those tokens, or have stage 1 make" in told
+    assert f"make the others: --stage 1 --stop-stage {stage}" in told
+
+
+def test_tokens_of_the_same_kmeans_in_another_place_are_let_through(recipe):
+    told = run_later_stage(recipe, 6, "0" * 64)  # as where a pack stands for the experiment
+    assert "another k-means" not in told and "exp/soundstorm/config.yaml" in told

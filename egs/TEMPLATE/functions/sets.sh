@@ -44,6 +44,19 @@ has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, whole, 
         head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/" && damaged_tables "${scp}" >/dev/null
 }
 
+need_semantic_tokens() {  # <set>: its semantic tokens, by the present k-means; with a codec's, fronts look themselves
+    local data=${datadir}/$1 made_by present
+    need "${data}/semantic.scp" 1
+    made_by=$(fingerprint_in "${data}/semantic.json") present=$(fingerprint_in "${semantic_exp}/kmeans.json")
+    [[ -z ${present} || -z ${made_by} || ${present} == "${made_by}" ]] || "${wants_status}" ||
+        die "${data}/semantic.scp has the tokens of another k-means (${made_by:0:12}) than ${semantic_exp} (${present:0:12});" \
+            "give the options of those tokens, or have stage 1 make the others: --stage 1 --stop-stage ${stop_stage}"
+}
+
+fingerprint_in() {  # <JSON file of a tokenizer, which may be missing>
+    sed -n 's/.*"fingerprint": "\([0-9a-f]*\)".*/\1/p' "$1" 2>/dev/null || true
+}
+
 damaged_tables() {  # <scp>...: prints those whose archives are not all there and whole; fails where there are any
     front 1 merge_tokens --check "$@"
     "${front_command[@]}" 2>/dev/null

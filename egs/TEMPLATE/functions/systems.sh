@@ -35,7 +35,7 @@ train_acoustic_model() {  # <acoustic model>: every network of it
 
 need_tokens() {  # <set>: its tokens must be there, or without any what stage 0 makes
     if "${has_tokens}"; then
-        need "${datadir}/$1/semantic.scp" 1
+        need_semantic_tokens "$1"
         need "${datadir}/$1/acoustic.scp" 3
     else
         need "${datadir}/$1/utt2dur" 0

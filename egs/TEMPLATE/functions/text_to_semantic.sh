@@ -22,7 +22,7 @@ train_text_model() {  # <text_to_semantic or masked_text_to_semantic>
     local exp=$1_exp config=$1_config args=$1_args set_name data=${datadir}/${text_train_set} options=()
     to_do "${!exp}/free_running.json" "training: ${!exp}" || return 0
     for set_name in "${text_train_set}" "${text_valid_set}"; do
-        need "${datadir}/${set_name}/semantic.scp" 1
+        need_semantic_tokens "${set_name}"
         [ -e "${datadir}/${set_name}/text" ] ||
             die "${datadir}/${set_name}/text is missing; name transcribed sets by --text-train-set, --text-valid-set"
     done
@@ -44,7 +44,7 @@ pretrain_on_tokens() {  # Semantic tokens with gaps in, all of them out: of the 
     local set_name
     to_do "${pretrained_exp}/model.safetensors" "pre-training: ${pretrained_exp}" || return 0
     for set_name in "${train_set}" "${valid_set}"; do
-        need "${datadir}/${set_name}/semantic.scp" 1
+        need_semantic_tokens "${set_name}"
     done
     split_arguments "${text_to_semantic_pretrain_args}"
     run_training "${pretrained_exp}/log/train.log" pretrain_text_to_semantic --config "${text_to_semantic_pretrain}" \
@@ -60,7 +60,7 @@ back_translate() {  # Texts written by a model for the part of the training set 
             --expdir "${back_translation_exp}" "${arguments[@]}"
     fi
     to_do "${back_translation_exp}/data/semantic.scp" "back-translation: ${back_translation_exp}/data" || return 0
-    need "${datadir}/${train_set}/semantic.scp" 1
+    need_semantic_tokens "${train_set}"
     split_arguments "${transcribe_args}"
     run_one "${back_translation_exp}/log/back_translate.log" back_translate --data-dir "${datadir}/${train_set}" \
         --transcribed "${datadir}/${text_train_set}" --semantic-to-text "${back_translation_exp}" "${arguments[@]}" \
