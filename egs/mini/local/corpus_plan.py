@@ -44,7 +44,7 @@ class Preset:
 
 PRESETS = {
     "full": Preset(24, 6, 7, 3, 1, 40, 24, (52, 8), (16, 2), 12),
-    "small": Preset(8, 3, 4, 2, 1, 4, 8, (14, 2), (5, 1), 3),
+    "small": Preset(8, 3, 4, 2, 1, 4, 8, (7, 1), (5, 1), 3),
     "long": Preset(24, 6, 0, 0, 0, 0, 0, (0, 0), (0, 0), 0, test_long=12),  # only what the others lack
 }
 SETS = ("train", "dev", "test", "test_unseen", "test_dialogue", "test_long")
