@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Does grouping help? Codecs of equal rate, 4 codebooks of 256 codes: four stages (1x4) against two stages of two groups
 # (2x2), a codec and a SoundStorm on its tokens for each of --seeds, on the semantic tokens of a finished ./run.sh;
-# RESULTS_groups.md. Seven minutes a pair on two CPU cores; what is there is not made again. The ear should be one
+# RESULTS_groups.md. A quarter of an hour a pair on two CPU cores; what is there is not made again. The ear should be one
 # that has never heard the corpus; without one it is the recipe's own. The acoustic tokens of the data are afterwards
 # those of the last codec: ./run.sh has its own again from stage 3 on. With --small true the same of a finished
 # ./run_small.sh, to see that it works.
@@ -15,7 +15,7 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 ear="" seeds="0 1 2" small=false
 take_options "ear seeds small" "$@"
 run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_groups.md
-score_args="--score.quality-utterances 0 --score.second-utterances 0" codec_steps="" soundstorm_steps=$(steps 1500)
+score_args="--score.quality-utterances 0 --score.second-utterances 0" codec_steps="" soundstorm_steps=""
 if "${small}"; then
     run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_groups.md
     codec_steps=$(steps 200) soundstorm_steps=$(steps 150)
