@@ -29,7 +29,8 @@ run=./run.sh output=RESULTS_systems.md audiolm_steps=270 variant_steps="" qualit
 args=(--soundstorm-tag equal --soundstorm-args "$(steps 1500)")
 if "${small}"; then
     run=./run_small.sh output=exp_small/RESULTS_systems.md audiolm_steps=20 variant_steps=$(steps 20) quality_utterances=4
-    args=(--mask-diffusion-args "$(steps 20) --model.layers 1" --text-to-semantic-args "$(steps 20)"
+    args=(--mask-diffusion-args "$(steps 20) --model.layers 1 --model.width 32 --model.inner 64"
+        --text-to-semantic-args "$(steps 20)"
         --tacotron2-args "$(steps 20) --wavenet-training.max-steps 20 --wavenet-training.valid-every 20"
         --decode-args "--tacotron2.max-seconds 1") # after so few steps it would not end by itself
 fi
