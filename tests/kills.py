@@ -57,20 +57,17 @@ def main() -> int:
     work = args.work or Path(tempfile.mkdtemp(prefix="kills."))
     work.mkdir(parents=True, exist_ok=True)
     trials: list[Trial] = []
-    warm = tempfile.TemporaryDirectory(prefix="warm")
-    python = WarmPython(Path(warm.name))
     try:
-        killer = Killer(work, python.bin)
-        kinds = usable_kinds(args.kinds, killer.recipe.disk)
-        planned = [plan(number, args.stages, kinds) for number in numbers]
-        for stage in tqdm(range(max(stage for stage, _ in planned) + 1), desc="undisturbed", unit="stage"):
-            killer.make_reference(stage)
-        for number, (stage, kind) in tqdm(list(zip(numbers, planned)), desc="kills", unit="kill"):
-            trials += kill_once(killer, stage, kind, number, args.seed)
-            report(args.output, trials, args)
+        with WarmPython() as python:
+            killer = Killer(work, python.bin)
+            kinds = usable_kinds(args.kinds, killer.recipe.disk)
+            planned = [plan(number, args.stages, kinds) for number in numbers]
+            for stage in tqdm(range(max(stage for stage, _ in planned) + 1), desc="undisturbed", unit="stage"):
+                killer.make_reference(stage)
+            for number, (stage, kind) in tqdm(list(zip(numbers, planned)), desc="kills", unit="kill"):
+                trials += kill_once(killer, stage, kind, number, args.seed)
+                report(args.output, trials, args)
     finally:
-        python.close()
-        warm.cleanup()
         if args.work is None:
             shutil.rmtree(work)
     print(table(trials))

@@ -1,6 +1,5 @@
 """What the tests of the recipes share."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from .warm_python import WarmPython
 @pytest.fixture(scope="session")
 def warm_python() -> Iterator[tuple[Path]]:
     """For `Checkout`: a Python that starts fronts fast. For what runs recipes, not for what kills or installs them."""
-    with tempfile.TemporaryDirectory(prefix="warm") as folder:
-        python = WarmPython(Path(folder))
+    with WarmPython() as python:
         yield (python.bin,)
-        python.close()
 
 
 @pytest.fixture

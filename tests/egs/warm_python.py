@@ -19,6 +19,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from pathlib import Path
@@ -40,13 +41,11 @@ exec {python} "$@"
 
 
 class WarmPython:
-    """The process, and the folder that is to come first on the PATH.
+    """The process, for as long as a ``with`` lasts, and the folder ``bin`` that is to come first on the PATH."""
 
-    Args:
-        folder: gets ``bin/python3`` and the socket; its path is short.
-    """
-
-    def __init__(self, folder: Path):
+    def __init__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="warm")  # a short path: sockets have no long ones
+        folder = Path(self._folder.name)
         self.bin = folder / "bin"
         address, shim = str(folder / "s"), self.bin / "python3"
         environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "UTF-8", "OMP_NUM_THREADS": "1"}
@@ -65,11 +64,15 @@ class WarmPython:
         if self._process.stdout.readline() != b"ready\n":
             raise RuntimeError("warm_python.py did not start; what it said is above")
 
-    def close(self) -> None:
+    def __enter__(self) -> WarmPython:
+        return self
+
+    def __exit__(self, *_) -> None:
         """End it; fronts that still run go on."""
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
+        self._folder.cleanup()
 
 
 def serve(address: str) -> None:
