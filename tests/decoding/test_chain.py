@@ -90,20 +90,25 @@ def build_chain(root):
     run(train_masked_text_to_semantic, *both, *small, *STEPS, "--expdir", root / "masked_text_to_semantic")
 
 
-def test_the_tokens_of_another_codec_are_refused_before_anything_is_trained(chain, tmp_path):
-    """Of as many levels and codes, which fit: what no step of the training could notice."""
-    data, other = chain / "data", tmp_path / "other"
+@pytest.fixture
+def other_codec(chain, tmp_path):
+    """Other weights, as many levels and codes: its tokens fit wherever those of the chain's do."""
+    other = tmp_path / "other"
     shutil.copytree(chain / "codec", other)
     weights = load_tensors(other / "model.safetensors")
     save_tensors(other / "model.safetensors", {name: value + 1 for name, value in weights.items()})
-    own = tmp_path / "own"
+    return other
+
+
+def test_the_tokens_of_another_codec_are_refused_before_anything_is_trained(chain, other_codec, tmp_path):
+    data, own = chain / "data", tmp_path / "own"
     shutil.copytree(data, own)
-    info = asdict(load_acoustic_tokenizer(str(other)).info)
+    info = asdict(load_acoustic_tokenizer(str(other_codec)).info)
     (own / "acoustic.json").write_text(json.dumps(info))
     for front in (train_soundstorm, train_mask_diffusion, train_audiolm):
         for codebooks in ("true", "false"):
             for train_data in (data, own):
-                words = [*STEPS, "--train-data", train_data, "--valid-data", data, "--codec", other]
+                words = [*STEPS, "--train-data", train_data, "--valid-data", data, "--codec", other_codec]
                 words += ["--expdir", tmp_path / "exp", "--init.codebooks", codebooks]
                 words += ["--stage", "coarse"] if front is train_audiolm else []
                 with pytest.raises(ValueError, match="do not belong together: .*other has those of istft codec"):
@@ -449,14 +454,9 @@ def test_wrong_requests_are_refused(chain, tmp_path, arguments, message):
     assert not (tmp_path / "out" / "wav.scp").exists()
 
 
-def test_tokens_of_another_codec_are_refused(chain, tmp_path):
-    small = "--model.width 16 --model.encoder-blocks 1 --model.decoder-blocks 1 --model.num-levels 3".split()
-    small += ["--model.codebook-size", "16", "--data.crop-seconds", "0.5", "--loss.wave-discriminators", "0"]
-    data = str(chain / "data")
-    other = ["--training.seed", "9", "--expdir", str(tmp_path / "other")]
-    train_codec.main(["--train-data", data, "--valid-data", data, *small, *STEPS, *other])
+def test_tokens_of_another_codec_are_refused(chain, other_codec, tmp_path):
     with pytest.raises(ValueError, match="acoustic tokens do not belong together"):
-        decode(chain, tmp_path / "out", "--codec", tmp_path / "other")
+        decode(chain, tmp_path / "out", "--codec", other_codec)
 
 
 def speak(chain, tmp_path, script, *arguments):

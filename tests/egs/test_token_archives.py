@@ -62,10 +62,9 @@ def test_stages_with_whole_archives_have_nothing_to_do(recipe, damage):
 def run_later_stage(recipe, stage, fingerprint):
     """A stage after that of the tokens, with a k-means in another place."""
     root = recipe.root / "egs/mini"
-    for name in ("kmeans_other/centroids", "soundstorm/model"):
-        if name != "soundstorm/model" or stage == 6:
-            (root / "exp" / name).parent.mkdir()
-            (root / f"exp/{name}.safetensors").touch()
+    for name in ["kmeans_other/centroids", *["soundstorm/model"] * (stage == 6)]:
+        (root / "exp" / name).parent.mkdir()
+        (root / f"exp/{name}.safetensors").touch()
     (root / "exp/kmeans_other/kmeans.json").write_text(json.dumps({"fingerprint": fingerprint}, indent=2))
     for name in ("train", "dev"):
         write_table(root / f"data/{name}/text", {"u-1": "one"})
