@@ -14,7 +14,6 @@ from soundstorm.data.datasets.dataset_configs import WindowConfig
 from soundstorm.data.errors import InputError
 from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.sampler import SeededIndex
-from soundstorm.data.speakers import SpeakerIndex
 from soundstorm.data.table_index import MISSING
 
 logger = logging.getLogger(__name__)
@@ -67,7 +66,6 @@ class AlignedTokens:
         config: WindowConfig,
         *,
         random_windows: bool = True,
-        utt2spk: str | Path | None = None,
     ):
         """
         Args:
@@ -75,7 +73,6 @@ class AlignedTokens:
             acoustic: the acoustic tokens of the same utterances.
             config: window lengths.
             random_windows: cut windows of random length and place; otherwise the first ``max_seconds``.
-            utt2spk: table of the utterances' speakers, needed for random windows if ``config.joined``.
         """
         self.config, self.random_windows = config, random_windows
         self.semantic_info, self.acoustic_info = semantic.info, acoustic.info
@@ -91,13 +88,7 @@ class AlignedTokens:
         if lost:
             logger.warning("%d of %d utterances lack semantic or acoustic tokens", lost, lost + len(both))
         self.frames = self._aligned_frames(semantic.frames()[rows[both]], acoustic.frames()[both])
-        self._speakers = None
-        self._reach = self.frames  # how many frames a window that begins in an utterance can have
-        if config.joined and random_windows:
-            names = acoustic.keys.names[both]
-            self._speakers = SpeakerIndex(names, utt2spk)
-            self._reach = self._speakers.sums(self.frames)
-        self.durations = np.minimum(self._reach / self.frame_rate, config.max_seconds)
+        self.durations = np.minimum(self.frames / self.frame_rate, config.max_seconds)
         self._step = max(1, round(config.step_seconds * self.frame_rate))
         if not random_windows or config.min_seconds == config.max_seconds:
             self.drawn_seconds = None
@@ -113,7 +104,6 @@ class AlignedTokens:
             TokenArchive(data_dir / "semantic.scp"),
             TokenArchive(data_dir / "acoustic.scp"),
             config,
-            utt2spk=data_dir / "utt2spk",
             **options,
         )
 
@@ -151,21 +141,13 @@ class AlignedTokens:
 
     def window(self, item: SeededIndex, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One window: semantic tokens ``(T,)`` and codes ``(T, Q)``, its place drawn from ``rng``."""
+        semantic, codes = self.streams(item.index)
         chosen = self.bounds(item, rng)
-        parts, total = [self.streams(item.index)], int(self.frames[item.index])
-        if total < chosen.stop:
-            others = self._speakers.same(item.index)
-            for other in rng.permutation(others[others != item.index]):
-                parts.append(self.streams(other))
-                total += len(parts[-1][1])
-                if total >= chosen.stop:
-                    break
-        semantic, codes = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts))
         return semantic[chosen], codes[chosen]
 
     def drawn_seconds(self, shares: np.ndarray) -> np.ndarray:
         """Seconds of a random window of each utterance, for the share of each in the range of lengths."""
-        return self._window_frames(self._reach, shares) / self.frame_rate
+        return self._window_frames(self.frames, shares) / self.frame_rate
 
     def _window_frames(self, total: np.ndarray, share: np.ndarray | float) -> np.ndarray:
         longest = np.minimum(total, round(self.config.max_seconds * self.frame_rate))
@@ -174,13 +156,13 @@ class AlignedTokens:
         return np.maximum(shortest, frames // self._step * self._step)
 
     def bounds(self, item: SeededIndex, rng: np.random.Generator) -> slice:
-        """Which frames of an utterance are its window; beyond its end they are of others of its speaker."""
-        total = int(self._reach[item.index])
+        """Which frames of an utterance are its window."""
+        total = int(self.frames[item.index])
         frames, start = min(total, round(self.config.max_seconds * self.frame_rate)), 0
         if self.random_windows:
             frames = int(self._window_frames(total, rng.random() if item.share is None else item.share))
             # From the beginning of a semantic token, so that all its frames are seen.
-            starts = self.ratio.starts(0, min(total - frames + 1, int(self.frames[item.index])))
+            starts = self.ratio.starts(0, total - frames + 1)
             start = int(starts[rng.integers(len(starts))])
         return slice(start, start + frames)
 

@@ -17,10 +17,6 @@ class WindowConfig:
         0.0, "lengths of random windows are multiples of it, 0: any; those of a batch are then equal, so that "
              "attention needs no mask and GPUs take their fastest kernel"
     )  # fmt: skip
-    joined: bool = option(
-        False, "windows go on from an utterance into others of its speaker, drawn at random: for corpora of utterances "
-               "shorter than max_seconds"
-    )  # fmt: skip
 
     def __post_init__(self):
         if not 0 <= self.step_seconds <= self.max_seconds:

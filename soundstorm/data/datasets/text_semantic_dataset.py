@@ -12,8 +12,7 @@ from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir_values import MOST_PACE, MOST_TIMES_PACE, has_words
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
-from soundstorm.data.speakers import SpeakerIndex
-from soundstorm.data.table_index import MISSING, Keys, Lines
+from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
 from soundstorm.data.text import TURN_MARKER, TextTokenizer, normalize_text
 
 logger = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ class TextSemanticDataset:
         self._checked = np.linspace(0, len(self) - 1, min(len(self), MOST_TEXTS_CHECKED)).astype(int)
         self._ids_in_text = np.array([len(self._text_ids(index)) for index in self._checked])
         if join_probability:
-            self._speakers = SpeakerIndex(self.ids.names, data_dir / "utt2spk")
+            self._group_by_speaker(data_dir)
 
     def _choose(self, text_file: Path, shortest: float, longest: float) -> tuple[np.ndarray, np.ndarray]:
         """Lines of the texts that are used, and their seconds."""
@@ -118,6 +117,20 @@ class TextSemanticDataset:
     def _named(self, rows: Sequence[int]) -> str:
         return ", ".join(self._texts.keys[row] for row in rows[:10]) + (", ..." if len(rows) > 10 else "")
 
+    def _group_by_speaker(self, data_dir: Path) -> None:
+        """Number the speakers: those of examples, and the examples of each, one speaker after the other."""
+        names, speakers = read_values(data_dir / "utt2spk")
+        rows = names.rows(self.ids.names)
+        known = np.where(rows == MISSING, self.ids.names, speakers[rows])
+        _, self._speaker = np.unique(known, return_inverse=True)
+        self._by_speaker = np.argsort(self._speaker, kind="stable")
+        self._first_of_speaker = np.append(0, np.cumsum(np.bincount(self._speaker)))
+
+    def _partners(self, index: int) -> np.ndarray:
+        """Examples of the same speaker."""
+        speaker = self._speaker[index]
+        return self._by_speaker[self._first_of_speaker[speaker] : self._first_of_speaker[speaker + 1]]
+
     def _text(self, index: int) -> str:
         return self._texts[self._rows[index]]
 
@@ -150,7 +163,7 @@ class TextSemanticDataset:
         text = self._text_ids(item.index)
         tokens = self.archive[self.ids[item.index]].astype(np.int64)
         if self.join_probability and rng.random() < self.join_probability:
-            second = int(rng.choice(self._speakers.same(item.index)))
+            second = int(rng.choice(self._partners(item.index)))
             # Turns stay turns: a dialogue is not continued by a sentence of one of its speakers.
             first_text, second_text = self._text(item.index), self._text(second)
             dialogue = TURN_MARKER in first_text or TURN_MARKER in second_text

@@ -127,56 +127,6 @@ def test_tokens_of_any_rate_stay_in_phase_in_every_window(tmp_path, semantic_rat
         np.testing.assert_array_equal(item["semantic"], item["codes"][:, 0])
 
 
-@pytest.mark.parametrize(("semantic_rate", "acoustic_rate"), RATES)
-def test_joined_windows_go_on_into_whole_other_utterances_of_the_speaker(tmp_path, semantic_rate, acoustic_rate):
-    semantic, acoustic = (replace(SEMANTIC, frame_rate=semantic_rate), replace(ACOUSTIC, frame_rate=acoustic_rate))
-    seconds = {"a1": 2, "a2": 3, "a3": 2, "b1": 2, "c1": 6}  # b has too little for the longest window
-    (tmp_path / "utt2spk").write_text("".join(f"{utt} {utt[0]}\n" for utt in seconds))
-    first = {utt: 100 * place for place, utt in enumerate(seconds)}  # so that a code names its utterance
-    said = {u: first[u] + np.arange(int(n * semantic_rate)) % 100 for u, n in seconds.items()}
-    ratio = FrameRatio.between(semantic_rate, acoustic_rate)
-    heard = {u: np.repeat(ratio.upsample(tokens)[:, None], 3, 1) for u, tokens in said.items()}
-    write_tokens(tmp_path / "semantic", said.items(), replace(semantic, codebook_size=1000))
-    write_tokens(tmp_path / "acoustic", heard.items(), replace(acoustic, codebook_size=1000))
-    tokens = AlignedTokens.from_data_dir(tmp_path, WindowConfig(0.5, 5.0, joined=True))
-    assert tokens.durations.tolist() == [5, 5, 5, 2, 5]
-    partners, lengths = set(), []
-    for seed in range(200):
-        index = seed % len(seconds)
-        utt = tokens.name(index)
-        item = tokens[SeededIndex(index, (seed,), share=seed / 200)]
-        assert len(item["codes"]) == round(tokens.drawn_seconds(np.full(5, seed / 200))[index] * acoustic_rate)
-        np.testing.assert_array_equal(item["semantic"], item["codes"][:, 0])
-        spoken = item["codes"][:, 0]
-        names = [list(seconds)[code // 100] for code in spoken]
-        parts = list(dict.fromkeys(names))
-        assert names == sorted(names, key=parts.index) and parts[0] == utt and {part[0] for part in parts} == {utt[0]}
-        for place, part in enumerate(parts):  # from where the window begins, then each from its beginning
-            mine, whole = spoken[[name == part for name in names]], heard[part][:, 0]
-            begins = len(whole) - len(mine) if place == 0 and len(parts) > 1 else 0
-            if place or len(parts) > 1:
-                np.testing.assert_array_equal(mine, whole[begins : begins + len(mine)])
-            assert place == len(parts) - 1 or begins + len(mine) == len(whole)
-        partners.add(tuple(parts))
-        lengths.append(len(spoken) / acoustic_rate)
-    assert {("a1", "a2"), ("a1", "a3"), ("a2", "a1"), ("a3", "a1", "a2")} <= partners
-    assert 4.9 < max(lengths) <= 5
-
-
-def test_only_random_windows_are_joined(tmp_path):
-    (tmp_path / "utt2spk").write_text("".join(f"u{n:03d} s\n" for n in range(20)))
-    single, joined = (long_tokens(tmp_path, 20, joined=joined) for joined in (False, True))
-    assert (joined.durations == 10).all() and single.durations.min() == 1
-    whole = AlignedTokens.from_data_dir(tmp_path, joined.config, random_windows=False)
-    np.testing.assert_array_equal(whole.durations, single.durations)
-    assert len(whole[SeededIndex(0, (0,))]["codes"]) == 50
-
-
-def test_joined_windows_need_the_speakers(tmp_path):
-    with pytest.raises(FileNotFoundError, match="utt2spk"):
-        long_tokens(tmp_path, 4, joined=True)
-
-
 def test_a_table_of_other_numbers_of_frames_is_found_when_tokens_are_read(tokens, tmp_path):
     (tmp_path / "utt2num_frames").write_text("a 30\nb 49\nc 16\n")  # b has 51
     (tmp_path / "utt2num_acoustic_frames").write_text("a 60\nb 99\nc 31\n")
