@@ -27,6 +27,7 @@ known=(
     "semantic iterations4_guidance1 conf/decode.yaml --decode.iterations 4,1 --decode.guidance 1"
     "semantic iterations4_prior0.5 conf/decode.yaml --decode.iterations 4,1 --decode.prior 0.5"
     "semantic iterations16_entropy64 conf/decode.yaml --decode.iterations 16,1 --decode.entropy-bound 64"
+    "semantic iterations4_best4 conf/decode.yaml --decode.iterations 4,1 --decode.best-of 4"
     "text autoregressive conf/decode.yaml"
     "masked_text passes16 conf/decode.yaml --masked-text.iterations 16"
     "masked_text passes8 conf/decode.yaml --masked-text.iterations 8"

@@ -8,7 +8,7 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 exec ./run.sh --datadir data_small --dumpdir dump_small --expdir exp_small --test-sets "test" \
     --local-data-opts "--preset small --corpus-dir corpus_small" \
-    --token-recognizer-args "$(steps 200)" --hubert-args "$(steps 200)" --codec-args "$(steps 200)" \
-    --soundstorm-args "$(steps 150)" --text-to-semantic-args "$(steps 110)" \
-    --masked-text-to-semantic-args "$(steps 110)" --recognizer-args "$(steps 120)" --consistency-args "$(steps 30)" \
+    --token-recognizer-args "$(steps 200)" --hubert-args "$(steps 200)" --codec-args "$(steps 120)" \
+    --soundstorm-args "$(steps 40)" --text-to-semantic-args "$(steps 40)" \
+    --masked-text-to-semantic-args "$(steps 40)" --recognizer-args "$(steps 120)" --consistency-args "$(steps 30)" \
     --score-args "--score.quality-utterances 4" --results "" --normal-losses "" "$@"
