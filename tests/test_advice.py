@@ -46,7 +46,10 @@ from tests.tokens.conftest import hubert_dir  # noqa: F401
 
 MESSAGES = list(messages())
 # Of programs that are not ours: the program; or of the engine without a value.
-FOREIGN = {"--no-deps": "pip", "--export": "sbatch", "--revision": "hf download", "--help": "everything"}
+FOREIGN = {
+    "--no-deps": "pip", "--export": "sbatch", "--revision": "hf download", "--help": "everything",
+    "--copy": "ct2-transformers-converter", "--quantization": "ct2-transformers-converter",
+}  # fmt: skip
 FOREIGN["--status"] = "run.sh"
 # Written by the user or by a command of the same message, or of a recipe as the message says.
 ELSEWHERE = {"egs/foo", "local/data.sh", "local/turn_voices.py", "local/voices.py"}

@@ -60,6 +60,7 @@ MODULES = (
     Part("speechmos", "DNSMOS", PIP.format("score")),
     Part("resemblyzer", "voice preservation without a hub", PIP.format("score")),
     Part("pocketsphinx", "an independent recogniser", PIP.format("score")),
+    Part("faster_whisper", "Whisper in half of the time", PIP.format("faster-whisper"), "faster-whisper"),
     Part("pystoi", "STOI of the codec", PIP.format("score")),
     Part("pesq", "PESQ of the codec", PIP.format("score")),
     Part("espeakng_loader", "the corpus of egs/mini", PIP.format("mini"), "espeakng-loader"),

@@ -48,7 +48,8 @@ def get_parser():
         action="append",
         default=[],
         help="experiment directory of train_recognizer, transformers model (directory or hub name), "
-        "espnet:<name>, or pocketsphinx; closed:<a CTC model> decodes with the words of --bigram-text only. "
+        "faster-whisper:<directory or hub name>, espnet:<name>, or pocketsphinx; closed:<a CTC model> decodes with "
+        "the words of --bigram-text only. "
         "Again for a second opinion, whose figures carry its name",
     )
     parser.add_argument(

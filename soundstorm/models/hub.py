@@ -12,26 +12,43 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NAME = re.compile(rf"(?P<name>[\w-][\w.-]*(/[\w-][\w.-]*)?)(@(?P<commit>{COMMIT.pattern}))?")
 # Not the same weights again in other formats or precisions, of which there may be gigabytes.
-FILES = ("*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors")
+FILES = ("*.json", "*.txt", "*.model")
 
 
-def model_directory(source: str | Path, *, local_only: bool = False) -> Path:
+class WeightFiles(NamedTuple):
+    """What holds weights, as patterns of names, and what it is called in messages."""
+
+    patterns: tuple[str, ...]
+    name: str
+    file: str
+    made_by: str
+
+
+SAFETENSORS = WeightFiles(
+    ("model.safetensors", "model-*.safetensors"), "safetensors", "model.safetensors", "save_pretrained"
+)
+CTRANSLATE2 = WeightFiles(("model.bin",), "weights of CTranslate2", "model.bin", "ct2-transformers-converter")
+
+
+def model_directory(source: str | Path, *, local_only: bool = False, weights: WeightFiles = SAFETENSORS) -> Path:
     """The directory of a model, downloaded where that is needed.
 
     Args:
         source: a directory, which is returned as it is; or a hub name, for its newest commit that has
-            safetensors; or a hub name and a commit after ``@``.
+            such weights; or a hub name and a commit after ``@``.
         local_only: look for a hub name in the cache only. So a name that a user did not give, but a file that
             was read, never opens a connection.
+        weights: what its weights are in.
 
     Raises:
-        FileNotFoundError: there is none, or none with safetensors.
+        FileNotFoundError: there is none, or none with such weights.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -48,13 +65,14 @@ def model_directory(source: str | Path, *, local_only: bool = False) -> Path:
     name, commit = found["name"], found["commit"]
     local_only = local_only or constants.HF_HUB_OFFLINE
     reason = ""
-    for revision in [commit] if commit else _branches(name, local_only):
+    converted = weights is SAFETENSORS
+    for revision in [commit] if commit else _branches(name, local_only) if converted else ["main"]:
         try:
             folder = Path(
                 snapshot_download(
                     name,
                     revision=revision,
-                    allow_patterns=FILES,
+                    allow_patterns=[*FILES, *weights.patterns],
                     ignore_patterns="*/*",
                     local_files_only=local_only,
                 )
@@ -62,18 +80,18 @@ def model_directory(source: str | Path, *, local_only: bool = False) -> Path:
         except (OSError, ValueError) as error:  # among them all that the hub answers
             reason = reason or " ".join(str(error).split())
             continue
-        if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
+        if (folder / "config.json").is_file() and any(any(folder.glob(pattern)) for pattern in weights.patterns):
             logger.info("%s: commit %s", name, folder.name)
             return folder
-        reason = f"commit {folder.name} lacks config.json or model.safetensors"
+        reason = f"commit {folder.name} lacks config.json or {weights.file}"
     if local_only:
         where, download = "one that has been downloaded", f"hf download {name} --revision"
         remedy = f"where there is a network run: {download} {commit or 'main'}"
-        if not commit:
+        if converted and not commit:
             remedy += f", or if that has no safetensors: {download} refs/pr/<number of its conversion>"
     else:
-        where = "one of the hub with safetensors"
-        remedy = "correct it, or give a directory of save_pretrained"
+        where = f"one of the hub with {weights.name}"
+        remedy = f"correct it, or give a directory of {weights.made_by}"
     raise FileNotFoundError(
         f"{source}: no model of that name, neither a directory nor {where} ({reason:.300}); {remedy}"
     )

@@ -17,6 +17,7 @@ from soundstorm.data.data_dir import read_table
 from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import AcousticConsistency
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos
+from soundstorm.scoring.faster_whisper_recognizer import PREFIX
 from soundstorm.scoring.intelligibility import Intelligibility, Recognizer
 from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
 from soundstorm.scoring.measuring import MeasuredLog
@@ -106,7 +107,7 @@ def score_files(
                 job.text,
                 consistency,
                 versa,
-                *(name.removeprefix("closed:") for name in recognizers),
+                *(name.removeprefix("closed:").removeprefix(PREFIX) for name in recognizers),
             ],
             {"system": job.system, **settings},
         )

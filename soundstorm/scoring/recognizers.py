@@ -14,6 +14,7 @@ from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished
 from soundstorm.data.pack import part_of
+from soundstorm.scoring.faster_whisper_recognizer import PREFIX, FasterWhisper
 from soundstorm.scoring.intelligibility import Recognizer, Transcript
 from soundstorm.scoring.lexicon import Lexicon
 from soundstorm.scoring.measures import Remembered
@@ -36,7 +37,8 @@ def load_recognizer(
     """Load what `name` says.
 
     Args:
-        name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo; an
+        name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo;
+            `faster-whisper:<model>` for a Whisper that CTranslate2 has converted, a directory or on the hub; an
             experiment directory of train_recognizer; anything else is a transformers model in a local
             directory or on the hub, CTC or encoder-decoder. `closed:` before a CTC model decodes it with a
             closed vocabulary, the words of `bigram_text`, all sequences of them being equally likely.
@@ -51,6 +53,8 @@ def load_recognizer(
         return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
+    if name.startswith(PREFIX):
+        return FasterWhisper(name.removeprefix(PREFIX), device=device, language=language)
     if name.startswith("closed:"):
         if not bigram_text:
             raise InputError(

@@ -64,14 +64,14 @@ class Seq2SeqModel:
     def _transcribe(self, wavs: list[np.ndarray], word_times: bool) -> list[Transcript]:
         transcripts = self._generate(wavs, word_times)
         for place, transcript in enumerate(transcripts):
-            if _is_loop(transcript.written):  # greedy decoding can go round in circles on odd sounds
+            if is_loop(transcript.written):
                 transcripts[place] = self._generate([wavs[place]], word_times, no_repeat_ngram_size=3)[0]
         return transcripts
 
     def _generate(self, wavs: list[np.ndarray], word_times: bool, **options) -> list[Transcript]:
         import torch
 
-        limits = [min(MOST_TOKENS, 20 + round(TOKENS_A_SECOND * len(wav) / self.sample_rate)) for wav in wavs]
+        limits = [most_tokens(len(wav) / self.sample_rate) for wav in wavs]
         options |= {**self._language, **({"return_token_timestamps": True} if word_times else {})}
         long = self._is_whisper and len(wavs[0]) > LONGEST * self.sample_rate  # alone, window by window
         options |= {"return_timestamps": True} if long else {}
@@ -98,7 +98,6 @@ class Seq2SeqModel:
     def _with_times(self, tokens: list[int], times: list[float]) -> Transcript:
         """Words with the times of their first tokens. A token that begins a word begins with a blank."""
         tokenizer = self._processor.tokenizer
-        written = tokenizer.decode(tokens, skip_special_tokens=True).strip()
         special = set(tokenizer.all_special_ids)
         words: list[tuple[list[int], float]] = []
         for token, time in zip(tokens, times):
@@ -107,21 +106,32 @@ class Seq2SeqModel:
             if not words or tokenizer.decode([token]).startswith(" "):
                 words.append(([], time))
             words[-1][0].append(token)
-        spoken = [(tokenizer.decode(pieces).strip(), time) for pieces, time in words]
-        spoken = [(word, time) for word, time in spoken if word]
-        if [word for word, _ in spoken] != written.split():  # a script without blanks between words
-            return Transcript(scored_text(written), written=written)
-        scored = [(part, time) for word, time in spoken for part in scored_text(word).split()]
-        if " ".join(word for word, _ in scored) != scored_text(written):
-            return Transcript(scored_text(written), written=written)
-        return Transcript(
-            scored_text(written),
-            tuple(time for _, time in scored),
-            written=written,
-            written_starts=tuple(time for _, time in spoken),
-        )
+        written = tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        return timed_transcript(written, [(tokenizer.decode(pieces), time) for pieces, time in words])
 
 
-def _is_loop(written: str | None) -> bool:
+def most_tokens(seconds: float) -> int:
+    """That a recording so long is given."""
+    return min(MOST_TOKENS, 20 + round(TOKENS_A_SECOND * seconds))
+
+
+def is_loop(written: str | None) -> bool:
+    """Is a text one of a greedy reader that goes round in circles, as on odd sounds? Read again without repeats."""
     text = (written or "").encode()
     return len(text) > MOST_COMPRESSION * len(zlib.compress(text))
+
+
+def timed_transcript(written: str, words: Sequence[tuple[str, float]]) -> Transcript:
+    """A transcript with the times of its words, in seconds; without where `words` are not those of the text."""
+    spoken = [(word.strip(), time) for word, time in words if word.strip()]
+    if [word for word, _ in spoken] != written.split():  # a script without blanks between words
+        return Transcript(scored_text(written), written=written)
+    scored = [(part, time) for word, time in spoken for part in scored_text(word).split()]
+    if " ".join(word for word, _ in scored) != scored_text(written):
+        return Transcript(scored_text(written), written=written)
+    return Transcript(
+        scored_text(written),
+        tuple(time for _, time in scored),
+        written=written,
+        written_starts=tuple(time for _, time in spoken),
+    )

@@ -15,7 +15,11 @@ SPECIAL = [
 @pytest.fixture(scope="session")
 def whisper_dir(tmp_path_factory):
     """A Whisper that hears nothing: its weights are random, its tokenizer and files are real."""
-    folder = tmp_path_factory.mktemp("whisper") / "tiny"
+    return make_whisper(tmp_path_factory.mktemp("whisper") / "tiny")
+
+
+def make_whisper(folder, *, as_published=False):
+    """See :func:`whisper_dir`; `as_published` has all special tokens, after the letters, and hears no time stamps."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import (
         GenerationConfig,
@@ -30,12 +34,14 @@ def whisper_dir(tmp_path_factory):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=SPECIAL[:1], initial_alphabet=alphabet)
+    first = [] if as_published else SPECIAL[:1]
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=first, initial_alphabet=alphabet)
     tokenizer.train_from_iterator(SENTENCES * 5, trainer)
     fast = WhisperTokenizerFast(tokenizer_object=tokenizer, **dict.fromkeys(
         ("bos_token", "eos_token", "unk_token", "pad_token"), SPECIAL[0]
     ))  # fmt: skip
-    fast.add_tokens([AddedToken(token, special=True) for token in SPECIAL[1:]], special_tokens=True)
+    special = [*SPECIAL[len(first) :], *(["<|startoflm|>", "<|nospeech|>"] if as_published else [])]
+    fast.add_tokens([AddedToken(token, special=True) for token in special], special_tokens=True)
     fast.add_tokens([f"<|{step * 0.02:.2f}|>" for step in range(1501)])
     end, start, english, transcribe, translate, plain, _ = fast.convert_tokens_to_ids(SPECIAL)
     sizes = {f"{side}_{kind}": size for side in ("encoder", "decoder")
@@ -45,6 +51,8 @@ def whisper_dir(tmp_path_factory):
     model = WhisperForConditionalGeneration(WhisperConfig(vocab_size=len(fast), d_model=16, **sizes, **ids))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
+    if as_published:
+        model.get_input_embeddings().weight.data[fast.convert_tokens_to_ids("<|0.00|>") :] = 0
     model.generation_config = GenerationConfig(
         max_length=30, return_timestamps=False, is_multilingual=True, no_timestamps_token_id=plain,
         lang_to_id={"<|en|>": english}, language="<|en|>", task="transcribe",
