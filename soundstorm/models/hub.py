@@ -23,18 +23,15 @@ FILES = ("*.json", "*.txt", "*.model")
 
 
 class WeightFiles(NamedTuple):
-    """What holds weights, as patterns of names, and what it is called in messages."""
+    """What holds weights, as patterns of names, the usual one first; for messages what it is and what writes it."""
 
     patterns: tuple[str, ...]
     name: str
-    file: str
     made_by: str
 
 
-SAFETENSORS = WeightFiles(
-    ("model.safetensors", "model-*.safetensors"), "safetensors", "model.safetensors", "save_pretrained"
-)
-CTRANSLATE2 = WeightFiles(("model.bin",), "weights of CTranslate2", "model.bin", "ct2-transformers-converter")
+SAFETENSORS = WeightFiles(("model.safetensors", "model-*.safetensors"), "safetensors", "save_pretrained")
+CTRANSLATE2 = WeightFiles(("model.bin",), "weights of CTranslate2", "ct2-transformers-converter")
 
 
 def model_directory(source: str | Path, *, local_only: bool = False, weights: WeightFiles = SAFETENSORS) -> Path:
@@ -65,8 +62,9 @@ def model_directory(source: str | Path, *, local_only: bool = False, weights: We
     name, commit = found["name"], found["commit"]
     local_only = local_only or constants.HF_HUB_OFFLINE
     reason = ""
-    converted = weights is SAFETENSORS
-    for revision in [commit] if commit else _branches(name, local_only) if converted else ["main"]:
+    by_hub = weights is SAFETENSORS  # which the hub makes, on branches of its own
+    branches = _branches(name, local_only) if by_hub else ["main"]
+    for revision in [commit] if commit else branches:
         try:
             folder = Path(
                 snapshot_download(
@@ -83,11 +81,11 @@ def model_directory(source: str | Path, *, local_only: bool = False, weights: We
         if (folder / "config.json").is_file() and any(any(folder.glob(pattern)) for pattern in weights.patterns):
             logger.info("%s: commit %s", name, folder.name)
             return folder
-        reason = f"commit {folder.name} lacks config.json or {weights.file}"
+        reason = f"commit {folder.name} lacks config.json or {weights.patterns[0]}"
     if local_only:
         where, download = "one that has been downloaded", f"hf download {name} --revision"
         remedy = f"where there is a network run: {download} {commit or 'main'}"
-        if converted and not commit:
+        if by_hub and not commit:
             remedy += f", or if that has no safetensors: {download} refs/pr/<number of its conversion>"
     else:
         where = f"one of the hub with {weights.name}"

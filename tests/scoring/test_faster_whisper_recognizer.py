@@ -10,16 +10,17 @@ from types import SimpleNamespace
 import huggingface_hub.constants
 import pytest
 
-from soundstorm.bin import score
 from soundstorm.data.errors import InputError
 from soundstorm.scoring.faster_whisper_recognizer import PREFIX
 from soundstorm.scoring.recognizers import load_recognizer
+from tests.models.test_hub import MAIN, add, cache  # noqa: F401
 
 from .conftest import make_whisper
 from .test_seq2seq_recognizer import recordings
+from .test_speech_from_elsewhere import recordings as elsewhere  # noqa: F401
+from .test_speech_from_elsewhere import run
 
 pytest.importorskip("faster_whisper", reason="pip install -e '.[faster-whisper]'")
-COMMIT = "a" * 40
 
 
 @pytest.fixture(scope="module")
@@ -98,39 +99,30 @@ def test_where_it_is_not_installed_the_message_says_what_to_do(converted, monkey
         load_recognizer(f"{PREFIX}{converted}")
 
 
-def test_a_name_of_the_hub_is_found_in_its_cache(converted, recognizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+def test_a_name_of_the_hub_is_found_in_its_cache(converted, recognizer, cache, monkeypatch):  # noqa: F811
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    root = tmp_path / "models--org--model"
-    shutil.copytree(converted, root / "snapshots" / COMMIT)
-    (root / "refs").mkdir()
-    (root / "refs/main").write_text(COMMIT)
+    add(cache, converted, MAIN, "main")
     wavs = recordings(2.0)
-    for name in ("org/model", f"org/model@{COMMIT}"):
+    for name in ("org/model", f"org/model@{MAIN}"):
         assert load_recognizer(PREFIX + name, language="en")(wavs) == recognizer(wavs)
     with pytest.raises(FileNotFoundError, match="hf download org/other --revision main$"):
         load_recognizer(f"{PREFIX}org/other")
 
 
-def test_the_front_scores_with_it_and_again_when_the_model_has_changed(converted, tmp_path):
-    from soundstorm.data.audio import write_audio
+def test_the_front_scores_with_it_and_again_when_the_model_has_changed(converted, elsewhere):  # noqa: F811
+    shutil.copytree(converted, elsewhere / "whisper")
+    output = elsewhere / "score.json"
 
-    shutil.copytree(converted, tmp_path / "whisper")
-    write_audio(tmp_path / "a.wav", recordings(2.0)[0], 16000)
-    (tmp_path / "wav.scp").write_text(f"a {tmp_path}/a.wav\n")
-    (tmp_path / "text").write_text("a one cup of tea\n")
-    output = tmp_path / "score.json"
-    arguments = ["--wav-scp", tmp_path / "wav.scp", "--text", tmp_path / "text", "--system", "Theirs"]
-    arguments += ["--output", output, "--recognizer", f"{PREFIX}{tmp_path}/whisper", "--score.quality-utterances", "0"]
-    made = []
-    for _ in range(2):
-        score.main([str(argument) for argument in arguments])
-        made.append(output.stat().st_mtime_ns)
+    def score():
+        run("--wav-scp", elsewhere / "elsewhere/wav.scp", "--text", elsewhere / "text", "--system", "Theirs",
+            "--recognizer", f"{PREFIX}{elsewhere}/whisper", "--output", output)  # fmt: skip
+        return output.stat().st_mtime_ns
+
+    made = score()
+    assert score() == made
     content = json.loads(output.read_text())
-    assert made[0] == made[1] and content["metrics"]["wer"]["all"]["count"] == 1
-    assert content["settings"]["recognizers"] == [f"{PREFIX}{tmp_path}/whisper"]
-    (tmp_path / "whisper/vocabulary.json").touch()
-    config = json.loads((tmp_path / "whisper/config.json").read_text())
-    (tmp_path / "whisper/config.json").write_text(json.dumps({**config, "suppress_ids": config["suppress_ids"][:-1]}))
-    score.main([str(argument) for argument in arguments])
-    assert output.stat().st_mtime_ns != made[0]
+    assert content["metrics"]["wer"]["all"]["count"] == 3
+    assert content["settings"]["recognizers"] == [f"{PREFIX}{elsewhere}/whisper"]
+    config = json.loads((elsewhere / "whisper/config.json").read_text())
+    (elsewhere / "whisper/config.json").write_text(json.dumps({**config, "suppress_ids": config["suppress_ids"][:-1]}))
+    assert score() != made
