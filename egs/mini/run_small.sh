@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The same recipe at a fifth of its size, beside it in data_small, dump_small and exp_small: every stage in a few minutes,
-# to see that the chain works. Its scores say little.
+# The same recipe on a smaller corpus and with short trainings, beside it in data_small, dump_small and exp_small: every
+# stage in a few minutes, to see that the chain works. Its scores say little.
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=local/series.sh
