@@ -540,7 +540,7 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
             --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
             --command "${invocation% }" ${results:+--results "${results}"} ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
             "${arguments[@]}" --output "${report}"
-        echo "${scores[*]} ${extras[*]}" >"${report}/inputs.txt"
+        report_inputs >"${report}/inputs.txt"
     fi
     [ "${pack}" != true ] || pack_models
     done_with_stage

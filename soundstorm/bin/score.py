@@ -67,6 +67,10 @@ def get_parser():
     parser.add_argument(
         "--share", help="score only this shard of the utterances, e.g. 2/5; then call without"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="measure nothing; print those of --output that are missing or made of other files or with other settings",
+    )  # fmt: skip
     parser.add_argument("--device", default="cpu", help="for models: cpu or cuda")
     parser.add_argument("--output", nargs="+", required=True, help="JSON file to write")
     return parser
@@ -105,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.scoring.assemble import ScoringJob, score_files
 
     rows = zip(systems, data_dirs, decode_dirs, args.output)
-    score_files(
+    outdated = score_files(
         [
             ScoringJob(system, data, None if decode == "none" else decode, output, args.text)
             for system, data, decode, output in rows
@@ -119,7 +123,11 @@ def main(argv: list[str] | None = None) -> None:
         config=config,
         share=Share.parse(args.share) if args.share else None,
         versa=args.versa,
+        dry_run=args.dry_run,
     )
+    if args.dry_run:
+        for output in outdated:
+            print(output)
 
 
 if __name__ == "__main__":

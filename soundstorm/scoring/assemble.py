@@ -17,11 +17,10 @@ from soundstorm.data.data_dir import read_table
 from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import AcousticConsistency
 from soundstorm.scoring.audio_quality import CodecQuality, Dnsmos
-from soundstorm.scoring.faster_whisper_recognizer import PREFIX
 from soundstorm.scoring.intelligibility import Intelligibility, Recognizer
 from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
 from soundstorm.scoring.measuring import MeasuredLog
-from soundstorm.scoring.recognizers import load_recognizer
+from soundstorm.scoring.recognizers import load_recognizer, model_of
 from soundstorm.scoring.scoring_config import ScoreConfig
 from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, to_measure, write_json
 from soundstorm.scoring.text_normalization import load_normalizer, read_references
@@ -54,7 +53,8 @@ def score_files(
     config: ScoreConfig,
     share: Share | None = None,
     versa: str | None = None,
-) -> None:
+    dry_run: bool = False,
+) -> list[str]:
     """Score systems, each into its own file; a file made from the same inputs is left as it is.
 
     Args:
@@ -68,6 +68,10 @@ def score_files(
         config: The rest.
         share: Measure only these utterances and write no score file; a call without a share finds what was measured.
         versa: Its score_config, to have it measure too.
+        dry_run: Measure nothing.
+
+    Returns:
+        Outputs that were missing, or made from other inputs or with other settings.
     """
     settings = {
         "recognizers": list(recognizers),
@@ -78,6 +82,19 @@ def score_files(
         **({} if versa is None else {"versa": versa}),
         **asdict(config),
     }
+    outdated = []
+    for job in jobs:
+        inputs = inputs_digest(
+            [job.data_dir, job.decode_dir, job.text, consistency, versa, *map(model_of, recognizers)],
+            {"system": job.system, **settings},
+        )
+        if not _is_current(Path(job.output), inputs):
+            outdated.append((job, inputs))
+        elif not dry_run:
+            logger.info("%s: up to date", job.output)
+    outputs = [job.output for job, _ in outdated]
+    if dry_run or not outdated:
+        return outputs
     if versa is not None:
         check_versa(versa)
 
@@ -99,21 +116,7 @@ def score_files(
         embed=None if consistency is None else cache(load_embed),
         normalize=load_normalizer(config.text_normalizer),
     )
-    for job in jobs:
-        inputs = inputs_digest(
-            [
-                job.data_dir,
-                job.decode_dir,
-                job.text,
-                consistency,
-                versa,
-                *(name.removeprefix("closed:").removeprefix(PREFIX) for name in recognizers),
-            ],
-            {"system": job.system, **settings},
-        )
-        if _is_current(Path(job.output), inputs):
-            logger.info("%s: up to date", job.output)
-            continue
+    for job, inputs in outdated:
         decode_dir = Path(job.decode_dir) if job.decode_dir else None
         info = read_decode_info(decode_dir)
         decoded = Utterances(decode_dir, sample_rate, lower=True) if decode_dir else None
@@ -159,6 +162,7 @@ def score_files(
         write_json(Path(job.output), content)
         log.remove()
         logger.info("%s: %s", job.output, summary(content))
+    return outputs
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished
 from soundstorm.data.pack import part_of
-from soundstorm.scoring.faster_whisper_recognizer import PREFIX, FasterWhisper
+from soundstorm.scoring.faster_whisper_recognizer import PREFIX as FASTER_WHISPER
+from soundstorm.scoring.faster_whisper_recognizer import FasterWhisper
 from soundstorm.scoring.intelligibility import Recognizer, Transcript
 from soundstorm.scoring.lexicon import Lexicon
 from soundstorm.scoring.measures import Remembered
@@ -24,6 +25,13 @@ from soundstorm.scoring.text_normalization import scored_text
 
 if TYPE_CHECKING:  # torch is loaded where a model needs it
     from soundstorm.models.recognizer import TrainedRecognizer
+
+CLOSED = "closed:"  # before a CTC model's name: decoded with the words of a text only
+
+
+def model_of(name: str) -> str:
+    """The directory or hub name in a recogniser's name, without what says how it is to be used."""
+    return name.removeprefix(CLOSED).removeprefix(FASTER_WHISPER)
 
 
 def load_recognizer(
@@ -53,15 +61,15 @@ def load_recognizer(
         return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
-    if name.startswith(PREFIX):
-        return FasterWhisper(name.removeprefix(PREFIX), device=device, language=language)
-    if name.startswith("closed:"):
+    if name.startswith(FASTER_WHISPER):
+        return FasterWhisper(model_of(name), device=device, language=language)
+    if name.startswith(CLOSED):
         if not bigram_text:
             raise InputError(
                 f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text"
             )
         load = load or partial(load_recognizer, device=device, language=language)
-        return ClosedVocabulary(name, load(name.removeprefix("closed:")), bigram_text)
+        return ClosedVocabulary(name, load(model_of(name)), bigram_text)
     plain = part_of(name, "recognizer")
     if is_finished(plain) and (Path(plain) / "config.yaml").is_file():
         from soundstorm.models.recognizer import load_trained_recognizer

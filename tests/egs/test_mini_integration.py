@@ -22,10 +22,10 @@ SYSTEMS = {
 }
 
 
-def run_small(checkout):
+def run_small(checkout, *options):
     """Runs the preset and returns the result."""
     # One thread: two are slower than one beside another test.
-    done = checkout.run(["./run_small.sh", "--train-threads", "1"], cwd="egs/mini", timeout=1800)
+    done = checkout.run(["./run_small.sh", "--train-threads", "1", *options], cwd="egs/mini", timeout=1800)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done
 
@@ -245,3 +245,15 @@ def test_a_second_run_has_nothing_to_do_and_changes_no_file(recipe):
     after = files()
     assert {str(p) for p in after if after[p] != before.get(p)} == set()
     assert set(before) == set(after)
+
+
+def test_another_ear_scores_what_is_there_again(recipe):
+    done = run_small(recipe, "--stage", "7", "--recognizer", "train")
+    scores = sorted((recipe.recipe / "exp_small/soundstorm/score/test").glob("*.json"))
+    assert [score.stem for score in scores] == sorted(["original", *SYSTEMS])
+    for score in scores:
+        assert f"score of {score.stem} on test" in done.stdout
+        assert json.loads(score.read_text())["settings"]["recognizers"] == ["exp_small/recognizer"]
+    assert "Recogniser: `exp_small/recognizer`;" in (recipe.recipe / "exp_small/report/RESULTS.md").read_text()
+    done = run_small(recipe, "--stage", "7", "--recognizer", "train")
+    assert "Stage 7: complete, nothing to do" in done.stdout

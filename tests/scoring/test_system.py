@@ -142,8 +142,8 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path, consisten
 
     monkeypatch.setattr("soundstorm.models.consistency.load_consistency", count_and_load)
 
-    def run():
-        score_files(
+    def run(**options):
+        return score_files(
             [
                 ScoringJob("row", str(data), str(decoded), str(output)),
                 ScoringJob("original", str(data), None, str(output.with_name("original.json"))),
@@ -155,17 +155,22 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path, consisten
             sample_rate=16000,
             device="cpu",
             config=ScoreConfig(quality_utterances=0, crop_seconds=1.0),
+            **options,
         )
 
-    run()
+    both = [str(output), str(output.with_name("original.json"))]
+    assert run(dry_run=True) == both
+    assert not output.parent.exists() and not loaded
+    assert run() == both
     assert loaded == [consistency]  # once for both rows
     assert read_score(output.with_name("original.json"))["group"] == "reference"
     written = output.stat().st_mtime_ns
     assert read_score(output)["metrics"]["acoustic_consistency"]["all"]["count"] == 2
-    run()
+    assert run() == []
     assert output.stat().st_mtime_ns == written
     (decoded / "timing.json").write_text(json.dumps({"codec": {"seconds": 22, "audio_seconds": 10}}))
-    run()
+    assert run(dry_run=True) == [str(output)]
+    assert run() == [str(output)]
     assert read_score(output)["runtime"]["codec"]["seconds"] == 22.0
 
 

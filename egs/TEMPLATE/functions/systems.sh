@@ -222,14 +222,21 @@ score_shares() {  # <log> <system> <set>: measures the utterances in jobs side b
     in_shares "${jobs}" "$1.${jobs}.${JOB}.log" "$(score_file "$2" "$3").share${JOB}" score "${options[@]}"
 }
 
-score_all() {  # Sets `scores` to the score files of every system on every test set, and makes those that are missing.
-    local set_name system missing=() part parts index words job folder
+score_all() {  # Sets `scores` to the score files of every system on every test set; makes the missing and outdated ones.
+    local set_name system rows=() options outdated missing=() part parts index words job folder
     scores=()
     for set_name in "${test_set_names[@]}"; do
-        for system in original "${system_names[@]}"; do
-            scores+=("$(score_file "${system}" "${set_name}")")
-            ! to_do "${scores[-1]}" "score of ${system} on ${set_name}" || missing+=("${system} ${set_name}")
-        done
+        for system in original "${system_names[@]}"; do rows+=("${system}" "${set_name}"); done
+    done
+    # Another recogniser, other settings or decodings need other scores; score knows what those that are there are of.
+    score_options "${rows[@]}"
+    front 1 score "${options[@]}" --dry-run
+    outdated=$("${front_command[@]}") || die "asking which scores are missing failed; the message above says why"
+    for ((index = 0; index < ${#rows[@]}; index += 2)); do
+        system=${rows[index]} set_name=${rows[index + 1]}
+        scores+=("$(score_file "${system}" "${set_name}")")
+        ! to_do "${scores[-1]}" "score of ${system} on ${set_name}" is_scored "${scores[-1]}" ||
+            missing+=("${system} ${set_name}")
     done
     # Loading the models takes longer than a small set: as many processes as may run at once, each with its share.
     folder=${main_exp}/score${decode_tag:+_${decode_tag}}/log
@@ -249,10 +256,18 @@ score_all() {  # Sets `scores` to the score files of every system on every test 
     finish_background "scorings"
 }
 
+is_scored() {  # <score file>: is it none of those in `outdated`?
+    [[ $'\n'${outdated}$'\n' != *$'\n'"$1"$'\n'* ]]
+}
+
+report_inputs() {  # what a report is made of and with
+    echo "${scores[*]} ${extras[*]} ${report_config} ${report_args}"
+}
+
 report_is_new() {  # <file of the report>: is it of these scores, and newer than everything in it?
     local score
-    [ "$(cat "${1%/*}/inputs.txt" 2>/dev/null)" = "${scores[*]} ${extras[*]}" ] || return 1
-    for score in "${scores[@]}" "${extras[@]}"; do
+    [ "$(cat "${1%/*}/inputs.txt" 2>/dev/null)" = "$(report_inputs)" ] || return 1
+    for score in "${scores[@]}" "${extras[@]}" "${report_config}"; do
         [[ -e ${score} && $1 -nt ${score} ]] || return 1
     done
     [ -z "${dialogue_script}" ] || [ "$1" -nt "$(dialogue_dir)/dialogue.json" ] || return 1
