@@ -6,8 +6,9 @@
 # them. RESULTS.md says what has been run.
 #   git clone https://github.com/Picovoice/speech-to-intent-benchmark
 #   ./run.sh --local-data-opts "--source speech-to-intent-benchmark --extra-data <data directory>"
-# AudioLM beside it, trained for longer: --acoustic-models "soundstorm audiolm". A Whisper of your own disk:
-#   WHISPER=<transformers directory> ./run.sh ...
+# AudioLM beside it, trained for longer:
+#   ./run.sh --acoustic-models "soundstorm audiolm" --systems "codec soundstorm soundstorm_prompted audiolm audiolm_prompted"
+# A Whisper of your own disk: WHISPER=<transformers directory> ./run.sh ...
 # Tokens of an own HuBERT: --ssl-model pretrain --semantic-layer 3 --kmeans-args "--normalization utterance".
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -20,5 +21,6 @@ exec ./soundstorm.sh --train-jobs 2 \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-config conf/train_text_to_semantic.yaml \
+    --systems "codec soundstorm soundstorm_prompted soundstorm_text soundstorm_text_prompted" \
     --prompt-seconds 1.5 --consistency none --recognizer "$(printf '%q' "${WHISPER}") closed:train" \
     --decode-config conf/decode.yaml --results RESULTS.md --normal-losses conf/normal_losses.json "$@"
