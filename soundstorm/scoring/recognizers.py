@@ -62,14 +62,14 @@ def load_recognizer(
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
     if name.startswith(FASTER_WHISPER):
-        return FasterWhisper(model_of(name), device=device, language=language)
+        return FasterWhisper(name.removeprefix(FASTER_WHISPER), device=device, language=language)
     if name.startswith(CLOSED):
         if not bigram_text:
             raise InputError(
                 f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text"
             )
         load = load or partial(load_recognizer, device=device, language=language)
-        return ClosedVocabulary(name, load(model_of(name)), bigram_text)
+        return ClosedVocabulary(name, load(name.removeprefix(CLOSED)), bigram_text)
     plain = part_of(name, "recognizer")
     if is_finished(plain) and (Path(plain) / "config.yaml").is_file():
         from soundstorm.models.recognizer import load_trained_recognizer
