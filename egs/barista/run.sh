@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Real voices, judged by an ear that has never heard them: half an hour of drink orders by some 40 voices, on
-# two CPU cores in an hour. Orders are those of Picovoice's speech-to-intent benchmark (local/data.sh); the
-# codec and the k-means learn from any other speech too. Whisper base hears the words, and its fourth layer
-# gives the semantic tokens: the second ear, which the recipe trains on the orders alone, shares nothing with
-# them. RESULTS.md says what has been run.
+# Real voices, judged by an ear that has never heard them: half an hour of drink orders by some 40 voices, on two CPU
+# cores in an hour (RESULTS.md). Orders are those of Picovoice's speech-to-intent benchmark (local/data.sh); the codec and
+# the k-means learn from any other speech too. Whisper base hears the words, and its fourth layer gives the semantic
+# tokens: the second ear, which the recipe trains on the orders alone, shares nothing with them.
 #   git clone https://github.com/Picovoice/speech-to-intent-benchmark
 #   ./run.sh --local-data-opts "--source speech-to-intent-benchmark --extra-data <data directory>"
 # AudioLM beside it, trained for longer:
