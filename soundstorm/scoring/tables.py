@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from soundstorm.scoring.recognizers import CLOSED
 from soundstorm.scoring.report_content import GROUPS
 from soundstorm.scoring.side_by_side import is_word_errors
 from soundstorm.scoring.statistics import ALL
@@ -284,7 +285,7 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
             notes.append(
                 "Before words are counted, texts are brought to one form by Whisper's English normaliser."
             )
-        if first.startswith("closed:"):
+        if first.startswith(CLOSED):
             notes.append(
                 "**It reads with a closed vocabulary**: any sequence of words of "
                 f"`{settings['bigram_text']}`, none more likely than another. That hides errors that make no "
