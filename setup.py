@@ -45,7 +45,6 @@ EXTRAS = {
         "onnxruntime",
         "pandas",
         "pesq",
-        "pocketsphinx",
         "pystoi",
         "requests",
         "resemblyzer",

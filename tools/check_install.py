@@ -59,7 +59,6 @@ MODULES = (
     Part("onnxruntime", "DNSMOS, notes of piano music", PIP.format("score")),
     Part("speechmos", "DNSMOS", PIP.format("score")),
     Part("resemblyzer", "voice preservation without a hub", PIP.format("score")),
-    Part("pocketsphinx", "an independent recogniser", PIP.format("score")),
     Part("faster_whisper", "Whisper in half of the time", PIP.format("faster-whisper"), "faster-whisper"),
     Part("pystoi", "STOI of the codec", PIP.format("score")),
     Part("pesq", "PESQ of the codec", PIP.format("score")),

@@ -29,7 +29,7 @@ def get_parser():
         "--quality-utterances", type=int, default=10, help="DNSMOS on so many of those; 0: none"
     )
     parser.add_argument("--recognizer", required=True, help="as of score")
-    parser.add_argument("--bigram-text", help="as of score")
+    parser.add_argument("--vocabulary-text", help="as of score")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz of the recordings")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--folder", required=True, help="where decoded speech and scores go")
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
         decode_dirs,
         args.data_dir,
         recognizers=[args.recognizer],
-        bigram_text=args.bigram_text,
+        vocabulary_text=args.vocabulary_text,
         speaker=None,
         consistency=None,
         sample_rate=args.sample_rate,

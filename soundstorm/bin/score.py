@@ -48,13 +48,11 @@ def get_parser():
         action="append",
         default=[],
         help="experiment directory of train_recognizer, transformers model (directory or hub name), "
-        "faster-whisper:<directory or hub name>, espnet:<name>, or pocketsphinx; closed:<a CTC model> decodes with "
-        "the words of --bigram-text only. "
+        "faster-whisper:<directory or hub name>, or espnet:<name>; closed:<a CTC model> decodes with "
+        "the words of --vocabulary-text only. "
         "Again for a second opinion, whose figures carry its name",
     )
-    parser.add_argument(
-        "--bigram-text", help="Kaldi text file: pocketsphinx's language model, closed vocabularies"
-    )
+    parser.add_argument("--vocabulary-text", help="Kaldi text file with the words of closed vocabularies")
     parser.add_argument(
         "--speaker", default="resemblyzer", help="resemblyzer, a transformers x-vector model, or none"
     )
@@ -115,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
             for system, data, decode, output in rows
         ],
         recognizers=args.recognizer,
-        bigram_text=args.bigram_text,
+        vocabulary_text=args.vocabulary_text,
         speaker=None if args.speaker == "none" else args.speaker,
         consistency=args.consistency,
         sample_rate=args.sample_rate,

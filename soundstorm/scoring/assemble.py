@@ -45,7 +45,7 @@ def score_files(
     jobs: Sequence[ScoringJob],
     *,
     recognizers: Sequence[str],
-    bigram_text: str | None,
+    vocabulary_text: str | None,
     speaker: str | None,
     consistency: str | None,
     sample_rate: int,
@@ -60,7 +60,7 @@ def score_files(
     Args:
         jobs: What to score; models are loaded once for all of them.
         recognizers: Names; the first one's figures are called wer and cer, the others' carry their name.
-        bigram_text: For pocketsphinx and closed vocabularies.
+        vocabulary_text: Kaldi `text` file with the words of closed vocabularies.
         speaker: Speaker model's name, None for no voice preservation.
         consistency: Experiment directory, None for no acoustic consistency.
         sample_rate: Hz.
@@ -75,7 +75,7 @@ def score_files(
     """
     settings = {
         "recognizers": list(recognizers),
-        "bigram_text": bigram_text,
+        "vocabulary_text": vocabulary_text,
         "speaker": speaker,
         "consistency": consistency,
         "sample_rate": sample_rate,
@@ -107,7 +107,7 @@ def score_files(
     @cache
     def recognizer(name: str) -> Recognizer:
         return load_recognizer(
-            name, device=device, bigram_text=bigram_text, language=config.language, load=recognizer
+            name, device=device, vocabulary_text=vocabulary_text, language=config.language, load=recognizer
         )
 
     loaders = _Loaders(

@@ -1,4 +1,4 @@
-"""Recognisers by name: the recipe's own, transformers (hub or local), ESPnet's model zoo, pocketsphinx."""
+"""Recognisers by name: the recipe's own, transformers (hub or local), ESPnet's model zoo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from soundstorm.scoring.faster_whisper_recognizer import FasterWhisper
 from soundstorm.scoring.intelligibility import Recognizer, Transcript
 from soundstorm.scoring.lexicon import Lexicon
 from soundstorm.scoring.measures import Remembered
-from soundstorm.scoring.pocketsphinx_recognizer import PocketsphinxRecognizer
 from soundstorm.scoring.seq2seq_recognizer import Seq2SeqModel
 from soundstorm.scoring.text_normalization import scored_text
 
@@ -38,38 +37,35 @@ def load_recognizer(
     name: str,
     *,
     device: str = "cpu",
-    bigram_text: str | None = None,
+    vocabulary_text: str | None = None,
     language: str | None = None,
     load: Callable[[str], Recognizer] | None = None,
 ) -> Recognizer:
     """Load what `name` says.
 
     Args:
-        name: `pocketsphinx` for the model inside that package; `espnet:<model>` for ESPnet's model zoo;
-            `faster-whisper:<model>` for a Whisper that CTranslate2 has converted, a directory or on the hub; an
-            experiment directory of train_recognizer; anything else is a transformers model in a local
-            directory or on the hub, CTC or encoder-decoder. `closed:` before a CTC model decodes it with a
-            closed vocabulary, the words of `bigram_text`, all sequences of them being equally likely.
+        name: `espnet:<model>` for ESPnet's model zoo; `faster-whisper:<model>` for a Whisper that CTranslate2
+            has converted, a directory or on the hub; an experiment directory of train_recognizer; anything else
+            is a transformers model in a local directory or on the hub, CTC or encoder-decoder. `closed:` before
+            a CTC model decodes it with a closed vocabulary, the words of `vocabulary_text`, all sequences of
+            them being equally likely.
         device: For torch models.
-        bigram_text: Kaldi `text` file whose sentences make pocketsphinx's language model, instead of the
-            general English one it brings, and whose words are the closed vocabulary.
+        vocabulary_text: Kaldi `text` file whose words are the closed vocabulary.
         language: Code of the speech's language, for a model of many; None: it guesses.
         load: Where the CTC model behind a closed vocabulary comes from by its name, which may be in use already;
             None: loaded here.
     """
-    if name == "pocketsphinx":
-        return PocketsphinxRecognizer(bigram_text)
     if name.startswith("espnet:"):
         return EspnetRecognizer(name.removeprefix("espnet:"), device)
     if name.startswith(FASTER_WHISPER):
         return FasterWhisper(name.removeprefix(FASTER_WHISPER), device=device, language=language)
     if name.startswith(CLOSED):
-        if not bigram_text:
+        if not vocabulary_text:
             raise InputError(
-                f"{name}: a closed vocabulary needs a text file to take the words from: --bigram-text"
+                f"{name}: a closed vocabulary needs a text file to take the words from: --vocabulary-text"
             )
         load = load or partial(load_recognizer, device=device, language=language)
-        return ClosedVocabulary(name, load(name.removeprefix(CLOSED)), bigram_text)
+        return ClosedVocabulary(name, load(name.removeprefix(CLOSED)), vocabulary_text)
     plain = part_of(name, "recognizer")
     if is_finished(plain) and (Path(plain) / "config.yaml").is_file():
         from soundstorm.models.recognizer import load_trained_recognizer

@@ -288,7 +288,7 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
         if first.startswith(CLOSED):
             notes.append(
                 "**It reads with a closed vocabulary**: any sequence of words of "
-                f"`{settings['bigram_text']}`, none more likely than another. That hides errors that make no "
+                f"`{settings['vocabulary_text']}`, none more likely than another. That hides errors that make no "
                 "other word of the list, so its rates are lower than those of free reading."
             )
     left_out = [

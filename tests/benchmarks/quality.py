@@ -221,7 +221,7 @@ def read_aloud(rows: list[Row], args: argparse.Namespace, folder: Path) -> None:
         jobs.append(ScoringJob(row.name, None, str(folder / f"wav_{number}.scp"), output, text))
     torch.set_num_threads(args.threads)
     score_files(
-        jobs, recognizers=[args.recognizer], bigram_text=f"{args.data_dir}/{args.train_set}/text", speaker=None,
+        jobs, recognizers=[args.recognizer], vocabulary_text=f"{args.data_dir}/{args.train_set}/text", speaker=None,
         consistency=None, sample_rate=codec.info.sample_rate, device="cpu",
         config=ScoreConfig(text_normalizer="english", language="en", quality_utterances=0),
     )  # fmt: skip

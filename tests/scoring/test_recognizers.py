@@ -94,7 +94,7 @@ def test_a_network_hears_a_recording_once_for_both_readings(tmp_path):
 def test_the_model_behind_a_closed_vocabulary_may_be_in_use_already(tmp_path):
     (tmp_path / "text").write_text("u-1 ab\n")
     plain = TrainedCtc("x", trained([0]))
-    closed = load_recognizer("closed:x", bigram_text=str(tmp_path / "text"), load={"x": plain}.__getitem__)
+    closed = load_recognizer("closed:x", vocabulary_text=str(tmp_path / "text"), load={"x": plain}.__getitem__)
     assert closed.name == "closed:x" and closed._model is plain
 
 

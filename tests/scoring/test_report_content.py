@@ -183,7 +183,7 @@ def test_a_bar_in_a_name_does_not_break_the_table():
 
 
 def test_a_further_recogniser_is_named_in_the_heading():
-    assert heading_of("wer_pocketsphinx") == ("WER %, second opinion (pocketsphinx)", 2)
+    assert heading_of("wer_whisper") == ("WER %, second opinion (whisper)", 2)
     assert heading_of("cer_exp_recognizer") == ("CER %, second opinion (recognizer)", 2)
     closed = "CER %, second opinion (closed vocabulary, recognizer)"
     assert heading_of("cer_closed_exp_recognizer") == (closed, 2)
@@ -216,7 +216,7 @@ def test_the_hardware_is_described():
 def test_a_closed_vocabulary_is_plainly_declared():
     scores = example_scores()
     settings = {"recognizers": ["exp/r"], "speaker": "s", "crop_seconds": 1.5, "prompt_seconds": 3.0}
-    settings["bigram_text"] = "data/x/text"
+    settings["vocabulary_text"] = "data/x/text"
     for name, declared in (("exp/r", False), ("closed:exp/r", True)):
         scores[1]["settings"] = {**settings, "recognizers": [name]}
         report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})

@@ -149,7 +149,7 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path, consisten
                 ScoringJob("original", str(data), None, str(output.with_name("original.json"))),
             ],
             recognizers=[],
-            bigram_text=None,
+            vocabulary_text=None,
             speaker=None,
             consistency=consistency,
             sample_rate=16000,
@@ -233,7 +233,7 @@ def test_an_interrupted_score_goes_on_and_shares_make_the_whole(tmp_path, consis
 
     def run(output, **options):
         score_files(
-            [ScoringJob("row", str(data), None, str(output))], recognizers=[], bigram_text=None, speaker=None,
+            [ScoringJob("row", str(data), None, str(output))], recognizers=[], vocabulary_text=None, speaker=None,
             consistency=consistency, sample_rate=16000, device="cpu",
             config=ScoreConfig(quality_utterances=0, crop_seconds=1.0), **options,
         )  # fmt: skip
@@ -271,7 +271,7 @@ def test_voices_are_drawn_by_speaker_where_the_test_set_has_two(tmp_path, table,
     (data / "utt2spk").write_text(table)
     monkeypatch.setattr("soundstorm.scoring.assemble._measures", lambda *_: [Loudness()])
     score_files(
-        [ScoringJob("row", str(data), None, str(tmp_path / "s.json"))], recognizers=[], bigram_text=None,
+        [ScoringJob("row", str(data), None, str(tmp_path / "s.json"))], recognizers=[], vocabulary_text=None,
         speaker=None, consistency=None, sample_rate=16000, device="cpu", config=ScoreConfig(),
     )  # fmt: skip
     content = read_score(tmp_path / "s.json")

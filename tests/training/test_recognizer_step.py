@@ -102,11 +102,11 @@ def test_a_trained_recogniser_is_loaded_by_its_directory_and_reads_with_a_closed
 ):
     folder, texts, _ = trained
     (tmp_path / "text").write_text("u-1 abc\nu-2 bb\n")
-    closed = load_recognizer(f"closed:{folder / 'exp'}", bigram_text=str(tmp_path / "text"))
+    closed = load_recognizer(f"closed:{folder / 'exp'}", vocabulary_text=str(tmp_path / "text"))
     utterances = Utterances(folder / "valid", 16000)
     words = {word for utt_id in texts for word in closed([utterances.read(utt_id)])[0].text.split()}
     assert words and words <= {"abc", "bb"}
-    with pytest.raises(ValueError, match="--bigram-text"):
+    with pytest.raises(ValueError, match="--vocabulary-text"):
         load_recognizer(f"closed:{folder / 'exp'}")
 
 

@@ -56,7 +56,7 @@ draw_figure() {  # <runtime or iterations> <file>
             options+=(--acoustic-model "${main_exp}" --kmeans "${semantic_exp}")
             options+=(--recognizer "$(recognizer_named "${recognizer_names[0]}")" --folder "${2%.json}")
             [ ! -e "${datadir}/${text_train_set}/text" ] ||
-                options+=(--bigram-text "${datadir}/${text_train_set}/text")
+                options+=(--vocabulary-text "${datadir}/${text_train_set}/text")
             split_arguments "${iterations_args}"
             ;;
         *) die "--figures has '$1'; it may have runtime and iterations" ;;

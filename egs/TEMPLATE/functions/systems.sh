@@ -202,7 +202,7 @@ score_options() {  # <system> <set>...: sets `options` to score what decode_one 
     for name in "${recognizer_names[@]}"; do
         options+=(--recognizer "$(recognizer_named "${name}")")
     done
-    [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--bigram-text "${datadir}/${text_train_set}/text")
+    [ ! -e "${datadir}/${text_train_set}/text" ] || options+=(--vocabulary-text "${datadir}/${text_train_set}/text")
     [ "${ngpu}" -eq 0 ] || options+=(--device cuda)
     split_arguments "${score_args}"
     options+=("${arguments[@]}")
