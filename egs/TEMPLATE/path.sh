@@ -5,10 +5,8 @@
 SOUNDSTORM_ROOT=$(dirname "$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")")
 export SOUNDSTORM_ROOT
 
-# An environment the user has activated comes first; otherwise the one that tools/install.sh made.
-if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "${SOUNDSTORM_ROOT}/.venv/bin/python3" ]; then
-    export PATH="${SOUNDSTORM_ROOT}/.venv/bin:${PATH}"
-fi
+# shellcheck source=../../utils/python.sh
+. "${SOUNDSTORM_ROOT}/utils/python.sh"
 export PYTHONPATH="${SOUNDSTORM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
 # Scripts of local/ import their neighbours.
 unset PYTHONSAFEPATH

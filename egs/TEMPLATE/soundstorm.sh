@@ -203,10 +203,7 @@ train_threads=$((train_threads > train_jobs ? train_threads / train_jobs : 1))
 [[ ${num_nodes} -eq 1 || ${cmd_backend:-} == slurm ]] ||
     die "--num-nodes ${num_nodes}: several machines need a cluster; set cmd_backend=slurm (cmd.sh)"
 command -v "${python}" >/dev/null || die "--python ${python}: no such program"
-interruptible "${python}" -c '
-import importlib.util, sys
-missing = [name for name in ("torch", "transformers", "configargparse") if importlib.util.find_spec(name) is None]
-sys.exit(f"no module {missing}" if missing else 0)' ||
+interruptible has_modules "${python}" ||
     die "$(command -v "${python}") lacks the modules above; install them by: make -C $(printf '%q' "${SOUNDSTORM_ROOT}/tools") install"
 
 # ------------------------------------------------------------------------------------------------- names of everything

@@ -1,7 +1,9 @@
 """The engine in surroundings that are not the developer's: variables, links, odd words in paths, numbers."""
 
+import os
 import re
 import subprocess
+import sys
 
 import pytest
 import soundfile
@@ -149,6 +151,46 @@ def test_a_recipe_may_be_reached_by_a_link(checkout, link):
 def test_scripts_of_a_recipe_import_their_neighbours_where_pythonsafepath_is_set(checkout):
     done = checkout.run(["local/data.sh", "--help"], cwd="egs/speechocean762", PYTHONSAFEPATH="1")
     assert done.returncode == 0 and "--extra-data" in done.stdout, done.stderr
+
+
+@pytest.fixture
+def pythons(checkout):
+    """Folders of three Pythons that tell themselves: a bare one, as conda's base is, one with everything, the installer's."""
+    folders = {"bare": "conda/bin", "full": "mine/bin", "installed": ".venv/bin"}
+    for name, folder in folders.items():
+        path = checkout.root / folder / "python3"
+        path.parent.mkdir(parents=True)
+        options = "-I -S" if name == "bare" else ""  # without site-packages
+        path.write_text(f'#!/bin/sh\nWHICH={name} exec {sys.executable} {options} "$@"\n')
+        path.chmod(0o755)
+    return {name: checkout.root / folder for name, folder in folders.items()}
+
+
+@pytest.mark.parametrize(
+    "first, variable, runs",
+    [
+        ("bare", "CONDA_PREFIX", "installed"),
+        ("bare", "VIRTUAL_ENV", "installed"),
+        ("full", "CONDA_PREFIX", "full"),
+        ("full", "VIRTUAL_ENV", "full"),
+        ("full", None, "installed"),
+    ],
+)
+def test_an_active_environment_comes_first_if_it_has_what_is_needed(checkout, pythons, first, variable, runs):
+    environment = {k: v for k, v in os.environ.items() if k not in ("CONDA_PREFIX", "VIRTUAL_ENV")}
+    environment["PATH"] = os.pathsep.join([str(pythons[first]), environment["PATH"]])
+    if variable:
+        environment[variable] = str(pythons[first].parent)
+    program = """. ./path.sh; python3 -c 'import os; print(os.environ["WHICH"])'; utils/front.sh speak --help | head -n 1"""
+    done = subprocess.run(
+        ["bash", "-euc", program],
+        cwd=checkout.root / "egs/mini",
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[0] == runs, done.stderr
+    assert done.stdout.splitlines()[1].startswith("usage: "), done.stderr
 
 
 @pytest.mark.parametrize(
