@@ -64,8 +64,9 @@ def word_errors_after(
 ) -> ErrorCount | None:
     """Word errors of the generated part alone: what follows the voice prompt.
 
-    The hypothesis is cut at the first word that starts after the prompt, the reference where the best
-    alignment of the whole utterance reaches that word.
+    The best alignment of the whole utterance is cut behind the last word that starts within the prompt, so that
+    words which were lost between it and the next count as lost after the prompt, as do all that follow if nothing
+    more is heard. Where no word is heard within the prompt, those lost before the first count as the prompt's.
 
     Returns:
         None if no word of the reference is left after the cut.
@@ -78,7 +79,8 @@ def word_errors_after(
     cut = int(np.searchsorted(np.asarray(word_starts), prompt_seconds))
     pairs = list(_alignment(reference.split(), words))
     spoken = [position for position, (_, word) in enumerate(pairs) if word is not None]
-    after = pairs[spoken[cut] :] if cut < len(spoken) else []
+    begin = spoken[cut - 1] + 1 if cut else next(iter(spoken), 0)
+    after = pairs[begin:]
     length = sum(reference_word is not None for reference_word, _ in after)
     if length == 0:
         return None

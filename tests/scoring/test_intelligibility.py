@@ -55,10 +55,21 @@ def test_errors_inside_the_prompt_are_not_counted_after_it():
     assert (count.errors, count.length) == (1, 2)
 
 
-def test_a_word_deleted_at_the_cut_counts_once():
-    whole = word_errors("a b c d", "a b d")
-    after = word_errors_after("a b c d", "a b d", [0.0, 1.0, 3.5], prompt_seconds=3.0)
-    assert whole.errors == 1 and after.errors <= 1 and after.length in (1, 2)
+@pytest.mark.parametrize(
+    "hypothesis, starts, errors, length",
+    [
+        ("a b c d", [0.0, 1.0, 3.2, 3.5], 0, 2),
+        ("a b d", [0.0, 1.0, 3.5], 1, 2),  # c is lost between
+        ("a b", [0.0, 1.0], 2, 2),  # nothing is heard after the prompt
+        ("a", [0.0], 3, 3),
+        ("", [], 4, 4),  # nor within
+        ("c d", [3.2, 3.5], 0, 2),  # the prompt's words were not heard
+        ("a b x c d", [0.0, 1.0, 3.1, 3.2, 3.5], 1, 2),
+    ],
+)
+def test_words_that_are_lost_after_the_prompt_count(hypothesis, starts, errors, length):
+    after = word_errors_after("a b c d", hypothesis, starts, prompt_seconds=3.0)
+    assert (after.errors, after.length) == (errors, length)
 
 
 def test_a_prompt_that_swallows_everything_leaves_nothing_to_count():
