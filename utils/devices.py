@@ -52,25 +52,32 @@ class DeviceSlot(Slot):
         """The devices as ``CUDA_VISIBLE_DEVICES``; all of them or none, so that no two jobs wait for each other."""
         held = []
         for device in self.devices:
-            lock = self._lock(device)
-            if lock is not None:
-                self.locks.append(lock)
+            if self._hold(device):
                 held.append(device)
             if len(held) == self.count:
                 return {"CUDA_VISIBLE_DEVICES": ",".join(held)}
         self.release()
         return None
 
-    def _lock(self, device: str) -> int | None:
-        for place in range(self.jobs_per_device):
-            path = self.folder / f"{device.replace('/', '_')}.{place}"
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return lock
-            except OSError:
-                os.close(lock)
-        return None
+    def _hold(self, device: str) -> bool:
+        """The whole device; or one of its places, if nobody has the whole of it."""
+        whole = self._lock(device, fcntl.LOCK_SH if self.jobs_per_device > 1 else fcntl.LOCK_EX)
+        if not whole or self.jobs_per_device == 1:
+            return whole
+        if any(self._lock(f"{device}.{place}", fcntl.LOCK_EX) for place in range(self.jobs_per_device)):
+            return True
+        os.close(self.locks.pop())
+        return False
+
+    def _lock(self, name: str, kind: int) -> bool:
+        lock = os.open(self.folder / name.replace("/", "_"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            return False
+        self.locks.append(lock)
+        return True
 
     def release(self) -> None:
         """Let go of the devices."""

@@ -282,6 +282,28 @@ def test_so_many_jobs_as_are_allowed_share_a_gpu(shell):
     assert most == 2
 
 
+@pytest.mark.parametrize("sharing_first", [True, False])
+def test_jobs_that_share_keep_off_the_gpu_of_one_that_does_not(shell, sharing_first):
+    """As the engine extracts tokens while a codec trains."""
+    env = {"CUDA_VISIBLE_DEVICES": "unit-d", "TMPDIR": str(shell.root)}
+    options = {True: ["--gpu", "1", "--jobs-per-gpu", "3"], False: ["--gpu", "1"]}
+
+    def call(shares):
+        word = "shared" if shares else "alone"
+        command = f"echo + {word} >> notes; sleep 0.2; echo - {word} >> notes"
+        return shell(RUN, *options[shares], "JOB=1:3", f"{word}.JOB.log", *command.split(), env=env).returncode
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(call, [sharing_first, not sharing_first])) == [0, 0]
+    held = []
+    for sign, word in (line.split() for line in (shell.root / "notes").read_text().splitlines()):
+        if sign == "-":
+            held.remove(word)
+            continue
+        assert word == "shared" and "alone" not in held or not held
+        held.append(word)
+
+
 def fake_nvidia_smi(shell, listing):
     shell.write("bin/nvidia-smi", f"#!/bin/sh\nprintf '{listing}'\n").chmod(0o755)
     return {"PATH": f"{shell.root}/bin:{os.environ['PATH']}"}

@@ -125,7 +125,7 @@ in_shares() {  # <shares> <log> <output> <front> <options>: a set in shares side
 
 run_one() {  # <log> <front> <options>: one job with the threads of a training, or one GPU to itself
     local launcher=${train_cmd}
-    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1 $(gpu_sharing)"
+    [ "${ngpu}" -eq 0 ] || launcher="${cuda_cmd} --gpu 1"
     front "${train_threads}" "${@:2}"
     log "    log: $1"
     with_progress "$1" launch "${launcher} --num-threads ${train_threads}" "" "$1" "${front_command[@]}"
