@@ -199,6 +199,10 @@ for number in stage stop_stage ngpu jobs_per_gpu nj threads_per_job train_thread
     printf -v "${number}" '%d' $((10#${!number})) # 08 is 8
     [[ ${number} == *stage || ${number} == *_layer || ${number} == ngpu || ${!number} -gt 0 ]] || die "--${number//_/-} is 0, expected at least 1"
 done
+for name in datadir dumpdir expdir; do # as the tables of what lies there have them, without ./ and spare slashes
+    path=$(tr -s / <<<"${!name}/") && path=${path//\/.\//\/} path=${path#./} path=${path%/}
+    printf -v "${name}" '%s' "${path:-${!name}}"
+done
 train_threads=$((train_threads > train_jobs ? train_threads / train_jobs : 1))
 [[ ${num_nodes} -eq 1 || ${cmd_backend:-} == slurm ]] ||
     die "--num-nodes ${num_nodes}: several machines need a cluster; set cmd_backend=slurm (cmd.sh)"
@@ -276,11 +280,14 @@ main_exp=${acoustic_model_names[0]}_exp
 main_exp=${!main_exp}
 # shellcheck source=functions/variants.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/variants.sh"
-if [ -z "${text_to_semantic_tag}${text_to_semantic_exp}" ]; then # models trained otherwise have another name
-    text_to_semantic_tag=$(tag_of text_to_semantic "${text_to_semantic_config}")
-    text_to_semantic_tag+=${text_to_semantic_pretrain:+_pretrained}${back_translation:+_back_translated}
-    text_to_semantic_tag=${text_to_semantic_tag#_}
-fi
+for name in text_to_semantic masked_text_to_semantic; do # models trained otherwise have another name
+    part=${name}_tag exp=${name}_exp config=${name}_config
+    [ -z "${!part}${!exp}" ] || continue
+    path=$(tag_of "${name}" "${!config}")
+    [[ ${name} == masked* || -z ${text_to_semantic_pretrain} ]] || path+=_pretrained
+    path+=${back_translation:+_back_translated}
+    printf -v "${part}" '%s' "${path#_}"
+done
 experiment text_to_semantic
 experiment masked_text_to_semantic
 declare -A text_experiments=([autoregressive]=text_to_semantic [masked]=masked_text_to_semantic)

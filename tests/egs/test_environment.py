@@ -105,6 +105,14 @@ def test_the_engine_writes_no_job_number_by_the_word_job(checkout):
     assert not [path.name for path in scripts if re.search(r"[./]JOB\b", path.read_text())]
 
 
+@pytest.mark.parametrize("folder", ["dump/", "./dump", ".//new/./dump//"])
+def test_a_folder_is_the_same_however_it_is_written(checkout, recipe, tmp_path, folder):
+    options = (f"--corpus '{tmp_path}/my corpus'", *ONE_SET, "--audio-format", "flac", "--dumpdir", folder)
+    done = stage_0(checkout, *options)
+    assert done.returncode == 0, done.stderr
+    assert "complete, nothing to do" in stage_0(checkout, *options).stdout
+
+
 NEEDS_STAGE_0 = "data/train/utt2dur is missing, which stage 0 writes"
 
 

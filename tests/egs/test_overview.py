@@ -1,6 +1,7 @@
 """--status, which does nothing, and the last lines of a run."""
 
 import os
+import re
 import sys
 
 import pytest
@@ -113,3 +114,21 @@ def test_a_run_ends_with_seconds_models_and_what_to_do_with_them(checkout, root)
     (root / "exp/pack/pack.json").touch()
     last = checkout.run(command, cwd="egs/mini").stdout.splitlines()[-1]
     assert f"soundstorm.bin.speak --model {root.resolve()}/exp/pack --text 'your words'" in last
+
+
+def test_models_that_learn_from_written_texts_have_names_of_their_own(checkout):
+    options = ["--text-to-semantic-models", "autoregressive masked", "--status", "--stage", "5", "--stop-stage", "5"]
+    names = ("text_to_semantic", "masked_text_to_semantic")
+    for more, end in ([], ""), (["--back-translation", "conf/train_semantic_to_text.yaml"], "_back_translated"):
+        shown = checkout.run(["./run.sh", *options, *more], cwd="egs/mini").stdout.split()
+        assert {f"exp/{name}{end}" for name in names} <= set(shown)
+        assert more == [] or not {f"exp/{name}" for name in names} & set(shown)
+
+
+def test_the_small_dialogue_recipe_leaves_the_folders_of_the_other_alone(checkout):
+    def folders(script):
+        shown = checkout.run([script, "--status", "--stage", "1"], cwd="egs/dialogue").stdout
+        return set(re.findall(r"\b(?:data|dump|exp)\w*(?=/)", shown))
+
+    assert folders("./run.sh") == {"data", "exp"}
+    assert folders("./run_small.sh") == {"data_small", "exp_small"}
