@@ -7,7 +7,7 @@ set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 small=../speechocean762/conf
-exec ./run.sh --train-jobs 2 \
+exec ./run.sh --train-jobs 2 --datadir data_small --dumpdir dump_small --expdir exp_small \
     --ssl-model pretrain --hubert-config "${small}/train_hubert.yaml" --semantic-layer 3 --semantic-clusters 256 \
     --kmeans-args "--normalization utterance" --portion 0.3 \
     --codec-config "${small}/train_codec.yaml" \
