@@ -383,6 +383,8 @@ mapfile -t acoustic_sets < <(printf '%s\n' "${train_set}" "${valid_set}" "${test
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/overview.sh"
 split_arguments "${recognizer}" # some of them may be directories
 recognizer_names=("${arguments[@]}")
+[[ " ${figures} " != *" iterations "* || ${#recognizer_names[@]} -gt 0 ]] ||
+    die "--figures iterations counts words; say who reads them: --recognizer"
 
 for name in $(compgen -v | grep -E '_(args|opts)$'); do
     split_arguments "${!name}" # what cannot be split is found before anything is run
@@ -518,9 +520,10 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
         need_acoustic_model "${acoustic_model_names[0]}"
         need "${main_text_exp}/model.safetensors" 5
         directory=$(dialogue_dir)
-        if to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav"; then
+        dialogue_options
+        ! to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav" made_by "${directory}/options.txt" \
+            "${directory}/dialogue.json" "${dialogue_prompts}" "${dialogue_exchange}" "${options[@]}" ||
             in_background speak_dialogue "${directory}"
-        fi
     fi
     finish_background "decodings"
     done_with_stage
@@ -537,14 +540,16 @@ if doing 7 "Scoring: original ${systems}, of ${test_sets}"; then
     train_listeners
     score_all
     measure_extras
-    if to_do "${report}/report.json" "report: ${report}" report_is_new "${report}/report.json"; then
-        split_arguments "${report_args}"
-        ! "${has_tokens}" || arguments=(--tokens "${datadir}/${train_set}/acoustic.scp" "${arguments[@]}")
-        run_one "${report}/log/report.log" report --config "${report_config}" --scores "${scores[@]}" --extras "${extras[@]}" \
-            --timing "${expdir}/timing.tsv" --running "7=$((SECONDS - stage_start))" \
-            --command "${invocation% }" ${results:+--results "${results}"} ${dialogue_script:+--dialogue "$(dialogue_dir)"} \
-            "${arguments[@]}" --output "${report}"
-        report_inputs >"${report}/inputs.txt"
+    split_arguments "${report_args}"
+    options=(--config "${report_config}" --scores "${scores[@]}" --extras "${extras[@]}"
+        ${dialogue_script:+--dialogue "$(dialogue_dir)"} "${arguments[@]}")
+    ! "${has_tokens}" || options+=(--tokens "${datadir}/${train_set}/acoustic.scp")
+    if to_do "${report}/report.json" "report: ${report}" is_reported "${options[@]}"; then
+        run_one "${report}/log/report.log" report "${options[@]}" --timing "${expdir}/timing.tsv" \
+            --running "7=$((SECONDS - stage_start))" --command "${invocation% }" ${results:+--results "${results}"} \
+            --output "${report}"
+        touch "${report}/report.json" # where nothing in it has changed either
+        remember "${report}/options.txt" "${options[@]}"
     fi
     [ "${pack}" != true ] || pack_models
     done_with_stage

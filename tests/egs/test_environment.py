@@ -163,7 +163,7 @@ def test_scripts_of_a_recipe_import_their_neighbours_where_pythonsafepath_is_set
 
 @pytest.fixture
 def pythons(checkout):
-    """Folders of three Pythons that tell themselves: a bare one, as conda's base is, one with everything, the installer's."""
+    """Folders of three Pythons that tell themselves: a bare one, as conda's base is, a full one, the installer's."""
     folders = {"bare": "conda/bin", "full": "mine/bin", "installed": ".venv/bin"}
     for name, folder in folders.items():
         path = checkout.root / folder / "python3"
@@ -189,7 +189,8 @@ def test_an_active_environment_comes_first_if_it_has_what_is_needed(checkout, py
     environment["PATH"] = os.pathsep.join([str(pythons[first]), environment["PATH"]])
     if variable:
         environment[variable] = str(pythons[first].parent)
-    program = """. ./path.sh; python3 -c 'import os; print(os.environ["WHICH"])'; utils/front.sh speak --help | head -n 1"""
+    program = """. ./path.sh; python3 -c 'import os; print(os.environ["WHICH"])'
+    utils/front.sh speak --help | head -n 1"""
     done = subprocess.run(
         ["bash", "-euc", program],
         cwd=checkout.root / "egs/mini",
@@ -199,6 +200,21 @@ def test_an_active_environment_comes_first_if_it_has_what_is_needed(checkout, py
     )
     assert done.stdout.splitlines()[0] == runs, done.stderr
     assert done.stdout.splitlines()[1].startswith("usage: "), done.stderr
+
+
+def test_an_output_is_done_if_these_options_made_it_after_what_they_name(checkout, tmp_path):
+    program = """
+    . "$1"; cd "$2"; mkdir model; touch model/model.safetensors script; touch -d tomorrow out
+    told() { made_by record out --model model --script script "$@" && echo yes || echo no; }
+    told
+    remember record --model model --script script; told; told --more
+    touch -d '2 days' script; told
+    touch -d yesterday script; told; touch -d '2 days' model/model.safetensors; told
+    touch -d '3 days' out; told; rm out; told
+    """
+    jobs = checkout.root / "egs/TEMPLATE/functions/jobs.sh"
+    done = checkout.run(["bash", "-euc", program, "bash", str(jobs), str(tmp_path)])
+    assert done.stdout.split() == ["no", "yes", "no", "no", "yes", "no", "yes", "no"], done.stderr
 
 
 @pytest.mark.parametrize(

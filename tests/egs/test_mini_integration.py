@@ -1,6 +1,7 @@
 """The small preset of egs/mini from its corpus to its scores, then once more: `pytest -m integration`."""
 
 import json
+import os
 import re
 import wave
 
@@ -245,6 +246,22 @@ def test_a_second_run_has_nothing_to_do_and_changes_no_file(recipe):
     after = files()
     assert {str(p) for p in after if after[p] != before.get(p)} == set()
     assert set(before) == set(after)
+
+
+def test_another_script_is_spoken_and_other_models_are_packed(recipe):
+    exp = recipe.recipe / "exp_small"
+    spoken, packed = exp / "soundstorm/dialogue/dialogue/dialogue.json", (exp / "pack/pack.json").read_bytes()
+    first = json.loads(spoken.read_text())["turns"]
+    (recipe.recipe / "dialogue.txt").write_text("A: one two\nB: three\n")
+    os.utime(exp / "soundstorm/model.safetensors")
+    options = ["--stage", "6", "--systems", "codec", "--dialogue-script", "dialogue.txt"]
+    run_small(recipe, *options, "--decode-tag", "again")
+    assert [turn["text"] for turn in json.loads(spoken.read_text())["turns"]] == ["one two", "three"] != first
+    (old,) = exp.glob("pack_*")
+    assert (old / "pack.json").read_bytes() == packed and (exp / "pack/pack.json").exists()
+    done = run_small(recipe, *options, "--decode-tag", "again")
+    for stage in (6, 7):
+        assert f"Stage {stage}: complete, nothing to do" in done.stdout
 
 
 def test_another_ear_scores_what_is_there_again(recipe):

@@ -13,17 +13,22 @@ measure_abx() {  # Errors of MFCC, the model's features, semantic and acoustic t
         log "  no ABX: ${data}/phones.ctm is missing"
         return
     fi
-    to_do "$(abx_file)" "ABX errors of all tokens on ${data}: $(abx_file)" || return 0
-    need "${semantic_exp}/centroids.safetensors" 1
-    options=(--features mfcc --features "${ssl_source}@${semantic_layer}" --kmeans "${semantic_exp}")
+    options=(--data-dir "${data}" --features mfcc --features "${ssl_source}@${semantic_layer}" --kmeans "${semantic_exp}")
     [ ! -e "${mfcc_exp}/centroids.safetensors" ] || options+=(--kmeans "${mfcc_exp}")
     [ "${codec}" != train ] || options+=(--codec "${codec_exp}")
     split_arguments "${abx_args}"
-    run_one "${semantic_exp}/log/abx.log" measure_abx --data-dir "${data}" "${options[@]}" \
-        --acoustic "${data}/acoustic.scp" "${arguments[@]}" --output "$(abx_file)"
+    options+=(--acoustic "${data}/acoustic.scp" "${arguments[@]}")
+    measure "$(abx_file)" "ABX errors of all tokens on ${data}: $(abx_file)" measure_abx "${options[@]}"
 }
 
-detect_one() {  # <system> <file>: can a classifier tell it from recordings, over all test sets together?
+measure() {  # <file> <what> <front> <options>: unless the file was made by these options, and after what they name
+    local record=${1%.json}.options
+    to_do "$1" "$2" made_by "${record}" "$1" "${@:4}" || return 0
+    run_one "${1%.json}.log" "${@:3}" --output "$1"
+    remember "${record}" "${@:4}"
+}
+
+detector_options() {  # <system>: sets `options`: can a classifier tell it from recordings, over all test sets together?
     local set_name sets=() real=() generated=()
     for set_name in "${test_set_names[@]}"; do
         sets+=("${datadir}/${set_name}")
@@ -31,9 +36,13 @@ detect_one() {  # <system> <file>: can a classifier tell it from recordings, ove
         generated+=("$(decode_dir "$1" "${set_name}")")
     done
     split_arguments "${detector_args}"
-    run_jobs 1 "${2%.json}.${JOB}.log" detect --config "${detector_config}" \
-        --data-dir "${sets[@]}" --real "${real[@]}" --generated "${generated[@]}" "${arguments[@]}" \
-        --expdir "${2%.json}" --output "$2"
+    options=(--config "${detector_config}" --data-dir "${sets[@]}" --real "${real[@]}" --generated "${generated[@]}"
+        "${arguments[@]}")
+}
+
+detect_one() {  # <file> <options>
+    run_jobs 1 "${1%.json}.${JOB}.log" detect "${@:2}" --expdir "${1%.json}" --output "$1"
+    remember "${1%.json}.options" "${@:2}"
 }
 
 draw_figure() {  # <runtime or iterations> <file>
@@ -61,15 +70,11 @@ draw_figure() {  # <runtime or iterations> <file>
             ;;
         *) die "--figures has '$1'; it may have runtime and iterations" ;;
     esac
-    run_one "${2%.json}.log" "measure_$1" "${options[@]}" "${arguments[@]}" --output "$2"
-}
-
-is_newer() {  # <file> <others>: is it there, and as new as all of them?
-    local other
-    [ -e "$1" ] || return 1
-    for other in "${@:2}"; do
-        [ ! "${other}" -nt "$1" ] || return 1
-    done
+    options+=("${arguments[@]}")
+    # Speech of other models or settings would be taken for what is asked; what an interrupted call decoded is of use.
+    [[ ${wants_status} == true || ! -e ${2%.json}.options ]] || made_by "${2%.json}.options" "$2" "${options[@]}" ||
+        rm -rf "${2%.json}"
+    measure "$2" "figure: ${2%.json}.png" "measure_$1" "${options[@]}"
 }
 
 record_trainings() {  # <file>: losses of all trainings, for the report and --normal-losses. Adds to `extras`.
@@ -89,10 +94,8 @@ record_trainings() {  # <file>: losses of all trainings, for the report and --no
     done
     [ "${#found[@]}" -gt 0 ] || return 0
     extras+=("$1")
-    if to_do "$1" "losses of all trainings: $1" is_newer "$1" "${found[@]/%//metrics.jsonl}"; then
-        run_one "${1%.json}.log" record_trainings --expdirs "${found[@]}" \
-            ${normal_losses:+--normal-losses "${normal_losses}"} --output "$1"
-    fi
+    measure "$1" "losses of all trainings: $1" record_trainings --expdirs "${found[@]}" \
+        ${normal_losses:+--normal-losses "${normal_losses}"}
 }
 
 music_file() {  # <folder of extras> <set>
@@ -104,16 +107,15 @@ measure_music() {  # <folder of extras>: do the systems' continuations keep key 
     for set_name in "${test_set_names[@]}"; do
         extras+=("$(music_file "$1" "${set_name}")") decoded=()
         for system in "${system_names[@]}"; do decoded+=("$(decode_dir "${system}" "${set_name}")"); done
-        to_do "${extras[-1]}" "music on ${set_name}: ${extras[-1]}" is_newer "${extras[-1]}" "${decoded[@]/%//wav.scp}" || continue
         split_arguments "${music_args}"
-        run_one "${extras[-1]%.json}.log" measure_music --data-dir "${datadir}/${set_name}" --decode-dirs "${decoded[@]}" \
-            --prompt-seconds "${prompt_seconds}" --features "${ssl_source}" --layer "${semantic_layer}" \
-            --reference "${datadir}/${train_set}" "${arguments[@]}" --output "${extras[-1]}"
+        measure "${extras[-1]}" "music on ${set_name}: ${extras[-1]}" measure_music --data-dir "${datadir}/${set_name}" \
+            --decode-dirs "${decoded[@]}" --prompt-seconds "${prompt_seconds}" --features "${ssl_source}" \
+            --layer "${semantic_layer}" --reference "${datadir}/${train_set}" "${arguments[@]}"
     done
 }
 
 measure_extras() {  # Sets `extras` to the files of what was asked for.
-    local folder=${main_exp}/extras${decode_tag:+_${decode_tag}} system figure name
+    local folder=${main_exp}/extras${decode_tag:+_${decode_tag}} system figure name options
     extras=()
     [[ ${abx} != measure || ! -e $(abx_file) ]] || extras+=("$(abx_file)")
     if [ "${detector}" = train ]; then
@@ -122,9 +124,9 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
         for system in "${system_names[@]}"; do
             [ "${system}" != codec ] || continue
             extras+=("${folder}/detector_${system}.json")
-            if to_do "${extras[-1]}" "detector of ${system}"; then
-                in_background detect_one "${system}" "${extras[-1]}"
-            fi
+            detector_options "${system}"
+            ! to_do "${extras[-1]}" "detector of ${system}" made_by "${extras[-1]%.json}.options" "${extras[-1]}" "${options[@]}" ||
+                in_background detect_one "${extras[-1]}" "${options[@]}"
         done
         finish_background "detectors"
     fi
@@ -134,20 +136,25 @@ measure_extras() {  # Sets `extras` to the files of what was asked for.
     done
     for figure in ${figures}; do # one after the other: they measure time
         extras+=("${folder}/${figure}.json")
-        if to_do "${extras[-1]}" "figure: ${extras[-1]%.json}.png"; then
-            draw_figure "${figure}" "${extras[-1]}"
-        fi
+        draw_figure "${figure}" "${extras[-1]}"
     done
     record_trainings "${folder}/trainings.json"
 }
 
-pack_models() {  # What speaking needs, in one directory.
-    local target=${expdir}/pack
-    to_do "${target}/pack.json" "pack of the models: ${target}" || return 0
-    need "${main_text_exp}/model.safetensors" 5
+pack_models() {  # What speaking needs, in one directory. That of other models is moved aside.
+    local target=${expdir}/pack old options
+    options=(--acoustic-model "${main_exp}" --codec "${codec_model}" --kmeans "${semantic_exp}" --decode-config "${decode_config}")
+    [ ! -e "${main_text_exp}/model.safetensors" ] || options+=(--text-to-semantic "${main_text_exp}")
     split_arguments "${pack_args}"
-    run_one "${expdir}/log/pack_model.log" pack_model --acoustic-model "${main_exp}" --codec "${codec_model}" \
-        --kmeans "${semantic_exp}" --text-to-semantic "${main_text_exp}" --decode-config "${decode_config}" \
-        --title "$(basename "${PWD}")" --results "${report}/RESULTS.md" \
-        "${arguments[@]}" --output "${target}"
+    options+=("${arguments[@]}")
+    to_do "${target}/pack.json" "pack of the models: ${target}" \
+        made_by "${target}.options" "${target}/pack.json" "${options[@]}" || return 0
+    if [ -e "${target}/pack.json" ]; then
+        old=${target}_$(date -r "${target}/pack.json" +%Y%m%d_%H%M%S)
+        mv -T "${target}" "${old}"
+        log "    the one that was there, of other models: ${old}"
+    fi
+    run_one "${expdir}/log/pack_model.log" pack_model "${options[@]}" \
+        --title "$(basename "${PWD}")" --results "${report}/RESULTS.md" --output "${target}"
+    remember "${target}.options" "${options[@]}"
 }

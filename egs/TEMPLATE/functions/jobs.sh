@@ -33,6 +33,20 @@ to_do() {  # <output> <what> [<check>]: is the output missing, or its check fals
     worked=true
 }
 
+made_by() {  # <record> <output> <option>...: was it made by these very options, and after all that they name?
+    local word file
+    [[ -e $2 && -e $1 && $(<"$1") == "${*:3}" ]] || return 1
+    for word in "${@:3}"; do
+        for file in "${word}" "${word}"/{model.safetensors,centroids.safetensors,metrics.jsonl,wav.scp,dialogue.json}; do
+            [[ ! -f ${file} || ! ${file} -nt $2 ]] || return 1
+        done
+    done
+}
+
+remember() {  # <record> <option>...: for made_by
+    printf '%s\n' "${*:2}" >"$1"
+}
+
 need() {  # <file> <stage>: the file, which that stage writes, must be there.
     [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
 }

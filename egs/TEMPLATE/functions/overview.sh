@@ -4,7 +4,7 @@
 # but does nothing.
 
 say_what_there_is() {  # Seconds of the stages, where the models are, how to listen and to speak.
-    local name part exp folders=("${semantic_exp}") models=() folder place=${expdir}/pack
+    local name part exp folders=("${semantic_exp}") models=() folder place=${expdir}/pack what="--text 'your words'"
     if [ -e "${expdir}/timing.tsv" ]; then
         log "Seconds of the stages, all runs together: $(awk '{ seconds[$1] += $2; all += $2 }
             END {
@@ -32,8 +32,9 @@ say_what_there_is() {  # Seconds of the stages, where the models are, how to lis
     fi
     if [ -e "${place}/pack.json" ]; then
         log "Speak on a page in the browser: python3 -m soundstorm.bin.serve --model $(realpath "${place}")"
+        [ -e "${main_text_exp}/model.safetensors" ] || what="--convert speech.wav"
         log "Speak with these models: python3 -m soundstorm.bin.speak" \
-            "--model $(realpath "${place}") --text 'your words' --prompt a_voice.wav --consent" \
+            "--model $(realpath "${place}") ${what} --prompt a_voice.wav --consent" \
             "--output words.wav"
     elif [[ -e ${main_exp}/model.safetensors && -e ${main_text_exp}/model.safetensors ]]; then
         log "To speak with these models, pack them: ./run.sh --stage 7 --pack true"

@@ -148,22 +148,27 @@ dialogue_dir() {
     echo "${main_exp}/dialogue/${name}"
 }
 
+dialogue_options() {  # Sets `options` to the script and the models that speak it.
+    split_arguments "${dialogue_args}"
+    options=(--script "${dialogue_script}" --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}"
+        --acoustic-model "${main_exp}" --text-to-semantic "${main_text_exp}" "${arguments[@]}")
+}
+
 speak_dialogue() {  # <directory>: the script, in the voices of the prompts
-    local options=() pair prompts place
+    local voices=() pair prompts place options
     read -ra prompts <<<"${dialogue_prompts}"
     for pair in "${prompts[@]}"; do
         place=$(place_of --dialogue-prompts "${pair#*=}")
-        options+=(--prompt-utterance "${pair%%=*}=${place}")
+        voices+=(--prompt-utterance "${pair%%=*}=${place}")
     done
     if [ -n "${dialogue_exchange}" ]; then
         place=$(place_of --dialogue-exchange "${dialogue_exchange}")
-        options+=(--exchange-utterance "${place}")
+        voices+=(--exchange-utterance "${place}")
     fi
-    split_arguments "${dialogue_args}"
-    run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue --script "${dialogue_script}" "${options[@]}" \
-        --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}" \
-        --acoustic-model "${main_exp}" --text-to-semantic "${main_text_exp}" \
-        "${arguments[@]}" --output "$1"
+    dialogue_options
+    rm -f "$1/dialogue.json" # of another script, other voices or models
+    run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue "${voices[@]}" "${options[@]}" --output "$1"
+    remember "$1/options.txt" "${dialogue_prompts}" "${dialogue_exchange}" "${options[@]}"
 }
 
 decode_dir() {  # <system> <set>
@@ -260,16 +265,6 @@ is_scored() {  # <score file>: is it none of those in `outdated`?
     [[ $'\n'${outdated}$'\n' != *$'\n'"$1"$'\n'* ]]
 }
 
-report_inputs() {  # what a report is made of and with
-    echo "${scores[*]} ${extras[*]} ${report_config} ${report_args}"
-}
-
-report_is_new() {  # <file of the report>: is it of these scores, and newer than everything in it?
-    local score
-    [ "$(cat "${1%/*}/inputs.txt" 2>/dev/null)" = "$(report_inputs)" ] || return 1
-    for score in "${scores[@]}" "${extras[@]}" "${report_config}"; do
-        [[ -e ${score} && $1 -nt ${score} ]] || return 1
-    done
-    [ -z "${dialogue_script}" ] || [ "$1" -nt "$(dialogue_dir)/dialogue.json" ] || return 1
-    [ -z "${results}" ] || [ -e "${results}" ]
+is_reported() {  # <option>...: is the report made by these, and where --results wants it too?
+    made_by "${report}/options.txt" "${report}/report.json" "$@" && [[ -z ${results} || -e ${results} ]]
 }

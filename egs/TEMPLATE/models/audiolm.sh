@@ -21,12 +21,10 @@ audiolm_extras() {  # Is the right one of two recordings likelier for the first 
     for gold in "${golds[@]}"; do
         [ -e "${gold}" ] || die "--likelihood-pairs: no such file ${gold}"
         extras+=("${model}/pairs_${gold//[^A-Za-z0-9]/_}.json")
-        if to_do "${extras[-1]}" "likelihood of the pairs in ${gold}"; then
-            [ -e "${model}/model.safetensors" ] ||
-                die "--likelihood-pairs are scored by AudioLM's first stage:" \
-                    "add semantic to --audiolm-stages, and run stage 4"
-            run_one "${extras[-1]%.json}.log" measure_pairs --pairs "${gold}" --kmeans "${semantic_exp}" \
-                --semantic "${model}" --output "${extras[-1]}"
-        fi
+        [[ -e ${model}/model.safetensors || ${wants_status} == true ]] ||
+            die "--likelihood-pairs are scored by AudioLM's first stage:" \
+                "add semantic to --audiolm-stages, and run stage 4"
+        measure "${extras[-1]}" "likelihood of the pairs in ${gold}" measure_pairs --pairs "${gold}" \
+            --kmeans "${semantic_exp}" --semantic "${model}"
     done
 }

@@ -24,7 +24,5 @@ tacotron2_extras() {  # How text and speech are aligned, of every system and set
     done
     [ "${#directories[@]}" -gt 0 ] || return 0
     extras+=("${tacotron2_exp}/alignments${decode_tag:+_${decode_tag}}.json")
-    if to_do "${extras[-1]}" "alignments: ${extras[-1]}" is_newer "${extras[-1]}" "${directories[@]/%//wav.scp}"; then
-        run_one "${extras[-1]%.json}.log" measure_alignments --decode-dir "${directories[@]}" --output "${extras[-1]}"
-    fi
+    measure "${extras[-1]}" "alignments: ${extras[-1]}" measure_alignments --decode-dir "${directories[@]}"
 }
