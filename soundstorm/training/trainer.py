@@ -134,6 +134,12 @@ class _Trainer:
 
     def run(self, stop_after: int | None) -> None:
         config, state = self.config, self.state
+        if config.warmup_steps >= config.max_steps:
+            logger.warning(
+                "training.warmup_steps is %d and training.max_steps %d: the learning rate never gets to %g; give a "
+                "shorter training fewer steps of warm-up, a tenth of them or less, by --training.warmup-steps",
+                config.warmup_steps, config.max_steps, config.learning_rate,
+            )  # fmt: skip
         last = config.max_steps if stop_after is None else min(config.max_steps, state.step + stop_after)
         # One that was killed between a checkpoint and its validation makes up for it.
         validate = not self._open_metrics() and state.step > 0 and self._is_due(config.valid_every)

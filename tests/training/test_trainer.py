@@ -157,6 +157,14 @@ def test_the_loss_goes_down_and_the_averaged_weights_are_exported(tmp_path):
     assert all(torch.equal(exported[k], average[k]) for k in exported)
 
 
+def test_a_training_that_is_all_warm_up_says_so(tmp_path, caplog):
+    run(tmp_path / "short", warmup_steps=10, max_steps=10)
+    assert "warmup_steps is 10 and training.max_steps 10" in caplog.text
+    caplog.clear()
+    run(tmp_path / "long", warmup_steps=9, max_steps=10)
+    assert "warmup_steps" not in caplog.text
+
+
 def test_the_log_tells_how_much_of_the_time_is_spent_waiting_for_data(tmp_path, caplog):
     with caplog.at_level("INFO"):
         run(tmp_path)
