@@ -22,7 +22,7 @@ from soundstorm.scoring.measures import Measure, SubsetMeasure, evenly_spaced
 from soundstorm.scoring.measuring import MeasuredLog
 from soundstorm.scoring.recognizers import load_recognizer, model_of
 from soundstorm.scoring.scoring_config import ScoreConfig
-from soundstorm.scoring.system import DecodeInfo, read_decode_info, score_system, to_measure, write_json
+from soundstorm.scoring.system import REFERENCE, DecodeInfo, read_decode_info, score_system, to_measure, write_json
 from soundstorm.scoring.text_normalization import load_normalizer, read_references
 from soundstorm.scoring.versa import Versa, check_versa, run_versa
 from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
@@ -177,18 +177,19 @@ def _measures(
     loaders: _Loaders, recognizers: Sequence[str], ids: Sequence[str], info: DecodeInfo, config: ScoreConfig
 ) -> list[Measure]:
     measures: list[Measure] = []
+    prompt_seconds = info.prompt_seconds or config.prompt_seconds
     for position, name in enumerate(recognizers):
         suffix = "_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") if position else ""
         measure: Measure = Intelligibility(
             loaders.recognizer(name),
-            prompt_seconds=info.prompt_seconds,
+            # What prompted rows are compared with is the same part of the recordings and of the codec's round trip.
+            prompt_seconds=prompt_seconds if info.group == REFERENCE else info.prompt_seconds,
             suffix=suffix,
             normalize=loaders.normalize,
         )
         if position and config.second_utterances is not None:
             measure = SubsetMeasure(measure, evenly_spaced(ids, config.second_utterances))
         measures.append(measure)
-    prompt_seconds = info.prompt_seconds or config.prompt_seconds
     if loaders.speaker is not None:
         measures.append(
             VoicePreservation(

@@ -11,6 +11,7 @@ from soundstorm.data.share import Share
 from soundstorm.models.consistency import build_consistency, load_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig, DataSources
 from soundstorm.scoring.assemble import ScoringJob, score_files
+from soundstorm.scoring.intelligibility import Transcript
 from soundstorm.scoring.measures import Measured
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.scoring_config import ScoreConfig
@@ -282,3 +283,39 @@ def test_voices_are_drawn_by_speaker_where_the_test_set_has_two(tmp_path, table,
         (2, "t") if drawn else (None, None)
     )
     assert ("no two speakers" in caplog.text) != drawn
+
+
+class Timed:
+    """A recogniser that hears a word a second, but the last one wrongly."""
+
+    name, sample_rate = "timed", 16000
+
+    def __call__(self, wavs):
+        return [Transcript("a b c x", (0.0, 1.0, 2.0, 3.0)) for _ in wavs]
+
+
+@pytest.mark.parametrize(
+    "decode, after",
+    [
+        (None, 50.0),
+        ({"from": "codec", "prompt_seconds": 0, "title": "Codec"}, 50.0),
+        ({"from": "semantic", "prompt_seconds": 0, "title": "row"}, None),
+        ({"from": "semantic", "prompt_seconds": 3, "title": "row"}, 100.0),
+    ],
+)
+def test_the_codec_s_round_trip_has_the_error_rate_that_prompted_rows_are_compared_with(
+    tmp_path, monkeypatch, decode, after
+):
+    """After the same seconds: those that the settings say, 2 here."""
+    monkeypatch.setattr("soundstorm.scoring.assemble.load_recognizer", lambda name, **_: Timed())
+    data = make_dir(tmp_path / "data", {"a": 4.0})
+    (data / "text").write_text("a a b c d\n")
+    decoded = None if decode is None else str(make_dir(tmp_path / "decode", {"a": 4.0}, decode))
+    score_files(
+        [ScoringJob(None, str(data), decoded, str(tmp_path / "s.json"))], recognizers=["timed"], vocabulary_text=None,
+        speaker=None, consistency=None, sample_rate=16000, device="cpu",
+        config=ScoreConfig(prompt_seconds=2.0, quality_utterances=0),
+    )  # fmt: skip
+    metrics = read_score(tmp_path / "s.json")["metrics"]
+    assert metrics["wer"]["all"]["value"] == 25.0
+    assert (metrics["wer_after_prompt"]["all"]["value"] if "wer_after_prompt" in metrics else None) == after
