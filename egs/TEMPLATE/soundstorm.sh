@@ -15,7 +15,7 @@ ngpu=0                        # GPUs of a training (0: train on the CPU); extrac
 jobs_per_gpu=1                # jobs of extraction, decoding and scoring that share a GPU
 nj=$(getconf _NPROCESSORS_ONLN)  # parallel jobs of extraction, decoding and scoring
 threads_per_job=1             # CPU threads of each of those jobs
-train_threads=$(getconf _NPROCESSORS_ONLN)  # CPU threads of a training
+train_threads=$(getconf _NPROCESSORS_ONLN)  # CPU threads of a training (cmd_backend=slurm: 8, and 4 a GPU at least)
 train_jobs=1                  # trainings side by side where one does not need another (the codec beside stage 1, most others beside the first of stage 4); they share --train-threads
 train_procs=1                 # processes of a training without GPU, which share its threads (with GPUs there is one for each)
 normal_losses=                # losses of trainings that later ones are compared with, e.g. conf/normal_losses.json; stage 7 writes it where there is none yet (empty: no comparison)
@@ -163,6 +163,7 @@ options_help() {  # Lists the options between the two marks above, each with its
 # shellcheck source=functions/interrupt.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/interrupt.sh"
 . ./cmd.sh
+[ "${cmd_backend:-local}" = local ] || train_threads=8 # machines of a cluster need not have this one's processors
 
 # --help comes last when a recipe's run.sh passes it on: reading the recipe's options first shows the recipe's defaults.
 wants_help=false

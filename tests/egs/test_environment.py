@@ -235,6 +235,11 @@ def test_numbers_are_numbers(checkout, option, value, message):
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_cluster_is_not_asked_for_the_processors_of_this_machine(checkout):
+    shown = checkout.run(["./run.sh", "--help"], cwd="egs/mini", cmd_backend="slurm").stdout
+    assert re.search(r"--train-threads .*\(default: \"?8\"?\)", shown)
+
+
 def test_small_and_odd_tables_get_one_job(checkout, tmp_path):
     for lines, content in ((0, ""), (1, "a b"), (250, "a b\n" * 250)):
         (tmp_path / str(lines)).write_text(content)

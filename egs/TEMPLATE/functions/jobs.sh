@@ -146,10 +146,11 @@ run_one() {  # <log> <front> <options>: one job with the threads of a training, 
 }
 
 run_training() {  # <log> <front> <options>: like run_one; in several processes, on one machine or more, by torchrun
-    local processes=${train_procs} threads=$((train_threads / train_procs)) launcher=${train_cmd} nodes=""
+    local processes=${train_procs} threads=$((train_threads / train_procs)) launcher=${train_cmd} nodes="" cpus=${train_threads}
     [ -z "${normal_losses}" ] || set -- "$@" --training.normal-losses "${normal_losses}"
     if [ "${ngpu}" -gt 0 ]; then
         processes=${ngpu} threads=${threads_per_job} launcher="${cuda_cmd} --gpu ${ngpu}"
+        cpus=$((ngpu * 4 > cpus ? ngpu * 4 : cpus)) # who reads the data
     fi
     if [ $((processes * num_nodes)) -le 1 ]; then
         run_one "$@"
@@ -161,7 +162,7 @@ run_training() {  # <log> <front> <options>: like run_one; in several processes,
     # What the front's command line has before `-m` stays there: the environment and Python.
     local at=0
     while [ "${front_command[at]}" != -m ]; do at=$((at + 1)); done
-    with_progress "$1" launch "${launcher} --num-threads ${train_threads} ${nodes}" "" "$1" \
+    with_progress "$1" launch "${launcher} --num-threads ${cpus} ${nodes}" "" "$1" \
         "${front_command[@]:0:at}" utils/torchrun.py --num-nodes "${num_nodes}" --procs-per-node "${processes}" \
         "${front_command[@]:at}"
 }
