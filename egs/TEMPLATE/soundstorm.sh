@@ -514,6 +514,8 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
                 else # its shares run side by side
                     decode_one "${system}" "${set_name}" "${directory}" "${shares}"
                 fi
+            elif [ -e "${directory}/wav.scp" ]; then
+                warn_of_old_speech "${system}" "${set_name}" "${directory}"
             fi
         done
     done

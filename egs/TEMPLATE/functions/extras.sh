@@ -24,7 +24,7 @@ measure_abx() {  # Errors of MFCC, the model's features, semantic and acoustic t
 measure() {  # <file> <what> <front> <options>: unless the file was made by these options, and after what they name
     local record=${1%.json}.options
     to_do "$1" "$2" made_by "${record}" "$1" "${@:4}" || return 0
-    run_one "${1%.json}.log" "${@:3}" --output "$1"
+    run_one "${1%.json}.log" "${@:3}" --output "$1" || return
     remember "${record}" "${@:4}"
 }
 
@@ -41,7 +41,7 @@ detector_options() {  # <system>: sets `options`: can a classifier tell it from 
 }
 
 detect_one() {  # <file> <options>
-    run_jobs 1 "${1%.json}.${JOB}.log" detect "${@:2}" --expdir "${1%.json}" --output "$1"
+    run_jobs 1 "${1%.json}.${JOB}.log" detect "${@:2}" --expdir "${1%.json}" --output "$1" || return
     remember "${1%.json}.options" "${@:2}"
 }
 
@@ -155,6 +155,6 @@ pack_models() {  # What speaking needs, in one directory. That of other models i
         log "    the one that was there, of other models: ${old}"
     fi
     run_one "${expdir}/log/pack_model.log" pack_model "${options[@]}" \
-        --title "$(basename "${PWD}")" --results "${report}/RESULTS.md" --output "${target}"
+        --title "$(basename "${PWD}")" --results "${report}/RESULTS.md" --output "${target}" || return
     remember "${target}.options" "${options[@]}"
 }

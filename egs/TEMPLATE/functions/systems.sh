@@ -115,8 +115,8 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
     echo "${!exp}"
 }
 
-decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by one system, in so many jobs
-    local options=(--config "${decode_config}")
+decode_options() {  # <system> <set>: sets `options`
+    options=()
     parse_system "$1"
     ! "${has_tokens}" || options+=(--codec "${codec_model}")
     options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
@@ -128,14 +128,32 @@ decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by on
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
     [[ ${system_prompt} == 0 || ${has_tokens} == false ]] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
     split_arguments "${decode_args}"
-    options+=(--data-dir "${datadir}/$2" "${arguments[@]}" --output "$3")
+    options+=(--data-dir "${datadir}/$2" "${arguments[@]}")
+}
+
+decoded_as() {  # what else `options` stand for: the settings, by content, as copying a recipe makes files new
+    [ "${system_source}" = codec ] || echo "settings $(cksum <"${decode_config}")"
+}
+
+decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by one system, in so many jobs
+    local options words=(synthesize --config "${decode_config}" --output "$3")
+    decode_options "$1" "$2"
     if [ "$4" -eq 1 ]; then
-        run_jobs 1 "$3/log/synthesize.${JOB}.log" synthesize "${options[@]}"
-        return
+        run_jobs 1 "$3/log/synthesize.${JOB}.log" "${words[@]}" "${options[@]}" || return
+    else
+        in_shares "$4" "$3/log/synthesize.${JOB}.log" "$3/share.${JOB}/wav.scp" "${words[@]}" "${options[@]}" || return
+        front 1 "${words[@]}" "${options[@]}" --merge "$4"
+        interruptible "${front_command[@]}" || return
     fi
-    in_shares "$4" "$3/log/synthesize.${JOB}.log" "$3/share.${JOB}/wav.scp" synthesize "${options[@]}"
-    front 1 synthesize "${options[@]}" --merge "$4"
-    interruptible "${front_command[@]}"
+    remember "$3/options.txt" "${options[@]}" "$(decoded_as)"
+}
+
+warn_of_old_speech() {  # <system> <set> <directory>: it stays, as everything that was made does
+    local options
+    decode_options "$1" "$2"
+    [ ! -e "$3/options.txt" ] || made_by "$3/options.txt" "$3/wav.scp" "${options[@]}" "$(decoded_as)" ||
+        log "  WARNING: $3 was decoded with other options or by models that have been trained again since; to decode it" \
+            "again, remove it, or give the new one a name: --decode-tag <name>"
 }
 
 place_of() {  # <option> <utterance, or a set: its first one>: <directory of its set>/<utterance>
@@ -167,7 +185,7 @@ speak_dialogue() {  # <directory>: the script, in the voices of the prompts
     fi
     dialogue_options
     rm -f "$1/dialogue.json" # of another script, other voices or models
-    run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue "${voices[@]}" "${options[@]}" --output "$1"
+    run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue "${voices[@]}" "${options[@]}" --output "$1" || return
     remember "$1/options.txt" "${dialogue_prompts}" "${dialogue_exchange}" "${options[@]}"
 }
 
