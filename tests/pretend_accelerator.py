@@ -1,8 +1,8 @@
 """A pretend accelerator: what would fail or wait on a GPU shows on a CPU.
 
 Tensors say that they are on the device ``pretend`` and are computed on the CPU. As on a GPU, tensors of the
-CPU are refused beside them, but for scalars and where operations want them there; what would wait for the
-device is counted: numbers that Python asks for, shapes that depend on values, copies between host and device.
+CPU are refused beside them, but for scalars and where operations want them there, and a normalisation by weights
+of another type; what would wait for the device is counted: numbers that Python asks for, shapes that depend on values, copies between host and device.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ TAKE_CPU = {
     aten.copy_, aten._to_copy, aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_,
     aten._pack_padded_sequence, aten._ctc_loss, aten._ctc_loss_backward,
 }  # fmt: skip
+# Tensors that have to be of one type, which the CPU does not ask: what is normalised, weights, gradient.
+OF_ONE_TYPE = {aten.native_layer_norm: (0, 2, 3), aten.native_layer_norm_backward: (0, 1, 5, 6)}
 # Views by a bit of the tensor, which operations called from here do not look at: computed instead.
 BY_A_BIT = {aten._conj: aten.conj_physical, aten._neg_view: aten.neg}
 # What autocast computes in the lower and in full precision, as on a GPU.
@@ -104,6 +106,9 @@ def compute(func, *args, **kwargs):
         _refuse(func, [value for value in outside if value.ndim])
     if inside or wrapped:
         _refuse(func, [value for value in flat if isinstance(value, torch.Generator)])
+    kinds = {args[i].dtype for i in OF_ONE_TYPE.get(packet, ()) if isinstance(args[i], Pretend)}
+    if len(kinds) > 1:
+        raise RuntimeError(f"{func}: expected tensors of one type, got {sorted(map(str, kinds))}")
     _count(packet, args, kwargs, inside, wrapped)
     hosts = {id(value.values_on_host): value for value in tensors if isinstance(value, Pretend)}
     if torch.Tag.inplace_view in func.tags:

@@ -140,14 +140,16 @@ def normalised_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 class _LinearOf(torch.autograd.Function):
     @staticmethod
     def forward(ctx, function, x, weight, bias, *parameters):
-        ctx.function = function
+        ctx.function, kind = function, x.device.type
+        ctx.autocast = {"enabled": torch.is_autocast_enabled(kind), "dtype": torch.get_autocast_dtype(kind)}
         ctx.save_for_backward(x, weight, *parameters)
         return F.linear(function(x, *parameters), weight, bias)
 
     @staticmethod
     def backward(ctx, gradient):
         x, weight, *parameters = (tensor.detach() for tensor in ctx.saved_tensors)
-        with torch.enable_grad():
+        # A gradient is computed outside autocast; a GPU normalises nothing of another type than the norm's weights.
+        with torch.enable_grad(), torch.autocast(x.device.type, **ctx.autocast):
             sources = [tensor.requires_grad_() for tensor in (x, *parameters)]
             value = ctx.function(*sources)
         flat = gradient.flatten(0, -2)
@@ -221,7 +223,7 @@ def speed_up_hubert(hubert: nn.Module) -> None:
         return
     first = hubert.feature_extractor.conv_layers[0]
     first.conv = WaveformConvolution(first.conv)
-    if products_are_faster(trained=True):
+    if products_are_faster(trained=True) and not torch.cuda.is_available():
         hubert.config._attn_implementation = "eager"  # products; saved models do not carry it
 
 
