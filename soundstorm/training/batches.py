@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from torch.utils.data import DataLoader
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import BatchSampler, SeededIndex
 from soundstorm.training.training_config import TrainerConfig
+
+SECONDS_TO_SAVE = 300  # from a signal on: to the end of the step and of its checkpoint
 
 
 def make_sampler(
@@ -43,6 +46,7 @@ def read_batches(
         collate_fn=_Collate(dataset),
         num_workers=num_workers,
         pin_memory=device.type == "cuda",  # else the copies below wait
+        worker_init_fn=_leave_signals_to_the_trainer,
         generator=Generator(),  # else every new loader draws from the generator that dropout uses
     )
     for draws, batch in zip(sampler, loader):
@@ -52,6 +56,15 @@ def read_batches(
             k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()
         }
         yield draws, on_device
+
+
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """A launcher signals all processes at once; a loading one that ended then would take the checkpoint with it.
+
+    Nobody but the trainer ends it, by saying so, unless that takes very long.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_SAVE))
 
 
 def item_name(dataset, index: int) -> str:

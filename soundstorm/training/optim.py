@@ -79,21 +79,37 @@ class MovingAverage:
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards the network's weights; early on the average is short, to forget the random start."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        parameters = dict(network.named_parameters())
+        parameters = {id(parameter) for parameter in network.parameters()}
         averaged, current = [], []
-        for name, value in network.state_dict().items():
-            if name in parameters and value.is_floating_point():
+        tensors, again = _by_first_name(network)
+        for name, value in tensors.items():
+            if id(value) in parameters and value.is_floating_point():
                 averaged.append(local_shard(self.values[name]))
                 current.append(local_shard(value.detach()))
             else:
                 self.values[name].copy_(value)
         torch._foreach_lerp_(averaged, current, 1.0 - decay)
+        self._repeat(again)
 
+    @torch.no_grad()
     def swap(self, network: nn.Module) -> None:
         """Exchange the network's weights with the averaged ones; call again to change back."""
-        with torch.no_grad():
-            for name, value in network.state_dict().items():
-                ours, theirs = local_shard(self.values[name]), local_shard(value)
-                kept = theirs.clone()
-                theirs.copy_(ours)
-                ours.copy_(kept)
+        tensors, again = _by_first_name(network)
+        for name, value in tensors.items():
+            ours, theirs = local_shard(self.values[name]), local_shard(value.detach())
+            kept = theirs.clone()
+            theirs.copy_(ours)
+            ours.copy_(kept)
+        self._repeat(again)
+
+    def _repeat(self, again: dict[str, str]) -> None:
+        for name, first in again.items():
+            self.values[name].copy_(self.values[first])
+
+
+def _by_first_name(network: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Weights and buffers, each once; and further names of tied ones, with the first, as T5's embedding has."""
+    names: dict[int, str] = {}
+    table = network.state_dict(keep_vars=True)
+    again = {name: first for name, value in table.items() if (first := names.setdefault(id(value), name)) != name}
+    return {name: value for name, value in table.items() if name not in again}, again

@@ -101,6 +101,13 @@ class _Trainer:
             raise InputError(
                 f"training.sharding full needs a model of one network, this has {', '.join(self.raw)}"
             )
+        # transformers leaves out no layer of a network that is sharded.
+        drops = [getattr(getattr(module, "config", None), "layerdrop", 0.0) for module in model.modules()]
+        if config.sharding == "full" and any(drops):
+            raise InputError(
+                f"training.sharding is full and model.layer_drop {max(drops):g}, expected 0: layers cannot be left out "
+                "of a network that is sharded; set one of them otherwise"
+            )
         if config.activation_checkpointing:
             layout.recompute_activations(model)
         if config.compile:
@@ -178,6 +185,7 @@ class _Trainer:
                     if validate:
                         self._validate()
         finally:
+            batches.close()  # ends the processes that load
             bar.close()
             self.metrics.close()
         if state.step == config.max_steps:

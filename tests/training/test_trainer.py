@@ -1,11 +1,13 @@
 """The step loop: resuming, averaging, refusing, on a toy regression whose items draw their own noise."""
 
 import json
+import multiprocessing
 import os
 import re
 import resource
 import signal
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -358,17 +360,25 @@ def test_a_last_step_that_is_past_is_refused(tmp_path):
     assert len(run(tmp_path, max_steps=7).seen) == 2 + 2
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(tmp_path, number):
+def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(tmp_path, number, workers):
+    """A signal to the whole group, as torchrun and Ctrl-C send it: to those that load the data too."""
+
     class Signalled(LineStep):
         def loss(self, phase, networks, batch):
             if len(self.seen) == 2:
+                children = multiprocessing.active_children()
+                assert len(children) == workers
+                for child in children:
+                    os.kill(child.pid, number)
+                time.sleep(0.2 if workers else 0.0)
                 os.kill(os.getpid(), number)
             return super().loss(phase, networks, batch)
 
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt) as stop:
-        run(tmp_path, Signalled())
+        run(tmp_path, Signalled(), num_workers=workers)
     assert stop.value.args == (number,) and signal.getsignal(number) == before
     assert [path.name for path in checkpoint.find_checkpoints(tmp_path)] == ["step-00000003"]
 
@@ -392,6 +402,27 @@ def test_the_average_follows_a_slow_twin():
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * network.weight.detach()
     torch.testing.assert_close(average.values["weight"], expected)
+
+
+def test_tied_weights_are_averaged_and_exchanged_once():
+    """As T5 ties its embeddings: one tensor with two names."""
+    network = nn.ModuleDict({"shared": nn.Embedding(3, 2), "embed": nn.Embedding(3, 2)})
+    network["embed"].weight = network["shared"].weight
+    alone = nn.Embedding(3, 2)
+    alone.load_state_dict(network["shared"].state_dict())
+    tied, single = MovingAverage(network, 0.9), MovingAverage(alone, 0.9)
+    for step in range(5):
+        for weight in (network["shared"].weight, alone.weight):
+            weight.data.add_(1.0)
+        tied.update(network, step)
+        single.update(alone, step)
+    trained = alone.weight.detach().clone()
+    for average in (tied, single):  # there and back
+        for weights in (single.values["weight"].clone(), trained):
+            average.swap(network if average is tied else alone)
+            assert torch.equal(network["embed"].weight if average is tied else alone.weight, weights)
+    for name in ("shared.weight", "embed.weight"):
+        assert torch.equal(tied.values[name], single.values["weight"])
 
 
 @pytest.mark.parametrize(
