@@ -2,7 +2,8 @@
 
 Tensors say that they are on the device ``pretend`` and are computed on the CPU. As on a GPU, tensors of the
 CPU are refused beside them, but for scalars and where operations want them there, and a normalisation by weights
-of another type; what would wait for the device is counted: numbers that Python asks for, shapes that depend on values, copies between host and device.
+of another type; what would wait for the device is counted: numbers that Python asks for, shapes that depend on
+values, copies between host and device.
 """
 
 from __future__ import annotations

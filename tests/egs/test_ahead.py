@@ -60,6 +60,14 @@ def test_no_more_run_at_once_than_are_allowed(engine):
     assert order[:3] == ["text starts", "text ends", "second starts"]
 
 
+def test_a_stage_s_own_job_does_not_wait_for_one_that_runs_ahead(engine):
+    lines = "nj=1\nahead 2 train codec 4\nin_background train tokens 1\nin_background train more 1\n"
+    done, order = engine(lines + "finish_background extractions\ncaught_up 2\n")
+    assert done.returncode == 0, done.stderr
+    order.remove("codec starts")
+    assert order == ["tokens starts", "tokens ends", "more starts", "more ends", "codec ends"]
+
+
 def test_what_is_complete_is_no_work_of_its_stage(engine):
     done, order = engine("touch codec\nahead 2 train codec 9\ncaught_up 2\necho worked: $worked\n")
     assert done.returncode == 0, done.stderr

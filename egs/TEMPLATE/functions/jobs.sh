@@ -204,7 +204,8 @@ caught_up() {  # <stage>[.<part>]: waits for what was started ahead of it; its f
 
 background_jobs=()
 in_background() {  # <command>: starts it once fewer than ${nj} others run. `finish_background` waits for all.
-    while [ "$(jobs -rp | wc -l)" -ge "${nj}" ]; do
+    # What runs ahead of its stage counts, but a stage does not wait for the end of all that.
+    while [[ $(jobs -rp | wc -l) -ge ${nj} && $(count_running "${background_jobs[@]}") -gt 0 ]]; do
         wait -n || true # its status is asked for again below
     done
     [ -n "${progress}" ] || start_progress
