@@ -91,7 +91,11 @@ class BatchSampler:
             yield order[starts[place] : ends[place]]
 
     def _starts(self, lengths: np.ndarray) -> np.ndarray:
-        """Where batches begin in the order: each has as many items as fit, at least one for every rank."""
+        """Where batches begin in the order: each has as many items as fit, at least one for every rank.
+
+        The last ones give each other items where otherwise too few would be left for the last. Only a set too small
+        for that, such as one of a single batch and some, has a last batch that is larger than asked for.
+        """
         starts, size, longest = array("q"), 0, 0.0
         for position, seconds in enumerate(memoryview(np.ascontiguousarray(lengths))):
             grown = max(longest, seconds)
@@ -104,9 +108,11 @@ class BatchSampler:
                 starts.append(position)
                 size, grown = 0, seconds
             size, longest = size + 1, grown
-        if size < self.world_size and len(starts) > 1:
+        if len(lengths) < len(starts) * self.world_size:
             starts.pop()  # too few for a batch of their own
-        return np.frombuffer(starts, dtype=np.int64)
+        begins = np.frombuffer(starts, dtype=np.int64)
+        # What gives items is smaller than it was, and what takes some ends with one for every rank.
+        return np.minimum(begins, len(lengths) - self.world_size * np.arange(len(begins), 0, -1))
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:
         epoch, shares = self.epoch if self.shuffle else 0, self._shares()

@@ -34,13 +34,34 @@ def test_a_batch_has_no_more_seconds_than_asked_unless_one_item_does(durations):
         assert len(batch) == 1 or durations[batch].max() * len(batch) <= 60.0
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.1, 40.0), min_size=30, max_size=90), st.integers(2, 8), st.sampled_from([60.0, 400.0]))
+def test_a_batch_of_several_ranks_has_no_more_seconds_unless_each_rank_has_one_item(durations, world, most):
+    durations = np.array(durations)
+    batches = BatchSampler(durations, batch_seconds=most, world_size=world, shuffle=False).global_batches()
+    alone = BatchSampler(durations, batch_seconds=most, shuffle=False).global_batches()
+    assert sorted(sum(batches, [])) == list(range(len(durations))) and min(map(len, batches)) >= world
+    over = [batch for batch in batches if durations[batch].max() * len(batch) > most and len(batch) > world]
+    # Fewer items than one for every rank of one more batch leave no choice.
+    assert not over or over == batches[-1:] and len(durations) < world * (len(batches) + 1)
+    if len(alone[-1]) >= world and min(map(len, alone)) >= world:
+        assert batches == alone
+
+
+def test_few_items_left_for_many_ranks_do_not_make_one_batch_of_half_as_much_again():
+    for seed in range(40):  # half of these sets had one of up to 600 s
+        durations = np.random.default_rng(seed).uniform(5, 30, 1000 + seed)
+        batches = BatchSampler(durations, batch_seconds=400.0, world_size=8).global_batches()
+        assert max(durations[batch].max() * len(batch) for batch in batches) <= 400
+
+
 @settings(max_examples=40, deadline=None)
 @given(SIZES, st.integers(2, 4))
 def test_ranks_share_the_batches_of_one_process(durations, world):
     def draws(rank, size):
         return list(BatchSampler(np.array(durations), batch_size=7, seed=1, rank=rank, world_size=size))
 
-    # a batch smaller than the number of ranks joins the one before; otherwise the same batches, dealt in turn
+    # a batch smaller than the number of ranks gets items of the one before; else the same batches, dealt in turn
     if len(durations) % 7 and len(durations) % 7 < world:
         return
     for step, whole in enumerate(draws(0, 1)):
