@@ -210,9 +210,10 @@ class Utterances:
     @property
     def durations(self) -> np.ndarray:
         """Seconds of each utterance; read when they are asked for, as what only scores an utterance does not."""
-        if self._durations is None:
-            self._durations = self._read_durations()
-        return self._durations
+        durations = self._told_durations()
+        for row in np.flatnonzero(np.isnan(durations)):
+            durations[row] = self._measured(int(row))
+        return durations
 
     @property
     def ids(self) -> Keys:
@@ -230,8 +231,13 @@ class Utterances:
         self._parts = self._parts.of(ids, rows)
         return rows
 
+    def _told_durations(self) -> np.ndarray:
+        """As ``utt2dur`` says, which is read once, else the segment's; not a number where only the recording tells."""
+        if self._durations is None:
+            self._durations = self._read_durations()
+        return self._durations
+
     def _read_durations(self) -> np.ndarray:
-        """As ``utt2dur`` says, else the segment's, else the recording's."""
         durations, path = self._parts.end - self._parts.start, self.data_dir / "utt2dur"
         if path.exists():
             names, seconds = read_seconds(path)
@@ -243,8 +249,6 @@ class Utterances:
                     f"{path}: {self.ids[row]} lasts {durations[row]:g} s, expected more than 0; "
                     f"run utils/fix_data_dir.sh {self.data_dir}"
                 )
-        for row in np.flatnonzero(np.isnan(durations)):
-            durations[row] = self._measured(int(row))
         return durations
 
     def _measured(self, row: int) -> Seconds:
@@ -265,8 +269,7 @@ class Utterances:
     def part(self, ids: Sequence[str]) -> "Utterances":
         """Some of these utterances, in this order, without reading the tables again."""
         part = copy(self)
-        rows = part._keep(ids)
-        part._durations = None if self._durations is None else self._durations[rows]
+        part._durations = self._told_durations()[part._keep(ids)]
         return part
 
     def read(self, utt: str, crop: Callable[[int], slice] | None = None) -> np.ndarray:

@@ -75,6 +75,18 @@ def test_durations_come_from_headers_without_utt2dur(tmp_path, wav):
     assert Utterances(tmp_path, 16000).durations.tolist() == [1.0]
 
 
+def test_parts_do_not_read_the_durations_again(tmp_path, wav):
+    """A part is a shard: there are a thousand, and the table has millions of lines."""
+    (tmp_path / "wav.scp").write_text("".join(f"u{i} {wav[0]}\n" for i in range(4)))
+    (tmp_path / "utt2dur").write_text("u0 1.5\nu1 2\nu2 2.5\n")  # that of u3 is in its header
+    utterances = Utterances(tmp_path, 16000)
+    assert utterances.part(["u2", "u0"]).durations.tolist() == [2.5, 1.5]
+    (tmp_path / "utt2dur").write_text("u1 7\n")
+    assert utterances.part(["u1", "u3"]).durations.tolist() == [2, 1]
+    assert utterances.part(["u3", "u0"]).part(["u0"]).durations.tolist() == [1.5]
+    assert utterances.durations.tolist() == [1.5, 2, 2.5, 1]
+
+
 def test_a_higher_rate_is_brought_down_where_that_is_allowed(tmp_path):
     time = np.arange(48000) / 24000
     soundfile.write(tmp_path / "c.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 24000, subtype="FLOAT")
