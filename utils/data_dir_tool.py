@@ -85,7 +85,8 @@ usage: utils/format_wav_scp.sh [options] <source-dir> <destination-dir> [<audio-
 Write the audio of a data directory to files of one channel and one rate, an utterance each, and make the directory
 of those files; it may be the same one, whose old files are then kept in its .backup. wav.scp may name whatever
 libsndfile reads (WAV, FLAC, OGG, MP3, SPHERE, ...), places in archives (wav.ark:1234), and commands (Kaldi's pipes);
-segments are cut. A call that is repeated goes on where it was. What is left out is named, all of it in
+segments are cut. A call that is repeated goes on where it was, and reads again what has another size or time since,
+of a command the files that it names. What is left out is named, all of it in
 <destination-dir>/log/format_wav_scp.log; where that is more than {1 - MIN_FOUND:.0%}, nothing but the files is made.
   --audio-format F           flac or wav, of 16 bits (default flac)
   --sample-rate R, --fs R    Hz (default 16000)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -74,9 +76,14 @@ def format_recordings(
 ) -> tuple[Contents, Formatted]:
     """Write every utterance to a file of its own; those that are there of an earlier call are not written again.
 
+    A recording whose file has another size or time than at that call is read again. What a command gives cannot be
+    known without running it: one of the same words is run again where a file that it names as a word has changed.
+    Files of before stay, as other directories may name them.
+
     Args:
         contents: A data directory, with `segments` or without.
-        directory: Gets the files; an utterance's name in it tells its source, place and format too.
+        directory: Gets the files; an utterance's name in it tells its source, that one's size and time, place and
+            format too.
         wanted: The format.
         num_threads: Recordings that are read at once.
         progress: Is told now and then how far the work is.
@@ -152,9 +159,10 @@ def format_recording(
     result = Formatted()
     missing = []
     try:
+        state = f"{source} {_stamps(source)}"
         for piece in pieces:
-            target = _target(directory, source, piece, wanted)
-            if _is_new(target, source):
+            target = _target(directory, state, piece, wanted)
+            if target.is_file():
                 result.paths[piece.utterance] = str(target)
                 result.seconds[piece.utterance] = soundfile.info(str(target)).duration
             else:
@@ -174,20 +182,32 @@ def format_recording(
     return result
 
 
-def _target(directory: Path, source: str, piece: Piece, wanted: AudioFormat) -> Path:
-    """Where an utterance goes; 256 folders, as a million files are too many for one."""
-    identity = f"{source} {piece.start} {piece.end} {wanted.sample_rate} {wanted.channel}"
+def _target(directory: Path, state: str, piece: Piece, wanted: AudioFormat) -> Path:
+    """Where an utterance of a source in some state goes; 256 folders, as a million files are too many for one."""
+    identity = f"{state} {piece.start} {piece.end} {wanted.sample_rate} {wanted.channel}"
     folder = f"{zlib.crc32(piece.utterance.encode()) % 256:02x}"
     return directory / folder / f"{piece.utterance}.{zlib.crc32(identity.encode()):08x}.{wanted.audio_format}"
 
 
-def _is_new(target: Path, source: str) -> bool:
-    if not target.is_file():
-        return False
-    path = Path(source)
-    if not path.is_file() and (match := IN_ARCHIVE.fullmatch(source)):
-        path = Path(match[1])
-    return is_command(source) or path.is_file() and path.stat().st_mtime <= target.stat().st_mtime
+def _stamps(source: str) -> list[tuple[int, int]]:
+    """Size and time of the files behind a value of `wav.scp`: a replacement may well have an older time (cp -p)."""
+    files = [source]
+    if is_command(source):
+        files = _named_files(source)
+    elif not os.path.isfile(source) and (match := IN_ARCHIVE.fullmatch(source)):
+        files = [match[1]]
+    return [(os.stat(file).st_size, os.stat(file).st_mtime_ns) for file in files if os.path.isfile(file)]
+
+
+def _named_files(command: str) -> list[str]:
+    """Words that a command may read; not its programs, as one built anew mostly gives the same audio, nor its logs."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        words = list(lexer)
+    except ValueError:  # a quotation that does not end
+        return []
+    return [word for before, word in zip(["|", *words], words) if before.strip("|&;(>")]
 
 
 class _Window(io.RawIOBase):

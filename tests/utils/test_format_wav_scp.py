@@ -223,15 +223,41 @@ def test_a_second_call_writes_what_is_missing_or_old(shell, write):
     write([f"corpus/{number}.wav" for number in range(3)])
     assert run(shell).returncode == 0
     paths = [shell.root / path for path in read_table(shell.root / "data/new/wav.scp").values()]
-    for path in paths:
-        os.utime(path, (2e9, 2e9))
+    os.utime(paths[0], (2e9, 2e9))
     paths[1].unlink()
     soundfile.write(shell.root / "corpus/2.wav", noise(7), RATE)
-    os.utime(shell.root / "corpus/2.wav", (2.1e9, 2.1e9))
     assert run(shell).returncode == 0
     assert paths[0].stat().st_mtime == 2e9
     assert np.array_equal(read(shell)["a-1"], noise(1)) and np.array_equal(read(shell)["a-2"], noise(7))
     assert run(shell, "--fs", "8000").returncode == 0 and len(read(shell)["a-0"]) == 4000
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["corpus/x.wav", "wav.ark:4", "echo x >>ran; cat corpus/x.wav |", "echo x >>ran; cat <'corpus/x.wav' | cat |"],
+)
+def test_another_recording_under_the_same_name_is_read_whatever_its_time(shell, write, source):
+    """As cp -p, rsync -a and archives leave it; one has the same length."""
+    file = shell.root / ("wav.ark" if "ark" in source else "corpus/x.wav")
+    write([source])
+    for number, time, seconds in ((1, 2e9, 0.5), (2, 1e9, 0.5), (3, 1e9, 0.7)):
+        wav = as_bytes(noise(number, seconds))
+        file.write_bytes(b"a-0 " + wav if "ark" in source else wav)
+        os.utime(file, (time, time))
+        for _ in range(2):  # the second call has nothing to do
+            assert run(shell, "--allow-pipes", "true").returncode == 0
+            assert np.array_equal(read(shell)["a-0"], noise(number, seconds))
+        assert "ran" not in source or len((shell.root / "ran").read_text().splitlines()) == number
+
+
+def test_a_command_that_names_no_file_is_run_once(shell, write):
+    soundfile.write(shell.root / "corpus/x.wav", noise(1), RATE)
+    write(["echo x >>ran; ./tool |"])
+    for content in ("#!/bin/sh\ncat corpus/x.wav\n", "#!/bin/sh\ncat 'corpus/x.wav'\n"):  # a tool that is built anew
+        (shell.root / "tool").write_text(content)
+        (shell.root / "tool").chmod(0o755)
+        assert run(shell, "--allow-pipes", "true").returncode == 0
+    assert np.array_equal(read(shell)["a-0"], noise(1)) and (shell.root / "ran").read_text() == "x\n"
 
 
 def test_a_directory_may_be_formatted_in_place(shell, write):
