@@ -11,9 +11,9 @@ from soundstorm.scoring.intelligibility import Transcript
 from soundstorm.scoring.text_normalization import scored_text
 
 LONGEST = 30.0  # seconds that Whisper reads in one go
-MOST_COMPRESSION = 2.4  # of text by zlib; above it Whisper's own code takes a text for a loop, too
+MOST_COMPRESSION = 2.4  # characters to bytes of zlib; above it Whisper's own code takes a text for a loop, too
 MOST_TOKENS = 400  # of a window; Whisper has 448 positions, some for its prompt
-TOKENS_A_SECOND = 15  # more than anybody speaks; only loops are cut
+TOKENS_A_SECOND = 60  # more than anybody speaks, also where a word has 23 as in Telugu; only loops are cut
 
 
 class Seq2SeqModel:
@@ -117,8 +117,9 @@ def most_tokens(seconds: float) -> int:
 
 def is_loop(written: str | None) -> bool:
     """Is a text one of a greedy reader that goes round in circles, as on odd sounds? Read again without repeats."""
-    text = (written or "").encode()
-    return len(text) > MOST_COMPRESSION * len(zlib.compress(text))
+    text = written or ""
+    # Characters, not bytes: of three bytes in each of most Indian letters, two are always the same.
+    return len(text) > MOST_COMPRESSION * len(zlib.compress(text.encode()))
 
 
 def timed_transcript(written: str, words: Sequence[tuple[str, float]]) -> Transcript:

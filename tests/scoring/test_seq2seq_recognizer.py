@@ -8,6 +8,7 @@ import pytest
 from soundstorm.scoring.intelligibility import Intelligibility, Transcript, normalized
 from soundstorm.scoring.measures import Pair
 from soundstorm.scoring.recognizers import load_recognizer
+from soundstorm.scoring.seq2seq_recognizer import MOST_TOKENS, is_loop, most_tokens
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +62,49 @@ def test_a_reader_that_goes_round_in_circles_is_asked_again(recognizer, monkeypa
         return output
 
     monkeypatch.setattr(recognizer._model, "generate", circling)
-    first, second, third = recognizer(recordings(3.0, 4.0, 5.0))
+    first, second, third = recognizer(recordings(0.7, 0.9, 1.0))
     assert asked == [(3, None), (1, 3)]
     monkeypatch.undo()
-    assert (first, third) == tuple(recognizer(recordings(3.0, 4.0, 5.0))[::2])
-    assert second == recognizer._generate(recordings(3.0, 4.0, 5.0)[1:2], True, no_repeat_ngram_size=3)[0]
+    assert (first, third) == tuple(recognizer(recordings(0.7, 0.9, 1.0))[::2])
+    assert second == recognizer._generate(recordings(0.7, 0.9, 1.0)[1:2], True, no_repeat_ngram_size=3)[0]
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        (
+            "A loop is what a reader writes that goes round in circles, and this is none: every word is another one, "
+            "as in whatever else people say when they have something to tell, for half a minute or so.",
+            "tea ",
+        ),
+        (
+            "भारत एक विशाल देश है जहाँ अनेक भाषाएँ बोली जाती हैं और हर राज्य की अपनी संस्कृति और परंपरा है। यहाँ के लोग मेहनती हैं और "
+            "त्योहार बड़े उत्साह से मनाते हैं। दिल्ली देश की राजधानी है और मुंबई आर्थिक केंद्र माना जाता है। नदियाँ पहाड़ों से निकलकर "
+            "मैदानों को हरा-भरा बनाती हैं, जहाँ किसान गेहूँ और धान उगाते हैं।",
+            "नमस्ते ",
+        ),
+        (
+            "தமிழ் மொழி உலகின் மிகப் பழமையான மொழிகளில் ஒன்றாகும். இது இந்தியாவிலும் இலங்கையிலும் சிங்கப்பூரிலும் "
+            "பேசப்படுகிறது. இதன் இலக்கியம் இரண்டாயிரம் ஆண்டுகளுக்கும் மேலான வரலாறு கொண்டது.",
+            "வணக்கம் ",
+        ),
+        (
+            "საქართველო არის ქვეყანა კავკასიის რეგიონში, რომელიც მდებარეობს აღმოსავლეთ ევროპისა და დასავლეთ აზიის "
+            "გზაჯვარედინზე. ქვეყნის დედაქალაქი და უდიდესი ქალაქი არის თბილისი.",
+            "გმადლობთ ",
+        ),
+        ("ประเทศไทยเป็นประเทศที่ตั้งอยู่ในภูมิภาคเอเชียตะวันออกเฉียงใต้ มีกรุงเทพมหานครเป็นเมืองหลวงและใหญ่ที่สุด", "ใช่ "),
+        ("今日は天気がいいので、友達と一緒に公園へ散歩に行って、コーヒーを飲みました。", "ありがとう"),
+    ],
+)
+def test_a_loop_is_told_from_ordinary_text_in_any_script(text, word):
+    assert not is_loop(text) and is_loop(word * 30)
+
+
+def test_a_script_of_many_tokens_is_read_to_its_end_and_a_loop_is_not():
+    for seconds in (1.0, 3.0, 6.0):
+        assert most_tokens(seconds) > 2.5 * seconds * 22.6, "words a second, and tokens of a Telugu word"
+    assert most_tokens(100.0) == MOST_TOKENS and not is_loop(None)
 
 
 def test_more_than_thirty_seconds_are_read_to_their_end(recognizer):
