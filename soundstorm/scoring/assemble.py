@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,8 @@ from soundstorm.scoring.versa import Versa, check_versa, run_versa
 from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservation, load_speaker_model
 
 logger = logging.getLogger(__name__)
+
+MEASURES_VERSION = 2  # one more whenever a figure gets another meaning: scores of before are then made again
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,16 @@ def score_files(
     outdated = []
     for job in jobs:
         inputs = inputs_digest(
-            [job.data_dir, job.decode_dir, job.text, consistency, versa, *map(model_of, recognizers)],
+            [
+                job.data_dir,
+                job.decode_dir,
+                *_recordings(job.decode_dir),
+                job.text,
+                vocabulary_text,
+                consistency,
+                versa,
+                *map(model_of, recognizers),
+            ],
             {"system": job.system, **settings},
         )
         if not _is_current(Path(job.output), inputs):
@@ -222,8 +233,13 @@ def _speakers(data_dir: Path, ids: Sequence[str]) -> dict[str, str] | None:
     return None
 
 
+def _recordings(decode_dir: str | None) -> Iterable[str]:
+    """Paths in a table of recordings, which others may replace under the same names; none of what we have decoded."""
+    return read_table(decode_dir).values() if decode_dir and Path(decode_dir).is_file() else ()
+
+
 def inputs_digest(paths: Sequence[str | None], settings: dict[str, Any]) -> str:
-    """A digest of the settings and of size and time of the files that decide a score."""
+    """A digest of the settings, of size and time of the files that decide a score, and of what its figures mean."""
     stamps = {}
     for path in filter(None, paths):
         for name in (
@@ -241,7 +257,7 @@ def inputs_digest(paths: Sequence[str | None], settings: dict[str, Any]) -> str:
             if file.is_file():
                 status = file.stat()
                 stamps[str(file)] = [status.st_size, status.st_mtime_ns]
-    return hashlib.sha256(json.dumps([settings, stamps], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([MEASURES_VERSION, settings, stamps], sort_keys=True).encode()).hexdigest()
 
 
 def _is_current(output: Path, inputs: str) -> bool:

@@ -1,12 +1,16 @@
 """Speech that other systems made is scored from a table of recordings."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 from soundstorm.bin import report, score
 from soundstorm.data.audio import write_audio
+from soundstorm.data.share import Share
+from soundstorm.scoring.assemble import MEASURES_VERSION, ScoringJob, inputs_digest, score_files
+from soundstorm.scoring.scoring_config import ScoreConfig
 
 
 @pytest.fixture
@@ -47,6 +51,45 @@ def test_a_table_of_recordings_and_a_text_are_enough(recordings, whisper_dir):
     run("--wav-scp", table, "--text", recordings / "text", "--system", "Theirs", "--recognizer", whisper_dir,
         "--output", output)  # fmt: skip
     assert json.loads(output.read_text())["metrics"]["wer"]["all"]["count"] == 2
+
+
+def test_recordings_replaced_under_the_same_names_are_scored_again(recordings):
+    """The other system was trained again, with the same table: neither a score nor a part of one is its."""
+    table, output = recordings / "elsewhere/wav.scp", recordings / "theirs.json"
+    wavs = [recordings / f"elsewhere/{utt}.wav" for utt in "abc"]
+
+    def outdated(**more):
+        options = {
+            "recognizers": [], "vocabulary_text": None, "speaker": None, "consistency": None,
+            "sample_rate": 16000, "device": "cpu", "config": ScoreConfig(quality_utterances=0),
+        }  # fmt: skip
+        job = ScoringJob("Theirs", None, str(table), str(output), str(recordings / "text"))
+        return bool(score_files([job], **options | more))
+
+    assert outdated() and not outdated()
+    times = wavs[1].stat()
+    write_audio(wavs[1], np.full(16000, 0.1, np.float32), 16000)
+    os.utime(wavs[1], ns=(times.st_atime_ns, times.st_mtime_ns))  # as cp -p and rsync -a do
+    assert outdated() and not outdated()
+    assert json.loads(output.read_text())["utterances"]["b"]["decoded_seconds"] == 1.0
+    os.utime(wavs[2], (1e9, 1e9))
+    assert outdated(dry_run=True) and outdated(share=Share(1, 2))
+    (log,) = recordings.glob("theirs.json.share*")
+    lines = len(log.read_text().splitlines())
+    os.utime(wavs[2], (2e9, 2e9))
+    assert outdated(share=Share(1, 2)) and len(log.read_text().splitlines()) == lines, "begun again, not added to"
+    assert outdated() and not outdated()
+    (recordings / "words").write_text("x tea\n")
+    vocabulary = {"vocabulary_text": str(recordings / "words")}
+    assert outdated(**vocabulary) and not outdated(**vocabulary)
+    (recordings / "words").write_text("x cup tea\n")
+    assert outdated(**vocabulary, dry_run=True)
+
+
+def test_figures_of_another_meaning_are_made_again(monkeypatch):
+    before = inputs_digest([], {})
+    monkeypatch.setattr("soundstorm.scoring.assemble.MEASURES_VERSION", MEASURES_VERSION + 1)
+    assert inputs_digest([], {}) != before
 
 
 def test_a_row_from_elsewhere_joins_the_report(recordings, whisper_dir, tmp_path):
