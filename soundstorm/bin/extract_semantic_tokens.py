@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
             utterances.part(ids), batch_seconds=args.batch_seconds, leave_out=True
         ),
         tokenizer.info,
+        sources=utterances.sources,
         shard_utterances=args.shard_utterances,
     )
 

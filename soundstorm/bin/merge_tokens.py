@@ -14,8 +14,8 @@ def get_parser():
     what.add_argument(
         "--check",
         action="store_true",
-        help="write nothing: name the scp files that are missing, or whose archives are missing or damaged; "
-        "the exit status is 1 where there are any",
+        help="write nothing: name the scp files that are missing, whose archives are missing or damaged, or whose "
+        "tokens were made of other audio than --data-dir has; the exit status is 1 where there are any",
     )
     parser.add_argument("parts", nargs="+", help="scp files of the jobs")
     return parser
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.tokens.merge import damaged, merge_tokens
 
     if args.check:
-        found = damaged(args.parts)
+        found = damaged(args.parts, args.data_dir)
         print("".join(f"{scp}\n" for scp in found), end="")
         raise SystemExit(bool(found))
     merge_tokens(args.parts, args.output, data_dir=args.data_dir)

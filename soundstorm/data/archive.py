@@ -1,7 +1,8 @@
 """Token archives: kaldiio arks of uint16 records, with the identity of the tokenizer that made them.
 
 ``<name>.scp`` has a line ``<utt-id> <ark>:<offset>`` per utterance, as in Kaldi; ``<name>.json`` beside it is the
-:class:`TokenizerInfo`. Everything downstream takes frame rate, levels and codebook size from there.
+:class:`TokenizerInfo`. Everything downstream takes frame rate, levels and codebook size from there. ``<name>.sources``
+beside an ark tells what audio its utterances were made of (``Utterances.sources``), so that replaced audio is noticed.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import os
 import re
 import tokenize
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from soundstorm.data.data_dir import looked_for, read_table, whole_file, write_text
+from soundstorm.data.data_dir import looked_for, read_table, whole_file, write_table, write_text
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import make_record, read_json
 from soundstorm.data.table_index import MISSING, read_numbers, read_places
@@ -33,6 +34,7 @@ MOST_LEVELS = 1024
 SHARD_UTTERANCES, SHARD_DIGITS = 5000, 12  # some 40 hours
 SHARD_NAME = re.compile(rf".+\.[0-9a-f]{{{SHARD_DIGITS}}}")
 MOST_FILES = 128  # archives kept open
+SOURCES = ".sources"  # beside the ark of a shard; one of before, without it, counts as made of what is there now
 SUMMARY = ".summary.json"  # beside the scp of a job: the figures of its tokens
 FIRST_BYTES = 4096  # of a record, read at once: its header, and all of a short one
 FRAME_TABLES = {"semantic": "utt2num_frames", "acoustic": "utt2num_acoustic_frames"}  # beside the scp
@@ -134,19 +136,21 @@ def write_shards(
     tokenize: Callable[[list[str]], Iterable[tuple[str, np.ndarray]]],
     info: TokenizerInfo,
     *,
+    sources: Callable[[Sequence[str]], list[str]] | None = None,
     shard_utterances: int = SHARD_UTTERANCES,
 ) -> int:
     """Write the tokens of many utterances in shards; what whole shards of the folder have is not made again.
 
     So a call that is repeated goes on after the last whole shard, and one for other jobs, or without some of the
-    utterances, makes nothing twice.
+    utterances, makes nothing twice; nor does one after audio was replaced, but for the utterances of that.
 
     Args:
-        prefix: as of :func:`write_tokens`. The name of a shard has a digest of its utterances in it. Shards of other
-            prefixes in the same folder are those of other jobs.
+        prefix: as of :func:`write_tokens`. The name of a shard has a digest of its utterances and sources in it.
+            Shards of other prefixes in the same folder are those of other jobs.
         ids: the utterances.
         tokenize: from ids to those of them that have tokens, with these.
         info: who makes the tokens.
+        sources: what audio utterances are made of now, ``Utterances.sources``; None: nobody asks.
         shard_utterances: utterances in a shard.
 
     Returns:
@@ -158,16 +162,20 @@ def write_shards(
     if shard_utterances < 1:
         raise InputError(f"shard_utterances is {shard_utterances}, expected at least 1")
     prefix = Path(prefix)
-    places = _places_in_shards(prefix.parent, info, frozenset(ids))
+    places = _places_in_shards(prefix.parent, info, frozenset(ids), sources)
     left = [utt for utt in ids if utt not in places]
     if len(left) < len(ids):
         logger.info("%s: %d of %d utterances are there already", prefix, len(ids) - len(left), len(ids))
     for first in range(0, len(left), shard_utterances):
         some = left[first : first + shard_utterances]
-        shard = f"{prefix}.{hashlib.sha256(' '.join(some).encode()).hexdigest()[:SHARD_DIGITS]}"
+        made_of = [] if sources is None else sources(some)  # before the audio is read
+        shard = f"{prefix}.{hashlib.sha256(' '.join([*some, *made_of]).encode()).hexdigest()[:SHARD_DIGITS]}"
         items = iter(tokenize(some))
         one = next(items, None)
         if one is not None:  # or else all of them were left out
+            if made_of:
+                prefix.parent.mkdir(parents=True, exist_ok=True)
+                write_table(f"{shard}{SOURCES}", dict(zip(some, made_of)))
             write_tokens(shard, chain([one], items), info)
             places.update(read_table(f"{shard}.scp"))
         logger.info("%s: %d of %d utterances", shard, len(ids) - len(left) + first + len(some), len(ids))
@@ -182,7 +190,7 @@ def write_shards(
     for path in prefix.parent.glob(f"{prefix.name}.*.json"):  # of another tokenizer, which an earlier run had
         with suppress(ValueError):
             if SHARD_NAME.fullmatch(path.stem) and read_info(path).fingerprint != info.fingerprint:
-                for suffix in (".scp", ".json", ".ark"):
+                for suffix in (".scp", ".json", ".ark", SOURCES):
                     path.with_suffix(suffix).unlink(missing_ok=True)
     return len(places)
 
@@ -215,8 +223,10 @@ def read_summary(archive: "TokenArchive") -> tuple[np.ndarray, dict[str, int]]:
     return count_codes(archive)
 
 
-def _places_in_shards(folder: Path, info: TokenizerInfo, ids: frozenset[str]) -> dict[str, str]:
-    """Where the whole shards of a folder have tokens of some utterances."""
+def _places_in_shards(
+    folder: Path, info: TokenizerInfo, ids: frozenset[str], sources: Callable[[Sequence[str]], list[str]] | None
+) -> dict[str, str]:
+    """Where the whole shards of a folder have tokens of some utterances, made of what these are made of now."""
     places: dict[str, str] = {}
     for scp in sorted(folder.glob("*.scp")):
         if not SHARD_NAME.fullmatch(scp.stem):
@@ -225,7 +235,10 @@ def _places_in_shards(folder: Path, info: TokenizerInfo, ids: frozenset[str]) ->
             archive = TokenArchive(scp)
             if archive.info.fingerprint == info.fingerprint:
                 archive.check()
-                places.update(read_table(scp, ids))
+                ours = read_table(scp, ids)
+                for utt in archive.changed(sources) if sources and ours else ():
+                    ours.pop(utt, None)
+                places.update(ours)
         except (ValueError, OSError) as error:
             logger.warning("%s is made again: %s", scp, error)
     return places
@@ -309,6 +322,24 @@ class TokenArchive:
         ends = self._places.offset == last[self._places.archive]
         for row in np.flatnonzero(ends):  # the last record of each: without it, nothing before it is missing
             self._read(int(row), _read_length)
+
+    def changed(self, sources: Callable[[Sequence[str]], list[str]]) -> Iterator[str]:
+        """Utterances whose audio is not what their tokens were made of.
+
+        Args:
+            sources: ``Utterances.sources`` of the audio as it is. Of what is not there nothing can be told: audio may
+                be removed when it has tokens.
+        """
+        order = np.argsort(self._places.archive, kind="stable")  # archive by archive, so that memory stays small
+        for rows in np.split(order, np.flatnonzero(np.diff(self._places.archive[order])) + 1):
+            table = Path(self._places.archives[self._places.archive[rows[0]]]).with_suffix(SOURCES)
+            if not table.is_file():
+                continue
+            made_of, ids = read_table(table), [self.keys[row] for row in rows.tolist()]
+            for utt, now in zip(ids, sources(ids)):
+                # Without the bytes of a recording that is not there, it is the start of what was.
+                if now and not f"{made_of.get(utt, '')} ".startswith(f"{now} "):
+                    yield utt
 
     def _read(self, row: int, read: Callable[[int, int], Any]) -> Any:
         path, offset = self._places.archives[self._places.archive[row]], int(self._places.offset[row])

@@ -1,9 +1,12 @@
 """Speech recordings as float arrays, with every way a file can be wrong turned into a clear message."""
 
 import io
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +20,7 @@ Seconds = float
 # Where reading from the middle gives the samples that reading from the start does.
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "NIST", "FLAC")
 EXACT = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+STAT_BLOCK, STATS_AT_ONCE = 1000, 16  # files that a thread looks at in one go, and threads
 BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
 
 
@@ -182,6 +186,18 @@ class _Parts(NamedTuple):
         return path, float(self.start[row]), None if np.isnan(end) else end
 
 
+def _file_sizes(paths: np.ndarray) -> list[int]:
+    """Bytes of files, ``MISSING`` of what is none."""
+    sizes = []
+    for path in paths.tolist():
+        try:
+            status = os.stat(path)
+            sizes.append(status.st_size if S_ISREG(status.st_mode) else MISSING)
+        except (OSError, ValueError):
+            sizes.append(MISSING)
+    return sizes
+
+
 class Utterances:
     """The utterances of a data directory, read from ``wav.scp`` and, where there is one, ``segments``.
 
@@ -206,6 +222,7 @@ class Utterances:
         if not len(self.ids):
             raise InputError(f"{self.data_dir}: no utterances")
         self._durations: np.ndarray | None = None
+        self._sizes: np.ndarray | None = None
 
     @property
     def durations(self) -> np.ndarray:
@@ -271,6 +288,27 @@ class Utterances:
         part = copy(self)
         part._durations = self._told_durations()[part._keep(ids)]
         return part
+
+    def sources(self, ids: Sequence[str]) -> list[str]:
+        """What utterances are made of: start, end and bytes of the recording; no bytes where that is not there.
+
+        Neither paths nor times are in it, so that a corpus that was moved or copied is the same; so is another
+        recording of as many bytes. Recordings are looked at once. An utterance that is none of these has an empty one.
+        """
+        if self._sizes is None:
+            self._sizes = np.full(len(self._parts.paths), MISSING, dtype=np.int64)
+            used = np.unique(self._parts.recording)
+            with ThreadPoolExecutor(STATS_AT_ONCE) as pool:  # millions of files of a server, which takes its time
+                blocks = np.split(used, range(STAT_BLOCK, len(used), STAT_BLOCK))
+                for block, sizes in zip(blocks, pool.map(lambda rows: _file_sizes(self._parts.paths[rows]), blocks)):
+                    self._sizes[block] = sizes
+        rows = self.ids.rows(Keys.of(ids, f"{self.data_dir}, utterances asked for").names)
+        found = self._parts.recording[rows], self._parts.start[rows], self._parts.end[rows]
+        places = zip(rows.tolist(), self._sizes[found[0]].tolist(), found[1].tolist(), found[2].tolist())
+        return [
+            "" if row == MISSING else f"{start!r} {end!r}" if size == MISSING else f"{start!r} {end!r} {size}"
+            for row, size, start, end in places
+        ]
 
     def read(self, utt: str, crop: Callable[[int], slice] | None = None) -> np.ndarray:
         """Samples of one utterance, float32 ``(S,)``; or a crop of them, see :func:`read_audio`."""

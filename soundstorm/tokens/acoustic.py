@@ -177,6 +177,7 @@ def extract_acoustic_tokens(
         utterances.ids,
         lambda ids: _tokens(utterances.part(ids), tokenizer),
         tokenizer.info,
+        sources=utterances.sources,
         shard_utterances=shard_utterances,
     )
     logger.info("%s: tokens of %d of %d utterances", output, count, len(utterances))

@@ -20,6 +20,7 @@ def stored_labels(tokenizer: SemanticTokenizer, utterances: Utterances, prefix: 
 
     The first process makes them, if they are not there; the others wait for it, however long it takes, where
     a collective call would give up. What was left out stays so: a training that goes on has the same utterances.
+    Labels of audio that was replaced are made again.
 
     Args:
         tokenizer: extracts them.
@@ -37,6 +38,7 @@ def stored_labels(tokenizer: SemanticTokenizer, utterances: Utterances, prefix: 
                 utterances.ids,
                 lambda ids: tokenizer.encode_utterances(utterances.part(ids), leave_out=True),
                 tokenizer.info,
+                sources=utterances.sources,
             )
             made = TokenArchive(scp)
             check_lost(utterances.ids, made, utterances.data_dir)
@@ -54,4 +56,5 @@ def _whole_archive(
     archive = TokenArchive(scp)
     lost = [utt for utt in utterances.ids if utt not in archive]
     known = read_table(left_out) if lost and left_out.exists() else {}
-    return archive if all(utt in known for utt in lost) else None
+    whole = all(utt in known for utt in lost) and next(archive.changed(utterances.sources), None) is None
+    return archive if whole else None

@@ -18,6 +18,7 @@ from soundstorm.data.archive import (
     read_info,
     read_summary,
 )
+from soundstorm.data.audio import Utterances
 from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_table
 from soundstorm.data.errors import InputError
@@ -67,12 +68,21 @@ def merge_tokens(
     return info
 
 
-def damaged(scps: list[str]) -> list[str]:
-    """Those of some scp files that are missing, or whose archives are missing or damaged."""
-    found = []
+def damaged(scps: list[str], data_dir: str | Path | None = None) -> list[str]:
+    """Those of some scp files that are missing, or whose archives are missing or damaged.
+
+    Where a data directory is given, also those with tokens of other audio than it has now.
+    """
+    found, utterances = [], None
     for scp in scps:
         try:
-            TokenArchive(scp).check()
+            archive = TokenArchive(scp)
+            archive.check()
+            if data_dir is None or not (Path(data_dir) / "wav.scp").exists():  # tokens may be all there is
+                continue
+            utterances = utterances or Utterances(data_dir, archive.info.sample_rate)
+            for utt in archive.changed(utterances.sources):
+                raise InputError(f"{scp}: the audio of {utt} is not what its tokens were made of")
         except (ValueError, OSError) as error:
             logger.info("%s", error)
             found.append(scp)

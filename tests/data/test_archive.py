@@ -1,6 +1,7 @@
 """Token archives: read back what was written, know who made it, refuse what does not belong."""
 
 import pickle
+import shutil
 from dataclasses import replace
 
 import kaldiio
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, merge_archives, write_shards, write_tokens
+from soundstorm.data.audio import Utterances, write_audio
+from soundstorm.data.data_dir import read_table, write_table
 
 SEMANTIC = TokenizerInfo("semantic", "test", "f" * 64, 50.0, 1, 500, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "test", "e" * 64, 50.0, 4, 1024, 16000)
@@ -149,6 +152,98 @@ def test_utterances_that_have_no_tokens_leave_the_others_theirs(tmp_path):
     assert TokenArchive(tmp_path / "x.scp").ids == ["utt-2", "utt-3", "utt-4"]
     with pytest.raises(ValueError, match="y: not one utterance could be tokenized; see the warnings above"):
         write_shards(tmp_path / "y", ["utt-0"], tokenize, ACOUSTIC)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Ten utterances of five recordings, and how their tokens are extracted: by two jobs, each of several shards."""
+    data, tokens = tmp_path / "data", some(10)
+    data.mkdir()
+    write_table(data / "wav.scp", {f"r{n}": str(tmp_path / f"corpus/r{n}.wav") for n in range(5)})
+    for n in range(5):
+        write_audio(tmp_path / f"corpus/r{n}.wav", np.zeros(16000 + n, np.float32), 16000)
+    write_table(data / "segments", {utt: f"r{n // 2} 0.{n % 2} 0.9" for n, utt in enumerate(tokens)})
+
+    def extract():
+        asked = []
+        for job, ids in enumerate((list(tokens)[:6], list(tokens)[6:]), start=1):
+            again, sources = Tokenizer(tokens), Utterances(data, 16000, ids).sources
+            write_shards(tmp_path / f"dump/x.{job}", ids, again, ACOUSTIC, sources=sources, shard_utterances=2)
+            archive = TokenArchive(tmp_path / f"dump/x.{job}.scp")
+            assert archive.ids == sorted(ids) and all(np.array_equal(archive[utt], tokens[utt]) for utt in ids)
+            assert list(archive.changed(sources)) == []
+            asked += again.asked
+        return asked
+
+    assert extract() == list(tokens) and extract() == []
+    return data, tmp_path / "corpus", tokens, extract
+
+
+def change_table(path, key, value):
+    write_table(path, read_table(path) | {key: value})
+
+
+@pytest.mark.parametrize("change", ["time", "file", "recording", "all files"])
+def test_tokens_of_replaced_audio_are_made_again_and_no_others(recorded, change):
+    data, corpus, tokens, extract = recorded
+    expected = ["utt-2", "utt-3"]
+    if change == "time":
+        change_table(data / "segments", "utt-3", "r1 0.1 0.8")
+        expected = ["utt-3"]
+    elif change == "file":
+        write_audio(corpus / "r1.wav", np.zeros(12345, np.float32), 16000)
+    elif change == "recording":  # another one under the same utterances
+        change_table(data / "wav.scp", "r1", str(corpus / "r4.wav"))
+    else:  # a corpus that was synthesised anew
+        for n in range(5):
+            write_audio(corpus / f"r{n}.wav", np.zeros(9000 + n, np.float32), 16000)
+        expected = list(tokens)
+    archives = [TokenArchive(corpus.parent / f"dump/x.{job}.scp") for job in (1, 2)]
+    utterances = Utterances(data, 16000)
+    assert sorted(utt for archive in archives for utt in archive.changed(utterances.sources)) == expected
+    for utt in expected:
+        tokens[utt] = tokens[utt][::-1]  # what another recording sounds like
+    assert extract() == expected and extract() == []
+
+
+@pytest.mark.parametrize("change", ["moved", "copied", "gone", "renamed", "written otherwise"])
+def test_audio_that_was_only_moved_costs_nothing(recorded, change):
+    data, corpus, tokens, extract = recorded
+    if change == "gone":  # removed for want of space
+        shutil.rmtree(corpus)
+    elif change == "renamed":
+        for n in range(5):
+            (corpus / f"r{n}.wav").rename(corpus / f"{n}.x.wav")
+            change_table(data / "wav.scp", f"r{n}", str(corpus / f"{n}.x.wav"))
+    elif change == "written otherwise":
+        write_table(data / "segments", {utt: f"{v}0" for utt, v in reversed(read_table(data / "segments").items())})
+    else:
+        shutil.copytree(corpus, corpus.with_name("there"))
+        if change == "moved":
+            shutil.rmtree(corpus)
+        for n in range(5):
+            change_table(data / "wav.scp", f"r{n}", str(corpus.with_name("there") / f"r{n}.wav"))
+    assert extract() == []
+
+
+def test_audio_that_is_back_has_its_tokens_of_before(recorded):
+    data, corpus, tokens, extract = recorded
+    before, first = (corpus / "r1.wav").read_bytes(), tokens.copy()
+    write_audio(corpus / "r1.wav", np.zeros(12345, np.float32), 16000)
+    for utt in ("utt-2", "utt-3"):
+        tokens[utt] = tokens[utt][::-1]
+    assert extract() == ["utt-2", "utt-3"]
+    (corpus / "r1.wav").write_bytes(before)
+    tokens.update(first)
+    assert extract() == []
+
+
+def test_shards_that_do_not_say_what_they_were_made_of_count_as_ever(recorded):
+    data, corpus, tokens, extract = recorded
+    for path in (corpus.parent / "dump").glob("*.sources"):
+        path.unlink()
+    write_audio(corpus / "r1.wav", np.zeros(12345, np.float32), 16000)
+    assert extract() == []
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,29 @@ def test_utterances_come_from_segments_where_there_are_some(tmp_path, wav):
         Utterances(tmp_path, 16000, ["u3"])
 
 
+def test_sources_follow_the_audio_and_not_its_place(tmp_path, wav, monkeypatch):
+    monkeypatch.setattr("soundstorm.data.audio.STAT_BLOCK", 2)
+    path, samples = wav
+
+    def sources(data, start="0.1", name=path):
+        data.mkdir(exist_ok=True)
+        (data / "wav.scp").write_text(f"r1 {name}\nr2 {path}\nr3 {path}\nr4 {tmp_path}\nr5 {tmp_path}/none.wav\n")
+        (data / "segments").write_text(f"u1 r1 {start} 0.3\nu2 r2 0.5 1.0\nu3 r3 0 -1\nu4 r4 0 1\nu5 r5 0 1\n")
+        return Utterances(data, 16000).sources(["u2", "u1", "u3", "u4", "other", "u5"])
+
+    first = sources(tmp_path / "data")
+    assert first == ["0.5 1.0 32044", "0.1 0.3 32044", "0.0 nan 32044", "0.0 1.0", "", "0.0 1.0"]
+    copied = tmp_path / "moved/b.wav"
+    copied.parent.mkdir()
+    copied.write_bytes(path.read_bytes())
+    assert sources(tmp_path / "data", "0.10", copied) == first
+    assert sources(tmp_path / "other", "0.2")[:2] == [first[0], "0.2 0.3 32044"]
+    write_audio(copied, samples[:8000], 16000)
+    assert sources(tmp_path / "data", name=copied) == [first[0], "0.1 0.3 16044", *first[2:]]
+    utterances = Utterances(tmp_path / "data", 16000, ["u3", "u2"])
+    assert utterances.sources(["u1", "u3"]) == ["", first[2]] == utterances.part(["u3"]).sources(["u2", "u3"])
+
+
 def test_durations_come_from_headers_without_utt2dur(tmp_path, wav):
     (tmp_path / "wav.scp").write_text(f"u {wav[0]}\n")
     assert Utterances(tmp_path, 16000).durations.tolist() == [1.0]

@@ -44,13 +44,17 @@ def run(recipe):
     return recipe.run(["./run.sh", *options.split()], cwd="egs/mini", timeout=300)
 
 
-@pytest.mark.parametrize("damage", ["none", pytest.param("gone", marks=pytest.mark.integration), "cut"])
+@pytest.mark.parametrize(
+    "damage", ["none", pytest.param("gone", marks=pytest.mark.integration), "cut", "made of other audio"]
+)
 def test_stages_with_whole_archives_have_nothing_to_do(recipe, damage):
     archive = recipe.root / "egs/mini/dump/semantic_hubert_l1_k8/dev/semantic.1.ark"
     if damage == "gone":
         archive.unlink()
     elif damage == "cut":
         archive.write_bytes(archive.read_bytes()[:-1])
+    elif damage == "made of other audio":
+        write_table(archive.with_suffix(".sources"), {"u-1": "0.5 nan 32044"})
     done = run(recipe)
     if damage == "none":
         assert (done.returncode, done.stdout.count("complete, nothing to do")) == (0, 3), done.stdout + done.stderr

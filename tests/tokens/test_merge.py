@@ -8,7 +8,7 @@ import pytest
 
 from soundstorm.bin import merge_tokens as merge_front
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, count_codes, read_summary, write_shards, write_tokens
-from soundstorm.data.data_dir import read_table
+from soundstorm.data.data_dir import read_table, write_table
 from soundstorm.tokens.merge import damaged, merge_tokens
 
 
@@ -63,6 +63,34 @@ def test_tables_whose_archives_are_gone_or_cut_are_named(tmp_path, capsys):
     with pytest.raises(SystemExit, match="True"):
         merge_front.main(["--check", *parts, str(tmp_path / "none.scp")])
     assert capsys.readouterr().out == f"{parts[0]}\n{tmp_path / 'none.scp'}\n"
+
+
+def test_tables_with_tokens_of_other_audio_than_the_data_directory_has_are_named(data_dir, tmp_path, capsys):
+    for part, ids in enumerate((["u00", "u01"], ["u02", "u03"])):
+        write_tokens(tmp_path / f"part.{part}", [(utt, np.zeros((5, 2), int)) for utt in ids], info())
+        write_table(tmp_path / f"part.{part}.sources", {utt: "0.0 nan 7" for utt in ids})
+    audio = {f"u{i:02d}": tmp_path / f"u{i:02d}.wav" for i in range(4)}
+    for path in audio.values():
+        path.write_bytes(bytes(7))
+    write_table(data_dir / "wav.scp", {utt: str(path) for utt, path in audio.items()})
+    parts = [str(tmp_path / f"part.{part}.scp") for part in range(2)]
+    merge_tokens(parts, data_dir / "acoustic.scp")
+    tables = [*parts, str(data_dir / "acoustic.scp")]
+
+    def named():
+        with pytest.raises(SystemExit):
+            merge_front.main(["--check", "--data-dir", str(data_dir), *tables])
+        return capsys.readouterr().out.splitlines()
+
+    assert named() == []
+    audio["u00"].unlink()  # removed when it had tokens
+    assert named() == []
+    audio["u03"].write_bytes(bytes(8))
+    assert named() == tables[1:] and damaged(tables) == []
+    write_table(data_dir / "wav.scp", {"u01": str(audio["u01"])})  # a set with fewer utterances
+    assert named() == []
+    (data_dir / "wav.scp").unlink()  # tokens by themselves
+    assert named() == []
 
 
 def test_one_lost_utterance_of_forty_is_a_warning_with_the_count(data_dir, tmp_path, caplog):

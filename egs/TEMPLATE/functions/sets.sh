@@ -37,11 +37,12 @@ token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the p
     echo "${dumpdir}/${!tag}/$2"
 }
 
-has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, whole, and of the present tokenizer?
+has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, whole, of the present tokenizer and audio?
     local scp=${datadir}/$2/$1.scp model=$1_model
     # Tokens of another tokenizer have the same name; the archive they lie in tells. One trained again is newer.
     [ -s "${scp}" ] && [ ! "${!model}" -nt "${scp}" ] &&
-        head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/" && damaged_tables "${scp}" >/dev/null
+        head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/" &&
+        damaged_tables "$2" "${scp}" >/dev/null
 }
 
 need_semantic_tokens() {  # <set>: its semantic tokens, by the present k-means; with a codec's, fronts look themselves
@@ -57,8 +58,8 @@ fingerprint_in() {  # <JSON file of a tokenizer, which may be missing>
     sed -n 's/.*"fingerprint": "\([0-9a-f]*\)".*/\1/p' "$1" 2>/dev/null || true
 }
 
-damaged_tables() {  # <scp>...: prints those whose archives are not all there and whole; fails where there are any
-    front 1 merge_tokens --check "$@"
+damaged_tables() {  # <set> <scp>...: prints those not all there, whole and of the set's audio; fails if there are any
+    front 1 merge_tokens --check --data-dir "${datadir}/$1" "${@:2}"
     "${front_command[@]}" 2>/dev/null
 }
 
@@ -72,14 +73,14 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
         parts+=("${archive}/${kind}.${part}.scp")
     done
     mkdir -p "${archive}"
-    # A job is done when its tokens are there, of this tokenizer and of these utterances, whatever its log says.
+    # A job is done when its tokens are there, of this tokenizer, utterances and audio, whatever its log says.
     [ ! "${!model}" -nt "${archive}/keys.1.scp" ] || rm -f "${logs}"*.log
     utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
     for part in $(seq "${jobs}"); do
         cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -f "${logs}${part}.log"
         mv "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp"
     done
-    damaged_tables "${parts[@]}" | sed -E 's/.*\.([0-9]+)\.scp$/\1/' |
+    damaged_tables "$2" "${parts[@]}" | sed -E 's/.*\.([0-9]+)\.scp$/\1/' |
         while read -r part; do rm -f "${logs}${part}.log"; done || true
     run_jobs "${jobs}" "${logs}${JOB}.log" "extract_${kind}_tokens" --data-dir "${data}" \
         --keys "${archive}/keys.${JOB}.scp" "${@:3}" --output "${archive}/${kind}.${JOB}"
