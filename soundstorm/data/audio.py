@@ -22,6 +22,7 @@ SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "NIST", "FLAC")
 EXACT = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 STAT_BLOCK, STATS_AT_ONCE = 1000, 16  # files that a thread looks at in one go, and threads
 BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
+WRITTEN_SAMPLES = 1 << 16  # written at a time: libvorbis puts all that it gets on the stack
 
 
 def num_samples(seconds: Seconds, sample_rate: int) -> int:
@@ -141,7 +142,8 @@ def encode_audio(wav: np.ndarray, sample_rate: int, *, kind: str = "WAV", commen
     with soundfile.SoundFile(content, "w", sample_rate, 1, format=kind) as stream:
         if comment:
             stream.comment = comment
-        stream.write(np.clip(wav, -1.0, 1.0))
+        for start in range(0, len(wav), WRITTEN_SAMPLES):
+            stream.write(np.clip(wav[start : start + WRITTEN_SAMPLES], -1.0, 1.0))
     return content.getvalue()
 
 

@@ -1,5 +1,8 @@
 """Reading recordings: what is wrong with a file is said, with the file's name."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -19,6 +22,20 @@ def test_what_is_written_is_read_back(wav):
     path, samples = wav
     np.testing.assert_allclose(read_audio(path, 16000), samples, atol=1 / 32768)
     assert [p.name for p in path.parent.iterdir()] == ["a.wav"]
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG"])
+def test_long_speech_is_written_whole(tmp_path, kind):
+    # In a process of its own: libvorbis ended it with a segmentation fault.
+    code = (
+        "import sys, numpy; from soundstorm.data.audio import write_audio; "
+        "write_audio(sys.argv[1], numpy.sin(numpy.arange(24000 * 200) / 20), 24000, kind=sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "long"), kind], check=True)
+    with soundfile.SoundFile(str(tmp_path / "long")) as stream:
+        assert (stream.format, stream.frames, stream.samplerate) == (kind, 24000 * 200, 24000)
+        stream.seek(24000 * 199)
+        np.testing.assert_allclose(stream.read(), np.sin(np.arange(24000 * 199, 24000 * 200) / 20), atol=0.05)
 
 
 def test_a_part_is_cut_by_the_one_rounding_rule(wav):
