@@ -21,6 +21,7 @@ Seconds = float
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "NIST", "FLAC")
 EXACT = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 STAT_BLOCK, STATS_AT_ONCE = 1000, 16  # files that a thread looks at in one go, and threads
+MOST_FRAMES = 1 << 48  # libsndfile has 2^63 - 1 where a header, as of FLAC written to a pipe, has no length
 BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
 WRITTEN_SAMPLES = 1 << 16  # written at a time: libvorbis puts all that it gets on the stack
 
@@ -90,6 +91,11 @@ def read_audio(
                     f"{path}: {recording.channels} channels but 1 is needed; choose or mix them by {FORMAT_TOOL}, "
                     "in a recipe by --audio-format flac"
                 )
+            if recording.frames > MOST_FRAMES:
+                raise InputError(
+                    f"{path}: its header has no length, as where an encoder wrote to a pipe; write it again with one, "
+                    f"e.g. by: ffmpeg -i {path} whole.flac"
+                )
             first = num_samples(start, rate)
             last = recording.frames if end is None else min(num_samples(end, rate), recording.frames)
             if last <= first:
@@ -100,7 +106,7 @@ def read_audio(
             exact = rate == sample_rate and recording.format in SEEKABLE and recording.subtype in EXACT
             wanted = crop(last - first) if crop and exact else slice(0, last - first)
             recording.seek(first + wanted.start)
-            wav = _read_blocks(recording, wanted.stop - wanted.start)
+            wav = read_blocks(recording, wanted.stop - wanted.start)
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
     promised = wanted.stop - wanted.start
@@ -114,13 +120,14 @@ def read_audio(
     return wav[crop(len(wav))] if crop and not exact else wav
 
 
-def _read_blocks(recording, number: int) -> np.ndarray:
-    """The next ``number`` samples of an open file, fewer where it ends."""
-    blocks = [np.zeros(0, np.float32)]
+def read_blocks(recording, number: int) -> np.ndarray:
+    """The next ``number`` samples of an open file, fewer where it ends: float32 ``(S,)``, or ``(S, C)`` of several
+    channels."""
+    blocks = []
     while number > 0 and len(block := recording.read(min(number, BLOCK_SAMPLES), dtype="float32")):
         blocks.append(block)
         number -= len(block)
-    return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.zeros(0, np.float32)])
 
 
 def write_audio(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audio import resample
+from soundstorm.data.audio import read_blocks, resample
 from soundstorm.data.data_dir import looked_for, write_bytes
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.dialogue import Passage
@@ -59,14 +60,17 @@ def decode_sound(stream: BinaryIO, name: str, most: int | None = None) -> Sound:
 
     try:
         with soundfile.SoundFile(stream) as recording:
-            count = recording.frames * recording.channels
-            if most is not None and count > most:
-                seconds = recording.frames / recording.samplerate
+            # To the end, whatever length the header has: FLAC written to a pipe has none, and soundfile, which seeks to
+            # where it has read to, fails at its end.
+            recording.seekable = lambda: False
+            longest = sys.maxsize if most is None else most // recording.channels
+            samples = read_blocks(recording, longest + 1)
+            if len(samples) > longest:
                 raise InputError(
-                    f"{name}: has {count} samples ({seconds:.0f} s, {recording.channels} channels), expected "
-                    f"{most} at most; cut it"
+                    f"{name}: has more than {longest / recording.samplerate:.0f} s of {recording.channels} channels at "
+                    f"{recording.samplerate} Hz, expected {most} samples at most; cut it"
                 )
-            return Sound(recording.read(dtype="float32"), recording.samplerate, name)
+            return Sound(samples, recording.samplerate, name)
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
         raise InputError(
             f"{name}: cannot be read as audio ({getattr(error, 'error_string', error)}); make a WAV of it, e.g. by: "

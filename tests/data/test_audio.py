@@ -38,6 +38,20 @@ def test_long_speech_is_written_whole(tmp_path, kind):
         np.testing.assert_allclose(stream.read(), np.sin(np.arange(24000 * 199, 24000 * 200) / 20), atol=0.05)
 
 
+def without_length(flac: bytes) -> bytes:
+    """A FLAC file as an encoder that writes to a pipe leaves it: no number of samples in its header."""
+    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+
+
+def test_a_header_without_length_is_named(tmp_path, wav):
+    path, samples = tmp_path / "a.flac", wav[1]
+    soundfile.write(path, samples, 16000)
+    path.write_bytes(without_length(path.read_bytes()))
+    for options in ({}, {"start": 0.1, "end": 0.2}, {"crop": lambda count: slice(count - 10, count)}):
+        with pytest.raises(ValueError, match=r"a\.flac: its header has no length, .* ffmpeg -i .*a\.flac whole\.flac"):
+            read_audio(path, 16000, **options)
+
+
 def test_a_part_is_cut_by_the_one_rounding_rule(wav):
     path, samples = wav
     part = read_audio(path, 16000, start=0.10003, end=0.5)

@@ -82,8 +82,8 @@ def test_a_large_set_gives_the_same_crops_without_decoding_whole_recordings(
     small = AudioCropDataset(utterances, 0.5)
     monkeypatch.setattr("soundstorm.data.datasets.audio_crop_dataset.CACHED_SECONDS", 5.0)
     large = AudioCropDataset(utterances, 0.5)
-    read = audio._read_blocks
-    monkeypatch.setattr(audio, "_read_blocks", lambda file, number: decoded.append(number) or read(file, number))
+    read = audio.read_blocks
+    monkeypatch.setattr(audio, "read_blocks", lambda file, number: decoded.append(number) or read(file, number))
     expected = [small[SeededIndex(0, (seed,))] for seed in range(20)]  # of the whole recording, which is kept
     assert len(decoded) == 1
     for seed, item in enumerate(expected):
