@@ -173,6 +173,7 @@ class TextToSemanticGenerator:
         prompts: Sequence[np.ndarray] | None = None,
         new_texts: Sequence[str] | None = None,
         frames: Sequence[int] | None = None,
+        recorded: Sequence[int] | None = None,
     ) -> list[np.ndarray]:
         """:meth:`generate` as a :class:`~soundstorm.decoding.semantic_generator.SemanticGenerator`."""
         if frames is not None:

@@ -235,7 +235,8 @@ class DialogueSynthesizer:
         for number, group in enumerate(groups):
             stopwatch.tell(segment=number + 1, segments=len(groups))
             context = choose_context(prompt, made, {turn.voice for turn in group}, longest)
-            made.append(self._speak_pass(group, context, sampling, text, seed + 1000 * number, frames, stopwatch))
+            numbers = seed + 1000 * number, frames
+            made.append(self._speak_pass(group, context, prompt, sampling, text, *numbers, stopwatch))
         return *self._waveforms(prompt, made, stopwatch), made
 
     def convert(
@@ -277,6 +278,7 @@ class DialogueSynthesizer:
         self,
         turns: list[Turn],
         context: list[Passage],
+        prompt: Passage | None,
         sampling: Any,
         text: Any,
         seed: int,
@@ -293,6 +295,7 @@ class DialogueSynthesizer:
                 prompts=[np.concatenate([p.semantic for p in known])] if known else None,
                 new_texts=[new],
                 frames=None if frames is None else [frames],
+                recorded=[sum(len(p.semantic) for p in known if p is prompt)],
             )
         stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
         return Passage(tuple(turns), new, tokens, self._render(tokens, context, sampling, seed, stopwatch))

@@ -33,7 +33,8 @@ def drawn_durations(logits: Tensor, uniform: Tensor, *, temperature: float) -> n
 
 
 def pace_of(heard: np.ndarray, predicted: np.ndarray) -> float:
-    """How much slower a prompt is than predicted, of its frames of each letter ``(L,)``; the last one may go on."""
+    """How much slower a prompt is than predicted, of its frames of each letter ``(L,)``, which need not be whole; the
+    last one may go on."""
     whole = np.flatnonzero(heard)[:-1]
     if len(whole) < PACE_LETTERS:
         return 1.0

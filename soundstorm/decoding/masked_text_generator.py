@@ -81,8 +81,9 @@ class MaskedTextGenerator:
         prompts: Sequence[np.ndarray] | None = None,
         new_texts: Sequence[str] | None = None,
         frames: Sequence[int] | None = None,
+        recorded: Sequence[int] | None = None,
     ) -> list[np.ndarray]:
-        """Tokens ``(T,)`` of several texts; a prompt sets the pace of what follows it."""
+        """Tokens ``(T,)`` of several texts; a prompt sets the pace of what follows it, at the speed of ``config``."""
         check_request(self.info, texts, seeds, prompts, config.max_seconds)
         if not texts:
             return []
@@ -106,6 +107,7 @@ class MaskedTextGenerator:
             counts = self._durations(
                 logits[row, : len(ids[row])], heard[row], stream, config,
                 total=None if frames is None else frames[row], ended=known is not None,
+                recorded=len(heard[row]) if recorded is None else recorded[row],
             )  # fmt: skip
             path = torch.repeat_interleave(torch.arange(len(counts)), torch.from_numpy(counts))
             if frames is None and len(path) > most:
@@ -153,6 +155,7 @@ class MaskedTextGenerator:
         *,
         total: int | None,
         ended: bool,
+        recorded: int,
     ) -> np.ndarray:
         """New frames of each letter ``(L,)`` of one text.
 
@@ -163,11 +166,14 @@ class MaskedTextGenerator:
             config: temperature and speed.
             total: frames to fill, or None.
             ended: the prompt's last letter is over.
+            recorded: frames of the prompt that are in its speaker's pace; those after them are at the speed of config.
         """
         counts = torch.bincount(heard, minlength=len(logits)).numpy()
         uniform = torch.rand(len(logits), generator=stream)
         wanted = drawn_durations(logits, uniform, temperature=config.duration_temperature)
-        wanted = wanted * pace_of(counts, predicted_durations(logits)) / config.speed
+        # As long as each letter would have been at speed 1: else the speed would count once more in every segment.
+        own = np.bincount(heard, np.where(np.arange(len(heard)) < recorded, 1.0, config.speed), len(logits))
+        wanted = wanted * pace_of(own, predicted_durations(logits)) / config.speed
         left = left_durations(wanted, counts, ended=ended)
         return allot(left, max(1, round(float(left.sum()))) if total is None else total)
 

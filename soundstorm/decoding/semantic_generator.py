@@ -45,6 +45,7 @@ class SemanticGenerator(Protocol):
         prompts: Sequence[np.ndarray] | None = None,
         new_texts: Sequence[str] | None = None,
         frames: Sequence[int] | None = None,
+        recorded: Sequence[int] | None = None,
     ) -> list[np.ndarray]:
         """Semantic tokens of several texts, each the same as if it were alone.
 
@@ -55,6 +56,8 @@ class SemanticGenerator(Protocol):
             prompts: tokens of the prompts ``(P,)``, one for each text; an empty one is no prompt.
             new_texts: each text without its prompt's transcript, where known.
             frames: how long each is to be, without its prompt; as long as it takes by default.
+            recorded: how many tokens at the beginning of each prompt somebody spoke, where the others were made under
+                ``config``; all by default.
 
         Returns:
             int64 tokens ``(T,)`` for each text, without the prompt's; never empty.

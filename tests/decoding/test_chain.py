@@ -520,11 +520,12 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
         """A reader that keeps what it was asked."""
 
         def __init__(self, reader):
-            self.reader, self.info, self.asked = reader, reader.info, []
+            self.reader, self.info, self.asked, self.recorded = reader, reader.info, [], []
 
         def semantic_tokens(self, texts, config, *, prompts=None, **options):
             made = self.reader.semantic_tokens(texts, config, prompts=prompts, **options)
             self.asked.append((texts[0], None if prompts is None else prompts[0], made[0]))
+            self.recorded.append(options["recorded"])
             return made
 
     reader = Listening(load_text_to_semantic(chain / "text_to_semantic"))
@@ -539,6 +540,7 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     assert [text for text, _, _ in reader.asked] == [
         "blue two | red | red two", "blue two | red | red two | blue", "blue two | red | red two | blue one",
     ]  # fmt: skip
+    assert reader.recorded == [[len(given.semantic)]] * 3  # the rest of each prompt was made
     for (_, before, tokens), (_, given, _) in zip(reader.asked, reader.asked[1:]):
         np.testing.assert_array_equal(given, np.concatenate([before, tokens]))
     assert len(wav) == sum(len(passage.codes) for passage in made) * codec.hop

@@ -1,5 +1,6 @@
 """Parallel decoding of semantic tokens from text: durations, prompts, batches; and that it learns to read."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -259,6 +260,27 @@ def test_it_reads_new_texts(trained, iterations):
     assert sum(spell(tokens).strip() == text for tokens, text in zip(spoken, texts, strict=True)) >= 6
     frames = sum(len(text) for text in texts) * 5.5
     assert sum(map(len, spoken)) == pytest.approx(frames, rel=0.2)
+
+
+@pytest.mark.parametrize("prompted", [False, True])
+@pytest.mark.parametrize("speed", [0.8, 1.0, 1.5])
+def test_segments_keep_the_pace_that_was_asked_for(trained, speed, prompted):
+    reader, rng = deepcopy(trained), np.random.default_rng(5)
+    torch.nn.init.zeros_(reader.model.duration.head.weight)  # all letters are predicted alike, of 5 frames
+    reader.model.duration.head.bias.data = 100.0 * (torch.arange(len(reader.model.duration.head.bias)) == 4)
+    texts, sampling = [f"{random_text(rng)} {random_text(rng)} " for _ in range(5)], replace(SAMPLING, speed=speed)
+    given = np.zeros(0, np.int64)
+    if prompted:  # by somebody who speaks more slowly than predicted
+        given = np.repeat(speak(texts[0], rng), 2)[: int(8 * len(texts[0]))]
+    known, recorded, paces = texts[0] if prompted else "", len(given), []
+    for text in texts[1:]:
+        (tokens,) = reader.semantic_tokens(
+            [known + text], sampling, seeds=[0], prompts=[given], new_texts=[text], recorded=[recorded]
+        )
+        paces.append(len(tokens) / len(text))
+        known, given = known + text, np.concatenate([given, tokens])
+    assert paces == pytest.approx([paces[0]] * 4, rel=0.06)
+    assert prompted or paces[0] == pytest.approx(5 / speed, rel=0.06)
 
 
 def test_it_goes_on_after_a_prompt(trained):
