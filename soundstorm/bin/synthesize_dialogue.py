@@ -33,7 +33,8 @@ def get_parser() -> FrontParser:
     )
     parser.add_argument("--kmeans", required=True, help="k-means directory of the semantic tokens")
     parser.add_argument(
-        "--max-characters", type=int, default=300, help="of a segment; longer scripts have several"
+        "--max-characters", type=int,
+        help="of a segment; longer scripts have several (default: what slow speakers say in max_seconds, 300 at most)",
     )
     parser.add_argument(
         "--context-seconds", type=float, default=20.0, help="longest prompt of a further segment"
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     samplings = {name: section(args, name, cls) for name, cls in SAMPLING.items()}
     for name in ("max_characters", "context_seconds"):
-        if getattr(args, name) <= 0:
+        if getattr(args, name) is not None and getattr(args, name) <= 0:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
     write_dialogue(
         synthesizer,

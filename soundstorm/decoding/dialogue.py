@@ -29,6 +29,7 @@ from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
 MAX_CHARACTERS = 300  # of a segment: about 20 s
+SLOW_CHARACTERS = 10.0  # a second, of a slow speaker at speed 1
 CONTEXT_SECONDS = 20.0  # longest prompt of a segment
 SEGMENT_SECONDS = 10.0  # of speech that is said in another voice
 
@@ -125,6 +126,12 @@ class Passage:
     text: str | None  # transcript; None when unknown
     semantic: np.ndarray  # (T_s,)
     codes: np.ndarray  # (T, Q)
+    cut: float | None = None  # seconds after which it ended, before its words did or just as they did
+
+    @property
+    def said(self) -> str | None:
+        """The transcript, with a note where its last words may be missing."""
+        return self.text if self.cut is None else f"{self.text} [cut after {self.cut:g} s]"
 
 
 def choose_context(
@@ -197,7 +204,7 @@ class DialogueSynthesizer:
         text: Any,
         *,
         seed: int = 0,
-        max_characters: int = MAX_CHARACTERS,
+        max_characters: int | None = None,
         context_seconds: float = CONTEXT_SECONDS,
         seconds: float | None = None,
         stopwatch: Stopwatch | None = None,
@@ -209,7 +216,8 @@ class DialogueSynthesizer:
             prompt: all voices, in the order of their first turns, see :meth:`read_prompts`; None for any voice.
             sampling, text: how to decode acoustic and semantic tokens, of the generators' kinds.
             seed: of the sampling.
-            max_characters: of a segment; it should fit into the training windows.
+            max_characters: of a segment, which should fit into the training windows; by default what slow speakers say
+                in ``text.max_seconds``, :data:`MAX_CHARACTERS` at most.
             context_seconds: longest prompt of a segment; both together should fit into such a window.
             seconds: how long the speech is to be, of one segment only; as long as it takes by default.
             stopwatch: is told the time taken.
@@ -224,6 +232,9 @@ class DialogueSynthesizer:
         stopwatch = stopwatch or Stopwatch()
         longest = int(context_seconds * self.generator.acoustic_info.frame_rate)
         made: list[Passage] = []
+        if max_characters is None:
+            fitting = SLOW_CHARACTERS * text.max_seconds * getattr(text, "speed", 1.0)
+            max_characters = MAX_CHARACTERS if seconds is not None else max(1, int(min(MAX_CHARACTERS, fitting)))
         groups = passes(turns, max_characters)
         rate = self.reader.info.frame_rate
         if seconds is not None and not (len(groups) == 1 and 1 / rate <= seconds <= text.max_seconds):
@@ -285,8 +296,8 @@ class DialogueSynthesizer:
         frames: int | None,
         stopwatch: Stopwatch,
     ) -> Passage:
-        # Tokens without transcript would be aligned with the wrong words by the text-to-semantic model.
-        known, new = [passage for passage in context if passage.text], joined_text(turns)
+        # Tokens without their transcript would be aligned with the wrong words by the text-to-semantic model.
+        known, new = [p for p in context if p.text and p.cut is None], joined_text(turns)
         with stopwatch.part("text_to_semantic", 0.0):
             (tokens,) = self.reader.semantic_tokens(
                 [lead_text(known, turns[0]) + new],
@@ -297,8 +308,10 @@ class DialogueSynthesizer:
                 frames=None if frames is None else [frames],
                 recorded=[sum(len(p.semantic) for p in known if p is prompt)],
             )
-        stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / self.reader.info.frame_rate
-        return Passage(tuple(turns), new, tokens, self._render(tokens, context, sampling, seed, stopwatch))
+        rate = self.reader.info.frame_rate
+        stopwatch.parts["text_to_semantic"]["audio_seconds"] += len(tokens) / rate
+        cut = text.max_seconds if frames is None and len(tokens) >= int(text.max_seconds * rate) else None
+        return Passage(tuple(turns), new, tokens, self._render(tokens, context, sampling, seed, stopwatch), cut)
 
     def _render(
         self, tokens: np.ndarray, context: list[Passage], sampling: Any, seed: int, stopwatch: Stopwatch
@@ -350,7 +363,7 @@ def write_dialogue(
     text: Any,
     *,
     seed: int = 0,
-    max_characters: int = MAX_CHARACTERS,
+    max_characters: int | None = None,
     context_seconds: float = CONTEXT_SECONDS,
 ) -> None:
     """Write ``dialogue.wav``, ``prompt.wav``, ``timing.json`` and, last, ``dialogue.json`` to a directory."""
@@ -377,7 +390,7 @@ def write_dialogue(
     record = {
         "seconds": len(wav) / info.sample_rate,
         "turns": [{"voice": turn.voice, "text": turn.text} for turn in turns],
-        "passes": [{"seconds": len(p.codes) / info.frame_rate, "text": p.text} for p in made],
+        "passes": [{"seconds": len(p.codes) / info.frame_rate, "text": p.said} for p in made],
         "prompts": [{"path": p.path, "text": p.text} for p in prompts],
     }
     write_text(output / "dialogue.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")

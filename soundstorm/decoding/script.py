@@ -1,14 +1,19 @@
 """Scripts of dialogues: turns of voices, and how many of them are synthesized in one segment."""
 
 import re
-import textwrap
+import unicodedata
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
+from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.errors import InputError
 from soundstorm.data.text import TURN_MARKER
 
 SEPARATOR = f" {TURN_MARKER} "
+# After these a text is taken apart. Blanks follow a full stop of Latin script; NFKC makes the plain signs of the wide
+# ones, which have none after them.
+SENTENCE_END = re.compile(r"[.!?](?=\s)|[!?](?=[^\W\x00-\x7f])|[。！？؟।…][」』”’]*")
 
 
 @dataclass(frozen=True)
@@ -50,30 +55,36 @@ def read_script_text(text: str, name: str) -> list[Turn]:
 
 
 def passes(turns: list[Turn], max_characters: int) -> list[list[Turn]]:
-    """Group consecutive turns into segments; a turn that is too long alone becomes several pieces."""
+    """Group consecutive turns into segments, all with words; a turn that is too long alone becomes several pieces."""
     groups: list[list[Turn]] = [[]]
     size = 0
     pieces = [Turn(turn.voice, piece) for turn in turns for piece in _pieces(turn.text, max_characters)]
     for turn in pieces:
-        if groups[-1] and size + len(turn.text) > max_characters:
+        spoken = sum(map(_spoken, turn.text))
+        if size + spoken > max_characters and has_words(turn.text) and any(has_words(t.text) for t in groups[-1]):
             groups.append([])
             size = 0
         groups[-1].append(turn)
-        size += len(turn.text) + len(SEPARATOR)
+        size += spoken + len(SEPARATOR)
     return groups
 
 
+def _spoken(character: str) -> int:
+    """As how many characters one counts: of Chinese, Japanese and Korean it is a syllable."""
+    return 3 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
 def _pieces(text: str, most: int) -> list[str]:
-    """A text in pieces of at most so many characters: whole sentences where they fit, else whole words."""
-    if len(text) <= most:
-        return [text]
-    pieces: list[str] = []
-    for sentence in re.split(r"(?<=[.!?])\s+", text):
-        parts = textwrap.wrap(sentence, most, break_long_words=False, break_on_hyphens=False)
-        if pieces and len(parts) == 1 and len(pieces[-1]) + 1 + len(parts[0]) <= most:
-            pieces[-1] += f" {parts[0]}"
-        else:
-            pieces += parts
+    """A text in pieces of at most so many characters: whole sentences where they fit, else whole words, and of words
+    that are longer, or a script without blanks, as much as fits."""
+    pieces, left = [], text.strip()
+    while left:
+        end = max(1, sum(size <= most for size in accumulate(map(_spoken, left[:most]))))
+        if end < len(left):
+            sentences = [found.end() for found in SENTENCE_END.finditer(left, 0, end + 1) if found.end() <= end]
+            end = sentences[-1] if sentences else min(end, len(left[: end + 1].rsplit(maxsplit=1)[0]))
+        pieces.append(left[:end])
+        left = left[end:].lstrip()
     return pieces
 
 

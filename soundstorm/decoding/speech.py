@@ -21,7 +21,7 @@ class Speech:
 
     samples: np.ndarray  # float32 (S,)
     sample_rate: int  # Hz
-    text: str | None  # as it was read, a line for each turn; None of converted speech
+    text: str | None  # as it was read, a line for each segment, with a note where one was cut; None of converted speech
     model: str
     seed: int
     seconds: Mapping[str, float] = field(default_factory=dict)  # that each part of the work took

@@ -314,7 +314,7 @@ class SpeechGenerator:
         samples, _, made = self.synthesizer.speak(
             turns, given, self.sampling, self.text_sampling, seed=seed, seconds=seconds, stopwatch=stopwatch
         )
-        return self._speech(samples, "\n".join(passage.text for passage in made), seed, stopwatch)
+        return self._speech(samples, "\n".join(passage.said for passage in made), seed, stopwatch)
 
     def _speech(self, samples: np.ndarray, text: str | None, seed: int, stopwatch: Stopwatch) -> Speech:
         seconds = {part: times["seconds"] for part, times in stopwatch.parts.items()}

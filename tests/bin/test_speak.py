@@ -10,6 +10,7 @@ import soundfile
 
 from soundstorm.bin import speak
 from soundstorm.data.errors import InputError
+from soundstorm.decoding.speech_generator import SpeechGenerator
 
 
 @pytest.fixture
@@ -87,6 +88,24 @@ def test_a_parallel_model_speaks_faster_and_as_long_as_it_is_told(parallel_pack)
     for length in ("0", "9"):
         with pytest.raises(InputError, match="expected a frame to 8 s in one segment"):
             say("--text", "red one", "--seconds", length, "--output", "no.wav")
+
+
+def test_what_does_not_fit_into_a_segment_is_told(parallel_pack, caplog):
+    caplog.set_level("INFO")
+    for speed, cut in (("1", " [cut after 1 s]"), ("4", "")):  # the untrained model says a letter in half a second
+        (parallel_pack / "decode.yaml").write_text("masked_text:\n  max_seconds: 1.0\n")
+        say("--text", "red", "--speed", speed, "--output", "a.wav")
+        assert f"s, said: red{cut}\n" in caplog.text
+        assert (len(samples("a.wav")) == 16000) == bool(cut)
+
+
+@pytest.mark.parametrize(
+    "options, most", [({}, 80), ({"speed": 0.5}, 40), ({"max_seconds": 2.0}, 20), ({"speed": 4.0}, 300)]
+)
+def test_segments_are_as_long_as_can_be_said(parallel_pack, options, most):
+    speaker = SpeechGenerator.from_pretrained(".", device="cpu").with_text_sampling(**options)
+    made = [line.partition(" [cut")[0] for line in speaker("red one two. " * 30).text.split("\n")]
+    assert most - 13 <= max(map(len, made)) <= most
 
 
 @pytest.mark.parametrize(

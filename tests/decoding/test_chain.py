@@ -496,7 +496,9 @@ def test_a_script_is_spoken_in_parallel_after_its_voices(chain, tmp_path):
     voices += ["--prompt-text", "A=red one", "--prompt-text", "B=two blue"]
     out = speak(chain, tmp_path, "A: red two\nB: blue\n", *voices, *masked)
     record = json.loads((out / "dialogue.json").read_text())
-    assert 0 < record["seconds"] <= 2 and [part["text"] for part in record["passes"]] == ["red two | blue"]
+    assert 0 < record["seconds"] <= 2 and [part["text"] for part in record["passes"]] == [
+        "red two | blue [cut after 2 s]",  # by an untrained model
+    ]
 
 
 def test_an_utterance_serves_as_prompt_with_its_words(chain, tmp_path):
@@ -544,6 +546,12 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     for (_, before, tokens), (_, given, _) in zip(reader.asked, reader.asked[1:]):
         np.testing.assert_array_equal(given, np.concatenate([before, tokens]))
     assert len(wav) == sum(len(passage.codes) for passage in made) * codec.hop
+    reader.asked.clear()
+    given, short = synthesizer.read_prompts([prompt]), TextSamplingConfig(max_seconds=0.02)
+    _, _, made = synthesizer.speak(turns, given, ParallelConfig(), short, **options)
+    assert [passage.said for passage in made] == [f"{turn.text} [cut after 0.02 s]" for turn in turns]
+    # Nothing goes on from words of which nobody knows whether they were said.
+    assert [text for text, _, _ in reader.asked] == [f"blue two | red | {turn.text}" for turn in turns]
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,11 @@ def passage(frames, *voices):
 def test_passes_say_every_word_once_in_its_voice_and_are_short(script, most):
     turns = [Turn(voice, " ".join(words)) for voice, words in script]
     groups = passes(turns, most)
-    said = [(turn.voice, word) for group in groups for turn in group for word in turn.text.split()]
-    assert said == [(turn.voice, word) for turn in turns for word in turn.text.split()]
-    for group in groups:
-        longest_word = max(len(word) for turn in group for word in turn.text.split())
-        assert len(joined_text(group)) <= max(most, longest_word)
+    whole = all(len(word) <= most for _, words in script for word in words)  # else letters, as words are taken apart
+    said = [(turn.voice, part) for group in groups for turn in group for part in (turn.text.split() if whole else
+            turn.text.replace(" ", ""))]  # fmt: skip
+    assert said == [(voice, part) for voice, words in script for part in (words if whole else "".join(words))]
+    assert all(len(joined_text(group)) <= most for group in groups)
 
 
 def test_a_long_turn_is_taken_apart_at_ends_of_sentences():
@@ -38,6 +38,32 @@ def test_a_long_turn_is_taken_apart_at_ends_of_sentences():
     assert [group[0].text for group in passes(turns, 20)] == [
         "One two.", "Three four five.", "Six?", "seven seven seven", "seven seven seven",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, most, expected",
+    [
+        ("他来了。我走了！你呢？」好…好", 12, ["他来了。", "我走了！", "你呢？」", "好…好"]),
+        ("他来了!我走了?你呢", 12, ["他来了!", "我走了?", "你呢"]),  # as NFKC has it
+        ("वह आया। मैं गया।", 10, ["वह आया।", "मैं गया।"]),
+        ("هل جاء؟ نعم جاء.", 9, ["هل جاء؟", "نعم جاء."]),
+        ("他来了我走了你呢", 10, ["他来了", "我走了", "你呢"]),  # a syllable counts as three letters
+        ("extraordinary", 5, ["extra", "ordin", "ary"]),
+        ("3.5 is more.than 3", 12, ["3.5 is", "more.than 3"]),
+        ("他", 1, ["他"]),
+    ],
+)
+def test_text_of_any_script_is_taken_apart(text, most, expected):
+    assert [turn.text for group in passes([Turn("A", text)], most) for turn in group] == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["他来了我。他走了你呢好", "他来了我走了你呢。」", "... extraordinary ... ...", "a ----------------"]
+)
+def test_every_pass_has_something_to_say(text):
+    groups = passes([Turn("A", text)], 12)
+    assert all(any(map(str.isalpha, joined_text(group))) for group in groups)
+    assert "".join(map(joined_text, groups)).replace(" ", "") == text.replace(" ", "")
 
 
 def test_a_pass_goes_on_from_the_prompt_and_as_much_of_what_was_made_as_fits():
