@@ -25,7 +25,8 @@ FORMAT = "soundstorm-prompt-1"
 
 
 class Sound(NamedTuple):
-    """Samples ``(S,)``, or ``(S, C)`` of several channels, and their rate in Hz."""
+    """Samples ``(S,)``, or ``(S, C)`` of several channels, from -1 to 1 or integers of their type's full range, and
+    their rate in Hz."""
 
     samples: np.ndarray
     sample_rate: int
@@ -84,7 +85,11 @@ def one_channel(sound: Sound, sample_rate: int, name: str) -> np.ndarray:
     Raises:
         ValueError: no samples, samples that are not finite, more than two dimensions, or silence.
     """
-    wav, rate = np.asarray(sound.samples, np.float32), sound.sample_rate
+    wav, rate = np.asarray(sound.samples), sound.sample_rate
+    if wav.dtype.kind in "iu":  # as scipy and gradio read files; without a sign, silence is in the middle
+        full = 2.0 ** (8 * wav.dtype.itemsize - 1)
+        wav = wav / full - (wav.dtype.kind == "u")
+    wav = wav.astype(np.float32)
     if wav.ndim not in (1, 2) or not wav.size:
         raise InputError(f"{name}: samples of shape {wav.shape}, expected (S,) or (S, channels) with S above 0")
     if not isinstance(rate, (int, np.integer)) or not 1000 <= rate <= 1_000_000:
