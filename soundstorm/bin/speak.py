@@ -163,7 +163,7 @@ def _read_list(args) -> list[dict]:
         )
     jobs: dict[str, dict] = {}
     common = _by_voice(args.prompt, "--prompt", False)
-    for number, line in enumerate(_content(args.jobs).splitlines(), start=1):
+    for number, line in enumerate(_content(args.jobs).split("\n"), start=1):  # JSON may have other line ends
         if not line.strip():
             continue
         where = f"{args.jobs}, line {number}"

@@ -39,7 +39,8 @@ def read_script(path: str | Path) -> list[Turn]:
 def read_script_text(text: str, name: str) -> list[Turn]:
     """The same of a text; ``name`` is for errors."""
     turns = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(): words may have characters that it takes for line ends.
+    for number, line in enumerate(re.split(r"\r\n?|\n", text), start=1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue

@@ -56,6 +56,15 @@ def test_a_list_goes_on_after_what_was_said(pack, caplog):
     assert (pack / "out/one.wav").stat().st_mtime_ns == first and (pack / "out/two.wav").read_bytes() == expected
 
 
+def test_words_of_a_list_may_have_any_character(pack):
+    lines = [{"id": name, "text": f"red{end}one"} for name, end in zip("abcde", "\u2028\u2029\x85\x0b\n")]
+    content = "\r\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    (pack / "list.jsonl").write_text(content, encoding="utf-8", newline="")
+    say("--list", "list.jsonl", "--output", "out")
+    for line in lines:
+        np.testing.assert_array_equal(samples(f"out/{line['id']}.wav"), samples("out/a.wav"))
+
+
 def test_a_line_that_cannot_be_said_is_left_out_and_named(pack, caplog):
     lines = [{"id": "a", "text": "?"}, {"id": "b", "text": "red", "prompt": "no.wav"}, {"id": "c", "text": "one"}]
     (pack / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

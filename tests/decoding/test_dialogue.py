@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import write_table
 from soundstorm.decoding.dialogue import Passage, Prompt, choose_context, choose_prompts, lead_text, read_prompt
-from soundstorm.decoding.script import Turn, joined_text, passes
+from soundstorm.decoding.script import Turn, joined_text, passes, read_script_text
 
 WORDS = st.lists(st.sampled_from("yes no. perhaps not? then a-b extraordinarily,".split()), min_size=1, max_size=30)
 TURNS = st.lists(st.tuples(st.sampled_from("AB"), WORDS), min_size=1, max_size=6)
@@ -31,6 +31,15 @@ def test_passes_say_every_word_once_in_its_voice_and_are_short(script, most):
             turn.text.replace(" ", ""))]  # fmt: skip
     assert said == [(voice, part) for voice, words in script for part in (words if whole else "".join(words))]
     assert all(len(joined_text(group)) <= most for group in groups)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("strange", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_line_ends_end_a_line(end, strange):
+    turns = read_script_text(f"A: one{strange}two{end}{end}B: three{end}", "x")
+    assert turns == [Turn("A", f"one{strange}two"), Turn("B", "three")]
+    with pytest.raises(ValueError, match="x, line 2: expected 'A: some words'"):
+        read_script_text(f"A: one{strange}two{end}three", "x")
 
 
 def test_a_long_turn_is_taken_apart_at_ends_of_sentences():
