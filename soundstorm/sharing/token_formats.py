@@ -16,6 +16,7 @@ import numpy as np
 
 from soundstorm.data.archive import TokenArchive, read_info, write_tokens
 from soundstorm.data.data_dir import DataDir, check_ids, invert, read_table, write_table, write_text
+from soundstorm.data.durations import format_seconds
 from soundstorm.data.errors import InputError
 from soundstorm.sharing import espnet_arks, lhotse_cuts, webdataset_tars
 from soundstorm.sharing.exchanged import Export, Utterance
@@ -126,7 +127,7 @@ def _write_tables(output: Path, utterances: dict[str, Utterance]) -> None:
     if all(utterance.text for utterance in all_of):
         tables["text"] = {u.name: u.text for u in all_of}
     if all(utterance.seconds for utterance in all_of):
-        tables["utt2dur"] = {u.name: f"{u.seconds:.6g}" for u in all_of}
+        tables["utt2dur"] = {u.name: format_seconds(u.seconds) for u in all_of}
     if all(utterance.recording and utterance.seconds for utterance in all_of):
         if all(u.start == 0 and u.extent and abs(u.extent - u.seconds) < SAME_SECONDS for u in all_of):
             tables["wav.scp"] = {u.name: u.recording for u in all_of}
@@ -134,7 +135,8 @@ def _write_tables(output: Path, utterances: dict[str, Utterance]) -> None:
             names = {path: f"recording{n}" for n, path in enumerate(sorted({u.recording for u in all_of}))}
             tables["wav.scp"] = {name: path for path, name in names.items()}
             tables["segments"] = {
-                u.name: f"{names[u.recording]} {u.start:.6g} {u.start + u.seconds:.6g}" for u in all_of
+                u.name: f"{names[u.recording]} {format_seconds(u.start)} {format_seconds(u.start + u.seconds)}"
+                for u in all_of
             }
     for name, table in tables.items():
         write_table(output / name, table)

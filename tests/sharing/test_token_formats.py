@@ -1,5 +1,6 @@
 """Tokens in other toolkits' formats, read by these toolkits, and back as they were; speech as a list."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -100,6 +101,29 @@ def test_lhotse_reads_cuts_with_their_tokens(data):
     np.testing.assert_array_equal(half.load_semantic_tokens(), data["semantic"]["a-1"][10:30])
     bring_back("lhotse")
     assert DataDir("imported").segments()["a-1"][1:] == (0.2, 1.2)
+
+
+def write_cuts(times, recording="r.wav"):
+    """What lhotse would write, of one long recording: utterances with start and duration."""
+    Path("exported/arrays").mkdir(parents=True)
+    Path("exported/semantic.json").write_text(json.dumps(vars(INFOS["semantic"])))
+    with gzip.open("exported/cuts.jsonl.gz", "wt", encoding="utf-8") as stream:
+        for name, (start, duration) in times.items():
+            np.save(f"exported/arrays/{name}.npy", np.arange(9))
+            array = {"storage_type": "numpy_files", "storage_path": "exported/arrays", "storage_key": f"{name}.npy"}
+            source = {"sources": [{"type": "file", "source": recording}], "duration": 50_000.0}
+            cut = {"id": name, "start": start, "duration": duration, "recording": source}
+            stream.write(json.dumps({**cut, "custom": {"semantic_tokens": {"array": array}}}) + "\n")
+
+
+def test_times_far_into_a_recording_are_kept_to_the_microsecond(data):
+    times = {"a": (0.0, 1.5), "b": (12345.678901, 20.25), "c": (48_000.000021, 1234.000005)}
+    write_cuts(times)
+    bring_back("lhotse")
+    found = DataDir("imported")
+    for name, (start, duration) in times.items():
+        assert found.segments()[name][1:] == pytest.approx((start, start + duration), abs=1e-6)
+        assert found.durations()[name] == pytest.approx(duration, abs=1e-6)
 
 
 @pytest.mark.integration  # for the time of importing it
