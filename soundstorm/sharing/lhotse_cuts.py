@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,10 @@ def read(source: Path, infos: dict[str, TokenizerInfo]) -> Iterator[Utterance]:
         IndexError,
         AttributeError,
         json.JSONDecodeError,
+        UnicodeDecodeError,
         EOFError,
         gzip.BadGzipFile,
+        zlib.error,
     ) as error:
         raise InputError(
             f"{path}: not cuts with tokens ({type(error).__name__}: {error}); {REMEDY}"

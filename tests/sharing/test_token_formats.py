@@ -126,6 +126,20 @@ def test_times_far_into_a_recording_are_kept_to_the_microsecond(data):
         assert found.durations()[name] == pytest.approx(duration, abs=1e-6)
 
 
+def test_cuts_damaged_anywhere_are_refused_by_name(data):
+    write_cuts({"a": (0.0, 1.5), "b": (2.0, 1.0)})
+    path = Path("exported/cuts.jsonl.gz")
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    damaged = [gzip.compress(b"\xff" + gzip.decompress(whole)), whole[:-9]]
+    places = range(24, len(whole))  # after the file's name
+    damaged += [bytes([*whole[:at], whole[at] ^ int(rng.integers(1, 256)), *whole[at + 1 :]]) for at in places]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises((ValueError, FileNotFoundError), match="exported"):
+            bring_back("lhotse")
+        assert not Path("imported").exists()
+
+
 @pytest.mark.integration  # for the time of importing it
 def test_espnets_reader_reads_its_data_json(data):
     dataset = pytest.importorskip("espnet2.train.dataset", reason="needs espnet")
