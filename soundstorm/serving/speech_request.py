@@ -84,8 +84,9 @@ def read_request(body: bytes, speaker: SpeechGenerator) -> Callable[..., Speech]
     if wanted.temperature is not None:
         options["temperature"] = wanted.temperature
     if wanted.iterations is not None:
-        usual = getattr(speaker.sampling, "iterations", (1,))
-        options["iterations"] = (wanted.iterations, *usual[1:])
+        stages = speaker.synthesizer.generator.acoustic_info.num_stages
+        usual = speaker.sampling.iterations_of(stages) if hasattr(speaker.sampling, "iterations") else [1]
+        options["iterations"] = (wanted.iterations, *usual[1:])  # the last number would stand for all finer levels
     speaker = speaker.with_sampling(**options)
     speaker.numbers = speaker.numbers if wanted.numbers else None
     return functools.partial(

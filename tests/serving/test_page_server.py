@@ -93,6 +93,14 @@ def test_numbers_are_in_words_where_server_and_page_want_them(server, monkeypatc
         assert work.func.__self__.numbers == expected and server.speaker.numbers == language
 
 
+@pytest.mark.parametrize("usual, expected", [((4,), (9, 4)), ((2, 1), (9, 1)), ((16, 3), (9, 3))])
+def test_iterations_are_those_of_the_first_level(server, usual, expected):
+    speaker = server.speaker.with_sampling(iterations=usual)
+    for iterations, wanted in ((9, expected), (None, usual)):
+        request = json.dumps({"text": "red", "iterations": iterations}).encode()
+        assert speech_request.read_request(request, speaker).func.__self__.sampling.iterations == wanted
+
+
 def test_progress_names_levels_and_passes(server):
     told = []
     server.speaker.dialogue("A: red one", progress=lambda **what: told.append(what))
