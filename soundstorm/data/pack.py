@@ -187,8 +187,9 @@ def ssl_prefix(named: str) -> str:
 
 
 def without_places(name: str) -> str:
-    """The text with absolute paths, also after prefixes such as ``w2v-bert:``, cut to their last name."""
-    return re.sub(r"(?<![^\s:])/(?!/)(\S*/)?", "", name)
+    """The text with absolute paths, also after prefixes such as ``w2v-bert:`` and with blanks in their folders, cut to
+    their last name."""
+    return re.sub(r"(?<![^\s:])/(?!/)(\S*/)?([^/:\n]*[^/:\s]/)*", "", name)
 
 
 def link_part(place: str | Path, part: str, directory: str | Path) -> None:
