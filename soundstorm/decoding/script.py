@@ -8,7 +8,7 @@ from pathlib import Path
 
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.errors import InputError
-from soundstorm.data.text import TURN_MARKER
+from soundstorm.data.text import TURN_MARKER, normalize_text
 
 SEPARATOR = f" {TURN_MARKER} "
 # After these a text is taken apart. Blanks follow a full stop of Latin script; NFKC makes the plain signs of the wide
@@ -47,7 +47,7 @@ def read_script_text(text: str, name: str) -> list[Turn]:
         match = re.fullmatch(r"([A-Za-z0-9_-]+)\s*:\s*(\S.*)", line)
         if not match:
             raise InputError(f"{name}, line {number}: expected 'A: some words', got {line[:60]!r}")
-        if TURN_MARKER in match[2]:
+        if TURN_MARKER in normalize_text(match[2]):  # also in its wide form
             raise InputError(f"{name}, line {number}: '{TURN_MARKER}' marks turns; begin a new line instead")
         turns.append(Turn(match[1], match[2]))
     if not turns:

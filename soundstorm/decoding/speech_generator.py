@@ -275,7 +275,7 @@ class SpeechGenerator:
             ValueError: nothing of it can be read.
         """
         reader = self.synthesizer.reader
-        normal = text.replace(TURN_MARKER, " ")
+        normal = normalize_text(text, lowercase=False).replace(TURN_MARKER, " ")  # also of its wide form
         if self.numbers is not None:
             normal = spoken_form(normalize_text(normal, lowercase=False), self.numbers)
         normal = normalize_text(normal, lowercase=reader.tokenizer.lowercase)
