@@ -210,9 +210,11 @@ class SpeechGenerator:
             seed, seconds: as above.
 
         Raises:
-            ValueError: a script of another form, or prompts of other voices than its.
+            ValueError: a script of another form or without turns, or prompts of other voices than its.
         """
         turns = read_script_text(script, "script") if isinstance(script, str) else [Turn(*turn) for turn in script]
+        if not turns:
+            raise InputError("script: no turns; give pairs such as ('A', 'hello') and ('B', 'good morning')")
         return self._speak(turns, prompts or {}, prompt_texts or {}, seed, progress, seconds)
 
     def convert(self, speech: PromptLike, *, prompt: PromptLike | None = None, seed: int = 0) -> Speech:

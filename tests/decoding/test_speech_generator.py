@@ -226,6 +226,9 @@ def test_scripts_and_prompts_must_fit(tts, folder):
         tts("red", prompt_text="one")
     with pytest.raises(InputError, match="script, line 1: expected 'A: some words'"):
         tts.dialogue("red one")
+    for nothing in ("", "# A: red\n", []):
+        with pytest.raises(InputError, match="script: no turns; "):
+            tts.dialogue(nothing)
     with pytest.raises(InputError, match="lasts 12.0 s, expected 10 s at most of a prompt whose words are given"):
         tts("red", prompt=(np.tile(NOISE, 4), 16000), prompt_text="one")
 
