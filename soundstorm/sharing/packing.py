@@ -29,6 +29,7 @@ from soundstorm.data.pack import (
     ssl_prefix,
     without_places,
 )
+from soundstorm.data.records import read_json
 from soundstorm.decoding.acoustic_generator import (
     MODULES,
     find_generator,
@@ -52,7 +53,7 @@ from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
 
-EXPERIMENT_FILES = (MODEL_FILE, SENTENCEPIECE_FILE, CHARACTERS_FILE, ENCODER_DIR, REPORT_FILE)
+EXPERIMENT_FILES = (MODEL_FILE, SENTENCEPIECE_FILE, CHARACTERS_FILE, ENCODER_DIR)
 TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", MODEL_FILE)
 # Of parts that are no acoustic generator: part -> checks that it can be loaded; tokenizers are loaded anyway.
 LOADERS = {
@@ -201,6 +202,9 @@ def _copy_experiment(source: Path, target: Path) -> None:
     copy_files(source, target, EXPERIMENT_FILES)
     config = _shareable(read_config(source))
     write_text(target / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    if (source / REPORT_FILE).is_file():
+        report = _shareable(read_json(source / REPORT_FILE, "remove it and train on, which writes it again"))
+        write_text(target / REPORT_FILE, json.dumps(report, indent=2) + "\n")
 
 
 def _copy_kmeans(source: Path, target: Path) -> None:

@@ -16,6 +16,8 @@ from soundstorm.bin import (
     pack_model,
     synthesize,
     train_consistency,
+    train_masked_text_to_semantic,
+    train_text_to_semantic,
 )
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.pack import open_pack, part_of
@@ -125,6 +127,17 @@ def test_a_self_supervised_model_comes_along_and_no_path_of_the_machine_does(rec
     np.testing.assert_array_equal(SemanticTokenizer.load("again").encode([wav])[0], tokens)
     texts = [path.read_text() for path in (recipe / "pack").rglob("*") if path.suffix in (".json", ".md", ".yaml")]
     assert len(texts) >= 4 and not [text for text in texts if str(recipe) in text]
+
+
+@pytest.mark.parametrize("part", ["text_to_semantic", "masked_text_to_semantic"])
+def test_no_file_of_an_experiment_tells_where_its_data_was(recipe, part):
+    train = {"text_to_semantic": train_text_to_semantic, "masked_text_to_semantic": train_masked_text_to_semantic}[part]
+    data = ["--train-data", str(recipe / "data"), "--valid-data", str(recipe / "data"), "--read-utterances", "1"]
+    train.main([*data, "--config", f"conf/{part}.yaml", "--expdir", "heard"])
+    pack("text_to_semantic", text_to_semantic="heard")
+    written = json.loads((recipe / "pack/text_to_semantic/free_running.json").read_text())
+    assert written == {**json.loads((recipe / "heard/free_running.json").read_text()), "data": "data"}
+    assert not [p for p in (recipe / "pack").rglob("*") if p.is_file() and str(recipe).encode() in p.read_bytes()]
 
 
 def test_a_consistency_network_takes_the_recogniser_along_that_it_listens_through(recipe):
