@@ -401,6 +401,11 @@ TRIED = {
         "tests/decoding/test_speech_generator.py::test_words_are_said_and_the_same_seed_says_them_alike",
     "lower crops.min_seconds": "tests/test_advice.py::test_crops_are_lowered_as_the_message_says",
     "whose utterances are continued, and --count": ADDED,
+    "its header has no length":
+        "tests/utils/test_format_wav_scp.py"
+        "::test_flac_that_an_encoder_wrote_to_a_pipe_has_no_length_and_is_read_to_its_end",
+    "shorter training fewer steps of warm-up":
+        "tests/training/test_trainer.py::test_a_training_that_is_all_warm_up_says_so",
     "nothing to measure; give": ADDED,
     "give one of --kmeans, which makes tokens": ADDED,
     "give --exchange or --exchange-utterance": ADDED,

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -13,6 +14,7 @@ import numpy as np
 
 from soundstorm.data.data_dir import looked_for, write_bytes
 from soundstorm.data.data_dir_values import FORMAT_TOOL
+from soundstorm.data.durations import MOST_FRAMES
 from soundstorm.data.errors import InputError
 from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
 
@@ -21,7 +23,6 @@ Seconds = float
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "NIST", "FLAC")
 EXACT = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 STAT_BLOCK, STATS_AT_ONCE = 1000, 16  # files that a thread looks at in one go, and threads
-MOST_FRAMES = 1 << 48  # libsndfile has 2^63 - 1 where a header, as of FLAC written to a pipe, has no length
 BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
 WRITTEN_SAMPLES = 1 << 16  # written at a time: libvorbis puts all that it gets on the stack
 
@@ -93,8 +94,8 @@ def read_audio(
                 )
             if recording.frames > MOST_FRAMES:
                 raise InputError(
-                    f"{path}: its header has no length, as where an encoder wrote to a pipe; write it again with one, "
-                    f"e.g. by: ffmpeg -i {path} whole.flac"
+                    f"{path}: its header has no length, as where an encoder wrote to a pipe; write it again with one "
+                    f"by {FORMAT_TOOL}, in a recipe by --audio-format flac"
                 )
             first = num_samples(start, rate)
             last = recording.frames if end is None else min(num_samples(end, rate), recording.frames)
@@ -128,6 +129,13 @@ def read_blocks(recording, number: int) -> np.ndarray:
         blocks.append(block)
         number -= len(block)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.zeros(0, np.float32)])
+
+
+def read_to_end(recording, most: int = sys.maxsize) -> np.ndarray:
+    """All samples, as :func:`read_blocks` has them, or the first ``most``, whatever length the header has."""
+    # FLAC written to a pipe has none, and soundfile, which seeks to where it has read to, fails at its end.
+    recording.seekable = lambda: False
+    return read_blocks(recording, most)
 
 
 def write_audio(

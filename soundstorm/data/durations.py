@@ -8,7 +8,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from soundstorm.data.data_dir import DataDir, Segment, Table, looked_for, parse_seconds, read_table, write_table
-from soundstorm.data.data_dir_values import audio_path
+from soundstorm.data.data_dir_values import FORMAT_TOOL, audio_path
 from soundstorm.data.errors import InputError
 
 TOLERANCE_SECONDS = 0.01  # one frame: times are rounded when they are written
@@ -18,6 +18,7 @@ MOST_CUT_SECONDS = (
 MOST_AMPLITUDE = 8.0  # of float samples; mastering may go over 1, the scale of int16 is far beyond
 LEAST_MISSING_BYTES = 64  # what an untidy header may be off by
 STREAMED = 0x7FFFFF00  # sizes from here on say that the writer did not know them
+MOST_FRAMES = 1 << 48  # libsndfile has 2^63 - 1 where a header, as of FLAC written to a pipe, has no length
 BLOCK_SAMPLES = 1 << 20
 
 
@@ -65,6 +66,10 @@ def inspect(path: str, *, samples: bool = False) -> Recording:
             frames, rate = file.frames, file.samplerate
             if frames <= 0:
                 raise AudioFault("empty", f"{path} has no samples")
+            if frames > MOST_FRAMES:
+                raise AudioFault("no length", f"{path}: its header has no length, as where an encoder wrote to a pipe; "
+                                              f"write it again with one by {FORMAT_TOOL}, in a recipe by "
+                                              "--audio-format flac")  # fmt: skip
             if file.channels != 1:
                 raise AudioFault("channels", f"{path} has {file.channels} channels, expected 1")
             check_whole(file, path)

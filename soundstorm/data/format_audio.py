@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from soundstorm.data.audio import num_samples
+from soundstorm.data.audio import num_samples, read_to_end
 from soundstorm.data.data_dir import KNOWN, RECORDING, check_ids, looked_for, parse_segment, write_bytes
 from soundstorm.data.data_dir_edit import Contents, keep
 from soundstorm.data.data_dir_values import IN_ARCHIVE, is_command
 from soundstorm.data.durations import (
     MOST_AMPLITUDE,
     MOST_CUT_SECONDS,
+    MOST_FRAMES,
     TOLERANCE_SECONDS,
     check_whole,
     format_seconds,
@@ -256,17 +257,29 @@ def _open(source: str) -> Iterator:
                 raise InputError(f"the command ended with status {done.returncode}: {said[-1]:.200}")
             output.seek(0)
             with soundfile.SoundFile(output) as recording:
-                yield recording
+                yield _with_length(recording)
     elif not Path(source).is_file() and (match := IN_ARCHIVE.fullmatch(source)):
         with open(match[1], "rb") as archive, soundfile.SoundFile(_record(archive, int(match[2]))) as recording:
-            yield recording
+            yield _with_length(recording)
     elif not Path(source).is_file():
         raise InputError(f"no such file{looked_for(source)}" if source else "wav.scp does not have it")
     else:
         with soundfile.SoundFile(source) as recording:
-            if recording.frames:
+            if 0 < recording.frames <= MOST_FRAMES:
                 check_whole(recording, source)
-            yield recording
+            yield _with_length(recording)
+
+
+def _with_length(recording):
+    """The recording, or one of the same samples where its header has no length, as of FLAC from a pipe."""
+    import soundfile
+
+    if recording.frames <= MOST_FRAMES:
+        return recording
+    rate, whole = recording.samplerate, tempfile.TemporaryFile()
+    soundfile.write(whole, read_to_end(recording), rate, format="W64", subtype="FLOAT")
+    whole.seek(0)
+    return soundfile.SoundFile(whole)
 
 
 def _record(archive: BinaryIO, offset: int) -> _Window:

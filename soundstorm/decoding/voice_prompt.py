@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from soundstorm.data.archive import TokenizerInfo
-from soundstorm.data.audio import read_blocks, resample
+from soundstorm.data.audio import read_to_end, resample
 from soundstorm.data.data_dir import looked_for, write_bytes
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.dialogue import Passage
@@ -61,11 +61,8 @@ def decode_sound(stream: BinaryIO, name: str, most: int | None = None) -> Sound:
 
     try:
         with soundfile.SoundFile(stream) as recording:
-            # To the end, whatever length the header has: FLAC written to a pipe has none, and soundfile, which seeks to
-            # where it has read to, fails at its end.
-            recording.seekable = lambda: False
             longest = sys.maxsize if most is None else most // recording.channels
-            samples = read_blocks(recording, longest + 1)
+            samples = read_to_end(recording, longest + 1)
             if len(samples) > longest:
                 raise InputError(
                     f"{name}: has more than {longest / recording.samplerate:.0f} s of {recording.channels} channels at "

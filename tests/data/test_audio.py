@@ -48,7 +48,7 @@ def test_a_header_without_length_is_named(tmp_path, wav):
     soundfile.write(path, samples, 16000)
     path.write_bytes(without_length(path.read_bytes()))
     for options in ({}, {"start": 0.1, "end": 0.2}, {"crop": lambda count: slice(count - 10, count)}):
-        with pytest.raises(ValueError, match=r"a\.flac: its header has no length, .* ffmpeg -i .*a\.flac whole\.flac"):
+        with pytest.raises(ValueError, match=r"a\.flac: its header has no length, .* by --audio-format flac"):
             read_audio(path, 16000, **options)
 
 

@@ -12,6 +12,7 @@ import soundfile
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.data_dir_check import validate_data_dir
+from tests.data.test_audio import without_length
 
 FORMAT = "utils/format_wav_scp.sh"
 RATE = 16000
@@ -174,6 +175,20 @@ def test_a_header_of_unknown_length_is_what_a_pipe_has(shell, write):
     write(["cat corpus/x.wav | cat |"])
     assert run(shell, "--allow-pipes", "true").returncode == 0
     assert np.array_equal(read(shell)["a-0"], noise(1))
+
+
+@pytest.mark.parametrize("source", ["corpus/x.flac", "cat corpus/x.flac |"])
+def test_flac_that_an_encoder_wrote_to_a_pipe_has_no_length_and_is_read_to_its_end(shell, write, source):
+    soundfile.write(shell.root / "corpus/x.flac", noise(1), RATE)
+    path = shell.root / "corpus/x.flac"
+    path.write_bytes(without_length(path.read_bytes()))
+    write([source], segments="a-0-0 a-0 0.1 0.3\na-0-1 a-0 0.2 0.5\n")
+    looked = shell("utils/get_utt2dur.sh", "data/raw")
+    assert looked.returncode == 1
+    assert source != "corpus/x.flac" or "its header has no length" in looked.stdout + looked.stderr
+    assert run(shell, "--allow-pipes", "true").returncode == 0
+    assert np.array_equal(read(shell)["a-0-0"], noise(1)[1600:4800])
+    assert np.array_equal(read(shell)["a-0-1"], noise(1)[3200:])
 
 
 def test_what_cannot_be_written_is_named_with_the_reason(shell, write):
