@@ -10,6 +10,7 @@ both ways.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 
 import torch
@@ -141,7 +142,8 @@ class _LinearOf(torch.autograd.Function):
     @staticmethod
     def forward(ctx, function, x, weight, bias, *parameters):
         ctx.function, kind = function, x.device.type
-        ctx.autocast = {"enabled": torch.is_autocast_enabled(kind), "dtype": torch.get_autocast_dtype(kind)}
+        lower = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        ctx.lower = torch.get_autocast_dtype(kind) if lower else None
         ctx.save_for_backward(x, weight, *parameters)
         return F.linear(function(x, *parameters), weight, bias)
 
@@ -149,7 +151,7 @@ class _LinearOf(torch.autograd.Function):
     def backward(ctx, gradient):
         x, weight, *parameters = (tensor.detach() for tensor in ctx.saved_tensors)
         # A gradient is computed outside autocast; a GPU normalises nothing of another type than the norm's weights.
-        with torch.enable_grad(), torch.autocast(x.device.type, **ctx.autocast):
+        with torch.enable_grad(), torch.autocast(x.device.type, ctx.lower) if ctx.lower else nullcontext():
             sources = [tensor.requires_grad_() for tensor in (x, *parameters)]
             value = ctx.function(*sources)
         flat = gradient.flatten(0, -2)
