@@ -151,7 +151,7 @@ pack_models() {  # What speaking needs, in one directory. That of other models i
         made_by "${target}.options" "${target}/pack.json" "${options[@]}" || return 0
     if [ -e "${target}/pack.json" ]; then
         old=${target}_$(date -r "${target}/pack.json" +%Y%m%d_%H%M%S)
-        mv -T "${target}" "${old}"
+        mv "${target}" "${old}"
         log "    the one that was there, of other models: ${old}"
     fi
     run_one "${expdir}/log/pack_model.log" pack_model "${options[@]}" \
