@@ -138,7 +138,7 @@ def test_a_checkpoint_goes_on_with_another_number_of_processes(request, name, ta
 HUBERT = """
 model: {width: 16, num_layers: 2, num_heads: 2, feed_forward_width: 16, conv_widths: [8, 8],
   conv_kernels: [64, 10], conv_strides: [32, 10], conv_norm: layer, position_kernel: 8,
-  position_groups: 2, label_width: 8}
+  position_groups: 2, label_width: 8, layer_drop: 0.0}
 data: {crop_seconds: 0.2}
 training: {max_steps: 200, batch_size: 4, log_every: 1, save_every: 200, valid_every: 200, sharding: full}
 """

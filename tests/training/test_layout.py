@@ -1,6 +1,7 @@
 """What saves memory or time must not change what is learned."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,6 +163,10 @@ def test_settings_that_cannot_be_are_refused(tmp_path):
     step = Step()
     step.networks["critic"] = nn.Linear(1, 1)
     with pytest.raises(ValueError, match="needs a model of one network, this has model, critic"):
+        train(step, Examples(), None, TrainerConfig(batch_size=1, sharding="full"), tmp_path)
+    step = Step()
+    step.networks["model"].config = SimpleNamespace(layerdrop=0.05)  # as transformers has it
+    with pytest.raises(ValueError, match="model.layer_drop 0.05, expected 0: layers cannot be left out"):
         train(step, Examples(), None, TrainerConfig(batch_size=1, sharding="full"), tmp_path)
 
 
