@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Real speech read by many voices in any words: speechocean762 as published, Kaldi data directories of your own, or both, on
-# two CPU cores in an hour (RESULTS.md). Whisper base hears the words, and its fourth layer gives the semantic tokens.
+# Real speech of many voices in any words: speechocean762 as published, Kaldi data directories of your own, or both, in an
+# hour or two of two CPU cores (RESULTS.md). Whisper base hears the words, and its fourth layer gives the semantic tokens.
 #   ./run.sh --local-data-opts "--corpus <speechocean762>"
 #   ./run.sh --local-data-opts "--extra-data <data directory> --extra-data <another>"     (local/data.sh --help: more)
 # A Whisper of your own disk: WHISPER=<transformers directory> ./run.sh ...
@@ -17,6 +17,6 @@ exec ./soundstorm.sh --train-jobs 2 \
     --codec-config conf/train_codec.yaml \
     --soundstorm-config conf/train_soundstorm.yaml \
     --text-to-semantic-models masked \
-    --systems "codec soundstorm soundstorm_prompted soundstorm_text soundstorm_text_prompted" \
+    --systems "codec soundstorm_greedy soundstorm soundstorm_prompted soundstorm_text soundstorm_text_prompted" \
     --prompt-seconds 1.5 --consistency none --recognizer "$(printf '%q' "${WHISPER}")" \
     --decode-config conf/decode.yaml --results RESULTS.md "$@"
