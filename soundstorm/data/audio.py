@@ -14,7 +14,7 @@ import numpy as np
 
 from soundstorm.data.data_dir import looked_for, write_bytes
 from soundstorm.data.data_dir_values import FORMAT_TOOL
-from soundstorm.data.durations import MOST_FRAMES
+from soundstorm.data.durations import MOST_FRAMES, NO_LENGTH
 from soundstorm.data.errors import InputError
 from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
 
@@ -93,10 +93,7 @@ def read_audio(
                     "in a recipe by --audio-format flac"
                 )
             if recording.frames > MOST_FRAMES:
-                raise InputError(
-                    f"{path}: its header has no length, as where an encoder wrote to a pipe; write it again with one "
-                    f"by {FORMAT_TOOL}, in a recipe by --audio-format flac"
-                )
+                raise InputError(f"{path}: {NO_LENGTH}")
             first = num_samples(start, rate)
             last = recording.frames if end is None else min(num_samples(end, rate), recording.frames)
             if last <= first:

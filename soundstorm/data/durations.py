@@ -19,6 +19,10 @@ MOST_AMPLITUDE = 8.0  # of float samples; mastering may go over 1, the scale of 
 LEAST_MISSING_BYTES = 64  # what an untidy header may be off by
 STREAMED = 0x7FFFFF00  # sizes from here on say that the writer did not know them
 MOST_FRAMES = 1 << 48  # libsndfile has 2^63 - 1 where a header, as of FLAC written to a pipe, has no length
+NO_LENGTH = (
+    f"its header has no length, as where an encoder wrote to a pipe; write it again with one by {FORMAT_TOOL}, "
+    "in a recipe by --audio-format flac"
+)
 BLOCK_SAMPLES = 1 << 20
 
 
@@ -67,9 +71,7 @@ def inspect(path: str, *, samples: bool = False) -> Recording:
             if frames <= 0:
                 raise AudioFault("empty", f"{path} has no samples")
             if frames > MOST_FRAMES:
-                raise AudioFault("no length", f"{path}: its header has no length, as where an encoder wrote to a pipe; "
-                                              f"write it again with one by {FORMAT_TOOL}, in a recipe by "
-                                              "--audio-format flac")  # fmt: skip
+                raise AudioFault("no length", f"{path}: {NO_LENGTH}")
             if file.channels != 1:
                 raise AudioFault("channels", f"{path} has {file.channels} channels, expected 1")
             check_whole(file, path)

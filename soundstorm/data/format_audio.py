@@ -169,7 +169,7 @@ def format_recording(
             else:
                 missing.append((piece, target))
         if missing:
-            with _open(source) as recording:
+            with _open(source) as opened, _with_length(opened) as recording:
                 for piece, target in missing:
                     try:
                         seconds = _write(recording, piece, target, wanted, result.notes)
@@ -257,17 +257,17 @@ def _open(source: str) -> Iterator:
                 raise InputError(f"the command ended with status {done.returncode}: {said[-1]:.200}")
             output.seek(0)
             with soundfile.SoundFile(output) as recording:
-                yield _with_length(recording)
+                yield recording
     elif not Path(source).is_file() and (match := IN_ARCHIVE.fullmatch(source)):
         with open(match[1], "rb") as archive, soundfile.SoundFile(_record(archive, int(match[2]))) as recording:
-            yield _with_length(recording)
+            yield recording
     elif not Path(source).is_file():
         raise InputError(f"no such file{looked_for(source)}" if source else "wav.scp does not have it")
     else:
         with soundfile.SoundFile(source) as recording:
             if 0 < recording.frames <= MOST_FRAMES:
                 check_whole(recording, source)
-            yield _with_length(recording)
+            yield recording
 
 
 def _with_length(recording):
