@@ -69,7 +69,7 @@ def get_parser():
         "--dry-run", action="store_true",
         help="measure nothing; print those of --output that are missing or made of other files or with other settings",
     )  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="for models: cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="for models: cpu, cuda or auto")
     parser.add_argument("--output", nargs="+", required=True, help="JSON file to write")
     return parser
 
@@ -104,6 +104,7 @@ def main(argv: list[str] | None = None) -> None:
             parser.error(f"--wav-scp {table}: no such file; expected a table of names and recordings, as wav.scp is")
 
     from soundstorm.data.share import Share
+    from soundstorm.models.devices import choose_device
     from soundstorm.scoring.assemble import ScoringJob, score_files
 
     rows = zip(systems, data_dirs, decode_dirs, args.output)
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
         speaker=None if args.speaker == "none" else args.speaker,
         consistency=args.consistency,
         sample_rate=args.sample_rate,
-        device=args.device,
+        device=choose_device(args.device),
         config=config,
         share=Share.parse(args.share) if args.share else None,
         versa=args.versa,

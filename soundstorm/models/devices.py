@@ -23,17 +23,21 @@ def choose_device(name: str) -> str:
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device is {name}, but torch sees no GPU here; use cpu or auto")
+    known, seen = ["cpu"], ", since torch sees no GPU here"
+    if torch.cuda.is_available():
+        known, seen = ["cpu", "cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))], ""
+    if name not in known:
+        raise InputError(f"--device is {name}, expected auto or one of {', '.join(known)}{seen}")
     return name
 
 
 def precision_on(device: str | torch.device, precision: str) -> str:
-    """The precision that is asked for, or ``no`` (fp32) for bf16 on a CPU that has no bf16 products.
+    """The precision that is asked for, or ``no`` (fp32) for bf16 on a CPU without bf16 products and for fp16 on any.
 
-    Such a CPU emulates them: training is then tens of times slower than in fp32.
+    Such a CPU emulates them: training is then tens of times slower than in fp32. Nothing scales a loss for fp16 there.
     """
-    if precision == "bf16" and torch.device(device).type == "cpu" and not _has_bf16_products():
+    if torch.device(device).type == "cpu" and (precision == "fp16" or precision == "bf16" and not _has_bf16_products()):
+        _warn_of_fp32(precision)
         return "no"
     return precision
 
@@ -56,10 +60,12 @@ def fast_products() -> Iterator[None]:
 @lru_cache
 def _has_bf16_products() -> bool:
     known = getattr(torch.cpu, "get_capabilities", dict)()
-    has = not known or any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    if not has:
-        logger.warning("this CPU has no bf16 products: fp32 instead of bf16, which is much faster here")
-    return has
+    return not known or any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+@lru_cache  # once a process
+def _warn_of_fp32(precision: str) -> None:
+    logger.warning("this CPU has no %s products: fp32 instead of %s, which is much faster here", precision, precision)
 
 
 @torch.no_grad()

@@ -90,9 +90,7 @@ class Updater:
             group["lr"] = rate
         norm = self._clip(network, optimizer)
         finite = math.isfinite(norm)
-        if (
-            finite or self.config.precision == "fp16"
-        ):  # its scaler skips the step by itself, and must know of it
+        if finite or self.accelerator.scaler is not None:  # it skips the step by itself, and must know of it
             optimizer.step()
         optimizer.zero_grad()
         if not finite:

@@ -46,8 +46,17 @@ def test_faster_products_are_for_sampling_only_and_for_gpus_only():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused():
     assert choose_device("auto") == "cpu"
-    with pytest.raises(ValueError, match="--device is cuda:1, but torch sees no GPU"):
-        choose_device("cuda:1")
+    for name in ("cuda:1", "gpu", "mps", "0"):
+        with pytest.raises(ValueError, match=f"--device is {name}, expected auto or one of cpu, since"):
+            choose_device(name)
+
+
+def test_a_gpu_beyond_those_there_are_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [choose_device(name) for name in ("auto", "cuda", "cuda:1", "cpu")] == ["cuda", "cuda", "cuda:1", "cpu"]
+    with pytest.raises(ValueError, match="--device is cuda:2, expected auto or one of cpu, cuda, cuda:0, cuda:1$"):
+        choose_device("cuda:2")
 
 
 @pytest.mark.parametrize(
@@ -65,5 +74,6 @@ def test_bf16_is_left_to_what_multiplies_it(monkeypatch, capabilities, wanted):
     try:
         assert devices.precision_on("cpu", "bf16") == wanted
         assert devices.precision_on("cuda", "bf16") == "bf16" and devices.precision_on("cpu", "no") == "no"
+        assert devices.precision_on("cuda", "fp16") == "fp16" and devices.precision_on("cpu", "fp16") == "no"
     finally:
         devices._has_bf16_products.cache_clear()

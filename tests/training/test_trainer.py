@@ -243,7 +243,8 @@ class BrokenStep(LineStep):
         return Loss(loss.total * factor, loss.weight, loss.metrics)
 
 
-def test_steps_whose_gradient_is_not_finite_change_nothing_and_are_counted(tmp_path, caplog):
+@pytest.mark.parametrize("precision", ["no", "fp16"])
+def test_steps_whose_gradient_is_not_finite_change_nothing_and_are_counted(tmp_path, caplog, precision):
     step = BrokenStep([False, True, True, False])
     run(
         tmp_path,
@@ -254,6 +255,7 @@ def test_steps_whose_gradient_is_not_finite_change_nothing_and_are_counted(tmp_p
         ema_decay=0.9,
         keep_checkpoints=4,
         save_every=1,
+        precision=precision,
     )
     folders = checkpoint.find_checkpoints(tmp_path)
     for name in ("model", "ema", "optimizer.model"):
