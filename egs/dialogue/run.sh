@@ -21,5 +21,4 @@ exec ./soundstorm.sh \
     --systems "codec soundstorm soundstorm_prompted soundstorm_text soundstorm_text_prompted" \
     --prompt-seconds 3 --decode-config conf/decode.yaml \
     --dialogue-script conf/dialogue.txt --dialogue-exchange prompts \
-    --dialogue-args "--max-characters 150 --context-seconds 20" \
     --recognizer facebook/hubert-large-ls960-ft --speaker-model none --report-args "--sample-rate 24000" "$@"

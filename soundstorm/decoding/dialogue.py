@@ -28,7 +28,7 @@ from soundstorm.tokens.acoustic import AcousticTokenizer
 from soundstorm.tokens.semantic import SemanticTokenizer
 
 logger = logging.getLogger(__name__)
-MAX_CHARACTERS = 300  # of a segment: about 20 s
+MAX_CHARACTERS = 150  # of a segment: about 10 s, so that with its prompt it fits into a window of 30 s
 SLOW_CHARACTERS = 10.0  # a second, of a slow speaker at speed 1
 CONTEXT_SECONDS = 20.0  # longest prompt of a segment
 SEGMENT_SECONDS = 10.0  # of speech that is said in another voice
@@ -134,26 +134,19 @@ class Passage:
         return self.text if self.cut is None else f"{self.text} [cut after {self.cut:g} s]"
 
 
-def choose_context(
-    prompt: Passage | None, made: Sequence[Passage], voices: set[str], longest: int
-) -> list[Passage]:
-    """Prompt of a segment: as many of the last segments as ``longest`` codec frames hold, at least one.
+def choose_context(prompt: Passage | None, made: Sequence[Passage], longest: int) -> list[Passage]:
+    """Prompt of a segment: the recorded one, and as many of the last segments as ``longest`` codec frames then hold.
 
-    The recorded prompt comes before them if it fits. Where a voice of the segment would otherwise be missing,
-    it replaces the oldest of them.
+    The recorded prompt is always there: voices drift from segment to segment that follow each other alone. Without
+    one, the last segment is.
     """
-    chosen: list[Passage] = []
+    chosen = [] if prompt is None else [prompt]
+    first = len(chosen)
     for passage in reversed(made):
         if chosen and _num_frames([passage, *chosen]) > longest:
             break
-        chosen.insert(0, passage)
-    if prompt is None:
-        return chosen
-    heard = {turn.voice for passage in chosen for turn in passage.turns}
-    if not voices <= heard:
-        while chosen and _num_frames([prompt, *chosen]) > longest:
-            chosen.pop(0)
-    return [prompt, *chosen] if not chosen or _num_frames([prompt, *chosen]) <= longest else chosen
+        chosen.insert(first, passage)
+    return chosen
 
 
 def _num_frames(passages: Sequence[Passage]) -> int:
@@ -217,7 +210,7 @@ class DialogueSynthesizer:
             sampling, text: how to decode acoustic and semantic tokens, of the generators' kinds.
             seed: of the sampling.
             max_characters: of a segment, which should fit into the training windows; by default what slow speakers say
-                in ``text.max_seconds``, :data:`MAX_CHARACTERS` at most.
+                in ``text.max_seconds``, :data:`MAX_CHARACTERS` at most, or twice that with ``seconds``.
             context_seconds: longest prompt of a segment; both together should fit into such a window.
             seconds: how long the speech is to be, of one segment only; as long as it takes by default.
             stopwatch: is told the time taken.
@@ -234,7 +227,7 @@ class DialogueSynthesizer:
         made: list[Passage] = []
         if max_characters is None:
             fitting = SLOW_CHARACTERS * text.max_seconds * getattr(text, "speed", 1.0)
-            max_characters = MAX_CHARACTERS if seconds is not None else max(1, int(min(MAX_CHARACTERS, fitting)))
+            max_characters = 2 * MAX_CHARACTERS if seconds is not None else max(1, int(min(MAX_CHARACTERS, fitting)))
         groups = passes(turns, max_characters)
         rate = self.reader.info.frame_rate
         if seconds is not None and not (len(groups) == 1 and 1 / rate <= seconds <= text.max_seconds):
@@ -245,7 +238,7 @@ class DialogueSynthesizer:
         frames = None if seconds is None else round(seconds * rate)
         for number, group in enumerate(groups):
             stopwatch.tell(segment=number + 1, segments=len(groups))
-            context = choose_context(prompt, made, {turn.voice for turn in group}, longest)
+            context = choose_context(prompt, made, longest)
             numbers = seed + 1000 * number, frames
             made.append(self._speak_pass(group, context, prompt, sampling, text, *numbers, stopwatch))
         return *self._waveforms(prompt, made, stopwatch), made
@@ -266,7 +259,7 @@ class DialogueSynthesizer:
         step -= step % self.generator.ratio.tokens  # every segment begins with a frame
         made: list[Passage] = []
         for number, start in enumerate(range(0, len(semantic), step)):
-            context = choose_context(prompt, made, set(), int(context_seconds * info.frame_rate))
+            context = choose_context(prompt, made, int(context_seconds * info.frame_rate))
             tokens = semantic[start : start + step]
             codes = self._render(tokens, context, sampling, seed + 1000 * number, stopwatch)
             made.append(Passage((), None, tokens, codes))

@@ -109,7 +109,7 @@ def test_what_does_not_fit_into_a_segment_is_told(parallel_pack, caplog):
 
 
 @pytest.mark.parametrize(
-    "options, most", [({}, 80), ({"speed": 0.5}, 40), ({"max_seconds": 2.0}, 20), ({"speed": 4.0}, 300)]
+    "options, most", [({}, 80), ({"speed": 0.5}, 40), ({"max_seconds": 2.0}, 20), ({"speed": 4.0}, 150)]
 )
 def test_segments_are_as_long_as_can_be_said(parallel_pack, options, most):
     speaker = SpeechGenerator.from_pretrained(".", device="cpu").with_text_sampling(**options)

@@ -79,22 +79,14 @@ def test_every_pass_has_something_to_say(text):
 
 def test_a_pass_goes_on_from_the_prompt_and_as_much_of_what_was_made_as_fits():
     prompt, made = passage(5), [passage(4, "A", "B"), passage(6, "A", "B"), passage(7, "A", "B")]
-    assert choose_context(prompt, [], {"A"}, 20) == [prompt]
-    assert choose_context(prompt, made[:1], {"A"}, 20) == [prompt, made[0]]
-    assert choose_context(prompt, made[:2], {"A"}, 20) == [prompt, *made[:2]]
-    assert choose_context(prompt, made, {"A"}, 20) == made  # the prompt has no room left, and both voices are heard
-    longer = [passage(8, "A", "B"), *made[1:]]
-    assert choose_context(prompt, longer, {"A"}, 18) == [prompt, *made[1:]]
-    assert choose_context(prompt, made, {"A"}, 6) == [made[2]]  # one passage at least
-    assert choose_context(None, made, {"C"}, 20) == made
-    assert choose_context(None, [], {"A"}, 20) == []
-
-
-def test_the_prompt_comes_back_where_a_voice_has_long_been_silent():
-    prompt, made = passage(5), [passage(8, "A", "B"), passage(7, "A"), passage(8, "A")]
-    assert choose_context(prompt, made, {"A"}, 15) == made[1:]
-    assert choose_context(prompt, made, {"A", "B"}, 15) == [prompt, made[2]]
-    assert choose_context(prompt, made, {"B"}, 10) == [prompt]
+    assert choose_context(prompt, [], 20) == [prompt]
+    assert choose_context(prompt, made[:1], 20) == [prompt, made[0]]
+    assert choose_context(prompt, made[:2], 20) == [prompt, *made[:2]]
+    assert choose_context(prompt, made, 20) == [prompt, *made[1:]]
+    assert choose_context(prompt, made, 11) == choose_context(prompt, made, 4) == [prompt]  # the voice before all else
+    assert choose_context(None, made, 20) == made
+    assert choose_context(None, made, 6) == [made[2]]  # one passage at least
+    assert choose_context(None, [], 20) == []
 
 
 def test_words_before_a_pass_have_a_marker_where_the_voice_changes():
