@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from soundstorm.bin.common import command_line, config_parser, run_front, section
 from soundstorm.data.errors import InputError
 from soundstorm.scoring.abx_config import AbxConfig
@@ -49,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     content = {
         "data_dir": args.data_dir,
-        "results": {name: result.as_dict() for name, result in results.items()},
+        "results": {name: asdict(result) for name, result in results.items()},
     }
     content = extra("abx", content, command=command_line(argv))
     print(abx_section(content))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def measure_detection(
     seconds = min(sum(map(len, wavs)) for wavs in trained_on) / pairs.sample_rate
     return {
         "system": system,
-        "accuracy": accuracy.as_dict(),
+        "accuracy": asdict(accuracy),
         "crop_seconds": crop_seconds,
         "train_utterances": len(trained_on[0]),
         "train_crops": 2 * int(seconds / crop_seconds),

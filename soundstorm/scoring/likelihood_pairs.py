@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +133,12 @@ def pairwise_accuracy(
     means = {name: sum(values) / len(values) for name, values in points.items()}
     names = dict.fromkeys(group for of_pair in groups.values() for group in of_pair)
     return {
-        group: bootstrap(
-            [mean for name, mean in means.items() if group in groups[name]],
-            num_resamples=num_resamples,
-            seed=seed,
-        ).as_dict()
+        group: asdict(
+            bootstrap(
+                [mean for name, mean in means.items() if group in groups[name]],
+                num_resamples=num_resamples,
+                seed=seed,
+            )
+        )
         for group in names
     }

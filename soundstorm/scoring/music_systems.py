@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ class MusicMeasurement:
         # Pieces of one work are not independent: works are drawn first.
         works = [self._works.get(utt, utt) for utt in found]
         options = {"num_resamples": self.task.num_resamples, "seed": self.task.seed}
-        return bootstrap(list(found.values()), speakers=works, **options).as_dict()
+        return asdict(bootstrap(list(found.values()), speakers=works, **options))
 
 
 def after(notes: Sequence[Note], seconds: float) -> list[Note]:

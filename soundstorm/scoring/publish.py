@@ -9,11 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from soundstorm.data.archive import TokenArchive, count_codes
 from soundstorm.data.audio import Utterances, read_audio
+from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_bytes, write_text
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import read_json
-from soundstorm.scoring.codebooks import codebook_usage
 from soundstorm.scoring.extras import LOSSES_TITLE, extra_figures, extra_sections, read_extra
 from soundstorm.scoring.figures import report_figures
 from soundstorm.scoring.listening_page import Clip, Example, write_page
@@ -78,7 +79,7 @@ def publish(
         scores,
         title=config.title,
         targets=config.targets,
-        usage=[level.as_dict() for level in codebook_usage(tokens)] if tokens else [],
+        usage=codebook_usage(tokens) if tokens else [],
         seconds=seconds,
         facts=facts,
         extras=[read_extra(path) for path in extras],
@@ -171,6 +172,13 @@ def _notes(record: Mapping[str, Any]) -> dict[str, str]:
         if metric in record:
             notes[name] = form.format(record[metric])
     return notes
+
+
+def codebook_usage(scp: Path) -> list[dict[str, float]]:
+    """How much of the codebooks a corpus uses: of each RVQ level per cent of the codes that occur, and perplexity."""
+    counts, _ = count_codes(TokenArchive(scp))
+    levels = enumerate(zip(*usage_and_perplexity(counts)))  # 0 is the coarsest
+    return [{"level": level, "usage": 100.0 * usage, "perplexity": perplexity} for level, (usage, perplexity) in levels]
 
 
 def _digest_of(document: Path) -> str | None:

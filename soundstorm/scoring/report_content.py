@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,6 @@ class VoiceGain:
     unprompted: str
     difference: Estimate  # over the same utterances
     apart: bool  # whether the two systems' intervals are disjoint
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "prompted": self.prompted,
-            "unprompted": self.unprompted,
-            "difference": self.difference.as_dict(),
-            "apart": self.apart,
-        }
 
 
 def order_scores(scores: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -210,14 +201,14 @@ def build_report(
     return {
         "title": title,
         "facts": dict(facts),
-        "targets": [result.as_dict() for result in results],
+        "targets": [asdict(result) for result in results],
         "seconds": dict(seconds),
         "codebooks": list(usage),
         "extras": list(extras),
         "sets": {
             name: {
                 "lengths": lengths_present(rows),
-                "voice_gains": [gain.as_dict() for gain in gains[name]],
+                "voice_gains": [asdict(gain) for gain in gains[name]],
                 "ratios": ratios_to_others(rows, kinds),
                 "side_by_side": side_by_side(rows, compared_with) if compared_with else {},
                 "rows": [{key: value for key, value in row.items() if key != "utterances"} for row in rows],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from soundstorm.data.errors import InputError
@@ -16,10 +16,6 @@ class PartTime:
     seconds: float  # of computing
     audio_seconds: float  # of speech made in that time
     real_time_factor: float  # the one over the other: below 1 is faster than real time
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain numbers for JSON."""
-        return asdict(self)
 
 
 def read_timing(path: Path) -> dict[str, PartTime]:

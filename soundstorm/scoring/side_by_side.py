@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def side_by_side(rows: Sequence[Row], compared_with: Sequence[str]) -> dict[str,
         found[row["system"]] = {
             "against": None if base is row else base["system"],
             "differences": {
-                name: difference.as_dict()
+                name: asdict(difference)
                 for name in metrics
                 if is_word_errors(name) and (difference := word_error_difference(row, base, name))
             },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,10 +22,6 @@ class Estimate:
     low: float
     high: float
     count: int  # utterances
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain numbers for JSON."""
-        return asdict(self)
 
 
 def bootstrap(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -186,7 +186,7 @@ def score_system(
         **({} if speakers is None else {"num_speakers": len({speakers[utt_id] for utt_id in chosen})}),
         "metrics": {
             name: {
-                length: estimate.as_dict()
+                length: asdict(estimate)
                 for length, estimate in by_length(
                     found, durations, speakers if name in VOICE_METRICS else None, **options
                 ).items()
@@ -194,7 +194,7 @@ def score_system(
             for name, found in values.items()
         },
         "drift": drift_curve(drifts_of(records), **options),
-        "runtime": {name: part.as_dict() for name, part in read_timing(timing).items()} if timing else {},
+        "runtime": {name: asdict(part) for name, part in read_timing(timing).items()} if timing else {},
         "utterances": records,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from soundstorm.data.errors import InputError
 
@@ -28,10 +28,6 @@ class TargetResult:
     value: float | None  # None where nothing was measured
     met: bool
     relative: str = ""  # how the limit depends on another figure, e.g. `1.35 * wer of codec`
-
-    def as_dict(self) -> dict:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def check_targets(targets: Sequence[str], figures: Mapping[tuple[str, str], float]) -> list[TargetResult]:

@@ -36,10 +36,6 @@ class TokenQuality:
     num_frames: int  # that lie in a phone
     num_utterances: int
 
-    def as_dict(self) -> dict[str, float | int | None]:
-        """For JSON."""
-        return asdict(self)
-
 
 def read_phones(path: str | Path) -> dict[str, list[Interval]]:
     """Phones of each utterance, from ``<utterance> <channel> <start s> <duration s> <phone>`` a line."""
@@ -205,5 +201,5 @@ def quality_table(results: Mapping[str, TokenQuality]) -> str:
 def write_report(path: str | Path, results: Mapping[str, TokenQuality]) -> None:
     """Write the measures as JSON, whole or not at all."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    report = {name: quality.as_dict() for name, quality in results.items()}
+    report = {name: asdict(quality) for name, quality in results.items()}
     write_text(path, json.dumps(report, indent=2) + "\n")

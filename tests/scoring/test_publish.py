@@ -4,9 +4,10 @@ import re
 import numpy as np
 import pytest
 
+from soundstorm.data.archive import TokenizerInfo, write_tokens
 from soundstorm.data.audio import write_audio
 from soundstorm.scoring.extras import extra, write_extra
-from soundstorm.scoring.publish import choose_examples, publish
+from soundstorm.scoring.publish import choose_examples, codebook_usage, publish
 from soundstorm.scoring.report_config import ReportConfig
 from soundstorm.scoring.system import write_json
 
@@ -163,3 +164,12 @@ def test_a_damaged_dialogue_is_refused(tmp_path, change):
     dialogue = write_dialogue(tmp_path / "chat", **change)
     with pytest.raises(ValueError, match="chat/dialogue.json: not what synthesize_dialogue writes"):
         publish(paths, tmp_path / "report", config=ReportConfig(), facts=FACTS, dialogue=dialogue)
+
+
+def test_usage_and_perplexity_of_known_codes(tmp_path):
+    info = TokenizerInfo("acoustic", "x", "f" * 64, 50.0, 2, 8, 16000)
+    tokens = np.stack([np.tile([0, 1, 2, 3], 5), np.zeros(20)], axis=1).astype(np.uint16)
+    write_tokens(tmp_path / "acoustic", [("a", tokens[:12]), ("b", tokens[12:])], info)
+    even, collapsed = codebook_usage(tmp_path / "acoustic.scp")
+    assert even == {"level": 0, "usage": 50.0, "perplexity": pytest.approx(4.0)}
+    assert collapsed == {"level": 1, "usage": 12.5, "perplexity": pytest.approx(1.0)}

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import pytest
 
 from soundstorm.scoring.report_content import (
@@ -146,7 +148,7 @@ def test_a_target_may_depend_on_another_figure(target, limit, met):
 
 def test_the_table_of_targets_says_where_a_limit_comes_from():
     targets = ["wer of SoundStorm <= 1.35 * wer of codec", "wer of codec <= 25", "stoi of codec > 1 * stoi of nobody"]
-    markdown = targets_table([result.as_dict() for result in check_targets(targets, FIGURES)])
+    markdown = targets_table([asdict(result) for result in check_targets(targets, FIGURES)])
     assert "| wer of SoundStorm | <= 27 (1.35 * wer of codec) | 30 | **no** |" in markdown
     assert "| wer of codec | <= 25 | 20 | yes |" in markdown
     assert "| stoi of codec | not measured (1 * stoi of nobody) | 0.8 | **no** |" in markdown

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -276,9 +277,9 @@ def test_voices_are_drawn_by_speaker_where_the_test_set_has_two(tmp_path, table,
         speaker=None, consistency=None, sample_rate=16000, device="cpu", config=ScoreConfig(),
     )  # fmt: skip
     content = read_score(tmp_path / "s.json")
-    expected = bootstrap([4.0, 5.0, 3.0], speakers=list("sst") if drawn else None).as_dict()
+    expected = asdict(bootstrap([4.0, 5.0, 3.0], speakers=list("sst") if drawn else None))
     assert content["metrics"]["voice_to_original"]["all"] == expected
-    assert content["metrics"]["other"]["all"] == bootstrap([4.0, 5.0, 3.0]).as_dict()
+    assert content["metrics"]["other"]["all"] == asdict(bootstrap([4.0, 5.0, 3.0]))
     assert (content.get("num_speakers"), content["utterances"]["c"].get("speaker")) == (
         (2, "t") if drawn else (None, None)
     )

@@ -15,6 +15,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -114,7 +115,7 @@ def row_of(name: str, utterances: Utterances, turns: dict[str, list[Turn]], embe
         values = [getattr(one, key) for one in found.values() if getattr(one, key)]
         if values:
             estimate = bootstrap([float(sum(v)) for v in values], [float(len(v)) for v in values])
-            row[key] = {**estimate.as_dict(), "count": sum(map(len, values))}
+            row[key] = {**asdict(estimate), "count": sum(map(len, values))}
     return row
 
 
