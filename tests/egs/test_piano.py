@@ -161,6 +161,31 @@ def test_midi_files_are_played_and_whole_works_held_out(checkout, tmp_path, prog
     assert {path: Path(path).stat().st_mtime_ns for path in found.values()} == before  # played once
 
 
+def test_recordings_of_other_music_another_rate_or_font_are_made_beside_those_there(checkout, tmp_path, program):
+    options = ["--chunk-seconds", "1", "--dev-works", "1", "--test-works", "1"]
+    ours = write_midi(tmp_path / "ours", MIDI)
+    theirs = write_midi(tmp_path / "theirs", dict.fromkeys(MIDI, "0 6 0"))
+    made = {}
+
+    def paths(name, *changes):
+        done = prepare(checkout, *options, "--datadir", name, *changes, program=program)
+        assert done.returncode == 0, done.stderr
+        tables = [checkout.root / RECIPE / name / set_name / "wav.scp" for set_name in pieces.SETS]
+        return {recording: path for scp in tables for recording, path in read_table(scp).items()}
+
+    for name, root, *more in (["ours", ours], ["theirs", theirs], ["24k", theirs, "--sample-rate", "24000"]):
+        made[name] = paths(name, "--midi", root, *more)
+    (program / "some font.sf2").write_bytes(b"another")
+    made["font"] = paths("font", "--midi", ours)
+    assert len({path for found in made.values() for path in found.values()}) == 4 * len(MIDI)
+    lengths = {name: soundfile.info(found["work_a-work_a"]) for name, found in made.items()}
+    assert [round(info.duration) for info in lengths.values()] == [5, 6, 6, 5]
+    assert [info.samplerate for info in lengths.values()] == [16000, 16000, 24000, 16000]
+    moved = ours.rename(tmp_path / "moved")
+    os.utime(moved / "Work_A.mid")
+    assert paths("moved", "--midi", moved) == made["font"]
+
+
 def test_movements_of_a_work_belong_together():
     for name in ("Sonata_Xy_cut_mov_1", "Sonata_Xy_mov_2", "Sonata_Xy_cut_no_12", "Sonata_Xy_part1", "Sonata_Xy_cut"):
         assert pieces.work_name(Path(f"folder/{name}.mid")) == "folder/Sonata_Xy"

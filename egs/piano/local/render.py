@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import subprocess
@@ -35,9 +36,11 @@ def find_sound_font(given: Path | None) -> Path:
 def render_all(pieces: list[Piece], folder: Path, sound_font: Path, *, sample_rate: int, nj: int) -> list[Piece]:
     """The pieces with recordings in the place of MIDI files; those that are there already are kept.
 
+    A recording's name has a digest of what it is made of, so that no other music is taken for it or replaces it.
+
     Args:
         pieces: MIDI files.
-        folder: Where recordings go, in a folder named as the sound font.
+        folder: Where recordings go, in a folder named as sound font and sample rate.
         sound_font: SF2 or SF3 file.
         sample_rate: Hz of the recordings.
         nj: So many at a time.
@@ -49,13 +52,14 @@ def render_all(pieces: list[Piece], folder: Path, sound_font: Path, *, sample_ra
     program = shutil.which("fluidsynth")
     if program is None:
         raise FileNotFoundError(f"no program fluidsynth on the PATH. {INSTALL}")
-    folder = (folder / sound_font.stem).resolve()
+    folder = (folder / f"{sound_font.stem}_{sample_rate}").resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    font = hashlib.sha256(sound_font.read_bytes()).digest()
 
     def render(piece: Piece) -> Piece:
-        target = folder / f"{piece.name}.flac"
-        sources = (piece.path, sound_font)
-        if not target.exists() or target.stat().st_mtime < max(path.stat().st_mtime for path in sources):
+        digest = hashlib.sha256(font + piece.path.read_bytes()).hexdigest()
+        target = folder / f"{piece.name}-{digest[:8]}.flac"
+        if not target.exists():
             logger.info("playing %s", piece.path)
             write_audio(target, play(program, piece.path, sound_font, sample_rate), sample_rate, kind="FLAC")
         return piece._replace(path=target)
