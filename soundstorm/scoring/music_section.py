@@ -45,7 +45,7 @@ def _note(content: Mapping[str, Any]) -> str:
         f"All of what follows the first {seconds:g} s. Intervals draw works.",
         f"Key consistency: cosine between the mean chroma of the prompt and of successive {window:g} s.",
         "Tempo ratio: 1 is the prompt's tempo, 1.41 the farthest, as double and half count as the same.",
-        "The true continuation is what can be reached, another piece (the rest of the next work's) what chance gives.",
+        "The true continuation is what can be reached, another piece (what follows in another work) what chance gives.",
     ]
     if content["transcriber"]:
         words.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ class MusicMeasurement:
         """Figures of the true continuations, of other pieces, and of each decode directory."""
         ids = list(self._originals.ids)
         rows = [self._row(ORIGINAL, ids, self._originals.read, told=False)]
-        others = self._others(ids)
+        others = of_another_work({utt: self._works[utt] for utt in ids})
         if others:
             rows.append(self._row(OTHER, list(others), lambda utt: self._originals.read(others[utt]), told=True))
         for directory in decode_dirs:
@@ -90,16 +91,6 @@ class MusicMeasurement:
         utt, rate = min(shared), self.task.sample_rate
         found = {title: self._transcribe(source.read(utt), rate) for title, source in sources.items()}
         return {ORIGINAL: self._notes_of(utt), **found}
-
-    def _others(self, ids: Sequence[str]) -> dict[str, str]:
-        """Of each utterance the next one of another work, where there is one."""
-        found = {}
-        for place, utt in enumerate(ids):
-            following = [*ids[place + 1 :], *ids[:place]]
-            other = next((name for name in following if self._works[name] != self._works[utt]), None)
-            if other is not None:
-                found[utt] = other
-        return found
 
     def _notes_of(self, utt: str) -> list[Note]:
         if utt not in self._notes:
@@ -138,6 +129,22 @@ class MusicMeasurement:
         works = [self._works.get(utt, utt) for utt in found]
         options = {"num_resamples": self.task.num_resamples, "seed": self.task.seed}
         return asdict(bootstrap(list(found.values()), speakers=works, **options))
+
+
+def of_another_work(works: Mapping[str, str]) -> dict[str, str]:
+    """For each utterance one of another work, where there is one: each once, unless most are of a single work.
+
+    Args:
+        works: work of each utterance.
+    """
+    ids = sorted(works, key=works.__getitem__)
+    step, found = max(Counter(works.values()).values()), {}
+    for place, utt in enumerate(ids):
+        others = [name for name in ids if works[name] != works[utt]]
+        if others:
+            other = ids[(place + step) % len(ids)]
+            found[utt] = other if other in others else others[place % len(others)]
+    return found
 
 
 def after(notes: Sequence[Note], seconds: float) -> list[Note]:

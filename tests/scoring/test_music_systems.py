@@ -17,6 +17,7 @@ from soundstorm.scoring.music_systems import (
     MusicTask,
     after,
     mean_curve,
+    of_another_work,
     reference_wavs,
 )
 
@@ -118,6 +119,22 @@ def test_the_front_measures_with_an_encoder_and_without_a_transcriber(music, tmp
     measure_music.main([*map(str, options)])
     content = read_extra(tmp_path / "more.json")
     assert content["encoder"] == "`mfcc`" and content["rows"][0]["metrics"]["frechet"]["windows"] == 12
+
+
+@pytest.mark.parametrize("sizes", ["aaabbcccd", "ab", "aabb", "abcabca"])
+def test_every_piece_is_another_piece_once(sizes):
+    works = {str(place): work for place, work in enumerate(sizes)}
+    found = of_another_work(works)
+    assert sorted(found) == sorted(found.values()) == sorted(works)
+    assert all(works[utt] != works[other] for utt, other in found.items())
+
+
+def test_where_most_pieces_are_of_one_work_the_others_take_turns():
+    works = dict(zip("12345678", "aaaaabcd"))
+    found = of_another_work(works)
+    assert sorted(found) == sorted(works) and all(works[utt] != works[other] for utt, other in found.items())
+    assert {other for utt, other in found.items() if works[utt] == "a"} == {"6", "7", "8"}
+    assert of_another_work({"1": "a", "2": "a"}) == {}
 
 
 def test_parts(music):
