@@ -128,6 +128,7 @@ class GeneratorKind:
     # Experiment, loader of speaker models by name, device -> reader, of a kind that makes samples of text,
     # without tokens.
     load_reader: Callable[[str, Callable[[str], Any], str], TextReader] | None = None
+    follows_semantic: bool = True  # False: it goes on freely, and only the number of semantic tokens matters
 
     def system_title(self, sampling: Any) -> str:
         """Title of a system that decodes by these options."""

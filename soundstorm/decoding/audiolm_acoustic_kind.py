@@ -23,4 +23,6 @@ def _load_network(place: str, stage: str | None):
     return LanguageModel.load(place, ACOUSTIC)
 
 
-KIND = GeneratorKind("Acoustic-only AudioLM", "audiolm", AudioLMSamplingConfig, _load, _load_network)
+KIND = GeneratorKind(
+    "Acoustic-only AudioLM", "audiolm", AudioLMSamplingConfig, _load, _load_network, follows_semantic=False
+)

@@ -220,7 +220,8 @@ def _finish(
 ) -> None:
     """What says how the speech was made, and last the table of it."""
     settings = {
-        "from": system.source,
+        # What follows no tokens was not told what to say, whatever it was given.
+        "from": system.source if kind is None or kind_named(kind).follows_semantic else "continuation",
         "title": system.title(kind),
         "kind": kind,
         "prompt_seconds": system.prompt_seconds,

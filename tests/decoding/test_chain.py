@@ -138,7 +138,7 @@ def test_a_continuation_follows_the_tokens_that_audiolm_writes(chain, tmp_path, 
     options += ("--kmeans", chain / "kmeans", "--acoustic-model", chain / model, "--audiolm.overlap-seconds", "0.3")
     out = decode(chain, tmp_path / "out", *options)
     record = json.loads((out / "decode.json").read_text())
-    assert record["title"] == f"{title}, continuation (0.5 s prompt)"
+    assert record["title"] == f"{title}, continuation (0.5 s prompt)" and record["from"] == "continuation"
     written, true = TokenArchive(out / "semantic.scp"), TokenArchive(chain / "data/semantic.scp")
     assert set(written.ids) == {"a-1", "a-2", "b-2"}  # b-1 leaves less than a second
     for utt in written.ids:
@@ -154,6 +154,7 @@ def test_the_acoustic_only_model_is_an_acoustic_generator_too(chain, tmp_path):
     out = decode(chain, tmp_path / "out", *options, "--acoustic-model", chain / "music/acoustic")
     record = json.loads((out / "decode.json").read_text())
     assert record["kind"] == "audiolm_acoustic" and record["title"].startswith("Acoustic-only AudioLM (0.5 s prompt")
+    assert record["from"] == "continuation"  # it was not told what to play
 
 
 def test_a_continuation_by_a_stage_without_repeats_or_without_any_is_refused(chain, tmp_path):
@@ -172,7 +173,7 @@ def test_from_semantic_tokens_all_passes_are_counted_and_timed(chain, tmp_path):
     options = ["--decode.iterations", "4,1", "--variant", "unet"]
     out = decode(chain, tmp_path / "semantic", "--from", "semantic", *options)
     record = json.loads((out / "decode.json").read_text())
-    assert record["title"] == "SoundStorm, unet"
+    assert record["title"] == "SoundStorm, unet" and record["from"] == "semantic"
     assert record["sampling"]["iterations"] == [4, 1] and record["passes"] == 6
     # Whatever is committed at once within a bound without end is committed in the first pass.
     out = decode(chain, tmp_path / "early", "--from", "semantic", "--decode.iterations", "4,1",
