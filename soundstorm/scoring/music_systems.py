@@ -14,7 +14,7 @@ import numpy as np
 from soundstorm.data.audio import Utterances, num_samples
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError
-from soundstorm.scoring.frechet import frechet_distance, gaussian_of, windows_of
+from soundstorm.scoring.frechet import Gaussian, frechet_distance, gaussian_of, windows_of
 from soundstorm.scoring.measures import evenly_spaced
 from soundstorm.scoring.music import Note, key_consistency, onset_f1, tempo, tempo_ratio
 from soundstorm.scoring.statistics import bootstrap
@@ -62,35 +62,51 @@ class MusicMeasurement:
         self._works = {utt: table.get(utt, utt) for utt in self._originals.ids}
         self._notes: dict[str, list[Note]] = {}
         self._encoder = features[0] if features else None
-        self._reference = gaussian_of(windows_of(*features, FRECHET_SECONDS)) if features else None
+        self._reference = self._gaussian("reference", features[1]) if features else None
 
     def rows(self, decode_dirs: Sequence[str]) -> list[dict[str, Any]]:
         """Figures of the true continuations, of other pieces, and of each decode directory."""
-        ids = list(self._originals.ids)
+        sources, ids = self._shared(decode_dirs)
         rows = [self._row(ORIGINAL, ids, self._originals.read, told=False)]
         others = of_another_work({utt: self._works[utt] for utt in ids})
         if others:
             rows.append(self._row(OTHER, list(others), lambda utt: self._originals.read(others[utt]), told=True))
-        for directory in decode_dirs:
-            info, decoded = read_decode_info(Path(directory)), Utterances(directory, self.task.sample_rate, lower=True)
-            shared = [utt for utt in decoded.ids if utt in self._works]
-            if not shared:
-                raise InputError(f"{directory}: no utterance of {self.task.data_dir} in it; was it decoded from there?")
-            rows.append(self._row(info.require_title(), shared, decoded.read, told=info.source in TOLD))
+        for directory, source in zip(decode_dirs, sources, strict=True):
+            info = read_decode_info(Path(directory))
+            rows.append(self._row(info.require_title(), ids, source.read, told=info.source in TOLD))
         return rows
 
     def rolls(self, decode_dirs: Sequence[str]) -> dict[str, list[Note]]:
         """Notes of the first utterance, as each system plays it; empty without a transcriber."""
         if self._transcribe is None:
             return {}
-        sources = {read_decode_info(Path(d)).require_title(): Utterances(d, self.task.sample_rate, lower=True)
-                   for d in decode_dirs}  # fmt: skip
-        shared = set(self._originals.ids).intersection(*(source.ids for source in sources.values()))
-        if not shared:
-            return {}
-        utt, rate = min(shared), self.task.sample_rate
-        found = {title: self._transcribe(source.read(utt), rate) for title, source in sources.items()}
-        return {ORIGINAL: self._notes_of(utt), **found}
+        sources, (utt, *_) = self._shared(decode_dirs)
+        titles = [read_decode_info(Path(directory)).require_title() for directory in decode_dirs]
+        found = [self._transcribe(source.read(utt), self.task.sample_rate) for source in sources]
+        return {ORIGINAL: self._notes_of(utt), **dict(zip(titles, found, strict=True))}
+
+    def _shared(self, decode_dirs: Sequence[str]) -> tuple[list[Utterances], list[str]]:
+        """The systems' outputs, and the utterances that all of them have."""
+        sources, ids = [], list(self._originals.ids)
+        for directory in decode_dirs:
+            sources.append(Utterances(directory, self.task.sample_rate, lower=True))
+            ids = [utt for utt in ids if utt in sources[-1].ids]
+            if not ids:
+                raise InputError(
+                    f"{directory}: no utterance of {self.task.data_dir} in it, or none that the systems before it "
+                    "have; was it decoded from there?"
+                )
+        return sources, ids
+
+    def _gaussian(self, title: str, wavs: Sequence[np.ndarray]) -> Gaussian:
+        rate = self.task.sample_rate
+        whole = [wav for wav in wavs if len(wav) >= FRECHET_SECONDS * rate]
+        if len(whole) < len(wavs):
+            logger.warning(
+                "%s: %d of %d stretches are shorter than %g s and left out of the Fréchet distance",
+                title, len(wavs) - len(whole), len(wavs), FRECHET_SECONDS,
+            )  # fmt: skip
+        return gaussian_of(windows_of(self._encoder, whole, FRECHET_SECONDS))
 
     def _notes_of(self, utt: str) -> list[Note]:
         if utt not in self._notes:
@@ -119,7 +135,7 @@ class MusicMeasurement:
                     values["onset_f1"][utt] = f1
         metrics: dict[str, Any] = {name: self._estimate(found) for name, found in values.items() if found}
         if self._encoder is not None:
-            found = gaussian_of(windows_of(self._encoder, rests, FRECHET_SECONDS))
+            found = self._gaussian(title, rests)
             metrics["frechet"] = {"value": frechet_distance(self._reference, found), "windows": found.count}
         logger.info("%s: %s", title, ", ".join(f"{name} {m['value']:.3g}" for name, m in metrics.items()))
         return {"system": title, "metrics": metrics, "curve": mean_curve(curves)}

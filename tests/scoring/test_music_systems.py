@@ -20,6 +20,7 @@ from soundstorm.scoring.music_systems import (
     of_another_work,
     reference_wavs,
 )
+from soundstorm.tokens.features import open_features
 
 from .test_frechet import Counting
 from .test_music import C_MAJOR, F_SHARP, RATE, tones
@@ -35,6 +36,11 @@ def write_set(folder, wavs):
     return folder
 
 
+def write_system(folder, wavs, source):
+    settings = {"from": source, "title": folder.name, "prompt_seconds": 4.0 * (source != "codec")}
+    (write_set(folder, wavs) / "decode.json").write_text(json.dumps(settings))
+
+
 @pytest.fixture(scope="module")
 def music(tmp_path_factory):
     """Three pieces of two works; a codec that keeps them, a continuation that goes into the other key."""
@@ -44,10 +50,8 @@ def music(tmp_path_factory):
     write_table(root / "data/utt2spk", {utt: utt[:3] for utt in pieces})
     swapped = {C_MAJOR: F_SHARP, F_SHARP: C_MAJOR}
     astray = {utt: np.concatenate([pieces[utt][: 4 * RATE], tones(swapped[WORKS[utt]])]) for utt in pieces}
-    for name, wavs, source in (("codec", pieces, "codec"), ("astray", astray, "continuation")):
-        folder = write_set(root / name, wavs)
-        settings = {"from": source, "title": name, "prompt_seconds": 4.0 * (source != "codec")}
-        (folder / "decode.json").write_text(json.dumps(settings))
+    write_system(root / "codec", pieces, "codec")
+    write_system(root / "astray", astray, "continuation")
     return root
 
 
@@ -62,7 +66,7 @@ def hear(wav, sample_rate):
 def rows(music):
     pytest.importorskip("mir_eval", reason="pip install -e '.[piano]'")
     task = MusicTask(str(music / "data"), prompt_seconds=4.0, window_seconds=2.0, num_resamples=50)
-    features = Counting(), [np.zeros(40), np.zeros(60)]
+    features = Counting(), [np.zeros(4 * RATE), np.zeros(6 * RATE)]
     measurement = MusicMeasurement(task, hear, features)
     found = measurement.rows([str(music / "codec"), str(music / "astray")])
     return {row["system"]: row for row in found}, measurement.rolls([str(music / "codec")])
@@ -86,6 +90,25 @@ def test_every_row_has_a_distance_of_as_many_windows(rows):
     found = [row["metrics"]["frechet"] for row in rows[0].values()]
     assert {figure["windows"] for figure in found} == {3 * 4 * RATE // 10}
     assert all(figure["value"] >= 0 for figure in found)
+
+
+def test_rows_are_of_what_all_systems_have_and_a_piece_without_a_rest_has_no_distance(tmp_path, caplog):
+    pieces = {utt: tones(WORKS[utt], total=4.0 if utt == "one-b" else 8.0) for utt in WORKS}
+    write_table(write_set(tmp_path / "data", pieces) / "utt2spk", {utt: utt[:3] for utt in pieces})
+    write_system(tmp_path / "codec", pieces, "codec")
+    write_system(tmp_path / "few", {utt: pieces[utt] for utt in ("one-b", "two-a")}, "continuation")
+    task = MusicTask(str(tmp_path / "data"), prompt_seconds=4.0, window_seconds=2.0, num_resamples=50)
+    measurement = MusicMeasurement(task, None, (open_features("mfcc"), [pieces["one-a"], pieces["one-b"][:RATE // 2]]))
+    rows = {row["system"]: row["metrics"] for row in measurement.rows([str(tmp_path / n) for n in ("codec", "few")])}
+    assert list(rows) == [ORIGINAL, OTHER, "codec", "few"]
+    assert {metrics["key"]["count"] for metrics in rows.values()} == {1}
+    assert {metrics["frechet"]["windows"] for metrics in rows.values()} == {4}
+    warned = [record.getMessage() for record in caplog.records if "shorter than 1 s" in record.getMessage()]
+    assert [words.split(":")[0] for words in warned] == ["reference", *rows]
+    assert all(": 1 of 2 stretches" in words for words in warned)
+    write_system(tmp_path / "other", {"no-such": pieces["one-a"]}, "codec")
+    with pytest.raises(ValueError, match="other: no utterance of .*data in it, or none that the systems before"):
+        measurement.rows([str(tmp_path / "codec"), str(tmp_path / "other")])
 
 
 def test_the_report_says_what_was_measured_and_draws_the_notes(rows, tmp_path):
