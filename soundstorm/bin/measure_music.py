@@ -42,14 +42,13 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.scoring.transcription import INSTALL, Transcriber, has_transcriber
     from soundstorm.tokens.features import open_features
 
-    features = None
+    task, features = MusicTask(args.data_dir, args.prompt_seconds, args.window_seconds), None
     if args.features:
         encoder = open_features(args.features, args.layer, device=choose_device(args.device))
-        features = encoder, reference_wavs(args.reference, encoder.sample_rate, args.reference_utterances)
+        features = encoder, reference_wavs(args.reference, task.sample_rate, args.reference_utterances)
     transcriber = Transcriber() if has_transcriber() else None
     if transcriber is None:
         logging.getLogger(__name__).warning("notes are not compared: no transcriber is installed; %s", INSTALL)
-    task = MusicTask(args.data_dir, args.prompt_seconds, args.window_seconds)
     measurement = MusicMeasurement(task, transcriber, features)
     layer = "" if args.layer is None else f" layer {args.layer}"
     content = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from soundstorm.data.audio import Utterances, num_samples
+from soundstorm.data.audio import Utterances, num_samples, resample
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError
 from soundstorm.scoring.frechet import Gaussian, frechet_distance, gaussian_of, windows_of
@@ -31,7 +31,7 @@ Transcribe = Callable[[np.ndarray, int], list[Note]]
 
 @dataclass(frozen=True)
 class MusicTask:
-    """What is measured, the same for all systems."""
+    """What is measured, the same for all systems; an encoder of another rate hears what was read at this one."""
 
     data_dir: str
     prompt_seconds: float
@@ -47,7 +47,8 @@ class MusicMeasurement:
     Args:
         task: the test set.
         transcribe: notes of a recording; None: notes are not compared.
-        features: encoder of the Fréchet distance, with the recordings it is measured from; None: without it.
+        features: encoder of the Fréchet distance, with the recordings it is measured from, at the task's rate;
+            None: without it.
     """
 
     def __init__(
@@ -106,7 +107,8 @@ class MusicMeasurement:
                 "%s: %d of %d stretches are shorter than %g s and left out of the Fréchet distance",
                 title, len(wavs) - len(whole), len(wavs), FRECHET_SECONDS,
             )  # fmt: skip
-        return gaussian_of(windows_of(self._encoder, whole, FRECHET_SECONDS))
+        heard = (resample(wav, rate, self._encoder.sample_rate) for wav in whole)
+        return gaussian_of(windows_of(self._encoder, heard, FRECHET_SECONDS))
 
     def _notes_of(self, utt: str) -> list[Note]:
         if utt not in self._notes:

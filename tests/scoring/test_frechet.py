@@ -36,7 +36,7 @@ def test_fewer_windows_than_dimensions_give_a_number():
 class Counting:
     """Frame t is (t, 1), at 10 frames a second."""
 
-    frame_rate = 10.0
+    frame_rate, sample_rate = 10.0, 10
 
     def extract(self, wavs):
         return [np.stack([np.arange(len(wav)), np.ones(len(wav))], 1).astype(np.float32) for wav in wavs]

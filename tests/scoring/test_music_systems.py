@@ -86,9 +86,9 @@ def test_notes_are_compared_where_a_system_was_told_what_to_play(rows):
     assert f1 == {ORIGINAL: None, OTHER: 0.0, "codec": 1.0, "astray": None}
 
 
-def test_every_row_has_a_distance_of_as_many_windows(rows):
+def test_every_row_has_a_distance_of_as_many_windows_at_the_encoders_rate(rows):
     found = [row["metrics"]["frechet"] for row in rows[0].values()]
-    assert {figure["windows"] for figure in found} == {3 * 4 * RATE // 10}
+    assert {figure["windows"] for figure in found} == {3 * 4}
     assert all(figure["value"] >= 0 for figure in found)
 
 
