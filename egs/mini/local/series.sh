@@ -13,11 +13,7 @@ take_options() {  # <names> <argument>...: options of these names set variables,
         name=${1#--}
         name=${name//-/_}
         if [[ $1 == --* && ${own} == *" ${name} "* ]]; then
-            [ $# -gt 1 ] || {
-                echo "$0: $1 needs a value" >&2
-                exit 1
-            }
-            printf -v "${name}" '%s' "$2"
+            . utils/parse_options.sh "${@:1:2}" # with the checks of the engine's
         else
             engine+=("${@:1:2}")
         fi
