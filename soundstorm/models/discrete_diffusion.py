@@ -12,10 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundstorm.models.mask_diffusion_config import DiffusionConfig
-
-KEPT = (0.99999, 9e-6)  # of a code, at the first and at the last step
-FIRST_MASKED = 9e-6
+from soundstorm.models.mask_diffusion_config import FIRST_MASKED, KEPT, DiffusionConfig
 
 
 class Rates(NamedTuple):

@@ -6,6 +6,8 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.options import option
 
 CONDITIONINGS = ("cross", "sum")
+KEPT = (0.99999, 9e-6)  # of a code, at the first and at the last step of the chain
+FIRST_MASKED = 9e-6
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,10 @@ class DiffusionConfig:
     )
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise InputError(f"diffusion.steps is {self.steps}, expected at least 1")
-        if not 0 <= self.uniform < 1:
-            raise InputError(f"diffusion.uniform is {self.uniform}, expected a number in [0, 1)")
+        if self.steps < 2:  # the first hides next to nothing, and decoding begins at the last
+            raise InputError(f"diffusion.steps is {self.steps}, expected at least 2")
+        least, most = KEPT[1], 1 - FIRST_MASKED  # beyond them rates of random codes or of masks are below zero
+        if self.uniform != 0 and not least < self.uniform < most:
+            raise InputError(f"diffusion.uniform is {self.uniform}, expected 0 or a number in ({least:g}, {most:g})")
         if self.auxiliary_weight < 0:
             raise InputError(f"diffusion.auxiliary_weight is {self.auxiliary_weight}, expected 0 or more")

@@ -71,6 +71,26 @@ def test_rows_of_every_transition_sum_to_one(chain):
         assert all(float(rate.min()) >= 0 for rate in rates)
 
 
+@pytest.mark.parametrize("uniform", [1e-5, 0.99999])
+def test_at_the_bounds_no_rate_is_below_zero(uniform):
+    times = torch.arange(1, 101)
+    chain = MaskAndUniform(DiffusionConfig(uniform=uniform), CODES)
+    for rates in (chain.until(times), chain.between(times - 1, times)):
+        assert all(float(rate.min()) > 0 for rate in rates)
+
+
+@pytest.mark.parametrize("uniform", [-0.1, 5e-6, 9e-6, 0.999995, 1.0])
+def test_random_codes_that_would_make_a_rate_negative_are_refused(uniform):
+    message = rf"diffusion.uniform is {uniform}, expected 0 or a number in \(9e-06, 0.999991\)"
+    with pytest.raises(ValueError, match=message):
+        DiffusionConfig(uniform=uniform)
+
+
+def test_a_chain_of_one_step_is_refused():
+    with pytest.raises(ValueError, match="diffusion.steps is 1, expected at least 2"):
+        DiffusionConfig(steps=1)
+
+
 @CHAINS
 def test_steps_one_after_the_other_are_the_jump_over_them(chain):
     """Chapman-Kolmogorov, over all steps from the clean codes on and from the middle on."""
@@ -113,12 +133,9 @@ def test_the_divergence_is_that_of_dense_matrices(chain):
     np.testing.assert_allclose(found[possible], expected[possible], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("steps", [100, 1])
-def test_the_first_step_is_cross_entropy(steps):
-    """And so is the whole bound of a chain of one step."""
+def test_the_first_step_is_cross_entropy():
     log_p, (noisy, codes) = predictions(), every_pair()
-    chain = MaskAndUniform(DiffusionConfig(steps=steps), CODES)
-    found = chain.divergence(log_p.expand(CODES + 1, CODES, CODES), noisy, codes, torch.tensor(1))
+    found = UNIFORM.divergence(log_p.expand(CODES + 1, CODES, CODES), noisy, codes, torch.tensor(1))
     torch.testing.assert_close(found, -log_p.expand(CODES + 1, CODES))
 
 
