@@ -96,7 +96,7 @@ def test_maestros_recordings_are_cut_into_whole_chunks_of_its_own_sets(checkout,
         f"{liszt}-000400": (liszt, 4.0, 6.0),
     }
     assert "1 recordings are of works of the dev or test set and left out (franz_liszt_apres_une_lec" in done.stderr
-    assert "1 of 5 pieces are shorter than 2 s" in done.stderr
+    assert "1 of 5 pieces are shorter than an utterance of their set" in done.stderr
     for name in pieces.SETS:
         done = checkout.run(["utils/validate_data_dir.sh", "--no-text", f"{RECIPE}/data/{name}"])
         assert done.returncode == 0, done.stdout + done.stderr
@@ -108,6 +108,17 @@ def test_a_set_of_fewer_chunks_takes_them_from_all_its_length(checkout, tmp_path
     assert done.returncode == 0, done.stderr
     assert [name[-8:] for name in table(checkout, "test")] == ["e-000000", "e-000600"]
     assert len(table(checkout, "train")) == 3 and len(set(table(checkout, "train").values())) == 2
+
+
+def test_pieces_to_train_on_may_have_another_length(checkout, tmp_path):
+    root = write_maestro(tmp_path / "maestro", ROWS)
+    options = ["--maestro", root, "--chunk-seconds", "2", "--train-chunk-seconds"]
+    assert prepare(checkout, *options, "4").returncode == 0
+    assert [name[-8:] for name in table(checkout, "train")] == ["a-000000", "b-000000"]
+    assert [name[-8:] for name in table(checkout, "test")] == ["e-000000", "e-000200", "e-000400"]
+    for seconds, message in (("6", "no piece of train is 6 s long; see --chunk-seconds and"), ("0", "expected more")):
+        done = prepare(checkout, *options, seconds)
+        assert done.returncode == 1 and message in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize(

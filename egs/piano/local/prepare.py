@@ -45,6 +45,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--test-works", type=int, default=6, help="works of MIDI files held out for data/test (%(default)s)")
     add("--chunk-seconds", type=float, default=24.0, help="length of an utterance: prompt and continuation "
         "(%(default)s); what is left at the end of a recording is not used")  # fmt: skip
+    add("--train-chunk-seconds", type=float, help="length of those of data/train (default: as --chunk-seconds)")
     for name in SETS:
         add(f"--{name}-chunks", type=int, help=f"most utterances of data/{name}, evenly over the works (default: all)")
     add("--nj", type=int, default=2, help="MIDI files played at a time (%(default)s)")
@@ -56,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the three sets."""
     args = get_parser().parse_args(argv)
     chunks = {name: getattr(args, f"{name}_chunks") for name in SETS}
-    limits = {"chunk_seconds": args.chunk_seconds, "compose_seconds": args.compose_seconds, "nj": args.nj,
-              "sample_rate": args.sample_rate, "compose": args.compose}  # fmt: skip
+    names = ("chunk_seconds", "train_chunk_seconds", "compose_seconds", "nj", "sample_rate", "compose")
+    limits = {name: getattr(args, name) for name in names}
     limits |= {f"{name}_chunks": number for name, number in chunks.items()}
     for name, value in limits.items():
         if value is not None and value <= 0:
@@ -75,17 +76,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = {"sample_rate": args.sample_rate, "nj": args.nj}
         pieces = render_all(pieces, args.corpus_dir / "flac", find_sound_font(args.soundfont), **options)
     check_names(pieces)
+    seconds = dict.fromkeys(SETS, args.chunk_seconds) | {"train": args.train_chunk_seconds or args.chunk_seconds}
     utterances, short = {}, 0
     for piece in pieces:
-        found = cut(piece, args.chunk_seconds)
+        found = cut(piece, seconds[piece.set_name])
         short += not found
         utterances |= {utterance.name: (piece, utterance) for utterance in found}
     if short:
-        logger.warning("%d of %d pieces are shorter than %g s and left out", short, len(pieces), args.chunk_seconds)
+        logger.warning("%d of %d pieces are shorter than an utterance of their set and left out", short, len(pieces))
     for name in SETS:
         of_set = [utt for utt, (piece, _) in utterances.items() if piece.set_name == name]
         if not of_set:
-            raise ValueError(f"no piece of {name} is {args.chunk_seconds:g} s long; see --chunk-seconds")
+            raise ValueError(
+                f"no piece of {name} is {seconds[name]:g} s long; see --chunk-seconds and, for train, "
+                "--train-chunk-seconds"
+            )
         write(args.datadir / name, [utterances[utt] for utt in evenly_spaced(of_set, chunks[name])])
 
 
