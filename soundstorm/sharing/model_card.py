@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +28,11 @@ MISUSE = (
     "owners agree, say of what you publish that it is synthetic, and do not use it to pass for a person or "
     "past a speaker-verification system."
 )
+# Folders of absolute paths in prose and command lines, where a blank ends a path unless a \ stands before it; in quotes
+# that begin with one it does not. The / between figures and that of `a`/`b` are no paths.
+START = r"/(?=[\w.])"
+FOLDERS = re.compile(rf"(?<![^\s:=,(`'\"])(?<!\w[`'\"]){START}(?:(?:\\ (?!-)|[^\s/`'\"()\\])+/)*")
+QUOTED_FOLDERS = re.compile(rf"(?<=[`'\"])((?:[\w-]+:)?){START}[^`'\"\n]*/(?=[^`'\"\n]*[`'\"])")
 
 
 @dataclass(frozen=True)
@@ -95,10 +103,25 @@ def write_card(
     text += "\n## Tokens\n\n" + _table("kind|tokenizer|frames/s|levels|codes|Hz|fingerprint", rows)
     text += f"\n## Use\n\n{_usage(places)}\n"
     if card.results:
-        text += f"\n## Scores\n\n{Path(card.results).read_text(encoding='utf-8').strip()}\n"
+        text += f"\n## Scores\n\n{_scores(Path(card.results), folder)}\n"
     text += "\n## Limits and misuse\n\nIt is known to work for speech like that it was trained on.\n"
     text += f"{MISUSE}\n"
     write_text(folder / CARD, text)
+
+
+def _scores(results: Path, folder: Path) -> str:
+    """The text of a Markdown file, of whose absolute paths only the last names stay; the pictures that it shows are
+    copied into the pack."""
+
+    def copied(shown: re.Match) -> str:
+        picture = results.parent / shown[2]
+        if not os.path.isfile(picture):  # on the web, for instance
+            return shown[0]
+        shutil.copyfile(picture, folder / picture.name)
+        return f"{shown[1]}({picture.name})"
+
+    text = re.sub(r"(!\[[^\]]*\])\(([^()\s]+)\)", copied, results.read_text(encoding="utf-8").strip())
+    return FOLDERS.sub("", QUOTED_FOLDERS.sub(r"\1", text))
 
 
 def _table(head: str, rows: list[list]) -> str:

@@ -228,6 +228,23 @@ def test_the_card_says_what_is_inside_and_how_to_use_it(recipe):
     assert "command.txt" not in [path.name for path in (recipe / "pack").rglob("*")]
 
 
+def test_the_card_shows_the_pictures_of_the_results_and_no_path_of_the_machine(recipe):
+    text = "- command: `./run.sh --data-opts --source\\ /home/jane\\ doe/a\\ --more\\ exp/b --x=/home/jane/c d/e`\n"
+    text += "`python -m front --a '/home/jane doe/f g' --b closed:/home/jane/h exp/i`; `closed:/home/jane doe/j k`\n\n"
+    text += "| 1.00 / 2.00 (3 of 4) | - / - |\n`dev`/`test`, https://x.org/l/m\n\n"
+    (recipe / "report").mkdir()
+    (recipe / "report/losses.png").write_bytes(b"picture")
+    pictures = [f"![What loss?]({place})" for place in ("losses.png", recipe / "report/losses.png", "https://x.org/y.png")]
+    (recipe / "report/RESULTS.md").write_text(text + "\n".join(pictures) + "\n")
+    pack("codec", results="report/RESULTS.md")
+    card = (recipe / "pack/README.md").read_text()
+    assert "`./run.sh --data-opts --source\\ a\\ --more\\ exp/b --x=c d/e`" in card
+    assert "`python -m front --a 'f g' --b closed:h exp/i`; `closed:j k`" in card
+    assert text[text.index("|") :] in card
+    assert card.count("![What loss?](losses.png)") == 2 and "![What loss?](https://x.org/y.png)" in card
+    assert (recipe / "pack/losses.png").read_bytes() == b"picture"
+
+
 def test_the_card_has_the_hubs_metadata_and_the_figures_of_the_report(recipe):
     figure = {"all": {"value": 12.345678, "low": 11.0, "high": 13.5, "count": 60}}
     rows = [
