@@ -26,7 +26,7 @@ def push_pack(root: str | Path, name: str, *, really: bool = False) -> str:
         What would go, or where it went, for people.
 
     Raises:
-        FileNotFoundError, ValueError: no pack, a damaged one, or a name that cannot be.
+        FileNotFoundError, ValueError: no pack, a damaged one, a name that cannot be, or that of a public repository.
         OSError: the hub cannot be reached or refuses.
     """
     root = Path(root)
@@ -41,7 +41,7 @@ def push_pack(root: str | Path, name: str, *, really: bool = False) -> str:
         lines = [f"{path.stat().st_size:>12,}  {path.relative_to(root)}" for path in paths]
         lines += [f"the card does not say {field}: edit {root / CARD}" for field in _lacking(root / CARD)]
         lines.append(
-            f"{total:,} bytes in {len(paths)} files would go to a private https://huggingface.co/{name}; "
+            f"{total:,} bytes in {len(paths)} files would go to https://huggingface.co/{name}, if that is private or new; "
             "nothing was sent. Add --really-push to upload them (after `hf auth login`)"
         )
         return "\n".join(lines)
@@ -49,10 +49,17 @@ def push_pack(root: str | Path, name: str, *, really: bool = False) -> str:
 
     try:
         api = HfApi()
-        api.create_repo(name, private=True, exist_ok=True)
+        api.create_repo(name, private=True, exist_ok=True)  # one that is there stays as it is
+        if not api.repo_info(name).private:
+            raise InputError(
+                f"{name}: is public, expected a private repository; nothing was sent. Choose another --push, make it "
+                f"private in its settings on the hub, or publish at once by: hf upload {name} {root}"
+            )
         commit = api.upload_folder(
             repo_id=name, folder_path=root, commit_message=f"Upload {root.resolve().name}"
         )
+    except InputError:
+        raise
     except Exception as error:  # no network, no token, no right, no room: of several libraries
         reason = " ".join(str(error).split())
         raise OSError(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import huggingface_hub
 import huggingface_hub.constants
@@ -302,7 +303,7 @@ def test_a_push_says_what_would_go_and_sends_nothing_unless_told_to(recipe, caps
     said = capsys.readouterr().out
     paths = [path.relative_to(recipe / "pack") for path in (recipe / "pack").rglob("*") if path.is_file()]
     assert len(paths) >= 4 and all(f"  {path}\n" in said for path in paths)
-    assert "would go to a private https://huggingface.co/org/small; nothing was sent" in said
+    assert "would go to https://huggingface.co/org/small, if that is private or new; nothing was sent" in said
     assert "does not say language" in said and "does not say license" not in said
     push = ["--output", "pack", "--push", "org/small"]
     pack_model.main(push)  # of a pack that is there
@@ -313,6 +314,27 @@ def test_a_push_says_what_would_go_and_sends_nothing_unless_told_to(recipe, caps
         pack_model.main([*push, "--really-push"])  # tests are offline
     with pytest.raises(ValueError, match="expected <organisation or user>/<name>"):
         pack_model.main(["--output", "pack", "--push", "small"])
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_push_goes_to_a_private_repository_only(recipe, monkeypatch, capsys, private):
+    pack("codec")
+    sent = []
+    answers = {
+        "create_repo": lambda *names, **options: None,
+        "repo_info": lambda *names: SimpleNamespace(private=private),
+        "upload_folder": lambda **options: sent.append(options) or SimpleNamespace(commit_url="https://x.org/1"),
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(huggingface_hub.HfApi, name, lambda api, *a, answer=answer, **more: answer(*a, **more))
+    push = ["--output", "pack", "--push", "org/small", "--really-push"]
+    if private:
+        pack_model.main(push)
+        assert "https://x.org/1: uploaded, private" in capsys.readouterr().out
+    else:
+        with pytest.raises(ValueError, match="org/small: is public, .*nothing was sent.*: hf upload org/small pack"):
+            pack_model.main(push)
+    assert len(sent) == private
 
 
 def test_a_ready_codec_is_named_and_not_copied(recipe):
