@@ -26,7 +26,6 @@ FORMAT = "soundstorm-pack-1"
 SSL_MODEL = "ssl_model"  # inside the parts that listen through one
 OLD_SSL_MODEL = "hubert"  # its name in packs made when only a HuBERT could be there
 PART_NAME = re.compile(r"[a-z][a-z0-9_]*")
-HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 # A codec of transformers: its family, where it is (./ is in the pack, else on the hub), and perhaps its
 # commit there and its levels.
 CODEC_NAME = re.compile(r"(?P<family>[a-z]+):(?P<name>(\./)?[\w-][\w./-]*)(?P<levels>(@[\w.]+){1,2})?")
@@ -155,9 +154,22 @@ def find_pack(place: str | Path, revision: str | None = None) -> Path | None:
     """
     if (Path(place) / PACK_FILE).is_file():
         return Path(place)
-    if os.path.exists(place) or not HUB_NAME.fullmatch(str(place)):
+    if os.path.exists(place) or not can_be_on_hub(str(place)):
         return None
     return find_cached(str(place), revision)
+
+
+def can_be_on_hub(name: str) -> bool:
+    """Whether it is ``org/name`` as the hub takes it; a path may have two names too, with ``é`` or ``--`` in them."""
+    if name.count("/") != 1:
+        return False
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def find_cached(name: str, revision: str | None = None) -> Path | None:

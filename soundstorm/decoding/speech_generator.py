@@ -21,7 +21,7 @@ import yaml
 
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.errors import InputError
-from soundstorm.data.pack import DECODING_FILE, find_pack, open_pack
+from soundstorm.data.pack import DECODING_FILE, can_be_on_hub, find_pack, open_pack
 from soundstorm.data.records import LARGEST_INTEGER, make_record
 from soundstorm.data.spoken_form import spoken_form
 from soundstorm.data.text import TURN_MARKER, normalize_text
@@ -119,7 +119,7 @@ class SpeechGenerator:
         """
         if numbers is not None:
             spoken_form("1", numbers)
-        if download and not Path(place).exists():
+        if download and not Path(place).exists() and can_be_on_hub(str(place)):
             from huggingface_hub import snapshot_download
 
             root: Path | None = Path(snapshot_download(str(place), revision=revision))

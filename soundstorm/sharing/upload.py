@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from soundstorm.data.errors import InputError
-from soundstorm.data.pack import HUB_NAME, open_pack
+from soundstorm.data.pack import can_be_on_hub, open_pack
 from soundstorm.sharing.model_card import CARD
 
 WANTED = ("license", "language", "datasets")
@@ -30,7 +30,7 @@ def push_pack(root: str | Path, name: str, *, really: bool = False) -> str:
         OSError: the hub cannot be reached or refuses.
     """
     root = Path(root)
-    if not HUB_NAME.fullmatch(name):
+    if not can_be_on_hub(name):
         raise InputError(f"--push is {name!r:.80}, expected <organisation or user>/<name>")
     pack = open_pack(root)
     for part in pack.parts:

@@ -234,8 +234,11 @@ def test_scripts_and_prompts_must_fit(tts, folder):
 
 
 def test_what_is_no_pack_is_refused_with_what_to_do(folder):
-    with pytest.raises(FileNotFoundError, match="or, of one on the hub, run first: hf download"):
-        SpeechGenerator.from_pretrained("org/nothing")
+    for place, download in [
+        ("org/nothing", False), ("exp/naïve", False), ("exp/my--exp", True), ("egs/mini/exp/pack", True)
+    ]:  # fmt: skip
+        with pytest.raises(FileNotFoundError, match="or, of one on the hub, run first: hf download"):
+            SpeechGenerator.from_pretrained(place, download=download)
     shutil.copytree(folder / "pack", folder / "bad")
     (folder / "bad/decode.yaml").write_text("decode:\n  iterations: many\n")
     with pytest.raises(InputError, match="bad/decode.yaml: decode: "):
