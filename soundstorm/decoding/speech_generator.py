@@ -138,7 +138,8 @@ class SpeechGenerator:
         text_kind, reader = load_semantic_generator(root, device)
         synthesizer = DialogueSynthesizer(reader, generator, codec, SemanticTokenizer.load(root, device=device))
         text_sampling = text_sampling_of(text_kind, samplings)
-        speaker = cls(synthesizer, sampling_of(kind, samplings), text_sampling, name=root.resolve().name)
+        name = root.resolve().name if Path(place).exists() else str(place)  # of one in the hub's cache, no commit
+        speaker = cls(synthesizer, sampling_of(kind, samplings), text_sampling, name=name)
         speaker.numbers = numbers
         speaker.first_stage = cache(lambda: load_first_stage(root, reader.info, device))  # only if it is asked for
         speaker.semantic_temperature = samplings["audiolm"].semantic_temperature

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import soundfile
@@ -243,6 +244,17 @@ def test_what_is_no_pack_is_refused_with_what_to_do(folder):
     (folder / "bad/decode.yaml").write_text("decode:\n  iterations: many\n")
     with pytest.raises(InputError, match="bad/decode.yaml: decode: "):
         SpeechGenerator.from_pretrained(folder / "bad")
+
+
+def test_a_pack_of_the_hub_is_called_by_its_name_there(folder, tts, tmp_path, monkeypatch):
+    root = tmp_path / "models--org--small"
+    shutil.copytree(folder / "pack", root / "snapshots/abc123")
+    (root / "refs").mkdir()
+    (root / "refs/main").write_text("abc123")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert SpeechGenerator.from_pretrained("org/small", device="cpu").name == "org/small"
+    monkeypatch.chdir(folder / "pack")
+    assert SpeechGenerator.from_pretrained(".", device="cpu").name == tts.name == "pack"
 
 
 def test_the_loudest_part_is_the_prompt():
