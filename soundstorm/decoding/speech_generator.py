@@ -221,13 +221,12 @@ class SpeechGenerator:
     def convert(self, speech: PromptLike, *, prompt: PromptLike | None = None, seed: int = 0) -> Speech:
         """Say what a recording says in the voice of another one."""
         _check_seed(seed)
-        if isinstance(speech, VoicePrompt):
-            semantic = speech.passage.semantic
+        encoded, tokenizer = self._encoded(speech), self.synthesizer.tokenizer
+        if encoded is not None:
+            semantic = encoded.semantic
         else:
             sound, name = _sound(speech)
-            (semantic,) = self.synthesizer.tokenizer.encode(
-                [one_channel(sound, self.synthesizer.tokenizer.info.sample_rate, name)]
-            )
+            (semantic,) = tokenizer.encode([one_channel(sound, tokenizer.info.sample_rate, name)])
         stopwatch = Stopwatch()
         given = None if prompt is None else self._passage(prompt, None)
         samples = self.synthesizer.convert(semantic, given, self.sampling, seed=seed, stopwatch=stopwatch)
@@ -329,14 +328,7 @@ class SpeechGenerator:
 
     def _passage(self, prompt: PromptLike, text: str | None, longest: float | None = None) -> Passage:
         """Tokens of a prompt; of a recording that is to go on (``longest``), those of its last seconds."""
-        text = None if text is None else self.readable(text)
-        encoded = None
-        if isinstance(prompt, VoicePrompt):
-            prompt.maker.infos[0].check_same(self.infos[0], "the prompt", self.name)
-            prompt.maker.infos[1].check_same(self.infos[1], "the prompt", self.name)
-            encoded = prompt.passage
-        elif isinstance(prompt, str | Path) and Path(prompt).suffix == ".safetensors":
-            encoded = load_prompt(prompt, *self.infos)
+        text, encoded = None if text is None else self.readable(text), self._encoded(prompt)
         if encoded is not None:
             if text is not None and encoded.text is None:
                 raise InputError("words are given of a prompt encoded without; encode it again by prompt(text=...)")
@@ -346,6 +338,16 @@ class SpeechGenerator:
             wav = long_enough(sound, self.sample_rate, name)
             return self.synthesizer.encode(wav[-round(longest * self.sample_rate) :])
         return self.synthesizer.encode(prepare_prompt(sound, self.sample_rate, name, whole=bool(text)), text)
+
+    def _encoded(self, prompt: PromptLike) -> Passage | None:
+        """Tokens of a voice that was encoded before, if it was by these models; None of a recording."""
+        if isinstance(prompt, VoicePrompt):
+            prompt.maker.infos[0].check_same(self.infos[0], "the prompt", self.name)
+            prompt.maker.infos[1].check_same(self.infos[1], "the prompt", self.name)
+            return prompt.passage
+        if isinstance(prompt, str | Path) and Path(prompt).suffix == ".safetensors":
+            return load_prompt(prompt, *self.infos)
+        return None
 
 
 def read_sampling(path: Path) -> dict[str, Any]:

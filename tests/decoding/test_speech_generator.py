@@ -1,5 +1,6 @@
 """A pack that speaks: texts, scripts and recordings, in voices given in every way, and what is refused."""
 
+import copy
 import shutil
 from dataclasses import replace
 
@@ -104,17 +105,22 @@ def test_a_voice_is_encoded_once_and_kept(tts, folder):
     expected = tts("red one", prompt=folder / "long.wav").samples
     for given in (voice, str(folder / "voice.safetensors"), soundfile.read(folder / "long.wav", dtype="float32")):
         np.testing.assert_array_equal(tts("red one", prompt=given).samples, expected)
+    converted = tts.convert(folder / "voice.safetensors").samples
+    np.testing.assert_array_equal(converted, tts.convert(voice).samples)
+    assert len(converted) == 3 * 16000
 
 
 def test_a_saved_voice_of_other_models_and_a_damaged_one_are_refused(tts, folder):
-    tts.prompt(folder / "long.wav").save(folder / "voice.safetensors")
-    info = tts.infos
-    try:
-        tts.infos = info[0], replace(info[1], fingerprint="x")
-        with pytest.raises(InputError, match="voice.safetensors: a prompt of other models; save it again"):
-            tts("red", prompt=folder / "voice.safetensors")
-    finally:
-        tts.infos = info
+    voice, other = tts.prompt(folder / "long.wav"), copy.copy(tts)
+    voice.save(folder / "voice.safetensors")
+    other.infos = tts.infos[0], replace(tts.infos[1], fingerprint="x")
+    for given, message in (
+        (folder / "voice.safetensors", "voice.safetensors: a prompt of other models; save it again"),
+        (voice, "acoustic tokens do not belong together: the prompt has"),
+    ):
+        for use in (lambda given: other("red", prompt=given), other.convert):
+            with pytest.raises(InputError, match=message):
+                use(given)
     (folder / "cut.safetensors").write_bytes((folder / "voice.safetensors").read_bytes()[:-9])
     with pytest.raises(InputError, match="cut.safetensors: not a saved prompt"):
         tts("red", prompt=folder / "cut.safetensors")
