@@ -9,7 +9,7 @@ prompted with the previous ones.
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Prompt:
     text: str | None  # transcript, with turn markers; None when unknown
     start: float = 0.0  # seconds
     end: float | None = None  # seconds; None: to the end of the recording
+    voice: str | None = None  # of the script; None: an exchange of all of them
 
 
 def read_prompt(place: str) -> Prompt:
@@ -102,8 +103,8 @@ def choose_prompts(
                 f"{name} is missing for voice {missing[0]}; give one for each of {', '.join(voices)}, or none"
             )
     if places:
-        return [read_prompt(places[voice]) for voice in voices]
-    return [Prompt(paths[voice], texts.get(voice)) for voice in voices] if paths else []
+        return [replace(read_prompt(places[voice]), voice=voice) for voice in voices]
+    return [Prompt(paths[voice], texts.get(voice), voice=voice) for voice in voices] if paths else []
 
 
 def _named(values: Sequence[str], option: str) -> dict[str, str]:
@@ -132,6 +133,10 @@ class Passage:
     def said(self) -> str | None:
         """The transcript, with a note where its last words may be missing."""
         return self.text if self.cut is None else f"{self.text} [cut after {self.cut:g} s]"
+
+    def by(self, voice: str) -> "Passage":
+        """The same as one turn of a voice."""
+        return replace(self, turns=(Turn(voice, self.text or ""),))
 
 
 def choose_context(prompt: Passage | None, made: Sequence[Passage], longest: int) -> list[Passage]:
@@ -324,7 +329,8 @@ class DialogueSynthesizer:
         """One recorded exchange, or a recording of each voice in the order of their first turns, as one passage."""
         rate = self.generator.acoustic_info.sample_rate
         wavs = [read_audio(p.path, rate, start=p.start, end=p.end) for p in prompts]
-        return join_prompts([self.encode(wav, p.text) for wav, p in zip(wavs, prompts, strict=True)])
+        passages = [self.encode(wav, p.text) for wav, p in zip(wavs, prompts, strict=True)]
+        return join_prompts([x.by(p.voice) if p.voice else x for x, p in zip(passages, prompts, strict=True)])
 
     def encode(self, wav: np.ndarray, text: str | None = None) -> Passage:
         """Tokens of recorded speech ``(S,)`` at the codec's rate, of which only this is heard."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -312,7 +312,7 @@ class SpeechGenerator:
         if set(texts) - set(prompts):
             raise InputError(f"words are given of prompts that are not: {', '.join(sorted(set(texts) - set(prompts)))}")
         stopwatch.tell(part="prompts")
-        given = join_prompts([self._of_voice(voice, prompts[voice], texts.get(voice)) for voice in voices if prompts])
+        given = join_prompts([self._passage(prompts[v], texts.get(v)).by(v) for v in voices if prompts])
         samples, _, made = self.synthesizer.speak(
             turns, given, self.sampling, self.text_sampling, seed=seed, seconds=seconds, stopwatch=stopwatch
         )
@@ -321,10 +321,6 @@ class SpeechGenerator:
     def _speech(self, samples: np.ndarray, text: str | None, seed: int, stopwatch: Stopwatch) -> Speech:
         seconds = {part: times["seconds"] for part, times in stopwatch.parts.items()}
         return Speech(samples, self.sample_rate, text, self.name, seed, seconds)
-
-    def _of_voice(self, voice: str, prompt: PromptLike, text: str | None) -> Passage:
-        passage = self._passage(prompt, text)
-        return replace(passage, turns=(Turn(voice, passage.text or ""),))
 
     def _passage(self, prompt: PromptLike, text: str | None, longest: float | None = None) -> Passage:
         """Tokens of a prompt; of a recording that is to go on (``longest``), those of its last seconds."""

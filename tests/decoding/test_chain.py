@@ -513,7 +513,7 @@ def test_an_utterance_serves_as_prompt_with_its_words(chain, tmp_path):
 def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     from soundstorm.decoding.autoregressive import load_text_to_semantic
     from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
-    from soundstorm.decoding.dialogue import DialogueSynthesizer, Prompt
+    from soundstorm.decoding.dialogue import DialogueSynthesizer, Prompt, choose_prompts
     from soundstorm.decoding.script import Turn
     from soundstorm.decoding.soundstorm_generator import SoundStormGenerator
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
@@ -553,6 +553,10 @@ def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     assert [passage.said for passage in made] == [f"{turn.text} [cut after 0.02 s]" for turn in turns]
     # Nothing goes on from words of which nobody knows whether they were said.
     assert [text for text, _, _ in reader.asked] == [f"blue two | red | {turn.text}" for turn in turns]
+    reader.asked.clear()
+    (alone,) = choose_prompts(turns[:1], [f"A={prompt.path}"], ["A=one"])
+    synthesizer.speak(turns[:1], synthesizer.read_prompts([alone]), ParallelConfig(), short, max_characters=20)
+    assert reader.asked[0][0] == "one red two"  # the voice of the prompt goes on: no speaker changes
 
 
 @pytest.mark.parametrize(

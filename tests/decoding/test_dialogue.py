@@ -119,7 +119,7 @@ def test_a_prompt_can_be_a_part_of_a_recording(data):
 def test_prompts_are_utterances_or_recordings(data):
     turns = [Turn("B", "x"), Turn("A", "y")]
     chosen = choose_prompts(turns, [], [], [f"A={data}/u1", f"B={data}/u2"])
-    assert [prompt.start for prompt in chosen] == [1.0, 0.5]
+    assert [(prompt.start, prompt.voice) for prompt in chosen] == [(1.0, "B"), (0.5, "A")]
     with pytest.raises(ValueError, match="--prompt-utterance is missing for voice B"):
         choose_prompts(turns, [], [], [f"A={data}/u1"])
     with pytest.raises(ValueError, match="by --prompt and --prompt-text or by --prompt-utterance, not both"):
