@@ -394,7 +394,8 @@ TRIED = {
         "tests/egs/test_speechocean762.py::test_extra_data_are_taken_from_every_repetition",
     "has another MD5 sum than OpenSLR's":
         "tests/egs/test_mini_librispeech.py::test_an_interrupted_download_goes_on_and_a_damaged_one_is_refused",
-    "leave --prompt and --prompt-text out": "tests/bin/test_speak.py::test_speech_goes_on",
+    "leave --prompt, --prompt-text and --speed out": "tests/bin/test_speak.py::test_speech_goes_on",
+    "leave --prompt-text, --seconds and --speed out": "tests/bin/test_speak.py::test_speech_is_converted",
     "several voices need --script": "tests/bin/test_speak.py::test_a_script_is_said_by_its_voices",
     "say so by --consent": "tests/bin/test_speak.py::test_a_voice_needs_its_owners_consent",
     "give the directory that utils/pack_model.sh made":

@@ -140,8 +140,12 @@ def _read_jobs(args) -> list[dict]:
         return _read_list(args)
     named = args.script is not None
     prompts, texts = _by_voice(args.prompt, "--prompt", named), _by_voice(args.prompt_text, "--prompt-text", named)
-    if args.continued is not None and (prompts or texts):
-        raise InputError("--continue goes on in the recording's own voice; leave --prompt and --prompt-text out")
+    if args.continued is not None and (prompts or texts or args.speed is not None):
+        raise InputError(
+            "--continue goes on in the recording's own voice and speed; leave --prompt, --prompt-text and --speed out"
+        )
+    if args.convert is not None and (texts or args.seconds is not None or args.speed is not None):
+        raise InputError("--convert keeps the recording's timing; leave --prompt-text, --seconds and --speed out")
     if args.convert is not None or args.continued is not None:
         script: object = None
     elif named:

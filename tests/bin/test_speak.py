@@ -187,10 +187,13 @@ def test_lists_that_cannot_be_said_are_refused(pack, content, message):
         (["--script", "script.txt", "--prompt", "wav/a-1.wav"], "expected one A=... for every voice"),
         (["--text", "red", "--prompt", "a.wav", "--prompt", "b.wav"], "--prompt is given 2 times"),
         (["--text-file", "nowhere.txt"], "nowhere.txt: no such file"),
-        (["--continue", "wav/b-1.wav", "--prompt", "wav/a-1.wav"], "goes on in the recording's own voice; leave"),
+        *((["--continue", "wav/b-1.wav", option, "2"], "leave --prompt, --prompt-text and --speed out")
+          for option in ("--prompt", "--prompt-text", "--speed")),
+        *((["--convert", "wav/b-1.wav", option, "2"], "leave --prompt-text, --seconds and --speed out")
+          for option in ("--prompt-text", "--seconds", "--speed")),
         (["--continue", "wav/b-1.wav"], "continued by AudioLM's first stage, which this pack lacks"),
     ],
-)
+)  # fmt: skip
 def test_options_that_do_not_fit_are_refused(pack, words, message):
     with pytest.raises((InputError, FileNotFoundError), match=message):
         say(*words, "--consent", "--output", "a.wav")
