@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.scoring.abx_sources import abx_of_sources
     from soundstorm.scoring.extras import abx_section, extra, write_extra
 
+    device = choose_device(args.device)
     results = abx_of_sources(
         args.data_dir,
         config,
@@ -47,13 +48,13 @@ def main(argv: list[str] | None = None) -> None:
         kmeans=args.kmeans,
         acoustic=args.acoustic,
         codec=args.codec,
-        device=choose_device(args.device),
+        device=device,
     )
     content = {
         "data_dir": args.data_dir,
         "results": {name: asdict(result) for name, result in results.items()},
     }
-    content = extra("abx", content, command=command_line(argv))
+    content = extra("abx", content, command=command_line(argv), device=device)
     print(abx_section(content))
     if args.output:
         write_extra(args.output, content)

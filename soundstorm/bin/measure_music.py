@@ -42,9 +42,10 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.scoring.transcription import INSTALL, Transcriber, has_transcriber
     from soundstorm.tokens.features import open_features
 
-    task, features = MusicTask(args.data_dir, args.prompt_seconds, args.window_seconds), None
+    task, features, device = MusicTask(args.data_dir, args.prompt_seconds, args.window_seconds), None, "cpu"
     if args.features:
-        encoder = open_features(args.features, args.layer, device=choose_device(args.device))
+        device = choose_device(args.device)
+        encoder = open_features(args.features, args.layer, device=device)
         features = encoder, reference_wavs(args.reference, task.sample_rate, args.reference_utterances)
     transcriber = Transcriber() if has_transcriber() else None
     if transcriber is None:
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         "rows": measurement.rows(args.decode_dirs),
         "rolls": measurement.rolls(args.decode_dirs),
     }
-    content = extra("music", content, command=command_line(argv))
+    content = extra("music", content, command=command_line(argv), device=device)
     write_extra(args.output, content)
     print(music_section([content]))
 

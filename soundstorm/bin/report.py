@@ -37,13 +37,13 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.scoring.publish import publish
-    from soundstorm.scoring.report_content import parse_running, run_facts
+    from soundstorm.scoring.report_content import parse_running
 
     publish(
         [Path(path) for path in args.scores],
         Path(args.output),
         config=config,
-        facts=run_facts(args.command),
+        command=args.command,
         timing=Path(args.timing) if args.timing else None,
         running=parse_running(args.running),
         extras=[Path(path) for path in args.extras],

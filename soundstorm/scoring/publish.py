@@ -21,7 +21,14 @@ from soundstorm.scoring.listening_page import Clip, Example, write_page
 from soundstorm.scoring.measures import evenly_spaced
 from soundstorm.scoring.measuring import RECORDING
 from soundstorm.scoring.report_config import ReportConfig
-from soundstorm.scoring.report_content import build_report, inputs_digest, order_scores, read_timing_table
+from soundstorm.scoring.report_content import (
+    build_report,
+    decoded_on,
+    inputs_digest,
+    order_scores,
+    read_timing_table,
+    run_facts,
+)
 from soundstorm.scoring.score_file import read_score
 from soundstorm.scoring.system import write_json
 from soundstorm.scoring.tables import render_markdown
@@ -38,7 +45,7 @@ def publish(
     output: Path,
     *,
     config: ReportConfig,
-    facts: Mapping[str, str],
+    command: str,
     timing: Path | None = None,
     running: tuple[str, float] | None = None,
     tokens: Path | None = None,
@@ -53,7 +60,7 @@ def publish(
         score_paths: Files of `score`, in the order of their rows.
         output: Folder.
         config: Title, examples, targets.
-        facts: Commit, date, hardware, command.
+        command: That made the results, for the record.
         timing: The engine's `timing.tsv`.
         running: Stage that is running now and its seconds so far, which `timing` cannot have yet.
         tokens: Acoustic archive whose codebook usage is shown.
@@ -81,7 +88,7 @@ def publish(
         targets=config.targets,
         usage=codebook_usage(tokens) if tokens else [],
         seconds=seconds,
-        facts=facts,
+        facts=run_facts(command, device=decoded_on(scores)),
         extras=[read_extra(path) for path in extras],
         compared_with=config.compared_with,
     )

@@ -134,19 +134,26 @@ def run_facts(command: str, *, device: str = "cpu") -> dict[str, str]:
 
     Args:
         command: That made it.
-        device: Where networks worked; a GPU is named too.
+        device: Where networks worked; a GPU is named too, by its model if it is seen from here.
     """
     hardware = describe_hardware()
     if device.startswith("cuda"):
         import torch
 
-        hardware = f"{torch.cuda.get_device_name(device)}, {hardware}"
+        name = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a GPU"
+        hardware = f"{name}, {hardware}"
     return {
         "command": f"`{command}`",
         "commit": source_commit(),
         "date": datetime.date.today().isoformat(),
         "hardware": hardware,
     }
+
+
+def decoded_on(scores: Sequence[Mapping[str, Any]]) -> str:
+    """The kind of device that made the speech of score files: a GPU where it made any of it."""
+    devices = [str(score["decode"].get("device")) for score in scores]
+    return "cuda" if any(device.startswith("cuda") for device in devices) else "cpu"
 
 
 def target_figures(

@@ -29,17 +29,19 @@ def acoustic(data_dir, tmp_path_factory):
     return f"{prefix}.scp"
 
 
-def test_everything_is_measured_on_the_same_comparisons(data_dir, acoustic, hubert_dir, tmp_path, capsys):
+def test_everything_is_measured_on_the_same_comparisons(data_dir, acoustic, hubert_dir, tmp_path, capsys, monkeypatch):
     train_kmeans.main(
         ["--data-dir", str(data_dir), "--features", "mfcc", "--clusters", "2", "--normalization", "utterance"]
         + ["--output", str(tmp_path / "kmeans")]
     )
     output = tmp_path / "abx.json"
+    monkeypatch.setattr("soundstorm.scoring.extras.run_facts", lambda command, device: {"device": device})
     measure_abx.main(
         ["--data-dir", str(data_dir), "--features", "mfcc", "--features", f"{hubert_dir}@1"]
-        + ["--device", "cpu"]
+        + ["--device", "cpu:0"]
         + ["--kmeans", str(tmp_path / "kmeans"), "--acoustic", acoustic, "--output", str(output)]
     )
+    assert read_extra(output)["facts"] == {"device": "cpu:0"}
     results = read_extra(output)["results"]
     assert list(results) == [
         "mfcc",

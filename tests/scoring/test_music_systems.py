@@ -138,9 +138,11 @@ def test_the_front_measures_with_an_encoder_and_without_a_transcriber(music, tmp
     options += ["--features", "mfcc"]
     with pytest.raises(ValueError, match="--features needs --reference"):
         measure_music.main([*map(str, options), "--output", "x"])
-    options += ["--reference", music / "data", "--output", tmp_path / "more.json"]
+    monkeypatch.setattr("soundstorm.scoring.extras.run_facts", lambda command, device: {"device": device})
+    options += ["--reference", music / "data", "--device", "cpu:0", "--output", tmp_path / "more.json"]
     measure_music.main([*map(str, options)])
     content = read_extra(tmp_path / "more.json")
+    assert content["facts"] == {"device": "cpu:0"}
     assert content["encoder"] == "`mfcc`" and content["rows"][0]["metrics"]["frechet"]["windows"] == 12
 
 

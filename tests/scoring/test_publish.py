@@ -44,9 +44,6 @@ def make_recipe(folder):
     return paths
 
 
-FACTS = {"commit": "abc", "date": "2000-01-01"}
-
-
 def test_a_report_has_all_its_parts(tmp_path):
     paths = make_recipe(tmp_path)
     timing = tmp_path / "timing.tsv"
@@ -55,7 +52,7 @@ def test_a_report_has_all_its_parts(tmp_path):
         paths,
         tmp_path / "report",
         config=ReportConfig(title="Mini", examples=2, targets=("wer of original <= 1",)),
-        facts=FACTS,
+        command="./run.sh",
         timing=timing,
         running=("7", 60.0),
         results=tmp_path / "RESULTS.md",
@@ -66,22 +63,32 @@ def test_a_report_has_all_its_parts(tmp_path):
     assert not any(path.startswith(".") or "/." in path for path in files)
     markdown = (tmp_path / "RESULTS.md").read_text()
     assert markdown == (tmp_path / "report" / "RESULTS.md").read_text()
-    assert "wall time: 100 s (stage 0 40 s, stage 7 60 s)" in markdown and "date: 2000-01-01" in markdown
+    assert "wall time: 100 s (stage 0 40 s, stage 7 60 s)" in markdown and "- command: `./run.sh`" in markdown
     assert json.loads((tmp_path / "report" / "report.json").read_text())["targets"][0]["met"]
     assert "word errors</dt><dd>50 %" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_report_names_the_gpu_that_decoded(tmp_path, monkeypatch):
+    paths = make_recipe(tmp_path)
+    paths[1].write_text(paths[1].read_text().replace('"from": "text"', '"from": "text", "device": "cuda:1"'))
+    for here, named in ((True, "H200, "), (False, "a GPU, ")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda here=here: here)
+        monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "H200")
+        publish(paths, tmp_path / f"{here}", config=ReportConfig(), command="c")
+        assert f"\n- hardware: {named}" in (tmp_path / f"{here}/RESULTS.md").read_text()
 
 
 def test_a_second_report_changes_no_file_until_a_score_changes(tmp_path):
     paths = make_recipe(tmp_path)
 
-    def run(date):
-        publish(paths, tmp_path / "report", config=ReportConfig(), facts={"date": date}, results=tmp_path / "R.md")
+    def run(command):
+        publish(paths, tmp_path / "report", config=ReportConfig(), command=command, results=tmp_path / "R.md")
         return {path: path.stat().st_mtime_ns for path in (tmp_path / "report").rglob("*")}
 
-    first = run("2000-01-01")
-    assert run("2000-01-02") == first
+    first = run("one")
+    assert run("two") == first
     paths[0].write_text(paths[0].read_text().replace('"Original"', '"Recorded"'))
-    assert run("2000-01-03") != first and "| Recorded |" in (tmp_path / "R.md").read_text()
+    assert run("three") != first and "| Recorded |" in (tmp_path / "R.md").read_text()
 
 
 def test_a_measurement_beside_the_scores_becomes_a_section_and_a_figure(tmp_path):
@@ -91,7 +98,7 @@ def test_a_measurement_beside_the_scores_becomes_a_section_and_a_figure(tmp_path
     def run(median):
         points = {"codec": [{**point, "median": median}]}
         write_extra(measured, extra("runtime", {"points": points, "threads": 2, "device": "cpu"}, command="c"))
-        publish(paths, tmp_path / "report", config=ReportConfig(), facts=FACTS, extras=[measured])
+        publish(paths, tmp_path / "report", config=ReportConfig(), command="c", extras=[measured])
         return (tmp_path / "report/RESULTS.md").read_text()
 
     assert "| 10 | 1.500 |" in run(1.5)
@@ -106,7 +113,7 @@ def test_the_picture_of_losses_lies_beside_every_copy_of_the_text(tmp_path):
     training["curves"] = {"train": [[1, 2.0]], "valid": []}
     write_extra(tmp_path / "trainings.json", extra("trainings", {"trainings": [training]}, command="c"))
     options = {"extras": [tmp_path / "trainings.json"], "results": tmp_path / "RESULTS_x.md"}
-    publish(make_recipe(tmp_path), tmp_path / "report", config=ReportConfig(), facts=FACTS, **options)
+    publish(make_recipe(tmp_path), tmp_path / "report", config=ReportConfig(), command="c", **options)
     for path in (tmp_path / "report/RESULTS.md", tmp_path / "RESULTS_x.md"):
         (name,) = re.findall(r"!\[.*\]\((.*)\)", path.read_text())
         assert name == f"{path.stem}_losses.png" and path.with_name(name).read_bytes().startswith(b"\x89PNG")
@@ -130,7 +137,7 @@ def test_no_example_is_a_recording_that_could_not_be_read(tmp_path):
 
 def test_a_report_of_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="needs score files, got none"):
-        publish([], tmp_path / "report", config=ReportConfig(), facts={})
+        publish([], tmp_path / "report", config=ReportConfig(), command="c")
 
 
 def write_dialogue(folder, **changes):
@@ -148,7 +155,7 @@ def test_a_dialogue_comes_first_on_the_page(tmp_path):
     dialogue = write_dialogue(tmp_path / "chat")
 
     def run():
-        publish(paths, tmp_path / "report", config=ReportConfig(), facts=FACTS, dialogue=dialogue)
+        publish(paths, tmp_path / "report", config=ReportConfig(), command="c", dialogue=dialogue)
         return (tmp_path / "report/index.html").read_text()
 
     page = run()
@@ -163,7 +170,7 @@ def test_a_damaged_dialogue_is_refused(tmp_path, change):
     paths = make_recipe(tmp_path)
     dialogue = write_dialogue(tmp_path / "chat", **change)
     with pytest.raises(ValueError, match="chat/dialogue.json: not what synthesize_dialogue writes"):
-        publish(paths, tmp_path / "report", config=ReportConfig(), facts=FACTS, dialogue=dialogue)
+        publish(paths, tmp_path / "report", config=ReportConfig(), command="c", dialogue=dialogue)
 
 
 def test_usage_and_perplexity_of_known_codes(tmp_path):
