@@ -35,6 +35,8 @@ RATIO_NOTE = (
     "a time; one at a time is measured by `--figures runtime`.\n"
 )
 FEW_SPEAKERS = 10  # drawn anew, fewer than this vary less than speakers do
+# Settings without which figures of two rows are not comparable.
+TOLD = ("recognizers", "vocabulary_text", "text_normalizer", "language", "speaker", "crop_seconds", "prompt_seconds")
 LENGTH_NAMES = {"short": "4-10 s", "mid": "10-20 s", "long": "20-30 s", ALL: "all"}
 
 
@@ -259,6 +261,24 @@ def _facts(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: settings.get(name) for name in TOLD} | {"recognizers": ", ".join(settings["recognizers"])}
+    if not any(name.startswith(CLOSED) for name in settings["recognizers"]):
+        told["vocabulary_text"] = None  # nobody reads with it
+    return told
+
+
+def _scored_otherwise(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> list[str]:
+    """Rows of other settings than these, with what differs."""
+    found, usual = [], _told(settings)
+    for row in rows:
+        theirs = _told(row.get("settings") or settings)
+        other = [f"{name} `{value}`" for name, value in theirs.items() if value != usual[name]]
+        if other:
+            found.append(f"{row['system']} ({', '.join(other)})")
+    return found
+
+
 def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
     settings = next((row["settings"] for row in rows if row.get("settings")), {})
     voices = [row for row in rows if set(row["metrics"]) & set(VOICE_METRICS)]
@@ -291,6 +311,8 @@ def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
                 f"`{settings['vocabulary_text']}`, none more likely than another. That hides errors that make no "
                 "other word of the list, so its rates are lower than those of free reading."
             )
+        if others := _scored_otherwise(rows, settings):
+            notes.append(f"**Scored otherwise, and not comparable in what depends on it**: {', '.join(others)}.")
     left_out = [
         f"{name} of {row['system']} ({len(utterances)} of {row['num_utterances']})"
         for row in rows

@@ -250,6 +250,23 @@ def test_the_normaliser_of_texts_is_named():
         assert ("Whisper's English normaliser" in render_markdown(report)) == named
 
 
+def test_rows_that_were_scored_by_other_settings_are_named():
+    scores = example_scores()
+    settings = {"recognizers": ["r", "s"], "speaker": "s", "crop_seconds": 1.5, "prompt_seconds": 3.0}
+    for row, more in zip(scores, (
+        {}, {"language": None, "vocabulary_text": "data/x/text"}, {"recognizers": ["closed:r"], "vocabulary_text": "t"},
+        {"recognizers": ["r", "s"], "language": "en", "crop_seconds": 1},
+    )):  # fmt: skip
+        row["settings"] = settings | more
+    markdown = render_markdown(build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={}))
+    others = "From text (recognizers `closed:r`, vocabulary_text `t`), From semantic (language `en`, crop_seconds `1`)."
+    assert f"**Scored otherwise, and not comparable in what depends on it**: {others}" in markdown
+    for row in scores:
+        row["settings"] = settings
+    markdown = render_markdown(build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={}))
+    assert "Scored otherwise" not in markdown
+
+
 def test_a_gain_of_voices_is_drawn_by_speaker_where_the_scores_are_and_the_table_says_so():
     scores = example_scores()
     report = build_report(scores, title="Mini", targets=[], usage=[], seconds={}, facts={})
