@@ -18,7 +18,7 @@ def get_parser():
         "--acoustic-model", required=True, help="of a kind that has decode.iterations, or a pack"
     )
     parser.add_argument(
-        "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance; 0: none"
+        "--prompt-seconds", type=float, default=0.0, help="true beginning of each utterance (the paper's: 3); 0: none"
     )
     add_prompt_encoding(parser)
     parser.add_argument(

@@ -62,7 +62,8 @@ draw_figure() {  # <runtime or iterations> <file>
             split_arguments "${runtime_args}"
             ;;
         iterations)
-            options+=(--acoustic-model "${main_exp}" --kmeans "${semantic_exp}")
+            # After a prompt, as the paper's.
+            options+=(--acoustic-model "${main_exp}" --prompt-seconds "${prompt_seconds}" --kmeans "${semantic_exp}")
             options+=(--recognizer "$(recognizer_named "${recognizer_names[0]}")" --folder "${2%.json}")
             [ ! -e "${datadir}/${text_train_set}/text" ] ||
                 options+=(--vocabulary-text "${datadir}/${text_train_set}/text")
