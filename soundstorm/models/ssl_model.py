@@ -1,4 +1,4 @@
-"""Self-supervised models of speech as transformers has them: loading, and what they want to be given."""
+"""Models of transformers, with all of their weights; and what self-supervised ones of speech want to be given."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ def load_ssl_model(source: str, *, local_only: bool = False) -> tuple[PreTrained
 
 
 def load_pretrained(
-    source: str, kind: str, model_types: tuple[str, ...], *, local_only: bool = False
+    source: str,
+    kind: str,
+    model_types: tuple[str, ...],
+    *,
+    local_only: bool = False,
+    remedy: str = "give the prefix of such models before the name, if train_kmeans --help has one",
 ) -> PreTrainedModel:
     """A model of transformers, from safetensors and without code of its own.
 
@@ -44,6 +49,7 @@ def load_pretrained(
         kind: what it should be, for messages.
         model_types: what ``model_type`` in its ``config.json`` may be.
         local_only: as of :func:`soundstorm.models.hub.model_directory`.
+        remedy: what to do where it is of another type, for messages.
 
     Raises:
         FileNotFoundError: there is none.
@@ -60,8 +66,7 @@ def load_pretrained(
     if config.model_type not in model_types:
         raise InputError(
             f"{source}: model_type in config.json is {config.model_type!r}, "
-            f"expected {', '.join(model_types)}; give the prefix of such models before the name, "
-            "if train_kmeans --help has one"
+            f"expected {', '.join(model_types)}; {remedy}"
         )
     with _errors_for_people(source, kind):
         model, report = AutoModel.from_pretrained(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.errors import InputError
-from soundstorm.models.hub import model_directory, pinned
+from soundstorm.models.hub import pinned
 from soundstorm.tokens.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class ReadyCodec:
     Examples are handled one by one, so that padding never changes a code.
     """
 
-    model_class: str  # of transformers
+    model_type: str  # in config.json of transformers
 
     def __init__(self, network: nn.Module, info: TokenizerInfo):
         self.network, self.info = network.eval().requires_grad_(False), info
@@ -67,7 +67,7 @@ class ReadyCodec:
 class Encodec(ReadyCodec):
     """EnCodec (Defossez et al., 2022)."""
 
-    model_class = "EncodecModel"
+    model_type = "encodec"
 
     @staticmethod
     def num_levels_of(network: nn.Module) -> int:
@@ -88,7 +88,7 @@ class Encodec(ReadyCodec):
 class Dac(ReadyCodec):
     """Descript's codec (Kumar et al., 2023)."""
 
-    model_class = "DacModel"
+    model_type = "dac"
 
     @staticmethod
     def hop_of(config: PretrainedConfig) -> int:
@@ -104,7 +104,7 @@ class Dac(ReadyCodec):
 class Mimi(ReadyCodec):
     """Mimi (Defossez et al., 2024)."""
 
-    model_class = "MimiModel"
+    model_type = "mimi"
 
     @staticmethod
     def num_levels_of(network: nn.Module) -> int:
@@ -134,21 +134,15 @@ def load_ready_codec(kind: str, name: str, choice: str, device: str | torch.devi
 
     Raises:
         FileNotFoundError: there is none of that name.
-        ValueError: stereo or separate chunks, or levels that it has not.
+        ValueError: of another kind or damaged, stereo or separate chunks, or levels that it has not.
     """
-    import transformers
+    from soundstorm.models.ssl_model import load_pretrained  # transformers takes seconds
 
     codec_class = READY_CODECS[kind]
-    class_name = codec_class.model_class
     name = pinned(name)
-    directory = model_directory(name)
-    try:
-        network = getattr(transformers, class_name).from_pretrained(directory, use_safetensors=True)
-    except OSError as error:
-        raise FileNotFoundError(
-            f"{kind}:{name}: neither a directory with a {class_name} nor a hub name of one "
-            f"({str(error).splitlines()[0]})"
-        ) from error
+    prefixes = ", ".join(f"{known}:" for known in READY_CODECS)
+    remedy = f"give the prefix of its type before the name, if that is one of {prefixes}"
+    network = load_pretrained(name, f"codec of type {kind}", (codec_class.model_type,), remedy=remedy)
     config = network.config
     if getattr(config, "audio_channels", 1) != 1 or getattr(config, "chunk_length_s", None) is not None:
         raise InputError(

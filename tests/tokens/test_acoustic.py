@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from soundstorm.bin import check_codec
 from soundstorm.data.archive import TokenArchive, TokenizerInfo
@@ -239,8 +239,27 @@ def test_weights_that_are_pickled_are_not_read(pretrained, tmp_path):
 
 
 def test_a_directory_without_a_model_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"encodec:{tmp_path}: neither a directory with a EncodecModel"):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}: no codec of type encodec could .*config.json is missing"):
         load_acoustic_tokenizer(f"encodec:{tmp_path}")
+
+
+def test_a_codec_of_another_kind_or_without_all_its_weights_makes_no_tokens(pretrained, tmp_path):
+    """transformers would draw what is missing at random, with a warning."""
+    kind, folder, _ = pretrained
+    for other in PRETRAINED.keys() - {kind}:
+        with pytest.raises(ValueError, match=f"is '{kind}', expected {other}; give .*, if that is one of"):
+            load_acoustic_tokenizer(f"{other}:{folder}")
+    shutil.copytree(folder, tmp_path / "damaged")
+    weights = load_file(f"{folder}/model.safetensors")
+    name = next(name for name, value in weights.items() if value.is_floating_point())
+    for damage, message in (
+        ({name: torch.full_like(weights[name], torch.nan)}, "some weights are NaN or infinite; train or download"),
+        ({name: None}, "the weights do not fit config.json, 1 are missing .*; train or download"),
+    ):
+        left = {key: value for key, value in (weights | damage).items() if value is not None}
+        save_file(left, tmp_path / "damaged/model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(ValueError, match=message):
+            load_acoustic_tokenizer(f"{kind}:{tmp_path}/damaged")
 
 
 def test_extraction_writes_the_chosen_utterances_and_leaves_broken_ones_out(
