@@ -428,7 +428,7 @@ if "${has_tokens}" && doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_la
         features=(--features "${ssl_source}" --layer "${semantic_layer}")
         [[ ${ssl_name} == "${ssl_model}" || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
             features=(--features mfcc) # of its rate
-        front 1 check_codec --codec "${codec}" "${features[@]}"
+        front 1 check_codec --codec "${codec}" --data-dir "${acoustic_sets[@]/#/${datadir}/}" "${features[@]}"
         interruptible "${front_command[@]}"
     fi
     ahead 2 train_codec

@@ -1,4 +1,6 @@
-"""Load a ready codec and compare its frame rate with that of the semantic tokens, before hours go into these."""
+"""Load a ready codec and compare its rates with those of the recordings and of the semantic tokens, before hours go
+into these.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,36 @@ def get_parser():
     """Options of the command."""
     parser = FrontParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--codec", required=True, help="experiment directory, pack or name, as elsewhere")
+    parser.add_argument("--data-dir", nargs="*", default=[], help="recordings that it is to code, with utt2rate")
     parser.add_argument("--features", required=True, help=f"what k-means will cluster: {CHOICES}")
     parser.add_argument("--layer", type=int, default=None, help="of the model")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Load both and say how their frames lie against each other."""
+    """Load both and say how their frames lie against each other.
+
+    Raises:
+        ValueError: too many recordings have another sample rate than the codec to be left out.
+    """
     args = get_parser().parse_args(argv)
 
     import logging
+    from pathlib import Path
 
+    from soundstorm.data.audio import wrong_rate
     from soundstorm.data.frame_ratio import FrameRatio
+    from soundstorm.data.table_index import read_numbers
     from soundstorm.tokens.acoustic import load_acoustic_tokenizer
     from soundstorm.tokens.features import open_features
+    from soundstorm.tokens.merge import LEAST_SHARE
 
     codec = load_acoustic_tokenizer(args.codec).info
+    for table in filter(Path.exists, (Path(data_dir, "utt2rate") for data_dir in args.data_dir)):
+        ids, rates = read_numbers(table)
+        others = (rates != codec.sample_rate).nonzero()[0].tolist()
+        if len(others) > (1 - LEAST_SHARE) * len(ids):
+            raise wrong_rate(f"{table}: {ids[others[0]]}", rates[others[0]], codec.sample_rate)
     rate = open_features(args.features, args.layer).frame_rate
     ratio = FrameRatio.between(rate, codec.frame_rate)
     logging.info(

@@ -46,6 +46,14 @@ def resample(wav: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:
     return np.asarray(soxr.resample(wav, sample_rate, wanted), dtype=np.float32)
 
 
+def wrong_rate(where: str | Path, found: int, needed: int) -> InputError:
+    """What to raise of a recording at a rate in Hz that cannot be used."""
+    return InputError(
+        f"{where}: sample rate is {found} Hz but {needed} Hz is needed; resample the audio by {FORMAT_TOOL}, "
+        f"in a recipe by --audio-format flac --sample-rate {needed}"
+    )
+
+
 def read_audio(
     path: str | Path,
     sample_rate: int,
@@ -82,11 +90,7 @@ def read_audio(
         with soundfile.SoundFile(str(path)) as recording:
             rate = recording.samplerate
             if rate < sample_rate or rate != sample_rate and not lower:
-                raise InputError(
-                    f"{path}: sample rate is {recording.samplerate} Hz but {sample_rate} Hz is needed; "
-                    f"resample the audio by {FORMAT_TOOL}, in a recipe by --audio-format flac "
-                    f"--sample-rate {sample_rate}"
-                )
+                raise wrong_rate(path, rate, sample_rate)
             if recording.channels != 1:
                 raise InputError(
                     f"{path}: {recording.channels} channels but 1 is needed; choose or mix them by {FORMAT_TOOL}, "

@@ -7,6 +7,7 @@ import pytest
 
 from soundstorm.data.archive import TokenizerInfo, write_tokens
 from soundstorm.data.data_dir import write_table
+from tests.tokens.test_acoustic import tiny_dac
 
 SETS = ("train", "dev", "test")
 INFO = {
@@ -38,10 +39,10 @@ def recipe(checkout, monkeypatch):
     return checkout
 
 
-def run(recipe):
+def run(recipe, *more):
     options = "--stage 1 --stop-stage 3 --test-sets test --ssl-model exp/hubert/hubert --codec-exp exp/codec"
     options += " --semantic-tag hubert_l1_k8 --semantic-exp exp/kmeans_hubert_l1_k8"
-    return recipe.run(["./run.sh", *options.split()], cwd="egs/mini", timeout=300)
+    return recipe.run(["./run.sh", *options.split(), *more], cwd="egs/mini", timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,17 @@ def test_stages_with_whole_archives_have_nothing_to_do(recipe, damage):
     else:  # it begins to make them again, for which it needs the real model
         assert "semantic tokens of dev" in done.stdout and "tokens of train" not in done.stdout
         assert done.returncode == 1 and "kmeans.json: no such file" in done.stderr
+
+
+def test_a_ready_codec_of_another_rate_is_refused_before_there_are_semantic_tokens(recipe, tmp_path):
+    model, config, _ = tiny_dac(tmp_path)
+    config.sampling_rate = 24000
+    model(config).save_pretrained(tmp_path / "dac")
+    (recipe.root / "egs/mini/data/train/semantic.scp").unlink()
+    write_table(recipe.root / "egs/mini/data/test/utt2rate", {"u-1": "16000"})
+    done = run(recipe, "--codec", f"dac:{tmp_path}/dac")
+    assert done.returncode == 1 and "data/test/utt2rate: u-1: sample rate is 16000 Hz but 24000 Hz" in done.stderr
+    assert "semantic tokens of" not in done.stdout
 
 
 def run_later_stage(recipe, stage, fingerprint):

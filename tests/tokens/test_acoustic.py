@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from soundstorm.bin import check_codec
 from soundstorm.data.archive import TokenArchive, TokenizerInfo
 from soundstorm.data.audio import write_audio
+from soundstorm.data.data_dir import write_table
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.soundstream_config import SoundStreamConfig
 from soundstorm.tokens import ready_codecs
@@ -113,6 +114,19 @@ def test_a_ready_codec_is_looked_at_before_tokens_are_made(pretrained, caplog):
     assert f"1 semantic tokens (50/s) to {320 // hop} frames" in caplog.text
     with pytest.raises(ValueError, match="expected 1 to"):
         check_codec.main(["--codec", f"{kind}:{folder}@99", "--features", "mfcc"])
+
+
+def test_recordings_of_another_rate_than_the_codec_are_found_before_tokens_are_made(tmp_path):
+    model, config, _ = tiny_dac(tmp_path)
+    model(config).save_pretrained(tmp_path / "dac")
+    words = ["--codec", f"dac:{tmp_path}/dac", "--features", "mfcc", "--data-dir", str(tmp_path / "x"), str(tmp_path)]
+    table, rates = tmp_path / "utt2rate", {f"u-{number:02}": "16000" for number in range(20)}
+    write_table(table, rates | {"u-03": "44100"})  # a twentieth is left out
+    check_codec.main(words)
+    write_table(table, rates | {"u-03": "44100", "u-07": "44100"})
+    message = f"{table}: u-03: sample rate is 44100 Hz but 16000 Hz is needed; .* flac --sample-rate 16000"
+    with pytest.raises(ValueError, match=message):
+        check_codec.main(words)
 
 
 def test_a_codec_of_fewer_frames_than_tokens_gets_a_warning(tmp_path, caplog):
