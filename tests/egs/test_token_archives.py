@@ -1,13 +1,16 @@
 """Stages 1 and 3 are complete when the archives are there and whole, not when a table names them."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
-from soundstorm.data.archive import TokenizerInfo, write_tokens
+from soundstorm.bin import train_kmeans
+from soundstorm.data.archive import TokenArchive, TokenizerInfo, write_tokens
+from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import write_table
-from tests.tokens.test_acoustic import tiny_dac
+from tests.tokens.test_acoustic import tiny_dac, write_experiment
 
 SETS = ("train", "dev", "test")
 INFO = {
@@ -73,6 +76,39 @@ def test_a_ready_codec_of_another_rate_is_refused_before_there_are_semantic_toke
     done = run(recipe, "--codec", f"dac:{tmp_path}/dac")
     assert done.returncode == 1 and "data/test/utt2rate: u-1: sample rate is 16000 Hz but 24000 Hz" in done.stderr
     assert "semantic tokens of" not in done.stdout
+
+
+@pytest.mark.usefixtures("warm_python")
+@pytest.mark.parametrize("kind, stage", [("semantic", 1), ("acoustic", 3)])
+def test_another_tokenizer_under_the_same_name_makes_its_own_tokens(checkout, tmp_path, kind, stage):
+    """Older than the tokens, as where a link or the name of a pack says another one now; and in several jobs."""
+    root = checkout.root / "egs/mini"
+    data, ids = root / "data/train", [f"u-{number:03}" for number in range(101)]
+    data.mkdir(parents=True)
+    write_audio(tmp_path / "a.wav", np.sin(np.arange(1600)), 16000)
+    for table, value in (("utt2spk", "u"), ("wav.scp", str(tmp_path / "a.wav")), ("utt2dur", "0.1")):
+        write_table(data / table, dict.fromkeys(ids, value))
+    option, made_by = "--semantic-exp" if kind == "semantic" else "--codec-exp", []
+    for number in (1, 2):
+        place = tmp_path / str(number)
+        if kind == "semantic":
+            words = f"--data-dir {data} --features mfcc --clusters {number + 1} --output {place}"
+            train_kmeans.main(words.split())
+        else:
+            write_experiment(place, seed=number)
+        for path in place.iterdir():
+            os.utime(path, (0, 0))
+    (root / "exp").mkdir()
+    sets = "--train-set train --valid-set train --test-sets train --ssl-model mfcc --semantic-tag x --nj 2".split()
+    command = ["./run.sh", *sets, "--stage", str(stage), "--stop-stage", str(stage), option, "exp/x"]
+    for number, works in ((1, True), (2, True), (2, False)):
+        (root / "exp/x").unlink(missing_ok=True)
+        (root / "exp/x").symlink_to(tmp_path / str(number))
+        done = checkout.run(command, cwd="egs/mini", timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("nothing to do" not in done.stdout) == works
+        made_by.append(TokenArchive(data / f"{kind}.scp").info.fingerprint)
+    assert made_by[0] != made_by[1] == made_by[2]
 
 
 def run_later_stage(recipe, stage, fingerprint):

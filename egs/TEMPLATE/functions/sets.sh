@@ -39,17 +39,41 @@ token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the p
 
 has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, whole, of the present tokenizer and audio?
     local scp=${datadir}/$2/$1.scp model=$1_model
-    # Tokens of another tokenizer have the same name; the archive they lie in tells. One trained again is newer.
+    # Tokens of another tokenizer have the same name: the archive they lie in tells, or who made that. One of old versions
+    # does not know its codec; one that was trained again is newer.
     [ -s "${scp}" ] && [ ! "${!model}" -nt "${scp}" ] &&
         head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/" &&
+        same_tokenizer "$(maker_of "$1" "$2")" "$(tokenizer_now "$1")" &&
         damaged_tables "$2" "${scp}" >/dev/null
+}
+
+tokenizer_now() {  # <semantic|acoustic>: what tells the present one from others that are called alike
+    if [ "$1" = semantic ]; then
+        fingerprint_in "${semantic_exp}/kmeans.json"
+    elif [ "${codec}" = train ]; then
+        { cksum <"${codec_exp}/model.safetensors"; } 2>/dev/null || true
+    else
+        echo "${codec}"
+    fi
+}
+
+maker_of() {  # <semantic|acoustic> <set>: the tokenizer of its tokens, as tokenizer_now has it
+    if [ "$1" = semantic ]; then
+        fingerprint_in "${datadir}/$2/semantic.json"
+    else
+        cat "$(token_archive acoustic "$2")/tokenizer" 2>/dev/null || true
+    fi
+}
+
+same_tokenizer() {  # <one> <other>: as far as both are known
+    [[ -z $1 || -z $2 || $1 == "$2" ]]
 }
 
 need_semantic_tokens() {  # <set>: its semantic tokens, by the present k-means; with a codec's, fronts look themselves
     local data=${datadir}/$1 made_by present
     need "${data}/semantic.scp" 1
-    made_by=$(fingerprint_in "${data}/semantic.json") present=$(fingerprint_in "${semantic_exp}/kmeans.json")
-    [[ -z ${present} || -z ${made_by} || ${present} == "${made_by}" ]] || "${wants_status}" ||
+    made_by=$(maker_of semantic "$1") present=$(tokenizer_now semantic)
+    same_tokenizer "${made_by}" "${present}" || "${wants_status}" ||
         die "${data}/semantic.scp has the tokens of another k-means (${made_by:0:12}) than ${semantic_exp} (${present:0:12});" \
             "give the options of those tokens, or have stage 1 make the others: --stage 1 --stop-stage ${stop_stage}"
 }
@@ -64,7 +88,7 @@ damaged_tables() {  # <set> <scp>...: prints those not all there, whole and of t
 }
 
 extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
-    local kind=$1 data=${datadir}/$2 model=$1_model archive jobs part logs keys=() parts=()
+    local kind=$1 data=${datadir}/$2 archive jobs part logs tokenizer keys=() parts=()
     jobs=$(jobs_for "${data}/utt2spk")
     archive=$(token_archive "$1" "$2") # whatever the jobs: what an earlier run of others made counts
     logs=${archive}/log/extract.
@@ -74,7 +98,11 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
     done
     mkdir -p "${archive}"
     # A job is done when its tokens are there, of this tokenizer, utterances and audio, whatever its log says.
-    [ ! "${!model}" -nt "${archive}/keys.1.scp" ] || rm -f "${logs}"*.log
+    tokenizer=$(tokenizer_now "$1")
+    if [ "$(cat "${archive}/tokenizer" 2>/dev/null)" != "${tokenizer}" ]; then
+        rm -f "${logs}"*.log "${data}/${kind}.scp" # which would pass for this one's, were it interrupted
+        echo "${tokenizer}" >"${archive}/tokenizer"
+    fi
     utils/split_scp.py "${data}/utt2spk" "${keys[@]}"
     for part in $(seq "${jobs}"); do
         cmp -s "${archive}/keys.${part}.new" "${archive}/keys.${part}.scp" || rm -f "${logs}${part}.log"
