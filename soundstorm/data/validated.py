@@ -32,7 +32,7 @@ def validate_changed(path: data_dir.PathLike, **options: Any) -> Summary:
     root, now = Path(path), time.time_ns()
     names = sorted({*data_dir.KNOWN, *options.get("require", ())})
     stats = {name: _stat(root / name) for name in names if (root / name).is_file()}
-    checked = {"rules": _rules(), "options": {k: v for k, v in sorted(options.items()) if v}}
+    checked = {"rules": _rules(), "options": dict(sorted(options.items()))}
     with suppress(OSError, InputError, KeyError, TypeError, AttributeError):
         known = read_json(root / RECORD, "")
         if {name: known[name] for name in checked} == checked and known["files"].keys() == stats.keys():

@@ -99,6 +99,14 @@ def test_a_change_is_found_with_the_errors_of_a_whole_check(root, change, settle
         assert str(found.value) == str(expected.value)
 
 
+@pytest.mark.parametrize("option, table", [("text", "text"), ("wav", "wav.scp")])
+def test_what_an_option_lets_pass_is_refused_without_it(root, option, table):
+    (root / table).unlink()
+    validate_changed(root, **{option: False})
+    with pytest.raises(FileNotFoundError, match=table):
+        validate_changed(root)
+
+
 def test_other_options_other_rules_and_a_damaged_record_mean_a_new_check(root, checks, monkeypatch):
     validate_changed(root)
     with pytest.raises(FileNotFoundError, match="semantic.scp, which is required"):
