@@ -482,6 +482,15 @@ def test_stage_0_of_the_recipe_is_complete_after_one_run(checkout, calls):
     assert "complete, nothing to do" in done.stdout
 
 
+@pytest.mark.parametrize("kind, content", [("ctm", CTM), ("stm", STM)])
+def test_turns_of_a_file_without_words_are_kept_as_not_transcribed(local, calls, kind, content):
+    rttm, words = write_annotation(calls.parent, "all.rttm", RTTM), calls.parent / f"one.{kind}"
+    words.write_text(content)
+    first, second, *_ = local.rttm.read_rttm(calls.parent, rttm=rttm, **{kind: words})
+    chunks = [cut(local, entry.load().turns) for entry in (first, second)]
+    assert [[chunk.text is None for chunk in some] for some in chunks] == [[True], [False]]
+
+
 @pytest.mark.parametrize("table", ["rttm", "ctm"])
 def test_a_byte_order_mark_costs_no_line(local, tmp_path, table):
     (tmp_path / "wav").mkdir()

@@ -52,9 +52,9 @@ def read_rttm(
         if name not in paths:
             raise FileNotFoundError(f"{audio}: no recording {name}.wav (or .flac, ...), which has turns")
         spoken = turns[name]
-        if rttm:
-            spoken, missed = assign(turns[name], texts.get(name, []), keep_words=stm is None)
-            lost, total = lost + missed, total + len(texts.get(name, []))
+        if rttm and name in texts:  # turns of other files keep the text None: nobody wrote it down
+            spoken, missed = assign(spoken, texts[name], keep_words=stm is None)
+            lost, total = lost + missed, total + len(texts[name])
         conversation = Conversation(clean(name), paths[name], tuple(spoken))
         yield Entry(conversation.name, None, partial(_same, conversation))
     if lost > MOST_LOST * total:
