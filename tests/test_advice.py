@@ -209,6 +209,10 @@ CASES = {
         train_text_to_semantic, f"{SETS} {READER} --loss.alignment-weight 1",
         "(loss.alignment_weight) is .* or the weight to 0", "0",
     ),
+    "few frames": Case(
+        train_kmeans, "--data-dir {chain}/data --features mfcc --portion 0.01 --clusters 100 --output {out}",
+        "or take more data: raise (--portion)", "1",
+    ),
     "layer of none": Case(
         train_kmeans, "--data-dir {chain}/data --features mfcc --layer 3 --clusters 4 --output {out}",
         "leave --layer out()", without="--layer",
@@ -420,6 +424,7 @@ TRIED = {
     "--data-dir (or --wav-scp and --text)": ELSEWHERE_SCORED,
     "--decode-dir (or --wav-scp) and --output need": ELSEWHERE_SCORED,
     "leave --layer out": ADDED,
+    "take more data: raise --portion": ADDED,
     "init.codebooks needs --codec": ADDED,
     "set model.pointer, or the weight to 0": ADDED,
     "(expected 0 or more), text.max_seconds": ADDED,

@@ -2,10 +2,10 @@
 # The paper's dialogue experiment (section 4.5): text with turns to semantic tokens to speech of two voices, prompted by a
 # short exchange. Its 100,000 hours are not public; this takes conversations of your own, or DailyTalk (20 hours).
 # Not run yet at this size: RESULTS.md says what was. Eight GPUs of 80 GB are assumed; conf/*.yaml say for what.
-#   ./run.sh --ngpu 8 --local-data-opts "--manifest <file>"                                  (local/conversations.py)
-#   ./run.sh --ngpu 8 --local-data-opts "--audio <dir> --rttm <file> --ctm <file>"           (or --stm)
-#   ./run.sh --ngpu 8 --local-data-opts "--dailytalk <dir>"
-# --portion 0.0002 of 100,000 hours is 20 hours for k-means, 11 GB; of 20 hours take 1.
+#   ./run.sh --ngpu 8 --portion 1 --local-data-opts "--manifest <file>"                      (local/conversations.py)
+#   ./run.sh --ngpu 8 --portion 1 --local-data-opts "--audio <dir> --rttm <file> --ctm <file>"    (or --stm)
+#   ./run.sh --ngpu 8 --portion 1 --local-data-opts "--dailytalk <dir>"
+# k-means wants some 20 hours, 11 GB: --portion 1 of as many, less of more; 0.0002, as set here, of 100,000.
 # A dialogue of your own, in the voices of two utterances of any set:
 #   ./run.sh --stage 6 --dialogue-script my.txt --dialogue-exchange "" --dialogue-prompts "A=<utterance> B=<utterance>"
 # Beyond 150 characters, about 10 s, it is spoken in passes, each of which goes on from up to 20 s of what went before.

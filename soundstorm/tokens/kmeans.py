@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 CENTROIDS, DESCRIPTION = "centroids.safetensors", "kmeans.json"
 NORMALIZATIONS = ("none", "global", "utterance")
+FEW_FRAMES = 30  # a cluster: with fewer, centroids are single frames rather than means
 
 
 @dataclass(frozen=True)
@@ -171,11 +172,12 @@ def train_kmeans(
     if normalization == "utterance":
         utterances = [normalize_utterance(features) for features in utterances]
     frames = np.concatenate(utterances).astype(np.float32, copy=False)
+    remedy = "lower the number of clusters, or take more data: raise --portion where it is below 1"
     if len(frames) < num_clusters:
-        raise InputError(
-            f"{len(frames)} frames cannot make {num_clusters} clusters; "
-            "lower the number of clusters, or take more data"
-        )
+        raise InputError(f"{len(frames)} frames cannot make {num_clusters} clusters; {remedy}")
+    if len(frames) < FEW_FRAMES * num_clusters:
+        few = "not normal: %d frames for %d clusters, fewer than %d for each; %s"
+        logger.warning(few, len(frames), num_clusters, FEW_FRAMES, remedy)
     if not np.isfinite(frames).all():
         raise InputError(
             "some features are NaN or infinite; look for broken recordings, or train the model again"

@@ -117,9 +117,14 @@ def test_damaged_files_are_refused(tmp_path, damage):
         KMeans.load(tmp_path)
 
 
-def test_more_clusters_than_frames_are_refused():
-    with pytest.raises(ValueError, match="40 frames cannot make 41 clusters"):
+def test_more_clusters_than_frames_are_refused_and_few_frames_a_cluster_said(caplog):
+    with pytest.raises(ValueError, match="40 frames cannot make 41 clusters; .* raise --portion"):
         train_kmeans(blobs(1), 41)
+    train_kmeans(blobs(3), 4)
+    assert not caplog.records
+    train_kmeans(blobs(1), 2)
+    assert "not normal: 40 frames for 2 clusters, fewer than 30 for each; " in caplog.text
+    assert "raise --portion" in caplog.text
 
 
 def test_features_that_are_not_finite_are_refused():
