@@ -56,6 +56,7 @@ for variant in "${known[@]}"; do
             --decode-args "${decoding}" "${engine[@]}"
     done
 done
+! "${wants_status}" || exit 0
 read -ra seeds <<<"${seeds}"
 python3 local/variants_table.py "${rows[@]}" --sets "${sets[@]}" --seeds "${seeds[@]}" --command "${command}" \
     --title "Ablations of training" --output "${output}"

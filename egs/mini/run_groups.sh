@@ -38,6 +38,7 @@ for name in "${names[@]}"; do
             --consistency none --recognizer "${recognizer}" --score-args "${score_args}" "${engine[@]}"
     done
 done
+! "${wants_status}" || exit 0
 read -ra seeds <<<"${seeds}"
 python3 local/variants_table.py "${rows[@]}" --sets "${sets[@]}" --seeds "${seeds[@]}" --command "${command}" \
     --title "Groups of codebooks" --output "${output}"

@@ -66,7 +66,7 @@ for system in ${systems}; do
             for seed in "${seeds[@]}"; do
                 score=${scores/"{seed}"/"${seed}"}/test/original.json
                 : "${originals:=${score}}" # one score of the recordings serves all
-                if [[ -e ${originals} && ! -e ${score} ]]; then
+                if [[ ${wants_status} == false && -e ${originals} && ! -e ${score} ]]; then
                     mkdir -p "${score%/*}"
                     cp "${originals}" "${score}"
                 fi
@@ -83,5 +83,6 @@ if [ ${#rows[@]} = 0 ]; then
     echo "$0: no variant is both of --systems '${systems}' and of --variants '${variants}'" >&2
     exit 1
 fi
+! "${wants_status}" || exit 0
 python3 local/variants_table.py "${rows[@]}" --sets test --seeds "${seeds[@]}" --command "${command}" \
     --title "Options of decoding" --output "${output}"

@@ -7,9 +7,17 @@ command=${command% }
 
 take_options() {  # <names> <argument>...: options of these names set variables, all others go to the array `engine`
     local own=" $1 " name
-    engine=()
+    engine=() wants_status=false # true: every run says how it stands, and there is no table
     shift
     while [ $# -gt 0 ]; do
+        case "$1" in # these have no value
+            --help | -h) show_help ;;
+            --status)
+                wants_status=true engine+=("$1")
+                shift
+                continue
+                ;;
+        esac
         name=${1#--}
         name=${name//-/_}
         if [[ $1 == --* && ${own} == *" ${name} "* ]]; then
@@ -19,6 +27,12 @@ take_options() {  # <names> <argument>...: options of these names set variables,
         fi
         shift $(($# < 2 ? 1 : 2))
     done
+}
+
+show_help() {  # Of the script: its first lines.
+    awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$(basename "$0")"
+    echo "Options of the engine: ./run.sh --help"
+    exit 0
 }
 
 listen_with() {  # <outside recogniser, or nothing> [<recogniser beside it>]: sets `recognizer`, adds to `score_args`
