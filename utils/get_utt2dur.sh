@@ -3,6 +3,9 @@
 set -euo pipefail
 export LC_ALL=C
 utils=$(dirname "$0")
+SOUNDSTORM_ROOT=$(dirname "$(dirname "$(realpath "$0")")")
+# shellcheck source=python.sh
+. "${utils}/python.sh"
 
 nj=4
 cmd=utils/run.py

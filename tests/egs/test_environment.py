@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -200,6 +201,19 @@ def test_an_active_environment_comes_first_if_it_has_what_is_needed(checkout, py
     )
     assert done.stdout.splitlines()[0] == runs, done.stderr
     assert done.stdout.splitlines()[1].startswith("usage: "), done.stderr
+
+
+def test_tools_that_read_audio_find_the_installed_python_in_a_fresh_shell(checkout, pythons, tmp_path):
+    (checkout.root / "utils").unlink()
+    shutil.copytree(checkout.source / "utils", checkout.root / "utils")
+    write_sets(tmp_path)
+    environment = {k: v for k, v in os.environ.items() if k not in ("CONDA_PREFIX", "VIRTUAL_ENV")}
+    environment["PATH"] = os.pathsep.join([str(pythons["bare"]), environment["PATH"]])
+    for words in ("get_utt2dur.sh train", "format_wav_scp.sh train new", "validate_data_dir.sh new"):
+        tool, *arguments = words.split()
+        command = [checkout.root / "utils" / tool, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_an_output_is_done_if_these_options_made_it_after_what_they_name(checkout, tmp_path):
