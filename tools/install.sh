@@ -42,7 +42,7 @@ if [ ! -x .venv/bin/python ]; then
         echo "install.sh: could not make .venv; on Debian the package python3-venv is needed" >&2
         exit 1
     }
-    touch "${stamp}" # made here, though not complete
+    touch .venv/.made # here, so that make clean may remove it
 fi
 pip=(.venv/bin/python -m pip --disable-pip-version-check)
 

@@ -1,8 +1,10 @@
 """No tool removes or changes what it has not written: recordings and notes in a data directory stay."""
 
 import hashlib
+import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -128,8 +130,9 @@ def tools(tmp_path):
     return root / "tools"
 
 
-def make(tools, *words):
-    return subprocess.run(["make", "-C", tools, *words], capture_output=True, text=True)
+def make(tools, *words, **variables):
+    environment = {**os.environ, **variables}
+    return subprocess.run(["make", "-C", tools, *words], capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make not installed")
@@ -143,6 +146,31 @@ def test_make_clean_removes_the_environment_and_nothing_else(tools, tmp_path):
     (environment / ".installed").write_text("")
     assert make(tools, "clean").returncode == 0
     assert not environment.exists() and (tmp_path / "work/thesis.txt").exists()
+
+
+@pytest.fixture
+def without_pip(tools):
+    """Installs with a Python that makes environments of itself and cannot install; its calls are in `calls`."""
+    python = tools.parent / "python"
+    python.write_text(f"""#!/bin/sh
+    echo "$@" >>calls
+    case "$*" in
+        "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+        "-m pip"*) exit 1 ;;
+        *) exec {sys.executable} -I -S "$@" ;;
+    esac
+    """)
+    python.chmod(0o755)
+    return lambda **variables: make(tools, "install", PYTHON="./python", TORCH_DEVICE="cpu", **variables)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make not installed")
+def test_an_install_that_failed_is_tried_again_and_removed_by_make_clean(tools, without_pip):
+    calls = tools.parent / "calls"
+    for _ in range(2):
+        calls.unlink(missing_ok=True)
+        assert without_pip(CXX="true").returncode != 0 and "-m pip" in calls.read_text()
+    assert make(tools, "clean").returncode == 0 and not (tools.parent / ".venv").exists()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make not installed")
