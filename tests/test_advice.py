@@ -49,6 +49,7 @@ MESSAGES = list(messages())
 FOREIGN = {
     "--no-deps": "pip", "--export": "sbatch", "--revision": "hf download", "--help": "everything",
     "--copy": "ct2-transformers-converter", "--quantization": "ct2-transformers-converter",
+    "--install": "xcode-select",
 }  # fmt: skip
 FOREIGN["--status"] = "run.sh"
 # Written by the user or by a command of the same message, or of a recipe as the message says.

@@ -3,6 +3,10 @@
 # Settings by environment: PYTHON (the interpreter, default python3), TORCH_VERSION, TORCH_DEVICE (cpu or cuda; default:
 # cuda where nvidia-smi works).
 set -euo pipefail
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || { # as egs/TEMPLATE/path.sh has it
+    echo "install.sh: bash is ${BASH_VERSION}, expected 4.4 or later, first on the PATH; on macOS: brew install bash" >&2
+    exit 1
+}
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=${PYTHON:-python3}
@@ -43,6 +47,18 @@ if [ ! -x .venv/bin/python ]; then
         exit 1
     }
     touch .venv/.made # here, so that make clean may remove it
+fi
+# Of these the index has sources alone.
+if ! .venv/bin/python -c 'import importlib.util, sys
+sys.exit(not all(map(importlib.util.find_spec, ("pesq", "pyworld", "webrtcvad"))))'; then
+    include=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+    # shellcheck disable=SC2086 # it may have options
+    ${CXX:-c++} -fsyntax-only -x c++ "-I${include}" - <<<'#include <Python.h>' || {
+        echo "install.sh: ${CXX:-c++} cannot compile for Python, as pesq, pyworld and webrtcvad need: get a C++ compiler and" \
+            "Python's headers (${include}/Python.h); Debian: apt-get install g++ python3-dev; macOS: xcode-select --install;" \
+            "conda: conda install cxx-compiler; or name another compiler by CXX=" >&2
+        exit 1
+    }
 fi
 pip=(.venv/bin/python -m pip --disable-pip-version-check)
 

@@ -1,6 +1,11 @@
 # shellcheck shell=bash
 # Environment of a recipe. Source it from the recipe's directory: `. ./path.sh`. Jobs on a cluster source it too.
 
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || { # older ones have no mapfile -d, and take empty arrays for unset
+    echo "$(basename "$0"): bash is ${BASH_VERSION}, expected 4.4 or later, first on the PATH; on macOS: brew install bash" >&2
+    exit 1
+}
+
 # The repository: two levels up from this file, wherever links to it or to the recipe lie.
 SOUNDSTORM_ROOT=$(dirname "$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")")
 export SOUNDSTORM_ROOT

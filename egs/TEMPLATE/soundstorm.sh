@@ -4,6 +4,7 @@
 # Options are reached through their names too, which shellcheck cannot see.
 # shellcheck disable=SC2034
 set -euo pipefail
+. ./path.sh
 
 # The defaults below are the only place where an option is declared: --help is made from these lines.
 # --- options
@@ -159,7 +160,6 @@ options_help() {  # Lists the options between the two marks above, each with its
         "$(dirname "$(realpath "${BASH_SOURCE[0]}")")"/models/*.sh)
 }
 
-. ./path.sh
 # shellcheck source=functions/interrupt.sh
 . "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/interrupt.sh"
 . ./cmd.sh

@@ -216,6 +216,17 @@ def test_tools_that_read_audio_find_the_installed_python_in_a_fresh_shell(checko
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("version, is_refused", [("3 2", True), ("4 3", True), ("4 4", False), ("5 0", False)])
+def test_a_bash_that_is_too_old_is_refused_before_anything(checkout, version, is_refused):
+    path = checkout.root / "egs/TEMPLATE/path.sh"
+    path.write_text(f"OLD=({version})\n" + path.read_text().replace("BASH_VERSINFO[", "OLD["))
+    script = checkout.root / "egs/TEMPLATE/soundstorm.sh"
+    script.write_text(script.read_text().replace("# --- options\n", "echo on; exit\n# --- options\n"))
+    done = checkout.run(["./run.sh"], cwd="egs/mini")
+    assert done.stdout == ("" if is_refused else "on\n")
+    assert ("soundstorm.sh: bash is " in done.stderr and "brew install bash" in done.stderr) == is_refused
+
+
 def test_an_output_is_done_if_these_options_made_it_after_what_they_name(checkout, tmp_path):
     program = """
     . "$1"; cd "$2"; mkdir model; touch model/model.safetensors script; touch -d tomorrow out

@@ -174,6 +174,18 @@ def test_an_install_that_failed_is_tried_again_and_removed_by_make_clean(tools, 
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make not installed")
+@pytest.mark.parametrize("old, new", [("BASH_VERSINFO[0]", "3"), ("#include <Python.h>", "#include <Nothing.h>")])
+def test_what_an_install_needs_is_asked_for_before_pip(tools, without_pip, old, new):
+    script = tools / "install.sh"
+    assert old in script.read_text()
+    script.write_text(script.read_text().replace(old, new))
+    done = without_pip()
+    assert done.returncode != 0 and ("brew install bash" in done.stderr or "apt-get install g++" in done.stderr)
+    calls = tools.parent / "calls"
+    assert not calls.exists() or "-m pip" not in calls.read_text()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make not installed")
 @pytest.mark.parametrize("target", ["install", "check"])
 def test_make_knows_what_is_there_in_a_path_with_a_blank(tools, target):
     program = tools.parent / ".venv/bin/python"
