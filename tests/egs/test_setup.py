@@ -91,6 +91,15 @@ def test_the_readme_takes_a_corpus_through_stage_0(readers):
     assert (data / "test/utt2dur").read_text().split() == ["dora-chapter1", "1.25", "dora-chapter2", "1.5"]
 
 
+def test_models_and_configurations_of_the_readme_s_commands_are_those_of_a_new_recipe(checkout):
+    commands = "".join(re.findall(r"(?ms)^```bash\n(.*?)^```$", (checkout.root / "egs/TEMPLATE/README.md").read_text()))
+    checkout.run(["egs/TEMPLATE/setup.sh", "egs/foo"])
+    told = checkout.run(["./run.sh", "--status"], cwd="egs/foo").stdout
+    models = set(re.findall(r"--(?!results)[\w-]+ (exp/[\w-]+)", commands))
+    assert len(models) > 3 and [name for name in models if not re.search(rf"{name}$", told, re.MULTILINE)] == []
+    assert [name for name in re.findall(r"conf/\w+\.yaml", commands) if not (checkout.root / "egs/foo" / name).exists()] == []
+
+
 def test_a_second_stage_0_changes_no_file(checkout, readers):
     recipe = checkout.root / "egs/readers"
     shutil.copytree(readers / "checkout/egs/readers", recipe, symlinks=True)
