@@ -87,7 +87,7 @@ def test_the_readme_takes_a_corpus_through_stage_0(readers):
     assert (data / "train/spk2utt").read_text() == (
         "anna anna-chapter1 anna-chapter2\nbert bert-chapter1 bert-chapter2\n"
     )
-    assert (data / "dev/text").read_text().splitlines()[0] == "carl-chapter1 the sea says carl"
+    assert (data / "dev/text").read_text().splitlines()[0] == "carl-chapter1 The sea says carl"
     assert (data / "test/utt2dur").read_text().split() == ["dora-chapter1", "1.25", "dora-chapter2", "1.5"]
 
 
