@@ -48,18 +48,6 @@ if [ ! -x .venv/bin/python ]; then
     }
     touch .venv/.made # here, so that make clean may remove it
 fi
-# Of these the index has sources alone.
-if ! .venv/bin/python -c 'import importlib.util, sys
-sys.exit(not all(map(importlib.util.find_spec, ("pesq", "pyworld", "webrtcvad"))))'; then
-    include=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
-    # shellcheck disable=SC2086 # it may have options
-    ${CXX:-c++} -fsyntax-only -x c++ "-I${include}" - <<<'#include <Python.h>' || {
-        echo "install.sh: ${CXX:-c++} cannot compile for Python, as pesq, pyworld and webrtcvad need: get a C++ compiler and" \
-            "Python's headers (${include}/Python.h); Debian: apt-get install g++ python3-dev; macOS: xcode-select --install;" \
-            "conda: conda install cxx-compiler; or name another compiler by CXX=" >&2
-        exit 1
-    }
-fi
 pip=(.venv/bin/python -m pip --disable-pip-version-check)
 
 # torch comes first and alone, and is pinned again below, so that nothing can replace it.
@@ -79,7 +67,16 @@ if ! torch_is; then
 fi
 
 echo "install.sh: the package, its extras, and what espnet needs"
-"${pip[@]}" install -q -r tools/requirements.txt "torch==${torch_version}"
+"${pip[@]}" install -q -r tools/requirements.txt "torch==${torch_version}" || {
+    # Of three packages the index has sources alone.
+    include=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+    # shellcheck disable=SC2086 # it may have options
+    ${CXX:-c++} -fsyntax-only -x c++ "-I${include}" - <<<'#include <Python.h>' ||
+        echo "install.sh: ${CXX:-c++} cannot compile for Python, as pesq, pyworld and webrtcvad need: get a C++ compiler and" \
+            "Python's headers (${include}/Python.h); Debian: apt-get install g++ python3-dev; macOS: xcode-select --install;" \
+            "conda: conda install cxx-compiler; or name another compiler by CXX=" >&2
+    exit 1
+}
 echo "install.sh: espnet ${espnet_version}, torchaudio ${torchaudio_version}, basic-pitch ${basic_pitch_version}, without dependencies"
 "${pip[@]}" install -q --no-deps "espnet==${espnet_version}" "torchaudio==${torchaudio_version}" \
     "basic-pitch==${basic_pitch_version}"

@@ -41,7 +41,7 @@ def push_pack(root: str | Path, name: str, *, really: bool = False) -> str:
         lines = [f"{path.stat().st_size:>12,}  {path.relative_to(root)}" for path in paths]
         lines += [f"the card does not say {field}: edit {root / CARD}" for field in _lacking(root / CARD)]
         lines.append(
-            f"{total:,} bytes in {len(paths)} files would go to https://huggingface.co/{name}, if that is private or new; "
+            f"{total:,} bytes in {len(paths)} files would go to https://huggingface.co/{name}, if private or new; "
             "nothing was sent. Add --really-push to upload them (after `hf auth login`)"
         )
         return "\n".join(lines)

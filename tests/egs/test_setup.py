@@ -97,7 +97,8 @@ def test_models_and_configurations_of_the_readme_s_commands_are_those_of_a_new_r
     told = checkout.run(["./run.sh", "--status"], cwd="egs/foo").stdout
     models = set(re.findall(r"--(?!results)[\w-]+ (exp/[\w-]+)", commands))
     assert len(models) > 3 and [name for name in models if not re.search(rf"{name}$", told, re.MULTILINE)] == []
-    assert [name for name in re.findall(r"conf/\w+\.yaml", commands) if not (checkout.root / "egs/foo" / name).exists()] == []
+    settings = re.findall(r"conf/\w+\.yaml", commands)
+    assert [name for name in settings if not (checkout.root / "egs/foo" / name).exists()] == []
 
 
 def test_a_second_stage_0_changes_no_file(checkout, readers):

@@ -303,7 +303,7 @@ def test_a_push_says_what_would_go_and_sends_nothing_unless_told_to(recipe, caps
     said = capsys.readouterr().out
     paths = [path.relative_to(recipe / "pack") for path in (recipe / "pack").rglob("*") if path.is_file()]
     assert len(paths) >= 4 and all(f"  {path}\n" in said for path in paths)
-    assert "would go to https://huggingface.co/org/small, if that is private or new; nothing was sent" in said
+    assert "would go to https://huggingface.co/org/small, if private or new; nothing was sent" in said
     assert "does not say language" in said and "does not say license" not in said
     push = ["--output", "pack", "--push", "org/small"]
     pack_model.main(push)  # of a pack that is there
