@@ -243,6 +243,10 @@ CASES = {
         train_text_to_semantic, f"{SETS} {READER} --model.freeze-encoder true",
         "needs a published encoder in (model.encoder), got 'scratch'", "{t5}",
     ),
+    "letters of an encoder": Case(
+        train_text_to_semantic, f"{SETS} {READER} --model.encoder {{t5}} --text.tokenizer sentencepiece",
+        "pieces learned from .*/data are not those that the encoder .* use (text.tokenizer) bytes with ByT5", "bytes",
+    ),
     "layer": Case(
         train_kmeans, "--data-dir {chain}/data --features {hubert} --layer 9 --clusters 4 --output {out}",
         "it has layers 0 to 2; see (--layer)", "2",
@@ -382,6 +386,8 @@ TRIED = {
     "needs two:":
         "tests/egs/test_stage0.py"
         "::test_a_validation_set_of_one_utterance_is_refused_before_the_trainings_it_would_spoil",
+    "name transcribed sets by":
+        "tests/egs/test_stage0.py::test_sets_without_text_are_refused_before_the_trainings_that_need_none",
     "no conversations; pass --manifest":
         "tests/egs/test_dialogue.py::test_recordings_of_the_codec_s_rate_are_cut_where_they_are",
     "give --rttm with --ctm": "tests/egs/test_dialogue.py::test_turns_and_words_are_brought_together",
@@ -434,6 +440,7 @@ TRIED = {
     "reads text; use --from text": "tests/decoding/test_tacotron2.py::test_what_cannot_work_is_refused",
     "use it by synthesize --from text": "tests/decoding/test_tacotron2.py::test_what_cannot_work_is_refused",
     "needs a published encoder": ADDED,
+    "use text.tokenizer bytes with ByT5": ADDED,
     "it has layers 0 to {}; see --layer": ADDED,
     "give the prefix of such models": ADDED,
     "or --abx.context none": ADDED,
@@ -445,6 +452,8 @@ TRIED = {
     "set score.quality_utterances to 0": "tests/test_advice.py::test_scores_do_without_dnsmos_as_the_message_says",
     "rename it in local/data.sh": "tests/test_advice.py::test_ids_are_renamed_as_the_message_says",
     "by --consistency-ssl-model": "tests/egs/test_environment.py::test_the_option_that_a_message_names_is_enough",
+    "which leaves no text to write":
+        "tests/egs/test_text_to_semantic.py::test_where_there_is_nothing_to_write_no_writer_is_trained",
     "of which dialogues and packs are made": "tests/egs/test_tacotron2.py::test_alone_it_needs_no_tokens",
     "it should, or --train-set": "tests/egs/test_environment.py::test_the_sets_that_a_recipe_makes_are_named",
     "see --dev-list": "tests/egs/test_dialogue.py::test_lists_leave_some_for_training_as_the_message_says",
@@ -465,7 +474,6 @@ UNTRIED = {
     "needs masking.unprompted in training": "no fault: what an option is for",
     "resample the corpus in local/data.sh": "what the user writes; --audio-format is tried in test_format_audio.py",
     "is left out: its prompt has": "a codec of another number of frames than its rate says; the option is tried above",
-    "use text.tokenizer bytes with ByT5": "models of the hub",
     "run tools/install.sh, then: pip": "pip needs an index",
     "which needs espnet 202511 and torchaudio": "an installation",
     "pip install --no-deps": "pip needs an index",
@@ -478,7 +486,6 @@ UNTRIED = {
     "add codec to --systems": "a recipe with a detector: tests/egs/test_readers_integration.py",
     "add semantic to --audiolm-stages": "a recipe with AudioLM: tests/egs/test_readers_integration.py",
     "add audiolm to --acoustic-models": "a recipe with both: tests/egs/test_piano_integration.py",
-    "name transcribed sets by --text-train-set": "tests/egs/test_librilight_integration.py passes them",
 }
 
 

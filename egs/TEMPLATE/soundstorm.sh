@@ -412,6 +412,7 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
             validate_set "${set_name}"
         fi
     done
+    need_texts_later
     # What stage 7 would find out after days of training.
     [[ ${consistency} != train || ${stop_stage} -lt 7 || $(wc -l <"${datadir}/${valid_set}/utt2spk") -ge 2 ]] ||
         die "${datadir}/${valid_set} has one utterance; the acoustic consistency network of stage 7 needs two:" \

@@ -116,7 +116,7 @@ def test_the_readme_s_corpus_goes_through_all_stages(checkout, tmp_path):
     done = checkout.run(command, cwd="egs/readers", timeout=400)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert (recipe / "exp/text_to_semantic_pretrained_back_translated/free_running.json").exists()
-    texts = (recipe / "exp/train_semantic_to_text/data/text").read_text().splitlines()
+    texts = (recipe / "exp/train_semantic_to_text_dev/data/text").read_text().splitlines()
     assert len([line for line in texts if line.endswith(" The sea says carl")]) == 4
     assert {line.split("-")[0] for line in texts} <= {"anna", "bert", "carl"} and len(texts) > 4
     done = checkout.run(command, cwd="egs/readers", timeout=100)

@@ -1,5 +1,7 @@
 """Stage 0 of the engine looks at every recording once, and says what later stages could not work with."""
 
+import re
+import shlex
 import shutil
 
 import pytest
@@ -61,6 +63,32 @@ def test_a_validation_set_of_one_utterance_is_refused_before_the_trainings_it_wo
     assert done.returncode == 1 and "data/dev has one utterance; the acoustic consistency network" in done.stderr
     assert "Stage 1" not in done.stdout
     assert recipe().returncode == 0 and recipe("--stop-stage", "0", "--consistency", "none").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--dialogue-script", "conf/some.txt", "--dialogue-prompts", "A=x", "--recognizer", "mine"),
+        ("--systems", "soundstorm_text", "--recognizer", ""),
+        ("--systems", "codec soundstorm_prompted", "--recognizer", "closed:train mine"),
+        ("--systems", "codec", "--recognizer", "", "--ssl-model", "recognizer"),
+    ],
+)
+def test_sets_without_text_are_refused_before_the_trainings_that_need_none(recipe, checkout, options):
+    engine = checkout.root / "egs/TEMPLATE/soundstorm.sh"
+    later = 'if "${has_tokens}" && doing 1 '
+    engine.write_text(engine.read_text().replace(later, f"exit\n{later}"))
+    shutil.copytree(recipe.data / "train", recipe.data / "told")
+    for name in ("train", "dev", "test"):
+        (recipe.data / name / "text").unlink()
+    options = ("--stop-stage", "7", *options)
+    done = recipe(*options)
+    assert done.returncode == 1 and "data/train/text is missing, from which exp/" in done.stderr, done.stderr
+    sets, other = re.search(r"name transcribed sets by (.*) and .*, or .*: (--.*)", done.stderr).groups()
+    assert recipe(*options, *shlex.split(other)).returncode == 0
+    done = recipe(*options, sets, "told")
+    assert "data/dev/text is missing" in done.stderr
+    assert recipe(*options, sets, "told", sets.replace("train", "valid"), "told").returncode == 0
 
 
 def test_a_set_that_only_the_tokenizers_learn_from_is_looked_at_too_and_needed_by_them(recipe):

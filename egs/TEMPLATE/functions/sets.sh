@@ -32,6 +32,39 @@ validate_set() {  # <set>: transcripts are checked where there are some
     interruptible utils/validate_data_dir.sh "${options[@]}" "${datadir}/$1"
 }
 
+need_text() {  # <experiment>: the sets that its training takes texts from must have some, or what needs it is left out
+    local exp=$1_exp set_name system others=() otherwise
+    case "$1" in
+        token_recognizer) otherwise="take the tokens of a model that has only heard: --ssl-model pretrain" ;;
+        recognizer) otherwise="count no words: --recognizer ''" ;;
+        *)
+            for system in "${system_names[@]}"; do
+                [[ ${system} =~ _text(_prompted)?$ ]] || others+=("${system}")
+            done
+            otherwise="speak from no text: --systems '${others[*]:-codec}'${dialogue_script:+ --dialogue-script ''}"
+            ;;
+    esac
+    for set_name in "${text_train_set}" "${text_valid_set}"; do
+        [ -e "${datadir}/${set_name}/text" ] ||
+            die "${datadir}/${set_name}/text is missing, from which ${!exp} is trained; name transcribed sets by" \
+                "--text-train-set and --text-valid-set, or ${otherwise}"
+    done
+}
+
+need_texts_later() {  # What later stages, as far as the run goes, would find out after days of training.
+    local name exp
+    [[ ${stop_stage} -lt 1 || ${ssl_model} != recognizer || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
+        need_text token_recognizer
+    if [ "${stop_stage}" -ge 5 ] && needs_text_models; then
+        for name in "${text_model_names[@]}"; do
+            exp=${text_experiments[${name}]}_exp
+            is_trained "${!exp}" || need_text "${text_experiments[${name}]}"
+        done
+    fi
+    [[ ${stop_stage} -lt 7 || ! " ${recognizer} " =~ [\ :]train\  || -e ${recognizer_exp}/model.safetensors ]] ||
+        need_text recognizer
+}
+
 token_archive() {  # <semantic|acoustic> <set>: where that set's tokens of the present tokenizer lie
     local tag=$1_archive
     echo "${dumpdir}/${!tag}/$2"

@@ -36,7 +36,7 @@ train_hubert() {  # All iterations; `kmeans_arguments` are what all k-means have
 
 train_ctc() {  # <experiment: token_recognizer or recognizer>
     local config=$1_config args=$1_args exp=$1_exp
-    need "${datadir}/${text_train_set}/text" 0
+    need_text "$1"
     split_arguments "${!args}"
     run_training "${!exp}/log/train.log" train_recognizer --config "${!config}" \
         --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
