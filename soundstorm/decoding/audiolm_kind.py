@@ -7,6 +7,7 @@ from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import has_config
 from soundstorm.data.options import option
+from soundstorm.data.pack import find_pack, open_pack
 from soundstorm.decoding.acoustic_generator import GeneratorKind, stage_place
 
 
@@ -43,6 +44,9 @@ def _timed_parts(place: str, config: AudioLMSamplingConfig, semantic_tokens, dev
     """The first stage, where it was trained, is timed unprompted."""
     from soundstorm.decoding.audiolm_generator import LanguageModel, timed_language_model
 
+    pack = find_pack(place)
+    if pack is not None and f"audiolm_{SEMANTIC}" not in open_pack(pack).parts:
+        return {}
     expdir = stage_place(place, "audiolm", SEMANTIC)
     if not has_config(expdir):
         return {}

@@ -18,8 +18,8 @@ from soundstorm.decoding.acoustic_generator import (
     AcousticGenerator,
     SemanticTokens,
     TimedPart,
+    find_generator,
     kind_named,
-    load_generator,
     sampling_of,
 )
 from soundstorm.decoding.semantic_generator import (
@@ -62,23 +62,30 @@ def timed_parts(
     def semantic_tokens(seconds: float) -> np.ndarray:
         return first_tokens(archive, round(seconds * archive.info.frame_rate))
 
-    for place in acoustic_models:
-        name, generator = load_generator(place, tokenizer, device)
-        archive.info.check_same(generator.semantic_info, str(archive.scp), place)
+    for named in acoustic_models:
+        name, place = find_generator(named)
         kind, sampling = kind_named(name), sampling_of(name, samplings)
-        title = kind.timed_title or kind.title
-        if title in parts:
-            title += f" ({Path(place).name})"
-        parts[title] = generator_part(generator, semantic_tokens, sampling)
-        generators.append(title)
+        generator = kind.load(place, tokenizer, device)
+        archive.info.check_same(generator.semantic_info, str(archive.scp), place)
+        part = generator_part(generator, semantic_tokens, sampling)
+        generators.append(_add(parts, kind.timed_title or kind.title, part, place))
         if kind.timed_parts:
-            more |= kind.timed_parts(place, sampling, semantic_tokens, device)
+            for title, part in kind.timed_parts(place, sampling, semantic_tokens, device).items():
+                _add(more, title, part, place)
     for place in text_to_semantic:
         name, reader = load_semantic_generator(place, device)
         kind = text_kind_named(name)
         cut = partial(kind.cut, text_sampling_of(name, samplings))
-        parts[f"text to semantic{kind.suffix}"] = _text_part(reader, Path(data_dir), archive, cut)
+        _add(parts, f"text to semantic{kind.suffix}", _text_part(reader, Path(data_dir), archive, cut), place)
     return parts | more, generators
+
+
+def _add(parts: dict[str, TimedPart], title: str, part: TimedPart, place: str) -> str:
+    """Put a part among the others; its title, which says the place where another one has it already."""
+    if title in parts:
+        title += f" ({Path(place).name})"
+    parts[title] = part
+    return title
 
 
 def _codec_part(tokenizer: AcousticTokenizer) -> TimedPart:

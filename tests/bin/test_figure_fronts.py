@@ -3,12 +3,15 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 
 import pytest
 
-from soundstorm.bin import detect, measure_iterations, measure_runtime, score, train_recognizer
+from soundstorm.bin import detect, measure_iterations, measure_runtime, pack_model, score, train_recognizer
+from soundstorm.bin.synthesize import SAMPLING
 from soundstorm.scoring.extras import extra_sections, read_extra
+from soundstorm.timing.parts import timed_parts
 from tests.decoding.test_chain import STEPS, chain, decode  # noqa: F401
 
 
@@ -41,6 +44,25 @@ def test_run_time_is_measured_for_every_part_and_length(chain, tmp_path, capsys)
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     table = capsys.readouterr().out
     assert "| 2 |" in table and "AudioLM stages 2 and 3 : SoundStorm" in table
+
+
+def test_models_of_one_kind_and_packs_with_or_without_a_first_stage_are_timed_side_by_side(chain, tmp_path):  # noqa: F811
+    shutil.copytree(chain / "audiolm", tmp_path / "music", ignore=shutil.ignore_patterns("semantic"))
+    for name, place in (("whole", chain / "audiolm"), ("rest", tmp_path / "music")):
+        models = ("--acoustic-model", place, "--acoustic-model", chain / "soundstorm")
+        run(pack_model, *models, "--output", tmp_path / name)
+    parts, generators = timed_parts(
+        chain / "data", codec=str(chain / "codec"), acoustic_models=[
+            str(chain / "soundstorm"), f"soundstorm:{tmp_path}/whole", str(chain / "audiolm"),
+            f"audiolm:{tmp_path}/whole", f"audiolm:{tmp_path}/rest",
+        ],
+        text_to_semantic=[str(chain / "text_to_semantic"), str(chain / "text_to_semantic")],
+        samplings={name: sampling() for name, sampling in SAMPLING.items()},
+    )  # fmt: skip
+    audiolm = "AudioLM stages 2 and 3"
+    assert generators == ["SoundStorm", "SoundStorm (whole)", audiolm, f"{audiolm} (whole)", f"{audiolm} (rest)"]
+    assert list(parts) == ["codec decoding", *generators, "text to semantic", "text to semantic (text_to_semantic)",
+                           "AudioLM stage 1", "AudioLM stage 1 (whole)"]  # fmt: skip
 
 
 def test_word_errors_and_quality_are_measured_for_every_number_of_iterations(chain, tmp_path):  # noqa: F811
