@@ -24,6 +24,7 @@ from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_sem
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
 
 logger = logging.getLogger(__name__)
+SHORTEST_LIMIT = 3.0  # seconds that the fewest new words may take: pauses around them count for more than their letters
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,8 @@ class TextToSemanticGenerator:
             seeds: instead of a generator: one for each text, on which alone its sample depends.
             prompt_semantic: tokens of the prompts ``(T,)``, one for each text; an empty one is no prompt.
             new_texts: each text without its prompt's transcript, where known. Least and greatest length are
-                then the prompt's and that of the new words, whatever pauses the prompt has.
+                then the prompt's and that of the new words, whatever pauses the prompt has; a few words may
+                take :data:`SHORTEST_LIMIT`.
             max_seconds: longest result, without the prompt.
             attempts: a sample that does not end by itself is sampled again, up to so many times in all.
 
@@ -262,10 +264,12 @@ class TextToSemanticGenerator:
     def _limits(self, ids: int, new: int | None, prompt_frames: int, max_seconds: float) -> tuple[int, int]:
         """Fewest and most frames of ``ids`` text ids, ``new`` after the prompt's; frames count the prompt."""
         least, most = self.pace.limits(ids)
-        if prompt_frames:  # its pauses make it longer than its words tell: bound the new words on their own
-            fewest, longest = self.pace.limits(new or ids)
-            least = max(least, prompt_frames + fewest if new else 0)
-            most = max(most, prompt_frames + (longest if new else longest // 2))  # not all of them are new
+        if prompt_frames and new:  # its pauses make it longer than its words tell: bound the new words on their own
+            fewest, longest = self.pace.limits(new)
+            least = prompt_frames + fewest
+            most = prompt_frames + max(longest, int(SHORTEST_LIMIT * self.info.frame_rate))
+        elif prompt_frames:
+            most = max(most, prompt_frames + most // 2)  # not all of the words are new
         most = max(prompt_frames + 1, min(most, prompt_frames + int(max_seconds * self.info.frame_rate)))
         return min(max(least, prompt_frames + 1), most), most
 

@@ -44,7 +44,7 @@ class System:
         if not 0 <= self.prompt_seconds < float("inf"):
             raise InputError(f"--prompt-seconds is {self.prompt_seconds}, expected 0 or more")
         # Neither the round trip nor a system that makes samples of text has semantic tokens of prompts.
-        tokens = self.source == "semantic" or self.source == "text" and bool(self.text_to_semantic)
+        tokens = self.source in ("semantic", "continuation") or self.source == "text" and bool(self.text_to_semantic)
         check_encoding(self.prompt_encoding, self.kmeans, bool(self.prompt_seconds) and tokens)
 
     @property

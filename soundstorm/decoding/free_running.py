@@ -11,9 +11,9 @@ from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir import read_table, write_text
 from soundstorm.data.deduplication import deduplicate
 from soundstorm.decoding.semantic_generator import load_semantic_generator, text_kind_named
+from soundstorm.models.text_to_semantic_config import REPORT_FILE
 
 logger = logging.getLogger(__name__)
-REPORT_FILE = "free_running.json"
 
 
 def edit_distance(first: np.ndarray, second: np.ndarray) -> int:

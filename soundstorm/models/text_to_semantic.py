@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from soundstorm.data.errors import InputError
+from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.alignment import LocalConvolution
 from soundstorm.models.hub import model_directory
 from soundstorm.models.pointer import Pointer, durations_so_far
-from soundstorm.models.text_to_semantic_config import SCRATCH, TextEncoderConfig, TextToSemanticConfig
+from soundstorm.models.text_to_semantic_config import OWN_IDS, SCRATCH, TextEncoderConfig, TextToSemanticConfig
 from soundstorm.models.transformer import DecoderBlock, KeyValues, SelfBlock, sinusoids
 
 
@@ -239,12 +240,10 @@ def build_text_encoder(
             convolutions=config.encoder_convolutions, dropout=config.dropout,
         )  # fmt: skip
     encoder = T5Encoder(_t5_network(config.encoder, encoder_dir), frozen=config.freeze_encoder)
-    if encoder.network.config.vocab_size < text_vocab_size:
-        raise InputError(
-            f"the text has {text_vocab_size} ids, the encoder {config.encoder} only "
-            f"{encoder.network.config.vocab_size}; use text.tokenizer bytes with ByT5, and a T5's own "
-            "spiece.model as text.sentencepiece_model with T5"
-        )
+    known = encoder.network.config.vocab_size
+    one_has_bytes = (known == ByteTokenizer.vocab_size) != (text_vocab_size == ByteTokenizer.vocab_size)
+    if encoder_dir is None and (known < text_vocab_size or one_has_bytes):  # else it has learned by now what it reads
+        raise InputError(f"the text has {text_vocab_size} ids, not the {known} of {config.encoder}; {OWN_IDS}")
     return encoder
 
 

@@ -10,6 +10,9 @@ SCRATCH = "scratch"
 SENTENCEPIECE_FILE = "text.model"  # in the experiment directory
 CHARACTERS_FILE = "characters.txt"  # there too: those of the training texts, in one line
 ENCODER_DIR = "encoder"  # there too: the shape (config.json) of a published encoder
+REPORT_FILE = "free_running.json"  # there too: token errors of the trained weights
+# What a published encoder can read.
+OWN_IDS = "use text.tokenizer bytes with ByT5, and a T5's own spiece.model as text.sentencepiece_model with T5"
 
 
 @dataclass(frozen=True)

@@ -37,14 +37,13 @@ from soundstorm.decoding.acoustic_generator import (
     part_names,
     stage_place,
 )
-from soundstorm.decoding.free_running import REPORT_FILE
 from soundstorm.decoding.semantic_generator import load_semantic_generator
 from soundstorm.decoding.speech_generator import read_sampling
 from soundstorm.models.consistency import load_consistency
 from soundstorm.models.hub import split_choice
 from soundstorm.models.recognizer import load_trained_recognizer
 from soundstorm.models.recognizer_config import RECOGNIZER
-from soundstorm.models.text_to_semantic_config import CHARACTERS_FILE, ENCODER_DIR, SENTENCEPIECE_FILE
+from soundstorm.models.text_to_semantic_config import CHARACTERS_FILE, ENCODER_DIR, REPORT_FILE, SENTENCEPIECE_FILE
 from soundstorm.sharing.evaluation import read_results, write_results
 from soundstorm.sharing.model_card import Card, write_card
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer

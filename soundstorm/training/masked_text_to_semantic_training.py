@@ -44,7 +44,7 @@ def train_masked_text_to_semantic(
     if is_finished(expdir):
         logger.info("%s: training is finished; nothing to do", expdir)
         return
-    tokenizer = prepare_text_tokenizer(text_config, train_data, expdir)
+    tokenizer = prepare_text_tokenizer(text_config, train_data, expdir, encoder=model_config.encoder)
     train_set = MaskedTextDataset(train_data, tokenizer, data_config)
     valid_set = MaskedTextDataset(valid_data, tokenizer, replace(data_config, join_probability=0.0))
     train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))

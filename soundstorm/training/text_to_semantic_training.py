@@ -12,6 +12,7 @@ from torch import nn
 from soundstorm.data.data_dir import read_table, write_bytes, write_text
 from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
+from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import is_finished, is_first_process, recorded_setting, start_experiment
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer, train_sentencepiece
 from soundstorm.models.hub import pinned
@@ -19,6 +20,8 @@ from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     CHARACTERS_FILE,
     ENCODER_DIR,
+    OWN_IDS,
+    REPORT_FILE,
     SCRATCH,
     SENTENCEPIECE_FILE,
     PretrainedConfig,
@@ -63,7 +66,7 @@ def train_text_to_semantic(
     if is_finished(expdir):
         logger.info("%s: training is finished; nothing to do", expdir)
         return
-    tokenizer = prepare_text_tokenizer(text_config, train_data, expdir)
+    tokenizer = prepare_text_tokenizer(text_config, train_data, expdir, encoder=model_config.encoder)
     # Validation is teacher forcing on clean tokens, of utterances as they are.
     lengths = {"min_seconds": data_config.min_seconds, "max_seconds": data_config.max_seconds}
     train_set = TextSemanticDataset(train_data, tokenizer, **asdict(data_config))
@@ -99,8 +102,10 @@ def with_pinned_encoder(config: ModelConfig, expdir: Path) -> ModelConfig:
 
 def write_beside(expdir: Path, model: nn.Module, train_set: TextSemanticDataset) -> None:
     """Write what decoding needs to know beside weights and settings; say what is trained."""
-    if is_first_process() and not (expdir / CHARACTERS_FILE).exists():
-        write_text(expdir / CHARACTERS_FILE, train_set.characters() + "\n")
+    if is_first_process():
+        (expdir / REPORT_FILE).unlink(missing_ok=True)  # of weights that were removed to train on
+        if not (expdir / CHARACTERS_FILE).exists():
+            write_text(expdir / CHARACTERS_FILE, train_set.characters() + "\n")
     if isinstance(model.encoder, T5Encoder):
         model.encoder.network.config.save_pretrained(str(expdir / ENCODER_DIR))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -110,8 +115,12 @@ def write_beside(expdir: Path, model: nn.Module, train_set: TextSemanticDataset)
     )  # fmt: skip
 
 
-def prepare_text_tokenizer(config: TextConfig, train_data: str | Path, expdir: Path) -> TextTokenizer:
-    """The text tokenizer; a SentencePiece model is trained or copied into the experiment directory first."""
+def prepare_text_tokenizer(config: TextConfig, train_data: str | Path, expdir: Path, *, encoder: str) -> TextTokenizer:
+    """The text tokenizer; a SentencePiece model is trained or copied into the experiment directory first.
+
+    Raises:
+        ValueError: it would be trained for a published encoder, which has learned others.
+    """
     if config.tokenizer == "bytes":
         return ByteTokenizer(lowercase=config.lowercase)
     model_file = expdir / SENTENCEPIECE_FILE
@@ -122,6 +131,8 @@ def prepare_text_tokenizer(config: TextConfig, train_data: str | Path, expdir: P
         expdir.mkdir(parents=True, exist_ok=True)
         write_bytes(model_file, Path(config.sentencepiece_model).read_bytes())
         return SentencePieceTokenizer(model_file, lowercase=config.lowercase)
+    if encoder != SCRATCH:
+        raise InputError(f"pieces learned from {train_data} are not those that the encoder {encoder} reads; {OWN_IDS}")
     texts = read_table(Path(train_data) / "text").values()
     return train_sentencepiece(
         texts, model_file, vocab_size=config.sentencepiece_vocab_size, lowercase=config.lowercase

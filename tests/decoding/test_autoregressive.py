@@ -179,11 +179,12 @@ def test_a_reader_that_never_ends_is_cut_and_says_so(reader, caplog):
 @pytest.mark.parametrize("frames", [1, 40, 700])
 def test_a_prompt_with_pauses_takes_no_time_from_what_is_new(reader, frames):
     arguments = {"temperature": 0, "prompt_semantic": [np.zeros(frames, np.int64)], "max_seconds": 1000}
-    (tokens,) = never_ends(reader).generate(["ha abc def"], new_texts=["abc def"], **arguments)
-    whole, new = PACE.limits(len("ha abc def") + 1)[1], PACE.limits(len("abc def") + 1)[1]
-    assert len(tokens) == max(whole - frames, new)
+    for new, most in ("abc def", 3 * 50), ("abc def cab bag", PACE.limits(len("abc def cab bag") + 1)[1]):
+        (tokens,) = never_ends(reader).generate([20 * "ha " + new], new_texts=[new], **arguments)
+        assert len(tokens) == most  # nor gives it time to what does not end
     # Where nobody knows which words are the prompt's, the text has time at least for the pace of slow speech.
     (tokens,) = reader.generate(["ha abc def"], **arguments)
+    whole = PACE.limits(len("ha abc def") + 1)[1]
     assert len(tokens) == max(whole - frames, whole // 2)
     (tokens,) = reader.generate(["ha abc def"], **{**arguments, "max_seconds": 0.1})
     assert len(tokens) == 5

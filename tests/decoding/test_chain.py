@@ -446,6 +446,10 @@ def test_audiolm_s_metrics_name_the_codec_s_levels(chain, stage, names):
         (["--acoustic-model", "nowhere"], "nowhere/config.yaml: no such file"),
         (["--prompt-encoding", "twice"], "--prompt-encoding is 'twice', expected alone or in-context"),
         (["--prompt-encoding", "alone", "--prompt-seconds", "0.5"], "--prompt-encoding alone needs --kmeans"),
+        (
+            ["--from", "continuation", "--continuation", "nowhere", "--prompt-seconds", "0.5"],
+            "--prompt-encoding alone needs --kmeans",
+        ),
         (["--device", "cuda:7"], "torch sees no GPU here"),
     ],
 )

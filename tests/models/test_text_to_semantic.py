@@ -193,9 +193,18 @@ def test_a_frozen_encoder_stays_as_it_is(published):
     assert model.bridge.weight.grad is not None
 
 
-def test_an_encoder_that_does_not_know_the_text_ids_is_refused(published):
-    with pytest.raises(ValueError, match="the text has 500 ids, the encoder .* only 384"):
-        build_text_to_semantic(replace(TINY, encoder=published), text_vocab_size=500, num_tokens=9)
+@pytest.mark.parametrize("known, used", [(384, 500), (384, 300), (512, 384)])
+def test_an_encoder_that_does_not_know_the_text_ids_is_refused(published, tmp_path, known, used):
+    from transformers import T5EncoderModel
+
+    network = T5EncoderModel.from_pretrained(published)
+    network.resize_token_embeddings(known)
+    network.save_pretrained(tmp_path)
+    config = replace(TINY, encoder=str(tmp_path))
+    with pytest.raises(ValueError, match=f"the text has {used} ids, not the {known} of .*; use text.tokenizer bytes"):
+        build_text_to_semantic(config, text_vocab_size=used, num_tokens=9)
+    if used <= known:  # an experiment of before has learned to read them
+        build_text_to_semantic(config, text_vocab_size=used, num_tokens=9, encoder_dir=tmp_path)
 
 
 def test_a_name_that_is_no_encoder_is_an_error(tmp_path):

@@ -138,6 +138,17 @@ def test_a_finished_experiment_is_left_alone(corpus, tmp_path, caplog):
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "exp").rglob("*")}
 
 
+def test_a_training_that_goes_on_forgets_what_was_found_out_about_its_shorter_one(corpus, tmp_path):
+    train_text_to_semantic(**settings(corpus, tmp_path))
+    (tmp_path / "free_running.json").touch()
+    train_text_to_semantic(**settings(corpus, tmp_path))
+    assert (tmp_path / "free_running.json").exists()
+    (tmp_path / "model.safetensors").unlink()
+    longer = replace(settings(corpus, tmp_path)["trainer_config"], max_steps=6)
+    train_text_to_semantic(**settings(corpus, tmp_path, trainer_config=longer))
+    assert not (tmp_path / "free_running.json").exists() and (tmp_path / "model.safetensors").exists()
+
+
 def test_two_runs_with_one_seed_are_equal(corpus, tmp_path):
     for name in ("one", "two"):
         train_text_to_semantic(**settings(corpus, tmp_path / name))

@@ -201,7 +201,8 @@ def _span_mask(length: int, ratio: float, mean_span: float, rng: np.random.Gener
     """A mask ``(length,)``, about ``ratio`` True, in runs of ``mean_span`` frames: a two-state chain."""
     if ratio <= 0:
         return np.zeros(length, dtype=bool)
-    end_probability = 1.0 / mean_span
+    # No gap is shorter than a frame: a share above span / (span + 1) needs longer spans.
+    end_probability = min(1.0 / mean_span, (1.0 - ratio) / ratio)
     start_probability = min(1.0, end_probability * ratio / max(1.0 - ratio, 1e-6))
     draws, mask = rng.random(length), np.empty(length, dtype=bool)
     inside = rng.random() < ratio
