@@ -419,6 +419,8 @@ TRIED = {
     "shorter training fewer steps of warm-up":
         "tests/training/test_trainer.py::test_a_training_that_is_all_warm_up_says_so",
     "nothing to measure; give": ADDED,
+    "give another --target-layer":
+        "tests/bin/test_semantic_fronts.py::test_the_stage_runs_and_a_second_run_changes_nothing",
     "give one of --kmeans, which makes tokens": ADDED,
     "give --exchange or --exchange-utterance": ADDED,
     "without it give --prompt-encoding {}": ADDED,

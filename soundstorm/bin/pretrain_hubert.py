@@ -17,11 +17,16 @@ def get_parser():
     parser.add_argument("--valid-data", required=True, help="another, to watch the training")
     parser.add_argument("--labels-kmeans", required=True, help="k-means directory that makes the labels")
     parser.add_argument("--expdir", required=True, help="where to write; the model is in its hubert/")
+    parser.add_argument("--target-layer", type=int, default=0, help="layer whose clusters a next training will learn")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Make the labels, train, then write a transformers directory."""
+    """Make the labels, train, then write a transformers directory.
+
+    Raises:
+        ValueError: it will not have the layer that a next training is to learn from.
+    """
     args = get_parser().parse_args(argv)
     settings = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
 
@@ -30,12 +35,19 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.data.audio import Utterances
+    from soundstorm.data.errors import InputError
     from soundstorm.data.experiment import is_first_process
     from soundstorm.models.devices import choose_device
     from soundstorm.tokens.labels import stored_labels
     from soundstorm.tokens.semantic import SemanticTokenizer
     from soundstorm.training.hubert_training import pretrain_hubert
 
+    layers = settings["model"].num_layers
+    if args.target_layer > layers:
+        raise InputError(
+            f"a next training is to learn clusters of layer {args.target_layer} of this HuBERT, which will have layers "
+            f"0 to {layers} (model.num_layers); give another --target-layer, in a recipe --hubert-target-layer"
+        )
     if (Path(args.expdir) / "hubert" / "model.safetensors").is_file():
         logging.info("%s: already trained", args.expdir)
         return

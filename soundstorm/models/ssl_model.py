@@ -115,7 +115,7 @@ def keep_layers(encoder: nn.Module, layer: int, source: str) -> None:
     if not 0 <= layer <= layers:
         raise InputError(
             f"layer {layer} of {source} was asked for, but it has layers 0 to {layers}; see --layer, in a recipe "
-            "--semantic-layer"
+            "--semantic-layer, or --hubert-target-layer where another HuBERT is to learn its clusters"
         )
     # One stays, because a layer's input is reported with its output.
     encoder.layers = encoder.layers[: max(layer, 1)]

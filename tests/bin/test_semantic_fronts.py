@@ -34,6 +34,9 @@ def test_the_stage_runs_and_a_second_run_changes_nothing(tmp_path, data_dir, cap
             + ["--output", kmeans],
         ),
     ]
+    with pytest.raises(ValueError, match=r"layer 3 of this .* layers 0 to 2 .*; give another --target-layer, in a rec"):
+        pretrain_hubert.main([*chain[1][1], "--target-layer", "3"])
+    chain[1][1].extend(["--target-layer", "2"])
     for front, options in chain:
         front.main(options)
     files = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}

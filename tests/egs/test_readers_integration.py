@@ -34,6 +34,8 @@ def test_a_second_iteration_of_hubert_learns_clusters_of_the_first(checkout, rea
     command = ["./run.sh", *OPTIONS, "--stage", "1", "--stop-stage", "1"]
     second = ["--hubert-iterations", "2", "--hubert-target-layer", "2", "--hubert-target-clusters", "12"]
     second += ["--hubert-next-args", "--training.max-steps 6"]
+    wrong = checkout.run([*command, "--hubert-iterations", "2"], cwd="egs/readers", timeout=300)
+    assert wrong.returncode == 1 and "clusters of layer 6 of this HuBERT, which will have layers 0 to 2" in wrong.stderr
 
     def run(*options):
         done = checkout.run([*command, *options], cwd="egs/readers", timeout=300)

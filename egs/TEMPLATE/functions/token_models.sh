@@ -27,6 +27,7 @@ train_hubert() {  # All iterations; `kmeans_arguments` are what all k-means have
         [ "${exp}" != "${hubert_exp}" ] || model=${ssl_source}
         if to_do "${model}/model.safetensors" "HuBERT pre-training: ${exp}"; then
             split_arguments "${hubert_args}$([ "${iteration}" -eq 0 ] || echo " ${hubert_next_args}")"
+            [ "${exp}" = "${hubert_exp}" ] || arguments+=(--target-layer "${hubert_target_layer}") # found missing now
             run_training "${exp}/log/train.log" pretrain_hubert --config "${hubert_config}" \
                 --train-data "${datadir}/${token_train_set}" --valid-data "${datadir}/${valid_set}" \
                 --labels-kmeans "${targets}" --expdir "${exp}" "${arguments[@]}"
