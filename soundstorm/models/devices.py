@@ -26,7 +26,7 @@ def choose_device(name: str) -> str:
     known, seen = ["cpu"], ", since torch sees no GPU here"
     if torch.cuda.is_available():
         known, seen = ["cpu", "cuda", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))], ""
-    if name not in known:
+    if name not in known and name != "cpu:0":  # as torch too calls it
         raise InputError(f"--device is {name}, expected auto or one of {', '.join(known)}{seen}")
     return name
 
