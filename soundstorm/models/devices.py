@@ -46,8 +46,7 @@ def precision_on(device: str | torch.device, precision: str) -> str:
 def fast_products() -> Iterator[None]:
     """Products of float32 matrices in TF32 on GPUs that have it; CPUs keep theirs.
 
-    For models that sample. Not for tokenizers: a code is the outcome of a comparison, and of rounded numbers
-    another one.
+    For models that sample. Not for tokenizers, see :func:`exact_convolutions`.
     """
     products = torch.backends.cuda.matmul
     before, products.allow_tf32 = products.allow_tf32, products.allow_tf32 or torch.cuda.is_available()
@@ -55,6 +54,20 @@ def fast_products() -> Iterator[None]:
         yield
     finally:
         products.allow_tf32 = before
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Convolutions of float32 in all their bits on GPUs, where torch takes TF32 unless it is told otherwise.
+
+    For tokenizers: a code is the outcome of a comparison, and of rounded numbers another one.
+    """
+    cudnn = torch.backends.cudnn
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
 
 
 @lru_cache

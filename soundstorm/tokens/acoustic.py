@@ -19,7 +19,7 @@ from soundstorm.data.experiment import config_section, load_weights, read_config
 from soundstorm.data.pack import part_of
 from soundstorm.models.codec.codec import Codec, build_codec
 from soundstorm.models.codec.families import CODEC_FAMILIES
-from soundstorm.models.devices import choose_device
+from soundstorm.models.devices import choose_device, exact_convolutions
 from soundstorm.models.hub import split_choice
 from soundstorm.tokens.fingerprint import fingerprint
 from soundstorm.tokens.ready_codecs import READY_CODECS, load_ready_codec
@@ -79,6 +79,7 @@ class CodecTokenizer:
         self.codec, self.info, self.hop = codec.eval().requires_grad_(False), info, codec.hop
 
     @torch.inference_mode()
+    @exact_convolutions()
     def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Samples ``(B, S)`` to codes ``(B, T, Q)``, zero beyond ``lengths (B,)``, which are in samples."""
         device = next(self.codec.parameters()).device

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.errors import InputError
+from soundstorm.models.devices import exact_convolutions
 from soundstorm.models.hub import pinned
 from soundstorm.tokens.fingerprint import fingerprint
 
@@ -52,6 +53,7 @@ class ReadyCodec:
         return self.network.decode(audio_codes=codes).audio_values.reshape(-1)
 
     @torch.inference_mode()
+    @exact_convolutions()
     def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Samples ``(B, S)`` to codes ``(B, T, Q)``, zero beyond ``lengths (B,)``, which are in samples."""
         sizes = [wav.shape[1]] * len(wav) if lengths is None else lengths.tolist()

@@ -200,6 +200,18 @@ def test_pretrained_codecs_have_the_same_interface(pretrained):
     torch.testing.assert_close(decoded[1, : single.shape[1]], single[0])
 
 
+def test_no_codec_rounds_its_convolutions_on_a_gpu(pretrained, expdir):
+    family, folder, _ = pretrained
+    seen = []
+    for spec in (f"{family}:{folder}", expdir):
+        tokenizer = load_acoustic_tokenizer(spec)
+        network = tokenizer.codec if spec == expdir else tokenizer.network
+        convolution = next(module for module in network.modules() if isinstance(module, torch.nn.Conv1d))
+        convolution.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+        tokenizer.encode(noise(1, 1600))
+    assert seen == [False, False]
+
+
 def test_fewer_levels_of_a_pretrained_codec_are_the_coarse_ones_and_another_tokenizer(pretrained):
     family, folder, _ = pretrained
     two, three = load_acoustic_tokenizer(f"{family}:{folder}@2"), load_acoustic_tokenizer(f"{family}:{folder}@3")
