@@ -55,7 +55,8 @@ class CtcNetwork(nn.Module):
 class RecognizerLayers(nn.Module):
     """A frozen recogniser up to the output of one of its blocks.
 
-    Spectra are normalised over each recording by itself: features do not depend on the company.
+    Spectra are normalised over each recording by itself: features do not depend on the company. The first spectrum
+    is centred on the first sample, so that frames are centred 80 samples before the middle of their hops.
     """
 
     def __init__(self, source: str | Path, layer: int):

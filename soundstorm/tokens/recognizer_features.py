@@ -17,7 +17,11 @@ from soundstorm.tokens.ssl_features import model_fingerprint
 
 
 class RecognizerFeatures:
-    """The output of one block of ``CtcNetwork``, of each recording alone."""
+    """The output of one block of ``CtcNetwork``, of each recording alone.
+
+    Unlike those of other families, frame ``t`` is centred 80 samples before the middle of the ``t``-th hop
+    (:class:`RecognizerLayers`); moved there, tokens would be others than those that models have learnt.
+    """
 
     def __init__(self, source: str, layer: int, *, device: str = "cpu", local_only: bool = False):
         """
