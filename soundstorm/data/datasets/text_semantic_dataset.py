@@ -203,7 +203,7 @@ def _span_mask(length: int, ratio: float, mean_span: float, rng: np.random.Gener
         return np.zeros(length, dtype=bool)
     # No gap is shorter than a frame: a share above span / (span + 1) needs longer spans.
     end_probability = min(1.0 / mean_span, (1.0 - ratio) / ratio)
-    start_probability = min(1.0, end_probability * ratio / max(1.0 - ratio, 1e-6))
+    start_probability = end_probability * ratio / max(1.0 - ratio, 1e-6)
     draws, mask = rng.random(length), np.empty(length, dtype=bool)
     inside = rng.random() < ratio
     for frame in range(length):
