@@ -1,6 +1,7 @@
 """What the tests of the recipes share."""
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,14 @@ import pytest
 from .checkout import Checkout
 from .readers import follow_readme, write_corpus
 from .warm_python import WarmPython
+
+ENGINE = """
+set -euo pipefail
+shopt -s inherit_errexit
+cd "$1"
+log() { echo "$*"; }
+die() { echo "engine: $*" >&2; exit 1; }
+"""
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +31,17 @@ def checkout(tmp_path, request) -> Checkout:
     """A fresh copy for each test; where that uses `warm_python`, fronts start fast."""
     warm = "warm_python" in request.fixturenames
     return Checkout(tmp_path / "checkout", request.getfixturevalue("warm_python") if warm else ())
+
+
+@pytest.fixture
+def engine_shell(repository, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs lines as the engine would, in ``tmp_path``; ``$2`` is the folder of the engine's functions."""
+
+    def run(lines: str, timeout: float = 60) -> subprocess.CompletedProcess:
+        command = ["bash", "-c", ENGINE + lines, "engine", tmp_path, repository / "egs/TEMPLATE/functions"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,6 @@ import time
 import pytest
 
 ENGINE = """
-set -euo pipefail
-shopt -s inherit_errexit
-cd "$1"
-log() { echo "$*"; }
-die() { echo "engine: $*" >&2; exit 1; }
 . "$2/interrupt.sh"
 . "$2/jobs.sh"
 wants_status=false train_jobs=2 stop_stage=7 python=python3
@@ -27,12 +22,11 @@ stage_start=0 worked=false stage_number=1 expdir=exp
 
 
 @pytest.fixture
-def engine(repository, tmp_path):
+def engine(engine_shell, tmp_path):
     """Runs lines after those of the engine; returns the finished process and what happened in which order."""
 
     def run(lines, timeout=60):
-        command = ["bash", "-c", ENGINE + lines, "engine", tmp_path, repository / "egs/TEMPLATE/functions"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        done = engine_shell(ENGINE + lines, timeout)
         order = tmp_path / "order"
         return done, order.read_text().splitlines() if order.exists() else []
 

@@ -1,19 +1,12 @@
 """Stage 5: what is there already, and what sets, options and weights it must be of."""
 
-import subprocess
-
 import pytest
 
 ENGINE = """
-set -euo pipefail
-shopt -s inherit_errexit
-cd "$1"
-log() { echo "$*"; }
-die() { echo "engine: $*" >&2; exit 1; }
 wants_status=false datadir=data expdir=exp train_set=train valid_set=dev stop_stage=5 semantic_exp=exp/kmeans
 text_train_set=part text_valid_set=dev text_to_semantic_pretrain= text_to_semantic_args= text_to_semantic_config=x.yaml
 text_to_semantic_exp=exp/text_to_semantic back_translation= back_translation_args= transcribe_args=
-eval "$3"
+{variables}
 for part in jobs sets text_to_semantic; do . "$2/$part.sh"; done
 run_training() {  # <log> <front> <options>, of which the last is where it writes
     echo "runs $2"
@@ -27,7 +20,7 @@ WRITER = "back_translation=conf/writer.yaml"
 
 
 @pytest.fixture
-def stage_5(repository, tmp_path):
+def stage_5(engine_shell, tmp_path):
     """Runs the stage with these variables; returns what it ran, and its error message."""
     for name, ids in {"train": "ab", "part": "a", "other": "a", "dev": "c"}.items():
         (tmp_path / "data" / name).mkdir(parents=True)
@@ -35,9 +28,7 @@ def stage_5(repository, tmp_path):
             (tmp_path / "data" / name / table).write_text("".join(f"{utt} x\n" for utt in ids))
 
     def run(*variables):
-        functions = repository / "egs/TEMPLATE/functions"
-        command = ["bash", "-c", ENGINE, "engine", tmp_path, functions, "\n".join(variables)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = engine_shell(ENGINE.replace("{variables}", "\n".join(variables)))
         return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("runs ")], done.stderr
 
     return run
