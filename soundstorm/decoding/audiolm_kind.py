@@ -4,28 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundstorm.data.audiolm_stages import COARSE, FINE, SEMANTIC
-from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import has_config
-from soundstorm.data.options import option
+from soundstorm.data.options import Config, option
 from soundstorm.data.pack import find_pack, open_pack
 from soundstorm.decoding.acoustic_generator import GeneratorKind, stage_place
 
 
 @dataclass(frozen=True)
-class AudioLMSamplingConfig:
+class AudioLMSamplingConfig(Config, section="audiolm"):
     """Sampling of AudioLM's stages; the paper's values (AudioLM, section IV-B; SoundStorm, section 4.2)."""
 
-    semantic_temperature: float = option(0.6, "of the semantic stage; 0 is greedy")
-    coarse_temperature: float = option(0.8, "of the coarse stage")
-    fine_temperature: float = option(0.6, "of the fine stage")
-    overlap_seconds: float = option(3.0, "end of a coarse chunk that is the prompt of the next one")
-
-    def __post_init__(self):
-        for name in ("semantic_temperature", "coarse_temperature", "fine_temperature"):
-            if getattr(self, name) < 0:
-                raise InputError(f"audiolm.{name} is {getattr(self, name)}, expected 0 or more")
-        if self.overlap_seconds <= 0:
-            raise InputError(f"audiolm.overlap_seconds is {self.overlap_seconds}, expected more than 0")
+    semantic_temperature: float = option(0.6, "of the semantic stage; 0 is greedy", at_least=0)
+    coarse_temperature: float = option(0.8, "of the coarse stage", at_least=0)
+    fine_temperature: float = option(0.6, "of the fine stage", at_least=0)
+    overlap_seconds: float = option(3.0, "end of a coarse chunk that is the prompt of the next one", more_than=0)
 
 
 def _load(place: str | Path, codec, device: str):

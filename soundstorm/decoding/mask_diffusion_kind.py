@@ -3,42 +3,30 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundstorm.data.errors import InputError
-from soundstorm.data.options import option
+from soundstorm.data.options import Config, option
 from soundstorm.decoding.acoustic_generator import GeneratorKind
 
 PURITY, POSTERIOR = "purity", "posterior"
 
 
 @dataclass(frozen=True)
-class MaskDiffusionSamplingConfig:
+class MaskDiffusionSamplingConfig(Config, section="mask_diffusion"):
     """The defaults are those of the public implementation."""
 
     sampler: str = option(
         PURITY, "purity: in each pass some masked codes, sooner those the network is sure of, become what it "
-                "predicts, and stay; posterior: every code follows the chain back, over several steps a pass"
+                "predicts, and stay; posterior: every code follows the chain back, over several steps a pass",
+        one_of=(PURITY, POSTERIOR),
     )  # fmt: skip
-    passes: int = option(100, "forward passes; fewer than the chain has steps jump over some")
-    top_p: float = option(0.85, "codes sampled from: the likeliest, up to the one that exceeds this mass")
-    sharpness: float = option(
-        2.0, "by purity, how much the network's probabilities are sharpened where it is sure; 0 leaves them"
+    passes: int = option(100, "forward passes; fewer than the chain has steps jump over some", at_least=1)
+    top_p: float = option(
+        0.85, "codes sampled from: the likeliest, up to the one that exceeds this mass", more_than=0, at_most=1
     )
-    temperature: float = option(1.0, "divides the logits first")
-    precision: str = option("no", "no (fp32), bf16 or fp16 autocast of the network")
-
-    def __post_init__(self):
-        if self.sampler not in (PURITY, POSTERIOR):
-            raise InputError(f"mask_diffusion.sampler is {self.sampler!r}, expected {PURITY} or {POSTERIOR}")
-        if self.passes < 1:
-            raise InputError(f"mask_diffusion.passes is {self.passes}, expected at least 1")
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"mask_diffusion.top_p is {self.top_p}, expected more than 0, at most 1")
-        if self.sharpness < 0:
-            raise InputError(f"mask_diffusion.sharpness is {self.sharpness}, expected 0 or more")
-        if self.temperature <= 0:
-            raise InputError(f"mask_diffusion.temperature is {self.temperature}, expected more than 0")
-        if self.precision not in ("no", "bf16", "fp16"):
-            raise InputError(f"mask_diffusion.precision is {self.precision!r}, expected no, bf16 or fp16")
+    sharpness: float = option(
+        2.0, "by purity, how much the network's probabilities are sharpened where it is sure; 0 leaves them", at_least=0
+    )
+    temperature: float = option(1.0, "divides the logits first", more_than=0)
+    precision: str = option("no", "no (fp32), bf16 or fp16 autocast of the network", one_of=("no", "bf16", "fp16"))
 
 
 def _load(place: str | Path, codec, device: str):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.errors import InputError
-from soundstorm.data.options import option
+from soundstorm.data.options import Config, option
 from soundstorm.decoding.acoustic_generator import GeneratorKind
 from soundstorm.models.tacotron2_config import FEATURES, STAGES, WAVENET
 
@@ -14,32 +14,25 @@ GRIFFIN_LIM = "griffin_lim"
 
 
 @dataclass(frozen=True)
-class Tacotron2SamplingConfig:
+class Tacotron2SamplingConfig(Config, section="tacotron2"):
     """The defaults are the paper's."""
 
     vocoder: str = option(
-        WAVENET, "what makes samples of spectra: wavenet, or griffin_lim, without a network"
+        WAVENET, "what makes samples of spectra: wavenet, or griffin_lim, without a network",
+        one_of=(WAVENET, GRIFFIN_LIM),
     )
-    stop_threshold: float = option(0.5, "probability of the stop token that ends an utterance")
-    max_seconds: float = option(20.0, "longest result, prompt not counted")
+    stop_threshold: float = option(
+        0.5, "probability of the stop token that ends an utterance", more_than=0, less_than=1
+    )
+    max_seconds: float = option(20.0, "longest result, prompt not counted", more_than=0)
     attention_window: tuple[int, ...] = option(
         (), "back and on: the next step attends to characters from so many before the one attended most to so "
             "many, less one, after it, e.g. 1,3; empty (the paper): to all"
     )  # fmt: skip
-    batch_size: int = option(32, "utterances whose samples WaveNet makes together")
+    batch_size: int = option(32, "utterances whose samples WaveNet makes together", at_least=1)
 
     def __post_init__(self):
-        if self.vocoder not in (WAVENET, GRIFFIN_LIM):
-            raise InputError(f"tacotron2.vocoder is {self.vocoder!r}, expected {WAVENET} or {GRIFFIN_LIM}")
-        if not 0 < self.stop_threshold < 1:
-            raise InputError(
-                f"tacotron2.stop_threshold is {self.stop_threshold}, expected a number in (0, 1)"
-            )
-        if self.max_seconds <= 0 or self.batch_size < 1:
-            raise InputError(
-                f"tacotron2.max_seconds is {self.max_seconds} and tacotron2.batch_size {self.batch_size}, "
-                "expected more than 0 and at least 1"
-            )
+        super().__post_init__()
         window = self.attention_window
         if window and (len(window) != 2 or window[0] < 0 or window[1] < 1):
             raise InputError(

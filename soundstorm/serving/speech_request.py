@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from soundstorm.data.errors import InputError
+from soundstorm.data.options import Config, option
 from soundstorm.data.records import make_record
 from soundstorm.decoding.script import Turn, read_script_text
 from soundstorm.decoding.speech import Speech
@@ -26,32 +27,25 @@ MOST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Wanted(Config):
     """Fields of a request, but for its prompts."""
 
     text: str
     script: bool = False  # the text has lines `A: words`
-    seed: int = 0
-    iterations: int | None = None  # of the first RVQ level
-    temperature: float | None = None  # of the acoustic tokens
+    seed: int = option(0, "of the sampling", within=(0, MOST_SEED))
+    iterations: int | None = option(None, "of the first RVQ level", within=(1, MOST_ITERATIONS))
+    temperature: float | None = option(None, "of the acoustic tokens", within=(0, MOST_TEMPERATURE))
     consent: bool = False  # the owners of the voices agree
     numbers: bool = True  # in words, if the server has a language for them
 
     def __post_init__(self):
+        super().__post_init__()
         if len(self.text) > MOST_CHARACTERS:
             raise InputError(
                 f"the text has {len(self.text)} characters, expected {MOST_CHARACTERS} at most; cut it"
             )
         if any("\ud800" <= character <= "\udfff" for character in self.text):
             raise InputError("the text has half a character, which nothing can write; type it again")
-        for name, most in (
-            ("seed", MOST_SEED),
-            ("iterations", MOST_ITERATIONS),
-            ("temperature", MOST_TEMPERATURE),
-        ):
-            value, least = getattr(self, name), int(name == "iterations")
-            if value is not None and not least <= value <= most:
-                raise InputError(f"{name} is {value}, expected {least} to {most}")
 
 
 @dataclass(frozen=True)

@@ -211,5 +211,5 @@ def test_what_cannot_be_is_refused(generator):
         generator.acoustic_tokens([semantic], SAMPLING, seeds=[1], prompts=[true])
     with pytest.raises(ValueError, match="2 coarse levels, its fine stage with 1; train both"):
         AudioLMGenerator(generator.coarse, make("fine", 0.4, coarse_levels=1))
-    with pytest.raises(ValueError, match="coarse_temperature is -1, expected 0 or more"):
+    with pytest.raises(ValueError, match="coarse_temperature is -1, expected at least 0"):
         AudioLMSamplingConfig(coarse_temperature=-1)

@@ -178,12 +178,12 @@ def test_titles_say_how_many_passes():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"sampler": "x"}, "sampler is 'x', expected purity or posterior"),
+        ({"sampler": "x"}, "sampler is 'x', expected one of purity, posterior"),
         ({"passes": 0}, "passes is 0, expected at least 1"),
         ({"top_p": 0.0}, "top_p is 0.0, expected more than 0"),
-        ({"sharpness": -1.0}, "sharpness is -1.0, expected 0 or more"),
+        ({"sharpness": -1.0}, "sharpness is -1.0, expected at least 0"),
         ({"temperature": 0.0}, "temperature is 0.0, expected more than 0"),
-        ({"precision": "x"}, "precision is 'x', expected no, bf16 or fp16"),
+        ({"precision": "x"}, "precision is 'x', expected one of no, bf16, fp16"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, message):

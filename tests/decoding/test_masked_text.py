@@ -200,9 +200,9 @@ def test_what_cannot_be_said_is_refused(reader, arguments, message):
     [
         ({"speed": 0.0}, "masked_text.speed is 0.0, expected 0.25 to 4"),
         ({"speed": 9.0}, "masked_text.speed is 9.0, expected 0.25 to 4"),
-        ({"duration_temperature": -1.0}, "masked_text.duration_temperature is -1.0, expected 0 or more"),
+        ({"duration_temperature": -1.0}, "masked_text.duration_temperature is -1.0, expected at least 0"),
         ({"max_seconds": 0.0}, "masked_text.max_seconds is 0.0"),
-        ({"iterations": 0}, "decode.iterations are"),
+        ({"iterations": 0}, "masked_text.iterations is 0, expected 1 to 10000"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
