@@ -9,36 +9,32 @@ from functools import lru_cache
 import numpy as np
 
 from soundstorm.data.errors import InputError
-from soundstorm.data.options import option
+from soundstorm.data.options import Config, option
 
 GRIFFIN_LIM_ITERATIONS = 60
 
 
 @dataclass(frozen=True)
-class MelConfig:
+class MelConfig(Config, section="mel"):
     """Mel spectra between the two networks (Tacotron 2, section 2.1)."""
 
-    sample_rate: int = option(24000, "Hz, of the corpus")
-    hop: int = option(300, "samples between frames; 12.5 ms in the paper")
-    window: int = option(1200, "samples of a frame; 50 ms in the paper")
-    num_mels: int = option(80, "bands")
-    low: float = option(125.0, "Hz, lower end of the bands")
+    sample_rate: int = option(24000, "Hz, of the corpus", at_least=1)
+    hop: int = option(300, "samples between frames; 12.5 ms in the paper", at_least=1)
+    window: int = option(1200, "samples of a frame; 50 ms in the paper", at_least=16)
+    num_mels: int = option(80, "bands", at_least=1)
+    low: float = option(125.0, "Hz, lower end of the bands", at_least=0)
     high: float = option(7600.0, "Hz, upper end")
-    floor: float = option(0.01, "least magnitude, before the logarithm")
+    floor: float = option(0.01, "least magnitude, before the logarithm", more_than=0)
 
     def __post_init__(self):
-        for name in ("sample_rate", "hop", "window", "num_mels"):
-            if getattr(self, name) < 1:
-                raise InputError(f"mel.{name} is {getattr(self, name)}, expected at least 1")
-        if self.window < max(16, self.hop):
-            raise InputError(f"mel.window is {self.window}, expected at least mel.hop, {self.hop}, and 16")
-        if not 0 <= self.low < self.high <= self.sample_rate / 2:
+        super().__post_init__()
+        if self.window < self.hop:
+            raise InputError(f"mel.window is {self.window}, expected at least mel.hop, {self.hop}")
+        if not self.low < self.high <= self.sample_rate / 2:
             raise InputError(
                 f"mel.low is {self.low} and mel.high {self.high}, expected 0 <= low < high <= "
                 f"{self.sample_rate / 2:g}, half of mel.sample_rate"
             )
-        if self.floor <= 0:
-            raise InputError(f"mel.floor is {self.floor}, expected more than 0")
 
     @property
     def n_fft(self) -> int:

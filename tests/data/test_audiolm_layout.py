@@ -54,7 +54,7 @@ def test_a_third_of_the_levels_is_coarse_by_default(levels, coarse):
     [
         ({"coarse_levels": 5}, 4, "coarse_levels is 5, expected no more than the codec's 4 levels"),
         ({"deduplicate": True, "semantic_repeats": True}, 4, "are both true: the coarse stage would not see"),
-        ({"coarse_levels": -1}, 4, "coarse_levels is -1, expected 0"),
+        ({"coarse_levels": -1}, 4, "coarse_levels is -1, expected at least 0"),
         ({"fine_seconds": 0}, 4, "fine_seconds is 0, expected more than 0"),
     ],
 )
