@@ -71,8 +71,8 @@ def test_help_names_the_family_of_a_setting_and_its_default(capsys):
     with pytest.raises(SystemExit):
         train_codec.get_parser().parse_args(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "soundstream: width of the latents, D (default: 256)" in text
-    assert "RVQ levels Q (default: 8)" in text and "istft: In the frame-rate domain" in text
+    assert "soundstream: width of the latents, D (at least 1) (default: 256)" in text
+    assert "RVQ levels Q (at least 1) (default: 8)" in text and "istft: In the frame-rate domain" in text
 
 
 def test_the_other_fronts_take_what_the_recipe_gives_them():

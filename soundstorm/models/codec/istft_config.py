@@ -14,24 +14,18 @@ class IstftConfig(CodecConfig):
     """In the frame-rate domain, fast on a CPU."""
 
     family: str = "istft"
-    hop: int = option(320, "samples per frame")
-    n_fft: int = option(1280, "window of both transforms, a multiple of hop")
-    width: int = option(256, "channels of the ConvNeXt blocks")
-    expansion: int = option(4, "hidden channels of a block are expansion x width")
-    encoder_blocks: int = option(4, "ConvNeXt blocks before the quantizer")
-    decoder_blocks: int = option(6, "ConvNeXt blocks after the quantizer")
-    kernel_size: int = option(7, "kernel of the depthwise convolutions, in frames")
+    hop: int = option(320, "samples per frame", even=True, at_least=2)
+    n_fft: int = option(1280, "window of both transforms, a multiple of hop", even=True)
+    width: int = option(256, "channels of the ConvNeXt blocks", at_least=1)
+    expansion: int = option(4, "hidden channels of a block are expansion x width", at_least=1)
+    encoder_blocks: int = option(4, "ConvNeXt blocks before the quantizer", at_least=1)
+    decoder_blocks: int = option(6, "ConvNeXt blocks after the quantizer", at_least=1)
+    kernel_size: int = option(7, "kernel of the depthwise convolutions, in frames", odd=True, at_least=1)
 
     def __post_init__(self):
         super().__post_init__()
-        self.at_least(1, "hop", "width", "expansion", "encoder_blocks", "decoder_blocks", "kernel_size")
-        if self.n_fft % 2 or self.hop % 2 or self.n_fft < 2 * self.hop:
-            raise InputError(
-                f"model.n_fft is {self.n_fft} and model.hop {self.hop}, expected even numbers and a window "
-                "of two hops at least"
-            )
-        if self.kernel_size % 2 == 0:
-            raise InputError(f"model.kernel_size is {self.kernel_size}, expected an odd number of frames")
+        if self.n_fft < 2 * self.hop:
+            raise InputError(f"model.n_fft is {self.n_fft} and model.hop {self.hop}, expected two hops at least")
 
     @property
     def samples_per_frame(self) -> int:

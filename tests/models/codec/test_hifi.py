@@ -99,7 +99,7 @@ def test_strides_have_the_published_kernels(strides, kernels):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"kernels": (3, 4)}, r"model.kernels are \(3, 4\), expected odd numbers"),
+        ({"kernels": (3, 4)}, r"model.kernels are \(3, 4\), expected one or more values, each an odd number"),
         ({"decoder_channels": 24}, "model.decoder_channels is 24, expected a multiple of 16"),
         ({"strides": ()}, r"model.strides are \(\)"),
     ],
