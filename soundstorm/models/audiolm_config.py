@@ -3,38 +3,32 @@
 from dataclasses import dataclass
 
 from soundstorm.data.errors import InputError
-from soundstorm.data.options import option
+from soundstorm.data.options import Config, option
 
 
 @dataclass(frozen=True)
-class AudioLMConfig:
+class AudioLMConfig(Config, section="model"):
     """A decoder-only Transformer, the same for every stage; the defaults are the paper's 0.3B parameters."""
 
-    layers: int = option(12, "Transformer blocks")
-    width: int = option(1024, "model width D, and size of the token embeddings")
-    heads: int = option(16, "attention heads")
+    layers: int = option(12, "Transformer blocks", at_least=1)
+    width: int = option(1024, "model width D, and size of the token embeddings", at_least=1)
+    heads: int = option(16, "attention heads", at_least=1)
     head_dim: int = option(
-        128, "width of a head; not given in the paper, 128 and gated feed-forwards make its 0.3B"
+        128, "width of a head; not given in the paper, 128 and gated feed-forwards make its 0.3B", at_least=1
     )
-    inner: int = option(4096, "width inside the feed-forwards")
-    dropout: float = option(0.1, "dropout")
+    inner: int = option(4096, "width inside the feed-forwards", at_least=1)
+    dropout: float = option(0.1, "dropout", at_least=0, less_than=1)
     positions: str = option(
         "sequence", "what relative positions count: sequence (the paper, T5), or time: rotary ones from the "
-                    "frame due to those seen: nothing to count, and faster"
+                    "frame due to those seen: nothing to count, and faster", one_of=("sequence", "time")
     )  # fmt: skip
-    position_buckets: int = option(32, "relative positions in the sequence that are told apart (T5)")
+    position_buckets: int = option(
+        32, "relative positions in the sequence that are told apart (T5)", multiple_of=4, at_least=4
+    )
     max_distance: int = option(128, "distance from which on they are not (T5)")
 
     def __post_init__(self):
-        for name in ("layers", "width", "heads", "head_dim", "inner"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
-        if self.positions not in ("sequence", "time"):
-            raise InputError(f"model.positions is {self.positions!r}, expected sequence or time")
-        if self.position_buckets < 4 or self.position_buckets % 4:
-            raise InputError(f"model.position_buckets is {self.position_buckets}, expected a multiple of 4")
+        super().__post_init__()
         if self.max_distance <= self.position_buckets // 2:
             raise InputError(
                 f"model.max_distance is {self.max_distance}, expected more than half of "

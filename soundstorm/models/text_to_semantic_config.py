@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from soundstorm.data.errors import InputError
-from soundstorm.data.options import option
+from soundstorm.data.options import Config, option
 from soundstorm.models.soundstorm_config import SoundStormConfig
 
 SCRATCH = "scratch"
@@ -16,7 +16,7 @@ OWN_IDS = "use text.tokenizer bytes with ByT5, and a T5's own spiece.model as te
 
 
 @dataclass(frozen=True)
-class TextEncoderConfig:
+class TextEncoderConfig(Config, section="model"):
     """What reads the text, in every text-to-semantic model."""
 
     encoder: str = option(
@@ -25,26 +25,18 @@ class TextEncoderConfig:
     freeze_encoder: bool = option(
         False, "train the rest only, as the paper does with a published encoder"
     )
-    encoder_layers: int = option(4, "Transformer blocks of an encoder from scratch")
-    encoder_dim: int = option(256, "width of an encoder from scratch")
-    encoder_heads: int = option(4, "attention heads of an encoder from scratch")
-    encoder_ffn_dim: int = option(768, "inner width of its feed-forward parts")
+    encoder_layers: int = option(4, "Transformer blocks of an encoder from scratch", at_least=1)
+    encoder_dim: int = option(256, "width of an encoder from scratch", at_least=1)
+    encoder_heads: int = option(4, "attention heads of an encoder from scratch", at_least=1)
+    encoder_ffn_dim: int = option(768, "inner width of its feed-forward parts", at_least=1)
     encoder_convolutions: int = option(
-        0, "convolutions of width 5 before those blocks: spelling is mostly local"
+        0, "convolutions of width 5 before those blocks: spelling is mostly local", at_least=0
     )
-    head_dim: int = option(64, "width of an attention head")
-    dropout: float = option(0.1, "dropout in both halves")
+    head_dim: int = option(64, "width of an attention head, for rotary positions", even=True, at_least=2)
+    dropout: float = option(0.1, "dropout in both halves", at_least=0, less_than=1)
 
     def __post_init__(self):
-        for name in ("encoder_layers", "encoder_dim", "encoder_heads", "head_dim", "encoder_ffn_dim"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
-        if self.head_dim % 2:
-            raise InputError(f"model.head_dim is {self.head_dim}, expected an even number (rotary positions)")
-        if self.encoder_convolutions < 0:
-            raise InputError(f"model.encoder_convolutions is {self.encoder_convolutions}, expected 0 or more")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model.dropout is {self.dropout}, expected a number in [0, 1)")
+        super().__post_init__()
         if self.freeze_encoder and self.encoder == SCRATCH:
             raise InputError("model.freeze_encoder needs a published encoder in model.encoder, got 'scratch'")
 
@@ -53,20 +45,14 @@ class TextEncoderConfig:
 class TextToSemanticConfig(TextEncoderConfig):
     """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm section 5 uses it)."""
 
-    decoder_layers: int = option(4, "decoder blocks")
-    decoder_dim: int = option(256, "decoder width")
-    decoder_heads: int = option(4, "decoder attention heads")
-    decoder_ffn_dim: int = option(768, "inner width of the decoder's feed-forward parts")
+    decoder_layers: int = option(4, "decoder blocks", at_least=1)
+    decoder_dim: int = option(256, "decoder width", at_least=1)
+    decoder_heads: int = option(4, "decoder attention heads", at_least=1)
+    decoder_ffn_dim: int = option(768, "inner width of the decoder's feed-forward parts", at_least=1)
     pointer: bool = option(
         False, "a decoder that keeps its place in the text and moves it letter by letter: reads after "
                "minutes of training, where attention alone (the paper) needs much more"
     )  # fmt: skip
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("decoder_layers", "decoder_dim", "decoder_heads", "decoder_ffn_dim"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.{name} is {getattr(self, name)}, expected at least 1")
 
     @classmethod
     def paper(cls) -> "TextToSemanticConfig":
@@ -81,18 +67,16 @@ class TextToSemanticConfig(TextEncoderConfig):
 class MaskedTextToSemanticConfig(TextEncoderConfig):
     """Text encoder, and SoundStorm's network (with one level) for the frames of its letters."""
 
-    layers: int = option(6, "Conformer blocks")
-    width: int = option(512, "model width D")
-    heads: int = option(8, "attention heads")
-    inner: int = option(2048, "width inside the feed-forwards")
-    kernel: int = option(5, "kernel of the depthwise convolution, frames")
-    expansion: int = option(2, "widening inside the convolution module")
-    duration_layers: int = option(3, "convolutions of width 5 that predict how long a letter lasts")
+    layers: int = option(6, "Conformer blocks", at_least=1)
+    width: int = option(512, "model width D", at_least=1)
+    heads: int = option(8, "attention heads", at_least=1)
+    inner: int = option(2048, "width inside the feed-forwards", at_least=1)
+    kernel: int = option(5, "kernel of the depthwise convolution, frames", odd=True, at_least=1)
+    expansion: int = option(2, "widening inside the convolution module", at_least=1)
+    duration_layers: int = option(3, "convolutions of width 5 that predict how long a letter lasts", at_least=0)
 
     def __post_init__(self):
         super().__post_init__()
-        if self.duration_layers < 0:
-            raise InputError(f"model.duration_layers is {self.duration_layers}, expected 0 or more")
         _ = self.network  # has checks of its own
 
     @property
@@ -103,21 +87,17 @@ class MaskedTextToSemanticConfig(TextEncoderConfig):
 
 
 @dataclass(frozen=True)
-class TextConfig:
+class TextConfig(Config, section="text"):
     """How transcripts become numbers."""
 
-    tokenizer: str = option("bytes", "bytes (ByT5's numbering) or sentencepiece")
+    tokenizer: str = option("bytes", "bytes (ByT5's numbering) or sentencepiece", one_of=("bytes", "sentencepiece"))
     lowercase: bool = option(True, "capitals are not heard")
     sentencepiece_vocab_size: int = option(500, "pieces to learn from the training text")
     sentencepiece_model: str = option("", "an existing model instead, e.g. a published T5's spiece.model")
 
-    def __post_init__(self):
-        if self.tokenizer not in ("bytes", "sentencepiece"):
-            raise InputError(f"text.tokenizer is {self.tokenizer!r}, expected bytes or sentencepiece")
-
 
 @dataclass(frozen=True)
-class PretrainedConfig:
+class PretrainedConfig(Config, section="pretrained"):
     """What is taken over from a pre-training, and what of it stays as it is."""
 
     experiment: str = option(
@@ -128,45 +108,33 @@ class PretrainedConfig:
                "the pointer, where there is one)"
     )  # fmt: skip
     lower_blocks: int = option(
-        4, "with freeze: encoder blocks that are trained, the lowest (SPEAR-TTS: 4 to 8 of 24)"
+        4, "with freeze: encoder blocks that are trained, the lowest (SPEAR-TTS: 4 to 8 of 24)", at_least=0
     )
 
     def __post_init__(self):
-        if self.lower_blocks < 0:
-            raise InputError(f"pretrained.lower_blocks is {self.lower_blocks}, expected 0 or more")
+        super().__post_init__()
         if self.freeze and not self.experiment:
             raise InputError("pretrained.freeze is true, but pretrained.experiment names no pre-training")
 
 
 @dataclass(frozen=True)
-class TextLossConfig:
+class TextLossConfig(Config, section="loss"):
     """What the model is trained for."""
 
     label_smoothing: float = option(
-        0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)"
+        0.0, "share of the target's probability spread over all tokens (SPEAR-TTS: 0.1)", at_least=0, less_than=1
     )
-    alignment_weight: float = option(0.0, "weight of the monotonic alignment loss of the pointer")
-    move_weight: float = option(1.0, "weight of the pointer's decisions")
+    alignment_weight: float = option(0.0, "weight of the monotonic alignment loss of the pointer", at_least=0)
+    move_weight: float = option(1.0, "weight of the pointer's decisions", at_least=0)
     alignment_prior: float = option(
-        0.1, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none"
+        0.1, "standard deviation of that loss's diagonal prior, as a share of the text; 0 for none", at_least=0
     )
-
-    def __post_init__(self):
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"loss.label_smoothing is {self.label_smoothing}, expected a number in [0, 1)")
-        for name in ("alignment_weight", "alignment_prior", "move_weight"):
-            if getattr(self, name) < 0:
-                raise InputError(f"loss.{name} is {getattr(self, name)}, expected 0 or more")
 
 
 @dataclass(frozen=True)
-class MaskedTextLossConfig:
+class MaskedTextLossConfig(Config, section="loss"):
     """What the parallel model is trained by, beside the masked tokens."""
 
     alignment_prior: float = option(
-        0.1, "standard deviation of the alignment's diagonal prior, as a share of the text; 0 for none"
+        0.1, "standard deviation of the alignment's diagonal prior, as a share of the text; 0 for none", at_least=0
     )
-
-    def __post_init__(self):
-        if self.alignment_prior < 0:
-            raise InputError(f"loss.alignment_prior is {self.alignment_prior}, expected 0 or more")

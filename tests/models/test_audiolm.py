@@ -155,11 +155,11 @@ def test_codes_start_where_the_codec_has_them():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"positions": "absolute"}, "positions is 'absolute', expected sequence or time"),
+        ({"positions": "absolute"}, "positions is 'absolute', expected one of sequence, time"),
         ({"position_buckets": 6}, "position_buckets is 6, expected a multiple of 4"),
         ({"max_distance": 16}, "max_distance is 16, expected more than half of model.position_buckets"),
         ({"layers": 0}, "layers is 0, expected at least 1"),
-        ({"dropout": 1.0}, "dropout is 1.0, expected a number in"),
+        ({"dropout": 1.0}, "dropout is 1.0, expected at least 0 and less than 1"),
     ],
 )
 def test_impossible_sizes_are_refused(settings, message):

@@ -158,7 +158,8 @@ def test_figures_of_alignments():
 
 
 @pytest.mark.parametrize(
-    "wrong, words", [({"location_kernel": 30}, "odd"), ({"reduction": 0}, "at least 1"), ({"zoneout": 1.0}, "0, 1")]
+    "wrong, words",
+    [({"location_kernel": 30}, "odd"), ({"reduction": 0}, "at least 1"), ({"zoneout": 1.0}, "less than 1")],
 )
 def test_settings_that_make_no_network_are_refused(wrong, words):
     with pytest.raises(InputError, match=words):

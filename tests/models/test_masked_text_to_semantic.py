@@ -104,7 +104,7 @@ def test_durations_do_not_change_what_is_read():
     [
         ({"width": 13}, "model.width is 13, expected model.heads"),
         ({"layers": 0}, "model.layers is 0, expected at least 1"),
-        ({"duration_layers": -1}, "model.duration_layers is -1, expected 0 or more"),
+        ({"duration_layers": -1}, "model.duration_layers is -1, expected at least 0"),
         ({"encoder_dim": 0}, "model.encoder_dim is 0, expected at least 1"),
         ({"freeze_encoder": True}, "model.freeze_encoder needs a published encoder"),
     ],

@@ -220,12 +220,12 @@ def test_a_name_that_is_no_encoder_is_an_error(tmp_path):
         (lambda: TextToSemanticConfig(dropout=1.0), "model.dropout is 1.0"),
         (lambda: TextToSemanticConfig(encoder_convolutions=-1), "model.encoder_convolutions is -1"),
         (lambda: TextToSemanticConfig(freeze_encoder=True), "model.freeze_encoder needs a published encoder"),
-        (lambda: TextConfig(tokenizer="phones"), "text.tokenizer is 'phones', expected bytes or sentencepiece"),
+        (lambda: TextConfig(tokenizer="phones"), "text.tokenizer is 'phones', expected one of bytes, sentencepiece"),
         (lambda: TextDataConfig(token_dropout=1.5), "data.token_dropout is 1.5"),
-        (lambda: TextDataConfig(noise_span=0.5), "data.noise_span is 0.5, expected at least 1 frame"),
+        (lambda: TextDataConfig(noise_span=0.5), "data.noise_span is 0.5, expected at least 1"),
         (lambda: TextDataConfig(min_seconds=9, max_seconds=3), r"data.min_seconds \(9\) must be below"),
         (lambda: TextLossConfig(label_smoothing=1), "loss.label_smoothing is 1"),
-        (lambda: TextLossConfig(move_weight=-1), "loss.move_weight is -1, expected 0 or more"),
+        (lambda: TextLossConfig(move_weight=-1), "loss.move_weight is -1, expected at least 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message):

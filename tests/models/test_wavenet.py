@@ -157,8 +157,8 @@ def test_seeds_decide_the_samples():
 
 @pytest.mark.parametrize(
     "wrong, words",
-    [({"layers": 7}, "multiple of wavenet.cycles"), ({"gate": 3}, "even"), ({"upsampling": ()}, "factors"),
-     ({"features": "mine"}, "predicted or true"), ({"dropout": 1.0}, r"\[0, 1\)")],
+    [({"layers": 7}, "multiple of wavenet.cycles"), ({"gate": 3}, "even"), ({"upsampling": ()}, "one or more values"),
+     ({"features": "mine"}, "one of predicted, true"), ({"dropout": 1.0}, "at least 0 and less than 1")],
 )  # fmt: skip
 def test_settings_that_make_no_network_are_refused(wrong, words):
     with pytest.raises(InputError, match=words):
