@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundstorm.data.errors import InputError
-from soundstorm.data.options import option
+from soundstorm.data.options import Config, option
 
 
 @dataclass(frozen=True)
-class ReportConfig:
+class ReportConfig(Config, section="report"):
     """What is shown beside the scores."""
 
     title: str = option("Results", "heading of RESULTS.md and of the listening page")
-    examples: int = option(6, "utterances on the listening page, evenly over the ids")
+    examples: int = option(6, "utterances on the listening page, evenly over the ids", at_least=0)
     embed: bool = option(False, "put the audio inside the page, so that it is one file to send around")
     targets: tuple[str, ...] = option(
             (), "figures to reach: '<metric> of <system> <= <number>', 'seconds of all stages <= 900', "
@@ -23,7 +22,3 @@ class ReportConfig:
             (), "systems that the others of their source are compared with, e.g. SoundStorm,SoundStorm from text: a "
             "table of all systems side by side, with what they took, comes first"
         )  # fmt: skip
-
-    def __post_init__(self):
-        if self.examples < 0:
-            raise InputError(f"report.examples is {self.examples}, expected at least 0")
