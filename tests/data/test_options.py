@@ -1,12 +1,33 @@
-"""Values that an option does not allow are refused."""
+"""Values that an option does not allow are refused, in every configuration of every front."""
 
-from dataclasses import dataclass, replace
+import importlib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from soundstorm.bin import common
-from soundstorm.data.options import Config, option
+from soundstorm.data.options import RULES, Config, option
 from soundstorm.data.records import make_record
+from soundstorm.data.variants import Variants
+from soundstorm.models.tacotron2_config import FeatureSizes
+from soundstorm.serving.speech_request import Wanted
+
+FRONTS = Path(common.__file__).parent
+NEEDED = {"TrainerConfig": {"batch_size": 1}, "Wanted": {"text": "red"}}  # to be made, beside the defaults
+# Rule -> what breaks it, and the words for what is expected.
+BROKEN = {
+    "one_of": lambda words: ("neither", f"one of {words[0] or chr(39) * 2}"),
+    "odd": lambda _: (4, "an odd number"),
+    "even": lambda _: (3, "an even number"),
+    "multiple_of": lambda factor: (factor + 1, f"a multiple of {factor}"),
+    "within": lambda ends: (ends[1] + 1, f"{ends[0]} to {ends[1]}"),
+    "at_least": lambda least: (least - 1, f"at least {least}"),
+    "more_than": lambda bound: (bound, f"more than {bound}"),
+    "at_most": lambda most: (most + 1, f"at most {most}"),
+    "less_than": lambda bound: (bound, f"less than {bound}"),
+}
 
 
 @dataclass(frozen=True)
@@ -95,3 +116,61 @@ def test_the_help_tells_bounds():
 def test_a_rule_that_there_is_not_is_found_where_it_is_declared():
     with pytest.raises(KeyError, match="at_lest"):
         option(1, "of the network", at_lest=1)
+
+
+def every_configuration():
+    """Section and dataclass of all options of all fronts, and of what is read otherwise."""
+    found = {"sizes": {FeatureSizes}, "": {Wanted}}
+
+    def note(parser, name, cls):
+        found.setdefault(name, set()).update(cls.classes.values() if isinstance(cls, Variants) else {cls})
+
+    with mock.patch.object(common, "add_section", note):
+        for path in sorted(FRONTS.glob("*.py")):
+            if path.stem not in ("__init__", "common"):
+                importlib.import_module(f"soundstorm.bin.{path.stem}").get_parser()
+    del found["wavenet_training"]  # a TrainerConfig, as training is
+    return sorted(((name, cls) for name, classes in found.items() for cls in classes), key=str)
+
+
+CONFIGURATIONS = every_configuration()
+DECLARED = [
+    pytest.param(section and f"{section}.", cls, field, rule, id=f"{cls.__name__}-{field.name}-{rule}")
+    for section, cls in CONFIGURATIONS
+    for field in fields(cls)
+    for rule in field.metadata.get("allowed", ())
+]
+
+
+def test_all_are_found():
+    assert len(CONFIGURATIONS) >= 40 and len(DECLARED) >= 250 and RULES.keys() == BROKEN.keys()
+
+    def below(cls):
+        return {cls}.union(*map(below, cls.__subclasses__()))
+
+    bases = {"Config", "CodecConfig", "TextEncoderConfig"}
+    ours = {cls.__name__ for cls in below(Config) if cls.__module__.startswith("soundstorm.")}
+    assert ours - bases <= {cls.__name__ for _, cls in CONFIGURATIONS}
+
+
+@pytest.mark.parametrize("cls", dict.fromkeys(cls for _, cls in CONFIGURATIONS))
+def test_defaults_are_allowed(cls):
+    cls(**NEEDED.get(cls.__name__, {}))
+
+
+@pytest.mark.parametrize("prefix, cls, field, rule", DECLARED)
+def test_what_breaks_a_rule_is_refused_with_name_value_and_what_is_expected(prefix, cls, field, rule):
+    several = isinstance(field.default, tuple)
+
+    def refused(value):
+        value = (value,) if several else value
+        with pytest.raises(ValueError) as error:
+            cls(**{**NEEDED.get(cls.__name__, {}), field.name: value})
+        start = f"{prefix}{field.name} {'are' if several else 'is'} {value!r}, expected "
+        assert str(error.value).startswith(start)
+        return str(error.value).removeprefix(start)
+
+    value, expected = BROKEN[rule](field.metadata["allowed"][rule])
+    assert expected in refused(value)
+    if rule != "one_of":
+        assert "a finite number" in refused(float("nan")) and "a finite number" in refused(float("inf"))
