@@ -183,10 +183,6 @@ while [ $# -gt 0 ]; do
     fi
 done
 set -- "${words[@]}"
-# shellcheck source=functions/renamed.sh
-. "${SOUNDSTORM_ROOT}/egs/TEMPLATE/functions/renamed.sh"
-renamed_options "$@"
-set -- "${renamed[@]}"
 help_message=$(options_help)
 . utils/parse_options.sh
 if "${wants_help}"; then

@@ -26,8 +26,6 @@ from soundstorm.data.prompt_encodings import ALONE, IN_CONTEXT, PROMPT_ENCODING
 from soundstorm.data.records import LARGEST_INTEGER
 from soundstorm.data.variants import Variants
 
-# Options by the names of the version before -> their names.
-RENAMED = {"--soundstorm": "--acoustic-model", "--hubert": "--ssl-model"}
 LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
@@ -173,19 +171,8 @@ class FrontParser(configargparse.ArgumentParser):
         """End with exit status 2. The usage, pages of options, would hide what is wrong."""
         self.exit(2, f"{self.prog}: error: {message}; see --help\n")
 
-    def _renamed(self, word: str) -> str:
-        """An option by its name of today where it is given by that of the version before."""
-        old, equals, value = str(word).partition("=")
-        new = RENAMED.get(old)
-        known = {option for action in self._actions for option in action.option_strings}
-        if new is None or old in known or new not in known:
-            return word
-        logging.getLogger(__name__).warning("%s is called %s now; the old name goes with the next version", old, new)
-        return new + equals + value
-
     def parse_args(self, args=None, namespace=None, **kwargs):
         """Parse all of them; an unknown option is an error that names the nearest one."""
-        args = [self._renamed(word) for word in (sys.argv[1:] if args is None else args)]
         parsed, unknown = self.parse_known_args(args, namespace, **kwargs)
         if unknown:
             name = unknown[0].split("=")[0]
