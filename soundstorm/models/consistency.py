@@ -105,12 +105,6 @@ class ConsistencyNetwork(nn.Module):
         """Inverse temperature of the loss, limited as in CLIP."""
         return self.log_scale.squeeze(0).exp().clamp(max=MAX_SCALE)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest) -> None:
-        name = f"{prefix}log_scale"
-        if name in state_dict:  # earlier versions saved it without a dimension
-            state_dict[name] = state_dict[name].reshape(1)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
 
 def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     """CLIP's symmetric cross-entropy: each crop must find its partner in the batch of all processes.

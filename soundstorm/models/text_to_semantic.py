@@ -124,12 +124,6 @@ class TextToSemantic(nn.Module):
         self.head = nn.Linear(dim, num_tokens + 1, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
-        scale = f"{prefix}position_scale"
-        if scale in state_dict:  # had no dimension in older experiments
-            state_dict[scale] = state_dict[scale].reshape(-1)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
     def forward(
         self,
         text: Tensor,
