@@ -6,18 +6,6 @@ ALONE, IN_CONTEXT = "alone", "in-context"
 PROMPT_ENCODING = ALONE  # the default; titles of systems name the other one
 
 
-def say_encoding(title: str, encoding: str | None) -> str:
-    """A system's name in tables, with how its prompts are encoded where it does not say that by itself.
-
-    Args:
-        title: from a record; that of an earlier version is silent about prompts in context.
-        encoding: from the same record, None where it has none.
-    """
-    if not title.endswith(" s prompt)") or (encoding or IN_CONTEXT) == PROMPT_ENCODING:
-        return title
-    return f"{title[:-1]} encoded {encoding or IN_CONTEXT})"
-
-
 def check_encoding(encoding: str, kmeans: str | None, prompted: bool) -> None:
     """Refuse another encoding than these two, and prompts to be encoded without what encodes them."""
     if encoding not in (ALONE, IN_CONTEXT):

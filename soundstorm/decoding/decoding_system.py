@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundstorm.data.errors import InputError
-from soundstorm.data.prompt_encodings import ALONE, PROMPT_ENCODING, check_encoding, say_encoding
+from soundstorm.data.prompt_encodings import ALONE, PROMPT_ENCODING, check_encoding
 from soundstorm.decoding.acoustic_generator import kind_named, sampling_of
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.semantic_generator import find_text_kind, text_kind_named
@@ -77,4 +77,5 @@ class System:
         source += text_kind_named(self.text_kind).suffix if self.text_kind else ""
         if not self.prompt_seconds:
             return model + source
-        return say_encoding(f"{model}{source} ({self.prompt_seconds:g} s prompt)", self.prompt_encoding)
+        encoded = "" if self.prompt_encoding == PROMPT_ENCODING else f" encoded {self.prompt_encoding}"
+        return f"{model}{source} ({self.prompt_seconds:g} s prompt{encoded})"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from soundstorm.data.errors import InputError
-from soundstorm.data.prompt_encodings import say_encoding
 from soundstorm.data.records import as_type, make_record, read_json
 from soundstorm.scoring.acoustic_consistency import DRIFT, DriftPoint
 from soundstorm.scoring.runtime import PartTime
@@ -42,9 +41,6 @@ def read_score(path: Path) -> dict[str, Any]:
         _check(content)
     except ValueError as error:
         raise InputError(f"{path}: not a score file ({error}); {REMEDY}") from error
-    decode = content["decode"]
-    if content["system"] == decode.get("title"):  # as the decoding is called, not by --system
-        content["system"] = say_encoding(content["system"], decode.get("prompt_encoding"))
     return content
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import write_text
 from soundstorm.data.errors import InputError
-from soundstorm.data.prompt_encodings import say_encoding
 from soundstorm.data.records import as_type, read_json
 from soundstorm.data.share import Share
 from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
@@ -44,12 +43,11 @@ class DecodeInfo:
             ValueError: the file does not say it.
         """
         title = "Original" if self.settings is None else self.settings.get("title")
-        encoding = None if self.settings is None else self.settings.get("prompt_encoding")
         if not isinstance(title, str):
             raise InputError(
                 "decode.json does not say what the system is called; name it by --system, or decode again"
             )
-        return say_encoding(title, encoding)
+        return title
 
     @property
     def group(self) -> str:

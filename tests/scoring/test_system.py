@@ -176,24 +176,6 @@ def test_scoring_again_writes_nothing_until_an_input_changes(tmp_path, consisten
     assert read_score(output)["runtime"]["codec"]["seconds"] == 22.0
 
 
-@pytest.mark.parametrize(
-    "more, said",
-    [
-        ({}, "SoundStorm (3 s prompt encoded in-context)"),  # by versions that did not say it
-        ({"prompt_encoding": "in-context"}, "SoundStorm (3 s prompt encoded in-context)"),
-        ({"prompt_encoding": "alone"}, "SoundStorm (3 s prompt)"),
-    ],
-)
-def test_a_prompt_of_an_earlier_version_is_not_taken_for_one_that_is_encoded_alone(tmp_path, more, said):
-    decode = {"from": "semantic", "prompt_seconds": 3, "title": "SoundStorm (3 s prompt)", **more}
-    decoded = make_dir(tmp_path / "decode", {"a": 4.0}, decode)
-    assert read_decode_info(decoded).require_title() == said
-    content = {"system": decode["title"], "group": "with prompt", "metrics": {}, "utterances": {}, "data_dir": "d"}
-    content["num_utterances"] = 0
-    (tmp_path / "x.json").write_text(json.dumps(content | {"decode": decode}))
-    assert read_score(tmp_path / "x.json")["system"] == said
-
-
 def test_a_file_that_is_no_score_is_named(tmp_path):
     path = tmp_path / "x.json"
     path.write_text('{"system": "a"}')
