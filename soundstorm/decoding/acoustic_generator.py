@@ -185,8 +185,7 @@ def find_generator(place: str | Path) -> tuple[str, str]:
             if has_config(stage_place(place, name, stage)):
                 return name, str(place)
     config = read_config(place)
-    # Experiments of earlier versions do not say their kind; only SoundStorm had a directory of its own.
-    kind = config.get("kind", "soundstorm" if "masking" in config else None)
+    kind = config.get("kind")
     if kind not in MODULES:
         sections = ", ".join(map(str, config))
         raise InputError(
@@ -202,7 +201,7 @@ def part_names(kind: str) -> list[str]:
 
 
 def stage_place(place: str | Path, kind: str, stage: str) -> str:
-    """A stage's experiment directory: in the model's, beside it (earlier versions), or in a pack."""
+    """A stage's experiment directory: in the model's, beside it, or in a pack."""
     if find_pack(place) is not None:
         return part_of(place, f"{kind}_{stage}")
     inside, beside = Path(place) / stage, Path(f"{place}_{stage}")

@@ -1,11 +1,10 @@
-"""The registry of acoustic generators: which kind an experiment is of, older ones included, and where its parts are."""
+"""The registry of acoustic generators: which kind an experiment is of, and where its parts are."""
 
 import json
 
 import pytest
 import yaml
 
-from soundstorm.data.experiment import start_experiment
 from soundstorm.decoding.acoustic_generator import (
     MODULES,
     find_generator,
@@ -47,24 +46,13 @@ def test_an_experiment_says_its_kind(tmp_path):
         find_generator(tmp_path / "nowhere")
 
 
-def test_experiments_from_before_there_were_kinds_are_known(tmp_path):
-    assert find_generator(experiment(tmp_path / "soundstorm", model={}, masking={}))[0] == "soundstorm"
+def test_stages_are_in_the_experiment_of_the_model_or_beside_it(tmp_path):
     for stage in ("coarse", "fine"):
         experiment(tmp_path / f"audiolm_{stage}", audiolm={"stage": stage})
     assert find_generator(tmp_path / "audiolm") == ("audiolm", str(tmp_path / "audiolm"))
     assert stage_place(tmp_path / "audiolm", "audiolm", "fine") == str(tmp_path / "audiolm_fine")
     experiment(tmp_path / "audiolm/fine", kind="audiolm")  # one inside comes first
     assert stage_place(tmp_path / "audiolm", "audiolm", "fine") == str(tmp_path / "audiolm/fine")
-
-
-def test_a_training_from_before_there_were_kinds_goes_on(tmp_path):
-    start_experiment(tmp_path / "exp", {"model": {"width": 8}}, ["train"])
-    start_experiment(tmp_path / "exp", {"kind": "soundstorm", "model": {"width": 8}}, ["train"])
-    with pytest.raises(ValueError, match="model.width was 8 and is now 9"):
-        start_experiment(tmp_path / "exp", {"kind": "soundstorm", "model": {"width": 9}}, ["train"])
-    start_experiment(tmp_path / "other", {"kind": "audiolm"}, ["train"])
-    with pytest.raises(ValueError, match="kind was 'audiolm' and is now 'soundstorm'"):
-        start_experiment(tmp_path / "other", {"kind": "soundstorm"}, ["train"])
 
 
 def test_of_a_pack_with_several_one_is_named(tmp_path):
