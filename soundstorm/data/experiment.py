@@ -25,21 +25,9 @@ from soundstorm.data.variants import Variants
 Section = TypeVar("Section")
 
 MODEL_FILE = "model.safetensors"
-OLD_NAMES = {
-    "hubert": "ssl_model"
-}  # settings of section data in config.yaml files made before they were renamed
-# Settings of config.yaml files made before they were retired, and the only value that is still understood.
-RETIRED = {
-    "model.kmeans_iterations": 10,
-    "model.aligned_layers": [],
-    "model.head": "cosine",
-    "data.tolerance_frames": 2,
-}
 
 
-def start_experiment(
-    expdir: str | Path, config: dict, command: list[str], *, unused: Collection[str] = ()
-) -> None:
+def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> None:
     """Create the directory, or check that an existing one was made with the same settings.
 
     Options that say so (``options.option``) may have changed as long as training is not finished:
@@ -50,8 +38,6 @@ def start_experiment(
         expdir: the experiment directory.
         config: section name -> dict or dataclass.
         command: the command line, kept for people.
-        unused: settings, ``section.field``, that an older ``config.yaml`` may name and that mean nothing
-            here.
 
     Raises:
         ValueError: ``config.yaml`` is there and says something else.
@@ -62,7 +48,7 @@ def start_experiment(
     path, allowed = expdir / "config.yaml", _changeable(config)
     started = path.exists()
     newer = {*allowed, *_at_default(config)}  # what an older experiment need not have
-    changed = list(_differences(_comparable(expdir, resolved, unused), resolved, newer)) if started else []
+    changed = list(_differences(read_config(expdir), resolved, newer)) if started else []
     refused = [change for change in changed if change[0] not in allowed or is_finished(expdir)]
     if refused:
         listed = "; ".join(_describe(*change) for change in refused[:5])
@@ -111,8 +97,6 @@ def read_config(expdir: str | Path) -> dict:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected sections, got {config!r:.100}")
-    if isinstance(config.get("data"), dict):
-        config["data"] = {OLD_NAMES.get(name, name): value for name, value in config["data"].items()}
     return config
 
 
@@ -133,43 +117,9 @@ def config_section(expdir: str | Path, name: str, cls: type[Section] | Variants)
         raise InputError(
             f"{path}: no section {name!r}, it has {found:.200}; is it an experiment of another kind?"
         )
-    values = config[name]
     if isinstance(cls, Variants):
-        cls, values = cls.read(values, f"{path}: {name}")
-    known = {field.name for field in fields(cls)}
-    return make_record(cls, _without_retired(name, values, known, path), f"{path}: {name}")
-
-
-def _comparable(expdir: Path, resolved: dict, unused: Collection[str]) -> dict:
-    """The settings of an existing experiment without those that mean nothing any more."""
-    path = expdir / "config.yaml"
-    kind = {name: resolved[name] for name in ("kind",) if name in resolved}  # earlier versions did not say it
-    config = kind | read_config(expdir)
-    for name, values in config.items():
-        if isinstance(values, dict):
-            kept = {key: value for key, value in values.items() if f"{name}.{key}" not in unused}
-            config[name] = _without_retired(name, kept, resolved.get(name, {}), path)
-    return config
-
-
-def _without_retired(name: str, values: object, known: Collection[str], path: Path) -> object:
-    """Settings of a section without those of :data:`RETIRED`, unless they are ``known`` here.
-
-    Raises:
-        ValueError: one of them has another value than the one that is still understood.
-    """
-    if not isinstance(values, dict):
-        return values
-    retired = {key for key in values if f"{name}.{key}" in RETIRED and key not in known}
-    for key in sorted(retired):
-        only = RETIRED[f"{name}.{key}"]
-        if values[key] != only:
-            raise InputError(
-                f"{path}: {name}.{key} is {values[key]!r:.80}, an option that is gone: only "
-                f"{only!r} is understood; "
-                "use the version that environment.txt beside it names, or train the experiment again"
-            )
-    return {key: value for key, value in values.items() if key not in retired}
+        cls = cls.of_settings(config[name], f"{path}: {name}")
+    return make_record(cls, config[name], f"{path}: {name}")
 
 
 def is_finished(expdir: str | Path) -> bool:

@@ -24,7 +24,6 @@ PACK_FILE = "pack.json"
 DECODING_FILE = "decode.yaml"  # how its models are best decoded
 FORMAT = "soundstorm-pack-1"
 SSL_MODEL = "ssl_model"  # inside the parts that listen through one
-OLD_SSL_MODEL = "hubert"  # its name in packs made when only a HuBERT could be there
 PART_NAME = re.compile(r"[a-z][a-z0-9_]*")
 # A codec of transformers: its family, where it is (./ is in the pack, else on the hub), and perhaps its
 # commit there and its levels.
@@ -188,8 +187,8 @@ def own_ssl_model(directory: str | Path, named: str) -> str:
         directory: the part.
         named: a directory or a hub name, after a colon where it is of another kind (``w2v-bert:``).
     """
-    folders = [Path(directory) / name for name in (SSL_MODEL, OLD_SSL_MODEL)]
-    return next((ssl_prefix(named) + str(folder) for folder in folders if folder.is_dir()), named)
+    folder = Path(directory) / SSL_MODEL
+    return ssl_prefix(named) + str(folder) if folder.is_dir() else named
 
 
 def ssl_prefix(named: str) -> str:

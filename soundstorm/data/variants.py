@@ -29,31 +29,21 @@ class Variants:
             raise InputError(f"{section}.{self.field} is {kind!r:.80}, expected one of {names}")
         return self.classes[kind]
 
-    def read(self, values: object, section: str) -> tuple[type, object]:
-        """The dataclass of settings that were read, and these without fields of other kinds.
-
-        Experiments made before every kind had its own dataclass name the fields of all of them.
-        """
-        if not isinstance(values, dict):
-            return self.classes[self.default], values
-        kind = values.get(self.field, self.default)
-        cls, foreign = self.of(kind, section), self.foreign(kind)
-        return cls, {name: value for name, value in values.items() if name not in foreign}
+    def of_settings(self, values: object, section: str) -> type:
+        """The dataclass of settings that were read."""
+        kind = values.get(self.field, self.default) if isinstance(values, dict) else self.default
+        return self.of(kind, section)
 
     def owners(self, name: str) -> list[str]:
         """The kinds that have a field."""
         return [kind for kind, cls in self.classes.items() if name in _names(cls)]
-
-    def foreign(self, kind: str) -> set[str]:
-        """Fields of other kinds that this one has not."""
-        return set().union(*map(_names, self.classes.values())) - _names(self.classes[kind])
 
     def refuse_foreign(self, kind: str, given: Collection[str], section: str) -> None:
         """
         Raises:
             ValueError: a field that only other kinds have.
         """
-        for name in sorted(self.foreign(kind).intersection(given)):
+        for name in sorted(set(given) - _names(self.classes[kind])):
             owners, chosen = self.owners(name), f"{section}.{self.field}"
             raise InputError(
                 f"{section}.{name} is a setting of {self.field} {' and '.join(owners)}, but {chosen} is {kind}; "

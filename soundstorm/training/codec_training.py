@@ -13,7 +13,6 @@ from soundstorm.data.experiment import start_experiment
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.codec_config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
-from soundstorm.models.codec.families import CODEC_FAMILIES
 from soundstorm.training.codec_step import CodecStep
 from soundstorm.training.trainer import train
 from soundstorm.training.training_config import TrainerConfig
@@ -43,8 +42,7 @@ def train_codec(
         training: how long and how fast.
     """
     settings = {"model": model, "loss": loss, "data": data, "training": training}
-    foreign = [f"model.{name}" for name in CODEC_FAMILIES.foreign(model.family)]
-    start_experiment(expdir, settings, command, unused=foreign)
+    start_experiment(expdir, settings, command)
     train_set = AudioCropDataset(Utterances(train_data, model.sample_rate), data.crop_seconds)
     valid_set = AudioCropDataset(Utterances(valid_data, model.sample_rate), data.crop_seconds)
     torch.manual_seed(training.seed)  # the same first weights on every process

@@ -5,9 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig, WindowConfig
-from soundstorm.data.experiment import config_section, read_config, start_experiment
-from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
+from soundstorm.data.experiment import read_config, start_experiment
 from soundstorm.training.training_config import TrainerConfig
 
 CONFIG = TrainerConfig(batch_size=4)
@@ -94,29 +92,3 @@ def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
     assert read_config(tmp_path)["training"]["max_steps"] == 1000
     with pytest.raises(ValueError, match="seed was 0 and is now 1"):
         start(tmp_path, seed=1)
-
-
-@pytest.mark.parametrize("cls", [WindowConfig, AudioLMDataConfig])
-def test_a_retired_setting_is_read_and_changes_nothing_or_is_refused(tmp_path, cls):
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"data": {"min_seconds": 0.5, "tolerance_frames": 2}}))
-    assert config_section(tmp_path, "data", cls) == cls(min_seconds=0.5)
-    start_experiment(tmp_path, {"data": {"min_seconds": 0.5}}, [])  # goes on with it
-    config.write_text(yaml.safe_dump({"data": {"min_seconds": 0.5, "tolerance_frames": 7}}))
-    for read in (lambda: config_section(tmp_path, "data", cls), lambda: start_experiment(tmp_path, {"data": {}}, [])):
-        with pytest.raises(ValueError, match="data.tolerance_frames is 7, an option that is gone: only 2"):
-            read()
-
-
-def test_retired_settings_are_passed_over_where_they_had_their_old_default(tmp_path):
-    now = {"model": {"width": 8}, "training": CONFIG}
-    start_experiment(tmp_path, {"model": {"width": 8, "aligned_layers": ()}, "training": CONFIG}, ["train"])
-    start_experiment(tmp_path, now, ["train"])
-    with pytest.raises(ValueError, match="model: unknown field 'width'"):  # and not aligned_layers
-        config_section(tmp_path, "model", TextToSemanticConfig)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"aligned_layers": [1]}}))
-    gone = r"config.yaml: model.aligned_layers is \[1\], an option that is gone: only \[\] is understood"
-    with pytest.raises(ValueError, match=gone):
-        start_experiment(tmp_path, now, ["train"])
-    with pytest.raises(ValueError, match=gone):
-        config_section(tmp_path, "model", TextToSemanticConfig)

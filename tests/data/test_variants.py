@@ -24,19 +24,15 @@ class Square:
 SHAPES = Variants("shape", {"round": Round, "square": Square})
 
 
-def test_the_first_kind_is_the_default():
-    assert SHAPES.default == "round" and SHAPES.read({"colour": "blue"}, "x") == (Round, {"colour": "blue"})
-
-
-def test_fields_of_other_kinds_are_passed_over_in_what_was_read():
-    assert SHAPES.read({"shape": "square", "side": 3, "radius": 1}, "x") == (Square, {"shape": "square", "side": 3})
-    assert SHAPES.foreign("round") == {"side"}
+def test_settings_say_their_kind_and_the_first_one_is_the_default():
+    assert SHAPES.default == "round" and SHAPES.of_settings({"colour": "blue"}, "x") == Round
+    assert SHAPES.of_settings({"shape": "square", "side": 3}, "x") == Square
 
 
 @pytest.mark.parametrize("kind", ["oval", None, ["round"]])
 def test_an_unknown_kind_is_refused(kind):
     with pytest.raises(ValueError, match="x.shape is .*, expected one of round, square"):
-        SHAPES.read({"shape": kind}, "x")
+        SHAPES.of_settings({"shape": kind}, "x")
 
 
 def test_a_field_that_was_given_for_another_kind_is_refused():

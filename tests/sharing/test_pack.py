@@ -154,33 +154,6 @@ def test_a_consistency_network_takes_the_recogniser_along_that_it_listens_throug
     assert str(recipe) not in (recipe / "pack/consistency/config.yaml").read_text()
 
 
-def test_packs_and_experiments_of_before_still_load(recipe):
-    """When only a HuBERT could be there, its folder was called so, and so was the setting of a consistency network."""
-    wav, tokens = save_kmeans(str(recipe / "hubert"), "listening")
-    pack("kmeans", "consistency", kmeans="listening")
-    embedding = load_consistency("consistency")(wav)
-    assert not (recipe / "pack/kmeans/hubert").exists()
-    for file, new, old in (
-        ("pack/kmeans/kmeans.json", '"features": "ssl_model"', '"features": "hubert"'),
-        ("pack/consistency/config.yaml", "  ssl_model: ", "  hubert: "),
-        ("consistency/config.yaml", "  ssl_model: ", "  hubert: "),
-    ):
-        text = (recipe / file).read_text()
-        assert new in text
-        (recipe / file).write_text(text.replace(new, old))
-    description = json.loads((recipe / "pack/pack.json").read_text())
-    del description["files"], description["licenses"]
-    (recipe / "pack/pack.json").write_text(json.dumps(description))
-    for part in ("kmeans", "consistency"):
-        (recipe / f"pack/{part}/ssl_model").rename(recipe / f"pack/{part}/hubert")
-    np.testing.assert_array_equal(load_consistency("consistency")(wav), embedding)
-    pack("consistency", output="again")  # of an experiment of before
-    shutil.rmtree("hubert")
-    np.testing.assert_array_equal(SemanticTokenizer.load("pack").encode([wav])[0], tokens)
-    for place in ("pack", "again"):
-        np.testing.assert_array_equal(load_consistency(place)(wav), embedding)
-
-
 def test_a_name_on_the_hub_means_what_was_downloaded(recipe, tmp_path, monkeypatch):
     """The layout of the hub's cache: snapshots of links to blobs, and a file that says which snapshot is main."""
     before = decode("before", None, "semantic")

@@ -20,7 +20,6 @@ from soundstorm.tokens.acoustic import (
     load_acoustic_tokenizer,
     load_codebooks,
 )
-from soundstorm.tokens.fingerprint import fingerprint
 
 torch.set_num_threads(1)
 MODEL = {
@@ -150,27 +149,6 @@ def test_the_fingerprint_follows_the_weights(expdir, tmp_path):
     again = load_acoustic_tokenizer(expdir).info.fingerprint
     other = load_acoustic_tokenizer(write_experiment(tmp_path / "other", seed=1)).info.fingerprint
     assert load_acoustic_tokenizer(expdir).info.fingerprint == again != other
-
-
-# config.yaml named the settings of both families, and the iterations of k-means, before each had its own dataclass.
-OLD = MODEL | {
-    "sample_rate": 16000, "code_dim": 0, "codebook_decay": 0.99, "dead_code_usage": 2.0, "kmeans_iterations": 10,
-    "quantizer_dropout": 1.0, "hop": 320, "n_fft": 1280, "width": 256, "expansion": 4, "encoder_blocks": 4,
-    "decoder_blocks": 6, "kernel_size": 7,
-}  # fmt: skip
-
-
-def test_an_experiment_with_the_settings_of_all_families_is_read(expdir, tmp_path):
-    wav, config = noise(1, 400), tmp_path / "codec" / "config.yaml"
-    codes = load_acoustic_tokenizer(expdir).encode(wav)
-    config.write_text(yaml.safe_dump({"model": OLD, "training": {"seed": 0}}))
-    old = load_acoustic_tokenizer(expdir)
-    assert torch.equal(old.encode(wav), codes)
-    # What was in the file counts, so that archives of its tokens are still its own.
-    assert old.info.fingerprint == fingerprint(old.codec, OLD)
-    config.write_text(yaml.safe_dump({"model": OLD | {"kmeans_iterations": 3}}))
-    with pytest.raises(ValueError, match="model.kmeans_iterations is 3, an option that is gone: only 10 is underst"):
-        load_acoustic_tokenizer(expdir)
 
 
 def test_batches_with_lengths_equal_single_examples(expdir):

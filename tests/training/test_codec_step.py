@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from soundstorm.data.audio import write_audio
 from soundstorm.data.datasets.dataset_configs import CodecDataConfig
@@ -256,16 +255,3 @@ def test_training_lowers_the_loss_and_leaves_a_tokenizer(data_dir, tmp_path):
     assert "usage/level_4" in lines[0] and "discriminator/hinge" in lines[-2]
     tokenizer = load_acoustic_tokenizer(str(expdir))
     assert tokenizer.encode(torch.zeros(1, 1600)).shape == (1, 20, 4)
-
-
-def test_a_training_goes_on_that_was_begun_with_the_settings_of_all_families(data_dir, tmp_path):
-    training = TrainerConfig(max_steps=1, batch_size=3, save_every=1, warmup_steps=0)
-    settings = {"model": MODEL, "loss": LOSS, "data": CodecDataConfig(crop_seconds=0.2), "training": training}
-    train_codec(data_dir, data_dir, expdir=tmp_path, command=["train_codec"], **settings)
-    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    config["model"] |= {"channels": 32, "latent_dim": 256, "strides": [2, 4, 5, 8], "kmeans_iterations": 10}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    train_codec(data_dir, data_dir, expdir=tmp_path, command=["train_codec"], **settings)
-    settings["model"] = dataclasses.replace(MODEL, width=24)
-    with pytest.raises(ValueError, match="model.width was 16 and is now 24"):
-        train_codec(data_dir, data_dir, expdir=tmp_path, command=["train_codec"], **settings)

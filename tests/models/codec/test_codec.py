@@ -151,7 +151,7 @@ def test_spectrum_and_inverse_give_the_signal_back():
 )
 def test_a_contradictory_configuration_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        make_record(*CODEC_FAMILIES.read(settings, "model"), "config.yaml")
+        make_record(CODEC_FAMILIES.of_settings(settings, "model"), settings, "config.yaml")
 
 
 def test_frame_rate_follows_from_the_family():
