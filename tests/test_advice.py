@@ -21,7 +21,6 @@ from soundstorm.bin import (
     detect,
     generate_audiolm,
     measure_abx,
-    measure_pairs,
     measure_token_quality,
     score,
     synthesize,
@@ -225,10 +224,6 @@ CASES = {
         measure_token_quality, "--data-dir {phones} --output {out}.json", "give --tokens or (--kmeans)",
         "{chain}/kmeans",
     ),
-    "pairs of something": Case(
-        measure_pairs, "--pairs {pairs} --semantic {chain}/audiolm/semantic --device cpu",
-        "give one of (--kmeans), which makes tokens of the recordings", "{chain}/kmeans",
-    ),
     "name of the row": Case(score, SCORE, "name it by (--system), or decode again", "mine"),
     "longest text": Case(
         synthesize, f"{SPEAK} --from text --text-to-semantic {{chain}}/text_to_semantic --text.max-seconds 0",
@@ -277,7 +272,6 @@ def places(chain, hubert_dir, whisper_dir, tmp_path_factory):  # noqa: F811
         "".join(f"{utt} 1 {at * 0.1:.1f} 0.1 {phone}\n"
                 for utt in ("a-1", "a-2", "b-1", "b-2") for at, phone in enumerate(phones))
     )  # fmt: skip
-    (root / "pairs.csv").write_text("id,filename,voice,frequency,correct\n1,a-1,v,oov,1\n1,a-2,v,oov,0\n")
     for name in ("a-1", "a-2"):
         shutil.copy(chain / f"wav/{name}.wav", root)
     synthesize.main(
@@ -296,7 +290,7 @@ def places(chain, hubert_dir, whisper_dir, tmp_path_factory):  # noqa: F811
     (root / "collapsed/data/acoustic.json").write_text(json.dumps(made_by))
     sizes = {"vocab_size": 384, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
     T5EncoderModel(T5Config(**sizes, feed_forward_proj="gated-gelu")).save_pretrained(root / "t5")
-    names = {"script": "script.txt", "pairs": "pairs.csv"}
+    names = {"script": "script.txt"}
     names |= {name: name for name in ("phones", "decoded", "collapsed", "t5")}
     models = {"chain": chain, "hubert": hubert_dir, "whisper": whisper_dir}
     return models | {name: root / path for name, path in names.items()}
@@ -421,7 +415,6 @@ TRIED = {
     "nothing to measure; give": ADDED,
     "give another --target-layer":
         "tests/bin/test_semantic_fronts.py::test_the_stage_runs_and_a_second_run_changes_nothing",
-    "give one of --kmeans, which makes tokens": ADDED,
     "give --exchange or --exchange-utterance": ADDED,
     "without it give --prompt-encoding {}": ADDED,
     "see --max-seconds": ADDED,

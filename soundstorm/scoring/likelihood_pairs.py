@@ -32,19 +32,17 @@ class LikelihoodPair:
     groups: tuple[str, ...]  # beside all pairs together: in-vocabulary or oov; the type of a sentence
 
 
-def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[LikelihoodPair]:
+def read_pairs(gold: str | Path) -> list[LikelihoodPair]:
     """Read ``gold.csv`` of either kind.
 
     Args:
-        gold: the table.
-        folder: of the recordings; the table's own by default.
+        gold: the table, beside the recordings.
 
     Raises:
         FileNotFoundError: there is no such table.
         ValueError: not a table, a column is missing, or an id lacks a right or a wrong recording of a voice.
     """
     gold = Path(gold)
-    folder = gold.parent if folder is None else Path(folder)
     if not gold.is_file():
         raise FileNotFoundError(f"{gold}: no such table; expected the gold.csv of sWUGGY or sBLIMP")
     try:
@@ -79,7 +77,7 @@ def read_pairs(gold: str | Path, folder: str | Path | None = None) -> list[Likel
         raise InputError(f"{gold}: {which}; expected pairs of a right and a wrong one")
     return [
         LikelihoodPair(
-            key[0], key[1], *(folder / f"{_stem(pair[k])}.wav" for k in ("1", "0")), _groups(pair["1"])
+            key[0], key[1], *(gold.parent / f"{_stem(pair[k])}.wav" for k in ("1", "0")), _groups(pair["1"])
         )
         for key, pair in found.items()
     ]

@@ -6,13 +6,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from soundstorm.data.archive import TokenArchive, TokenizerInfo
-from soundstorm.data.audio import Utterances, read_audio
+from soundstorm.data.archive import TokenizerInfo
+from soundstorm.data.audio import Utterances
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.errors import InputError
 from soundstorm.data.pack import own_ssl_model, part_of
@@ -79,29 +79,6 @@ class SemanticTokenizer:
             self.features, utterances, batch_seconds=batch_seconds, leave_out=leave_out
         ):
             yield from zip(ids, map(self.kmeans.assign, features))
-
-
-def tokens_of_files(
-    files: Sequence[Path], *, kmeans: str | None = None, tokens: str | None = None, device: str = "cpu"
-) -> tuple[TokenizerInfo, list[np.ndarray]]:
-    """Semantic tokens of recordings that are in no data directory.
-
-    Args:
-        files: the recordings, at the tokenizer's rate.
-        kmeans: directory of the tokenizer that makes them; or
-        tokens: an archive that has them under the files' names without suffix.
-        device: where a model works.
-
-    Returns:
-        The tokenizer's identity, and tokens ``(T,)`` of each file.
-    """
-    if tokens is not None:
-        archive = TokenArchive(tokens)
-        return archive.info, [archive[path.stem] for path in files]
-    tokenizer = SemanticTokenizer.load(kmeans, device=device)
-    rate = tokenizer.info.sample_rate
-    # One at a time, as where the recipe extracts them.
-    return tokenizer.info, [tokenizer.encode([read_audio(path, rate)])[0] for path in files]
 
 
 def features_name(source: str, layer: int | None) -> str:

@@ -1,14 +1,16 @@
 """Likelihoods of AudioLM's first stage: against one token after the other, batches, and a front over a pair file."""
 
-import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from soundstorm.bin import measure_pairs
+from soundstorm.bin import measure_pairs, train_kmeans
+from soundstorm.data.archive import TokenArchive
 from soundstorm.data.datasets.audiolm_dataset import collate_rows
 from soundstorm.decoding import audiolm_likelihood
+from soundstorm.decoding.audiolm_generator import LanguageModel
 from soundstorm.decoding.audiolm_likelihood import log_likelihoods
 from soundstorm.models.audiolm import Columns
 from soundstorm.scoring.extras import extra_sections, read_extra
@@ -64,36 +66,36 @@ def front(chain, gold, *options):  # noqa: F811
     measure_pairs.main([str(argument) for argument in arguments])
 
 
-def write_gold(folder):
+@pytest.fixture
+def gold(chain, tmp_path):  # noqa: F811
+    """A table beside four recordings."""
     rows = [("1", "a-1", 1), ("1", "a-2", 0), ("2", "b-1", 1), ("2", "b-2", 0)]
+    for _, name, _ in rows:
+        shutil.copy(chain / f"wav/{name}.wav", tmp_path)
     lines = [f"{pair},{name},{name[0]},order,{right}" for pair, name, right in rows]
-    (folder / "gold.csv").write_text("\n".join(["id,filename,voice,type,correct", *lines]) + "\n")
-    return folder / "gold.csv"
+    (tmp_path / "gold.csv").write_text("\n".join(["id,filename,voice,type,correct", *lines]) + "\n")
+    return tmp_path / "gold.csv"
 
 
-def test_a_pair_file_is_scored_from_recordings_and_from_their_tokens_alike(chain, tmp_path, capsys):  # noqa: F811
-    gold, wav = write_gold(tmp_path), chain / "wav"
-    front(chain, gold, "--folder", wav, "--kmeans", chain / "kmeans", "--output", tmp_path / "one.json")
-    front(chain, gold, "--folder", wav, "--tokens", chain / "data/semantic.scp", "--output", tmp_path / "two.json")
-    one, two = (read_extra(tmp_path / f"{name}.json") for name in ("one", "two"))
-    assert one["per_token"] == two["per_token"] and one["total"] == two["total"]
-    assert list(one["total"]) == ["all", "order"] and one["total"]["all"]["count"] == 2
-    (section,) = extra_sections([one])
+def test_a_pair_file_is_scored_from_its_recordings(chain, gold, tmp_path, capsys):  # noqa: F811
+    front(chain, gold, "--kmeans", chain / "kmeans", "--output", tmp_path / "pairs.json")
+    found = read_extra(tmp_path / "pairs.json")
+    stored = TokenArchive(chain / "data/semantic.scp")
+    model = LanguageModel.load(chain / "audiolm/semantic", "semantic", "cpu")
+    right, wrong = (log_likelihoods(model, [stored[utt] for utt in utts]) for utts in (("a-1", "b-1"), ("a-2", "b-2")))
+    likelier = [one.total > other.total for one, other in zip(right, wrong, strict=True)]
+    assert list(found["total"]) == ["all", "order"] and found["total"]["all"]["count"] == 2
+    assert found["total"]["all"]["value"] == pytest.approx(50 * sum(likelier))
+    (section,) = extra_sections([found])
     assert f"| `{gold}` | order | " in section and "hardware: " in section
     assert section in capsys.readouterr().out
 
 
-def test_what_cannot_be_scored_is_refused(chain, tmp_path):  # noqa: F811
-    gold = write_gold(tmp_path)
-    with pytest.raises(ValueError, match="give one of --kmeans"):
-        front(chain, gold)
+def test_what_cannot_be_scored_is_refused(chain, gold, tmp_path):  # noqa: F811
+    other = ["--data-dir", chain / "data", "--features", "mfcc", "--clusters", 4, "--output", tmp_path / "kmeans"]
+    train_kmeans.main([str(argument) for argument in other])
+    with pytest.raises(ValueError, match="semantic tokens do not belong together"):
+        front(chain, gold, "--kmeans", tmp_path / "kmeans")
+    (tmp_path / "a-1.wav").unlink()
     with pytest.raises(FileNotFoundError, match="a-1.wav: no such recording"):
         front(chain, gold, "--kmeans", chain / "kmeans")
-    with pytest.raises(ValueError, match="no tokens of nobody"):
-        gold.write_text(gold.read_text().replace("b-1", "nobody"))
-        front(chain, gold, "--tokens", chain / "data/semantic.scp")
-    info = json.loads((chain / "data/semantic.json").read_text())
-    (tmp_path / "semantic.scp").write_bytes((chain / "data/semantic.scp").read_bytes())
-    (tmp_path / "semantic.json").write_text(json.dumps({**info, "fingerprint": "0" * 64}))
-    with pytest.raises(ValueError, match="semantic tokens do not belong together"):
-        front(chain, write_gold(tmp_path), "--folder", chain / "wav", "--tokens", tmp_path / "semantic.scp")

@@ -37,10 +37,10 @@ def test_words_and_non_words_of_one_voice_make_a_pair(tmp_path):
 
 
 def test_sentences_have_their_type(tmp_path):
-    pairs = read_pairs(write(tmp_path, SYNTACTIC), tmp_path / "wav")
+    pairs = read_pairs(write(tmp_path, SYNTACTIC))
     assert [(p.right, p.groups) for p in pairs] == [
-        (tmp_path / "wav/s1.wav", ("anaphor agreement",)),
-        (tmp_path / "wav/s3.wav", ("island effects",)),
+        (tmp_path / "s1.wav", ("anaphor agreement",)),
+        (tmp_path / "s3.wav", ("island effects",)),
     ]
 
 
