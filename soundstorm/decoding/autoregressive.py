@@ -176,79 +176,41 @@ class TextToSemanticGenerator:
         frames: Sequence[int] | None = None,
         recorded: Sequence[int] | None = None,
     ) -> list[np.ndarray]:
-        """:meth:`generate` as a :class:`~soundstorm.decoding.semantic_generator.SemanticGenerator`."""
+        """Semantic tokens of several texts.
+
+        Where the words after a prompt are known, least and greatest length are the prompt's and that of the new words,
+        whatever pauses the prompt has; a few words may take :data:`SHORTEST_LIMIT`. A sample that does not end by
+        itself is sampled again.
+        """
         if frames is not None:
             raise InputError(
                 "a given duration cannot be met by an autoregressive text-to-semantic model, which ends when it ends; "
                 "train_masked_text_to_semantic trains one that can"
             )
-        return self.generate(
-            texts, temperature=config.temperature, top_k=config.top_k, seeds=seeds, prompt_semantic=prompts,
-            new_texts=new_texts, max_seconds=config.max_seconds, attempts=config.attempts,
-        )  # fmt: skip
-
-    def generate(
-        self,
-        texts: Sequence[str],
-        *,
-        temperature: float = 0.9,
-        top_k: int = 125,
-        generator: torch.Generator | None = None,
-        seeds: Sequence[int] | None = None,
-        prompt_semantic: Sequence[np.ndarray] | None = None,
-        new_texts: Sequence[str] | None = None,
-        max_seconds: float = 30.0,
-        attempts: int = 3,
-    ) -> list[np.ndarray]:
-        """Semantic tokens for texts, batched over different lengths.
-
-        Args:
-            texts: what to synthesize. With a prompt: the prompt's transcript first (with the turn marker
-                ``|`` between speakers).
-            temperature, top_k: the paper has 0.9 and 125; temperature 0 is greedy, top_k 0 takes all tokens.
-            generator: of the random numbers; a text's sample depends on it and the text's number only.
-            seeds: instead of a generator: one for each text, on which alone its sample depends.
-            prompt_semantic: tokens of the prompts ``(T,)``, one for each text; an empty one is no prompt.
-            new_texts: each text without its prompt's transcript, where known. Least and greatest length are
-                then the prompt's and that of the new words, whatever pauses the prompt has; a few words may
-                take :data:`SHORTEST_LIMIT`.
-            max_seconds: longest result, without the prompt.
-            attempts: a sample that does not end by itself is sampled again, up to so many times in all.
-
-        Returns:
-            int64 tokens ``(T,)`` for each text, without the prompt's; never empty.
-
-        Raises:
-            ValueError: options out of range, or a prompt of another tokenizer's tokens.
-        """
-        check_request(self.info, texts, seeds, prompt_semantic, max_seconds)
-        if temperature < 0 or top_k < 0:
-            raise InputError(f"temperature is {temperature} and top_k {top_k}, expected 0 or more")
+        check_request(self.info, texts, seeds, prompts, config.max_seconds)
         if not texts:
             return []
-        if seeds is None:
-            seeds = torch.randint(2**62, (len(texts),), generator=generator).tolist()
         streams = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         ids = [
             self.tokenizer.encode(text, where=f"text {number}") for number, text in enumerate(texts, start=1)
         ]
         known = [None] * len(texts) if new_texts is None else new_texts
         new = [None if text is None else len(self.tokenizer.encode(text)) for text in known]
-        prompts = [np.zeros(0, np.int64)] * len(texts) if prompt_semantic is None else list(prompt_semantic)
+        prompts = [np.zeros(0, np.int64)] * len(texts) if prompts is None else list(prompts)
         results: list[SampledTokens | None] = [None] * len(texts)
-        for _ in range(1 if temperature == 0 else attempts):
+        for _ in range(1 if config.temperature == 0 else config.attempts):
             left = [row for row, drawn in enumerate(results) if drawn is None or not drawn.ended]
             if not left:
                 break
-            bounds = [self._limits(len(ids[row]), new[row], len(prompts[row]), max_seconds) for row in left]
+            bounds = [self._limits(len(ids[row]), new[row], len(prompts[row]), config.max_seconds) for row in left]
             uniforms = [
                 torch.rand(2, most, generator=streams[row])
                 for row, (_, most) in zip(left, bounds, strict=True)
             ]
             drawn = sample_sequences(
                 self.model, [ids[row] for row in left], uniforms=uniforms,
-                min_frames=[least for least, _ in bounds], temperature=temperature,
-                top_k=top_k, prompts=[prompts[row] for row in left],
+                min_frames=[least for least, _ in bounds], temperature=config.temperature,
+                top_k=config.top_k, prompts=[prompts[row] for row in left],
                 prompt_ids=None if new_texts is None else [len(ids[row]) - new[row] for row in left],
             )  # fmt: skip
             for row, result in zip(left, drawn):

@@ -121,7 +121,7 @@ def text_sampling_of(kind: str, samplings: Mapping[str, Any]) -> Any:
 def check_request(
     info: TokenizerInfo,
     texts: Sequence[str],
-    seeds: Sequence[int] | None,
+    seeds: Sequence[int],
     prompts: Sequence[np.ndarray] | None,
     max_seconds: float,
 ) -> None:
@@ -133,7 +133,7 @@ def check_request(
         raise InputError(f"expected a list of texts, got one text {texts!r:.60}; put it into a list")
     if max_seconds * info.frame_rate < 1:
         raise InputError(f"max_seconds is {max_seconds}, less than one frame of {1 / info.frame_rate} s")
-    if seeds is not None and len(seeds) != len(texts):
+    if len(seeds) != len(texts):
         raise InputError(f"{len(seeds)} seeds for {len(texts)} texts; give one for each")
     if prompts is None:
         return

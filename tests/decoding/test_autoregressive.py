@@ -12,6 +12,7 @@ from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.decoding import autoregressive
 from soundstorm.decoding.autoregressive import SpeakingRate, TextToSemanticGenerator, choose, load_text_to_semantic
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.free_running import edit_distance, report_free_running
 from soundstorm.models.pointer import durations_so_far
 from soundstorm.models.text_to_semantic import build_text_to_semantic
@@ -39,6 +40,13 @@ def make(pointer: bool, *, seed: int = 0) -> TextToSemanticGenerator:
 @pytest.fixture(params=[False, True], ids=["attention", "pointer"])
 def reader(request):
     return make(request.param)
+
+
+def read(reader, texts=TEXTS, *, seeds=None, prompts=None, new_texts=None, **options):
+    """Semantic tokens, sampled with the default options but for those given."""
+    seeds = range(len(texts)) if seeds is None else seeds
+    config = TextSamplingConfig(**options)
+    return reader.semantic_tokens(texts, config, seeds=seeds, prompts=prompts, new_texts=new_texts)
 
 
 def seeded(seed=0):
@@ -119,36 +127,36 @@ def slow_greedy(reader: TextToSemanticGenerator, text: str, least: int, most: in
 
 
 def test_greedy_reading_equals_its_slow_twin(reader):
-    got = reader.generate(TEXTS, temperature=0)
+    got = read(reader, temperature=0)
     for text, tokens in zip(TEXTS, got):
         assert tokens.tolist() == slow_greedy(reader, text, *PACE.limits(len(text) + 1))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_batch_equals_its_texts_alone(reader, temperature):
-    together = reader.generate(TEXTS, temperature=temperature, top_k=5, seeds=[3, 1, 4])
+    together = read(reader, temperature=temperature, top_k=5, seeds=[3, 1, 4])
     for text, seed, tokens in zip(TEXTS, [3, 1, 4], together):
-        (alone,) = reader.generate([text], temperature=temperature, top_k=5, seeds=[seed])
+        (alone,) = read(reader, [text], temperature=temperature, top_k=5, seeds=[seed])
         assert np.array_equal(alone, tokens)
 
 
 def test_prompted_texts_in_a_batch_equal_those_alone(reader):
     prompts = [np.array([0, 0, 0, 1]), np.zeros(0, np.int64), np.arange(9)]
-    together = reader.generate(TEXTS, top_k=5, seeds=[3, 1, 4], prompt_semantic=prompts)
+    together = read(reader, top_k=5, seeds=[3, 1, 4], prompts=prompts)
     for text, seed, prompt, tokens in zip(TEXTS, [3, 1, 4], prompts, together):
-        (alone,) = reader.generate([text], top_k=5, seeds=[seed], prompt_semantic=[prompt])
+        (alone,) = read(reader, [text], top_k=5, seeds=[seed], prompts=[prompt])
         assert np.array_equal(alone, tokens)
 
 
 def test_one_seed_gives_one_result(reader):
-    first, again, other = (reader.generate(TEXTS, generator=seeded(seed)) for seed in (5, 5, 6))
+    first, again, other = (read(reader, seeds=seeds) for seeds in ([5, 6, 7], [5, 6, 7], [8, 9, 10]))
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other))
 
 
 def test_results_are_tokens_and_never_empty(reader):
     for seed in range(5):
-        for text, tokens in zip(TEXTS, reader.generate(TEXTS, temperature=2.0, top_k=0, generator=seeded(seed))):
+        for text, tokens in zip(TEXTS, read(reader, temperature=2.0, top_k=0, seeds=3 * [seed])):
             least, most = PACE.limits(len(text) + 1)
             assert tokens.dtype == np.int64 and least <= len(tokens) <= most
             assert 0 <= tokens.min() and tokens.max() < INFO.codebook_size
@@ -158,7 +166,7 @@ def test_a_reader_that_wants_to_end_at_once_reads_on(reader):
     with torch.no_grad():
         reader.model.head.weight[reader.model.end_id] = 0
         reader.model.head.weight[: reader.model.end_id] *= 1e-3
-    assert all(len(tokens) >= PACE.limits(len(t) + 1)[0] for t, tokens in zip(TEXTS, reader.generate(TEXTS)))
+    assert all(len(tokens) >= PACE.limits(len(t) + 1)[0] for t, tokens in zip(TEXTS, read(reader)))
 
 
 def never_ends(reader):
@@ -171,22 +179,22 @@ def never_ends(reader):
 
 
 def test_a_reader_that_never_ends_is_cut_and_says_so(reader, caplog):
-    tokens = never_ends(reader).generate(TEXTS, temperature=0, max_seconds=0.5)
+    tokens = read(never_ends(reader), temperature=0, max_seconds=0.5)
     assert [len(t) for t in tokens] == [min(PACE.limits(len(t) + 1)[1], 25) for t in TEXTS]
     assert "3 of 3 texts did not end by themselves and were cut, the first after 0.5 s: 'abc def'" in caplog.text
 
 
 @pytest.mark.parametrize("frames", [1, 40, 700])
 def test_a_prompt_with_pauses_takes_no_time_from_what_is_new(reader, frames):
-    arguments = {"temperature": 0, "prompt_semantic": [np.zeros(frames, np.int64)], "max_seconds": 1000}
+    arguments = {"temperature": 0, "prompts": [np.zeros(frames, np.int64)], "max_seconds": 1000}
     for new, most in ("abc def", 3 * 50), ("abc def cab bag", PACE.limits(len("abc def cab bag") + 1)[1]):
-        (tokens,) = never_ends(reader).generate([20 * "ha " + new], new_texts=[new], **arguments)
+        (tokens,) = read(never_ends(reader), [20 * "ha " + new], new_texts=[new], **arguments)
         assert len(tokens) == most  # nor gives it time to what does not end
     # Where nobody knows which words are the prompt's, the text has time at least for the pace of slow speech.
-    (tokens,) = reader.generate(["ha abc def"], **arguments)
+    (tokens,) = read(reader, ["ha abc def"], **arguments)
     whole = PACE.limits(len("ha abc def") + 1)[1]
     assert len(tokens) == max(whole - frames, whole // 2)
-    (tokens,) = reader.generate(["ha abc def"], **{**arguments, "max_seconds": 0.1})
+    (tokens,) = read(reader, ["ha abc def"], **{**arguments, "max_seconds": 0.1})
     assert len(tokens) == 5
 
 
@@ -194,7 +202,7 @@ def test_a_long_prompt_does_not_let_the_new_words_be_swallowed(reader):
     with torch.no_grad():
         reader.model.head.weight[reader.model.end_id] = 0
         reader.model.head.weight[: reader.model.end_id] *= 1e-3
-    (tokens,) = reader.generate(["ha abc def"], new_texts=["abc def"], prompt_semantic=[np.zeros(500, np.int64)])
+    (tokens,) = read(reader, ["ha abc def"], new_texts=["abc def"], prompts=[np.zeros(500, np.int64)])
     assert len(tokens) >= PACE.limits(len("abc def") + 1)[0]
 
 
@@ -202,14 +210,14 @@ def test_the_pointer_learns_which_words_the_prompt_has_said(monkeypatch):
     reader, told = make(True), []
     place = autoregressive.prompt_places
     monkeypatch.setattr(autoregressive, "prompt_places", lambda *given: told.append(given[-1]) or place(*given))
-    arguments = {"prompt_semantic": [np.zeros(8, np.int64), np.zeros(0, np.int64)], "max_seconds": 1.0}
-    reader.generate(["ha | abc def", "cab"], new_texts=["abc def", "cab"], **arguments)
-    reader.generate(["ha | abc def", "cab"], **arguments)
+    arguments = {"prompts": [np.zeros(8, np.int64), np.zeros(0, np.int64)], "max_seconds": 1.0}
+    read(reader, ["ha | abc def", "cab"], new_texts=["abc def", "cab"], **arguments)
+    read(reader, ["ha | abc def", "cab"], **arguments)
     assert told[0] == [len("ha | "), 0] and told[-1] is None
 
 
 def test_no_texts_give_no_results(reader):
-    assert reader.generate([]) == []
+    assert read(reader, []) == []
 
 
 @pytest.mark.parametrize(
@@ -217,16 +225,16 @@ def test_no_texts_give_no_results(reader):
     [
         ({"texts": "abc"}, "expected a list of texts, got one text 'abc'"),
         ({"texts": ["abc", " "]}, "text 2: nothing to pronounce in ' '"),
-        ({"temperature": -1}, "temperature is -1 and top_k 125, expected 0 or more"),
-        ({"max_seconds": 0}, "max_seconds is 0, less than one frame"),
+        ({"temperature": -1}, r"text.temperature is -1 and text.top_k 125 \(expected 0 or more\)"),
+        ({"max_seconds": 0.01}, "max_seconds is 0.01, less than one frame"),
         ({"seeds": [1, 2]}, "2 seeds for 1 texts"),
-        ({"prompt_semantic": []}, "0 prompts for 1 texts"),
-        ({"prompt_semantic": [np.array([9])]}, r"prompt 1 has tokens outside \[0, 8\] of toy"),
+        ({"prompts": []}, "0 prompts for 1 texts"),
+        ({"prompts": [np.array([9])]}, r"prompt 1 has tokens outside \[0, 8\] of toy"),
     ],
 )
 def test_wrong_requests_are_explained(reader, arguments, message):
     with pytest.raises(ValueError, match=message):
-        reader.generate(**{"texts": ["abc"], **arguments})
+        read(reader, **{"texts": ["abc"], **arguments})
 
 
 # -- learning to read --------------------------------------------------------------------------------------------------
@@ -270,7 +278,7 @@ def wrong_letters(texts, spoken):
 @pytest.mark.parametrize("temperature, top_k", [(0.0, 0), (0.5, 3)])
 def test_a_trained_reader_spells_unseen_texts(trained, temperature, top_k):
     texts = unseen_texts(20)
-    spoken = trained.generate(texts, temperature=temperature, top_k=top_k, generator=seeded())
+    spoken = read(trained, texts, temperature=temperature, top_k=top_k)
     assert wrong_letters(texts, spoken) < 0.05
     frames_per_letter = sum(map(len, spoken)) / sum(map(len, texts))
     assert 4.0 < frames_per_letter < 7.0
@@ -280,7 +288,7 @@ def test_a_trained_reader_goes_on_where_a_prompt_ends(trained):
     rng = np.random.default_rng(7)
     firsts, seconds = unseen_texts(12, words=1), unseen_texts(12, words=2)
     prompts = [speak(f"{first} ", rng) for first in firsts]
-    spoken = trained.generate([f"{a} {b}" for a, b in zip(firsts, seconds)], temperature=0, prompt_semantic=prompts)
+    spoken = read(trained, [f"{a} {b}" for a, b in zip(firsts, seconds)], temperature=0, prompts=prompts)
     assert wrong_letters(seconds, spoken) < 0.1
 
 
@@ -298,7 +306,7 @@ def test_an_experiment_speaks(tmp_path, kind):
     )  # fmt: skip
     reader = load_text_to_semantic(tmp_path / "exp")
     assert reader.info == INFO and not reader.model.training
-    first, again = (load_text_to_semantic(tmp_path / "exp").generate(TEXTS, seeds=[1, 2, 3]) for _ in range(2))
+    first, again = (read(load_text_to_semantic(tmp_path / "exp"), seeds=[1, 2, 3]) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
     report = report_free_running(tmp_path / "exp", corpus, num_utterances=4)
     assert report["utterances"] == 4 and len(report["results"]) == 2
@@ -329,7 +337,7 @@ def test_a_published_encoder_is_not_needed_twice(tmp_path):
     reader = load_text_to_semantic(tmp_path / "exp")
     kept = reader.model.encoder.network.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in published.items())
-    assert len(reader.generate(["abc"], seeds=[0])[0]) > 0
+    assert len(read(reader, ["abc"], seeds=[0])[0]) > 0
 
 
 def test_another_experiment_is_no_reader(tmp_path):

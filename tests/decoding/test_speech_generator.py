@@ -128,9 +128,10 @@ def test_a_saved_voice_of_other_models_and_a_damaged_one_are_refused(tts, folder
 
 def test_the_words_of_a_prompt_are_read_before_the_text(tts, folder, monkeypatch):
     asked = []
-    generate = tts.synthesizer.reader.generate
+    reader = tts.synthesizer.reader
+    read = reader.semantic_tokens
     monkeypatch.setattr(
-        tts.synthesizer.reader, "generate", lambda texts, **more: asked.append(texts[0]) or generate(texts, **more)
+        reader, "semantic_tokens", lambda texts, *how, **more: asked.append(texts[0]) or read(texts, *how, **more)
     )
     tts("red one", prompt=folder / "stereo.flac", prompt_text="Blue")
     tts.dialogue("A: red\nB: one\n", prompts={"A": folder / "long.wav", "B": folder / "stereo.flac"})

@@ -10,6 +10,7 @@ from soundstorm.bin import pretrain_text_to_semantic as front
 from soundstorm.bin import train_text_to_semantic as training_front
 from soundstorm.data.experiment import read_config
 from soundstorm.decoding.autoregressive import load_text_to_semantic
+from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.models.text_to_semantic_config import PretrainedConfig
 from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 from tests.text_to_semantic_toy import write_corpus
@@ -101,7 +102,7 @@ def test_what_was_fine_tuned_speaks_without_its_pre_training(corpus, pretrained,
     moved = pretrained.with_name("moved")
     pretrained.rename(moved)
     try:
-        (tokens,) = load_text_to_semantic(exp).generate(["ab ba"], max_seconds=1, seeds=[0])
+        (tokens,) = load_text_to_semantic(exp).semantic_tokens(["ab ba"], TextSamplingConfig(max_seconds=1), seeds=[0])
     finally:
         moved.rename(pretrained)
     assert len(tokens) > 0
