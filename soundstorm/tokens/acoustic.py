@@ -36,17 +36,11 @@ class AcousticTokenizer(Protocol):
     info: TokenizerInfo
     hop: int  # samples per frame
 
-    def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes (B, T, Q) int64 of ``wav`` (B, S); ``lengths`` (B,) in samples.
+    def encode(self, wav: Tensor) -> Tensor:
+        """Codes (B, T, Q) int64 of ``wav`` (B, S)."""
 
-        Frames past an example's end: 0.
-        """
-
-    def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Samples (B, S) of codes (B, T, Q); ``lengths`` (B,) in frames.
-
-        Samples past an example's end are 0.
-        """
+    def decode(self, codes: Tensor) -> Tensor:
+        """Samples (B, S) of codes (B, T, Q)."""
 
 
 def load_acoustic_tokenizer(spec: str, device: str | torch.device = "cpu") -> AcousticTokenizer:
@@ -77,24 +71,18 @@ class CodecTokenizer:
 
     def __init__(self, codec: Codec, info: TokenizerInfo):
         self.codec, self.info, self.hop = codec.eval().requires_grad_(False), info, codec.hop
+        self.device = next(codec.parameters()).device
 
     @torch.inference_mode()
     @exact_convolutions()
-    def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Samples ``(B, S)`` to codes ``(B, T, Q)``, zero beyond ``lengths (B,)``, which are in samples."""
-        device = next(self.codec.parameters()).device
-        lengths = None if lengths is None else lengths.to(device)
-        codes = self.codec.encode(wav.to(device), lengths)
-        if lengths is not None:
-            frames = torch.arange(codes.shape[1], device=device)
-            codes = codes * (frames < -(-lengths[:, None] // self.hop))[..., None]
-        return codes
+    def encode(self, wav: Tensor) -> Tensor:
+        """Samples ``(B, S)`` to codes ``(B, T, Q)``."""
+        return self.codec.encode(wav.to(self.device))
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes ``(B, T, Q)`` to samples ``(B, T * hop)``, zero beyond ``lengths (B,)`` in frames."""
-        device = next(self.codec.parameters()).device
-        return self.codec.decode(codes.to(device), None if lengths is None else lengths.to(device))
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes ``(B, T, Q)`` to samples ``(B, T * hop)``."""
+        return self.codec.decode(codes.to(self.device))
 
 
 def load_codec_of(spec: str, *tables: str | Path) -> AcousticTokenizer:

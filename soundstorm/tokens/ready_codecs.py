@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
 
 
 class ReadyCodec:
-    """A codec of transformers as an acoustic tokenizer. A class for one says what is its own.
-
-    Examples are handled one by one, so that padding never changes a code.
-    """
+    """A codec of transformers as an acoustic tokenizer. A class for one says what is its own."""
 
     model_type: str  # in config.json of transformers
 
@@ -54,16 +50,14 @@ class ReadyCodec:
 
     @torch.inference_mode()
     @exact_convolutions()
-    def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Samples ``(B, S)`` to codes ``(B, T, Q)``, zero beyond ``lengths (B,)``, which are in samples."""
-        sizes = [wav.shape[1]] * len(wav) if lengths is None else lengths.tolist()
-        return _pad(self.encode_one(w[None, None, :n].to(self.device)) for w, n in zip(wav, sizes))
+    def encode(self, wav: Tensor) -> Tensor:
+        """Samples ``(B, S)`` to codes ``(B, T, Q)``."""
+        return torch.stack([self.encode_one(one[None, None].to(self.device)) for one in wav])
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes ``(B, T, Q)`` to samples ``(B, S)``, zero beyond ``lengths (B,)``, which are in frames."""
-        sizes = [codes.shape[1]] * len(codes) if lengths is None else lengths.tolist()
-        return _pad(self.decode_one(c[:n].T[None].to(self.device)) for c, n in zip(codes, sizes))
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes ``(B, T, Q)`` to samples ``(B, S)``."""
+        return torch.stack([self.decode_one(one.T[None].to(self.device)) for one in codes])
 
 
 class Encodec(ReadyCodec):
@@ -182,7 +176,3 @@ def _choose_levels(choice: str, available: int, frame_rate: float, codebook_size
             f"or {per_level:g} to {available * per_level:g} kbps, after the @"
         )
     return levels
-
-
-def _pad(parts: Iterable[Tensor]) -> Tensor:
-    return nn.utils.rnn.pad_sequence(list(parts), batch_first=True)

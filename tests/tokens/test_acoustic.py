@@ -142,6 +142,7 @@ def test_an_experiment_directory_says_all_about_its_tokens(expdir):
     info = tokenizer.info
     assert (info.kind, info.num_levels, info.codebook_size) == ("acoustic", 3, 8)
     assert (info.sample_rate, info.frame_rate, tokenizer.hop) == (16000, 400.0, 40)
+    assert tokenizer.encode(noise(1, 400)).dtype == torch.int64
     assert len(info.fingerprint) == 64
 
 
@@ -151,31 +152,19 @@ def test_the_fingerprint_follows_the_weights(expdir, tmp_path):
     assert load_acoustic_tokenizer(expdir).info.fingerprint == again != other
 
 
-def test_batches_with_lengths_equal_single_examples(expdir):
-    tokenizer, wav, lengths = load_acoustic_tokenizer(expdir), noise(2, 400), torch.tensor([400, 130])
-    codes = tokenizer.encode(wav, lengths)
-    alone = tokenizer.encode(wav[1:, :130])
-    assert codes.dtype == torch.int64 and torch.equal(codes[1, :4], alone[0]) and (codes[1, 4:] == 0).all()
-    decoded = tokenizer.decode(codes, torch.tensor([10, 4]))
-    torch.testing.assert_close(decoded[1, :160], tokenizer.decode(alone)[0])
-    assert (decoded[1, 160:] == 0).all()
-
-
 def test_pretrained_codecs_have_the_same_interface(pretrained):
     family, folder, hop = pretrained
     tokenizer = load_acoustic_tokenizer(f"{family}:{folder}@2")
     assert (tokenizer.info.num_levels, tokenizer.info.codebook_size, tokenizer.hop) == (2, 16, hop)
     assert tokenizer.info.frame_rate == 16000 / hop
-    wav, lengths = noise(2, 3200), torch.tensor([3200, 1600])
-    codes = tokenizer.encode(wav, lengths)
+    wav = noise(2, 3200)
+    codes = tokenizer.encode(wav)
     assert codes.dtype == torch.int64 and codes.shape[0] == 2 and codes.shape[2] == 2
     assert abs(codes.shape[1] - 3200 // hop) <= 1 and 0 <= codes.min() and codes.max() < 16
-    alone = tokenizer.encode(wav[1:, :1600])
-    assert torch.equal(codes[1, : alone.shape[1]], alone[0])
-    decoded = tokenizer.decode(codes, torch.tensor([codes.shape[1], alone.shape[1]]))
+    assert torch.equal(codes[1], tokenizer.encode(wav[1:])[0])
+    decoded = tokenizer.decode(codes)
     assert decoded.shape[0] == 2 and abs(decoded.shape[1] - 3200) <= 2 * hop
-    single = tokenizer.decode(alone)
-    torch.testing.assert_close(decoded[1, : single.shape[1]], single[0])
+    torch.testing.assert_close(decoded[1], tokenizer.decode(codes[1:])[0])
 
 
 def test_no_codec_rounds_its_convolutions_on_a_gpu(pretrained, expdir):

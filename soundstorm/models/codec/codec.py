@@ -21,7 +21,6 @@ class CodecOutput:
 
     wav: Tensor  # (B, S), zero beyond each example's length
     quantized: Quantized
-    frame_mask: Tensor  # (B, T), true for real frames
 
 
 class Codec(nn.Module):
@@ -58,23 +57,17 @@ class Codec(nn.Module):
         decoded = self.decoder(quantized.latents, mask)[:, : wav.shape[1]]
         if lengths is not None:
             decoded = decoded * _mask(lengths, wav.shape[1])
-        return CodecOutput(decoded, quantized, mask)
+        return CodecOutput(decoded, quantized)
 
-    def encode(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes (B, T, Q) of ``wav`` (B, S);
-
-        of an example of n samples, the first ceil(n / hop) frames count.
-        """
-        padded, mask = self._frames(wav, lengths)
+    def encode(self, wav: Tensor) -> Tensor:
+        """Codes (B, T, Q) of ``wav`` (B, S)."""
+        padded, mask = self._frames(wav, None)
         return self.quantizer(self.encoder(padded, mask), mask).codes
 
-    def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Samples (B, T * hop) of codes (B, T, Q); ``lengths`` (B,) in frames, zeros beyond."""
+    def decode(self, codes: Tensor) -> Tensor:
+        """Samples (B, T * hop) of codes (B, T, Q)."""
         mask = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
-        if lengths is not None:
-            mask = _mask(lengths, codes.shape[1])
-        wav = self.decoder(self.quantizer.decode(codes), mask)
-        return wav * mask.repeat_interleave(self.hop, dim=1)
+        return self.decoder(self.quantizer.decode(codes), mask)
 
     def _frames(self, wav: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Samples completed to whole frames, zero beyond each length, and the mask (B, T) of frames with
