@@ -27,7 +27,7 @@ from soundstorm.decoding.parallel import decode
 from soundstorm.decoding.semantic_generator import check_request
 from soundstorm.decoding.text_experiment import read_text_experiment
 from soundstorm.models.alignment import monotonic_path
-from soundstorm.models.devices import fast_products
+from soundstorm.models.devices import fast_products, seconds_at_a_time
 from soundstorm.models.masked_text_to_semantic import (
     MaskedTextToSemantic,
     build_masked_text_to_semantic,
@@ -46,8 +46,6 @@ class MaskedTextGenerator:
         tokenizer: TextTokenizer,
         info: TokenizerInfo,
         characters: frozenset[str] = frozenset(),
-        *,
-        batch_seconds: float | None = None,
     ):
         """
         Args:
@@ -55,11 +53,10 @@ class MaskedTextGenerator:
             tokenizer: of the text.
             info: tokenizer of the semantic tokens.
             characters: of the texts it was trained on; none: nobody knows.
-            batch_seconds: padded audio decoded at a time; see ``SoundStormGenerator``, whose defaults these are.
         """
         self.model, self.tokenizer, self.info, self.characters = model.eval(), tokenizer, info, characters
         self.device = next(model.parameters()).device
-        self.batch_seconds = batch_seconds or (30.0 if self.device.type == "cpu" else 240.0)
+        self.batch_seconds = seconds_at_a_time(self.device)
 
     @classmethod
     def load(cls, expdir: str | Path, device: str | torch.device = "cpu") -> "MaskedTextGenerator":

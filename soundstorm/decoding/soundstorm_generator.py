@@ -14,6 +14,7 @@ from soundstorm.data.pack import part_of
 from soundstorm.decoding.decoding_config import ParallelConfig
 from soundstorm.decoding.parallel import decode
 from soundstorm.decoding.stopwatch import Stopwatch
+from soundstorm.models.devices import seconds_at_a_time
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.soundstorm_config import SoundStormConfig
 from soundstorm.tokens.acoustic import AcousticTokenizer
@@ -48,36 +49,25 @@ class SoundStormGenerator:
     read = staticmethod(load_soundstorm)
     decode = staticmethod(decode)
 
-    def __init__(
-        self,
-        model: SoundStorm,
-        semantic: TokenizerInfo,
-        acoustic: TokenizerInfo,
-        *,
-        batch_seconds: float | None = None,
-    ):
+    def __init__(self, model: SoundStorm, semantic: TokenizerInfo, acoustic: TokenizerInfo):
         """
         Args:
             model: trained network.
             semantic: tokenizer of the semantic tokens it was trained on.
             acoustic: tokenizer of its acoustic tokens.
-            batch_seconds: padded audio decoded at a time. By default as much as keeps a GPU busy, or as
-                little as stays in a CPU's caches, which is half as fast again as GPU-sized batches there.
         """
         self.model = model.eval()
         self.semantic_info, self.acoustic_info = semantic, acoustic
         self.ratio = FrameRatio.of(semantic, acoustic)
         self.device = next(model.parameters()).device
-        self.batch_seconds = batch_seconds or (30.0 if self.device.type == "cpu" else 240.0)
+        self.batch_seconds = seconds_at_a_time(self.device)
 
     @classmethod
-    def load(
-        cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu", **options
-    ) -> "SoundStormGenerator":
+    def load(cls, expdir: str | Path, codec: AcousticTokenizer, device: str = "cpu") -> "SoundStormGenerator":
         """An experiment directory or pack; ``codec`` is what the waveform will be made with."""
         model, semantic, acoustic = cls.read(expdir)
         acoustic.check_same(codec.info, f"{expdir}/config.yaml", "the codec given")
-        return cls(model.to(device), semantic, acoustic, **options)
+        return cls(model.to(device), semantic, acoustic)
 
     def tell(self, stopwatch: Stopwatch, config: ParallelConfig, level: int, iteration: int, *_) -> None:
         """Say how far decoding is, before each pass, from what it shows of it."""

@@ -32,13 +32,13 @@ TEXTS = ["abc def", "ha", "cab ab bag hed"]
 SAMPLING = MaskedTextSamplingConfig(iterations=4)
 
 
-def make(seed=0, **options):
+def make(seed=0):
     torch.manual_seed(seed)
     model = build_masked_text_to_semantic(TINY, text_vocab_size=384, num_tokens=INFO.codebook_size)
     for name, parameter in model.named_parameters():
         if not name.endswith("norm.weight"):
             torch.nn.init.normal_(parameter, std=0.3)
-    return MaskedTextGenerator(model, ByteTokenizer(), INFO, **options)
+    return MaskedTextGenerator(model, ByteTokenizer(), INFO)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,8 @@ def test_a_prompt_is_never_touched(reader, monkeypatch, new_texts):
 @pytest.mark.parametrize("new_texts", [None, ["def", "a", "hed"]])
 @pytest.mark.parametrize("batch_seconds", [0.1, 30.0])
 def test_a_text_is_said_in_a_batch_as_alone(duration_temperature, new_texts, batch_seconds):
-    reader = make(batch_seconds=batch_seconds)
+    reader = make()
+    reader.batch_seconds = batch_seconds
     sampling, prompts = replace(SAMPLING, duration_temperature=duration_temperature), prompts_of(25, 0, 40)
     new = {} if new_texts is None else {"new_texts": new_texts}
     together = reader.semantic_tokens(TEXTS, sampling, seeds=[3, 1, 4], prompts=prompts, **new)
