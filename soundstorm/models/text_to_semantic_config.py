@@ -54,13 +54,6 @@ class TextToSemanticConfig(TextEncoderConfig):
                "minutes of training, where attention alone (the paper) needs much more"
     )  # fmt: skip
 
-    @classmethod
-    def paper(cls) -> "TextToSemanticConfig":
-        """ByT5-large's shape, encoder frozen: 36 + 12 layers, width 1536, 1.2B parameters (section 5)."""
-        return cls(
-            encoder="google/byt5-large", freeze_encoder=True, decoder_layers=12, decoder_dim=1536,
-            decoder_heads=16, head_dim=64, decoder_ffn_dim=3840,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
