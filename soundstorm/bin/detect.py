@@ -65,7 +65,6 @@ def main(argv: list[str] | None = None) -> None:
         trained_on=(real, generated),
         crop_seconds=model.crop_seconds,
         seed=split.seed,
-        num_resamples=1000,
     )
     content = extra("detector", content, command=command_line(argv), device=device)
     write_extra(args.output, content)

@@ -15,7 +15,6 @@ def get_parser():
     parser.add_argument("--features", help="encoder of the Fréchet distance, as train_kmeans has it (default: none)")
     parser.add_argument("--layer", type=int, help="its layer")
     parser.add_argument("--reference", help="data directory of the recordings that the distance is measured from")
-    parser.add_argument("--reference-utterances", type=int, default=100, help="so many of them")
     parser.add_argument("--device", default="auto", help="for the encoder: cpu, cuda or auto")
     parser.add_argument("--output", required=True, help="JSON file to write")
     return parser
@@ -26,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from soundstorm.data.errors import InputError
 
-    for name in ("prompt_seconds", "window_seconds", "reference_utterances"):
+    for name in ("prompt_seconds", "window_seconds"):
         if not 0 < getattr(args, name) < float("inf"):
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}, expected more than 0")
     if args.features and not args.reference:
@@ -46,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.features:
         device = choose_device(args.device)
         encoder = open_features(args.features, args.layer, device=device)
-        features = encoder, reference_wavs(args.reference, task.sample_rate, args.reference_utterances)
+        features = encoder, reference_wavs(args.reference, task.sample_rate)
     transcriber = Transcriber() if has_transcriber() else None
     if transcriber is None:
         logging.getLogger(__name__).warning("notes are not compared: no transcriber is installed; %s", INSTALL)

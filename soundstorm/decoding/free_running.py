@@ -14,6 +14,7 @@ from soundstorm.decoding.semantic_generator import load_semantic_generator, text
 from soundstorm.models.text_to_semantic_config import REPORT_FILE
 
 logger = logging.getLogger(__name__)
+SETTINGS = ((0.0, 0), (0.9, 125))  # temperatures (0 greedy) with their top_k
 
 
 def edit_distance(first: np.ndarray, second: np.ndarray) -> int:
@@ -28,15 +29,8 @@ def edit_distance(first: np.ndarray, second: np.ndarray) -> int:
     return int(row[-1])
 
 
-def report_free_running(
-    expdir: str | Path,
-    data_dir: str | Path,
-    *,
-    num_utterances: int = 40,
-    settings: tuple[tuple[float, int], ...] = ((0.0, 0), (0.9, 125)),
-    seed: int = 0,
-) -> dict:
-    """Synthesize some of a data directory's texts with several (temperature, top_k); ``free_running.json``.
+def report_free_running(expdir: str | Path, data_dir: str | Path, *, num_utterances: int = 40) -> dict:
+    """Synthesize some of a data directory's texts by each of :data:`SETTINGS`; ``free_running.json``.
 
     Edit distances are between sequences without repeats, as shares of the reference's length. Tokens depend
     somewhat on the voice, so two voices' distance on the same text is not zero either.
@@ -45,8 +39,6 @@ def report_free_running(
         expdir: the trained experiment.
         data_dir: with ``text`` and ``semantic.scp``.
         num_utterances: texts to synthesize, evenly spread over the directory; 0 for an empty report.
-        settings: temperatures (0 greedy) with their top_k.
-        seed: of the sampling.
 
     Returns:
         The report; the one already written, if there is one.
@@ -66,8 +58,8 @@ def report_free_running(
     chosen = [list(texts)[i] for i in places]
     references = [archive[utt].astype(np.int64) for utt in chosen]
     rows = []
-    for temperature, top_k in settings:
-        seeds = torch.randint(2**62, (len(chosen),), generator=torch.Generator().manual_seed(seed)).tolist()
+    for temperature, top_k in SETTINGS:
+        seeds = torch.randint(2**62, (len(chosen),), generator=torch.Generator().manual_seed(0)).tolist()
         config = text_kind_named(kind).sampling(temperature=temperature, top_k=top_k)
         results = reader.semantic_tokens([texts[utt] for utt in chosen], config, seeds=seeds)
         pairs = [(deduplicate(ref), deduplicate(hyp)) for ref, hyp in zip(references, results)]

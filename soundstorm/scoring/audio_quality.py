@@ -96,26 +96,24 @@ class CodecQuality:
         return measured
 
 
-def mel_distance(
-    reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int, num_mels: int = 80, floor: float = 1e-5
-) -> float:
+def mel_distance(reference: np.ndarray, estimate: np.ndarray, *, sample_rate: int) -> float:
     """Mean absolute difference of log10 mel magnitudes (window 1024, hop 256); 0 for equal recordings."""
-    bank = _mel_bank(sample_rate, num_mels)
+    bank = _mel_bank(sample_rate)
 
     def log_mel(wav: np.ndarray) -> np.ndarray:
         padded = np.pad(wav.astype(np.float64), 512, mode="reflect") if len(wav) > 512 else np.pad(wav, 512)
         frames = np.lib.stride_tricks.sliding_window_view(padded, 1024)[::256]
         magnitude = np.abs(np.fft.rfft(frames * np.hanning(1024), axis=-1))  # (frames, 513)
-        return np.log10(np.maximum(magnitude @ bank.T, floor))
+        return np.log10(np.maximum(magnitude @ bank.T, 1e-5))
 
     return float(np.mean(np.abs(log_mel(reference) - log_mel(estimate))))
 
 
 @lru_cache
-def _mel_bank(sample_rate: int, num_mels: int) -> np.ndarray:
-    """Triangles of unit area on the mel scale, (num_mels, 513)."""
-    edges = mel_frequencies(0, sample_rate / 2, num_mels + 2)
-    filters = np.ascontiguousarray(mel_filters(sample_rate, 1024, num_mels).T)
+def _mel_bank(sample_rate: int) -> np.ndarray:
+    """Triangles of unit area on the mel scale, (80, 513)."""
+    edges = mel_frequencies(0, sample_rate / 2, 82)
+    filters = np.ascontiguousarray(mel_filters(sample_rate, 1024, 80).T)
     return filters * 2.0 / (edges[2:] - edges[:-2])[:, None]
 
 

@@ -128,7 +128,6 @@ def measure_detection(
     trained_on: tuple[Sequence[np.ndarray], Sequence[np.ndarray]],
     crop_seconds: float,
     seed: int,
-    num_resamples: int,
 ) -> dict[str, Any]:
     """Test a detector of one system on texts that it was not trained on.
 
@@ -139,7 +138,7 @@ def measure_detection(
         held_out: utterances to test on.
         trained_on: round trips and generated speech of the training, for the record.
         crop_seconds: what the detector looks at, for the record.
-        seed, num_resamples: of the bootstrap over test utterances.
+        seed: of the bootstrap over test utterances.
 
     Returns:
         Accuracy in per cent with its interval, and counts.
@@ -154,7 +153,7 @@ def measure_detection(
             f"{system}: no test utterance holds a crop of {crop_seconds:g} s; lower model.crop_seconds"
         )
     right, numbers = zip(*counts)
-    accuracy = bootstrap([100.0 * r for r in right], numbers, num_resamples=num_resamples, seed=seed)
+    accuracy = bootstrap([100.0 * r for r in right], numbers, seed=seed)
     logger.info("%s: %.1f %% of %d crops", system, accuracy.value, sum(numbers))
     seconds = min(sum(map(len, wavs)) for wavs in trained_on) / pairs.sample_rate
     return {

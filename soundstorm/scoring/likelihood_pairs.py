@@ -99,11 +99,7 @@ def _groups(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def pairwise_accuracy(
-    pairs: Sequence[LikelihoodPair],
-    score: Callable[[Path], float],
-    *,
-    num_resamples: int = 1000,
-    seed: int = 0,
+    pairs: Sequence[LikelihoodPair], score: Callable[[Path], float]
 ) -> dict[str, dict[str, Any]]:
     """How often the right recording has the higher score; a tie counts half.
 
@@ -112,7 +108,6 @@ def pairwise_accuracy(
     Args:
         pairs: of one table.
         score: recording to a score, such as log likelihood; higher is likelier.
-        num_resamples, seed: of the bootstrap.
 
     Returns:
         ``all`` and each group to per cent with interval and count.
@@ -131,12 +126,6 @@ def pairwise_accuracy(
     means = {name: sum(values) / len(values) for name, values in points.items()}
     names = dict.fromkeys(group for of_pair in groups.values() for group in of_pair)
     return {
-        group: asdict(
-            bootstrap(
-                [mean for name, mean in means.items() if group in groups[name]],
-                num_resamples=num_resamples,
-                seed=seed,
-            )
-        )
+        group: asdict(bootstrap([mean for name, mean in means.items() if group in groups[name]]))
         for group in names
     }

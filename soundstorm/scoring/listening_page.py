@@ -152,15 +152,14 @@ def encode_flac(wav: np.ndarray, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def spectrogram_png(wav: np.ndarray, sample_rate: int, *, height: int = 96, max_width: int = 480) -> bytes:
+def spectrogram_png(wav: np.ndarray, sample_rate: int) -> bytes:
     """A small picture: 80 dB of log magnitude, time to the right, frequency up to half the sample rate.
 
     Args:
         wav: float32 (S,)
         sample_rate: Hz.
-        height: Pixels.
-        max_width: Pixels; fewer for short clips, so that a second is as wide in every picture of a page.
     """
+    height, max_width = 96, 480  # narrower for short clips, so that a second is as wide in every picture of a page
     import matplotlib
     from matplotlib import image
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 ORIGINAL, OTHER = "Original (true continuation)", "Another piece"
 TOLD = ("codec", "semantic")  # sources of systems that are told what to play
 FRECHET_SECONDS = 1.0  # window of features
+REFERENCE_UTTERANCES = 100  # of a set that the distance is measured from
 Read = Callable[[str], np.ndarray]
 Transcribe = Callable[[np.ndarray, int], list[Note]]
 
@@ -37,8 +38,6 @@ class MusicTask:
     prompt_seconds: float
     window_seconds: float
     sample_rate: int = 16000
-    num_resamples: int = 1000
-    seed: int = 0
 
 
 class MusicMeasurement:
@@ -145,8 +144,7 @@ class MusicMeasurement:
     def _estimate(self, found: Mapping[str, float]) -> dict[str, float]:
         # Pieces of one work are not independent: works are drawn first.
         works = [self._works.get(utt, utt) for utt in found]
-        options = {"num_resamples": self.task.num_resamples, "seed": self.task.seed}
-        return asdict(bootstrap(list(found.values()), speakers=works, **options))
+        return asdict(bootstrap(list(found.values()), speakers=works))
 
 
 def of_another_work(works: Mapping[str, str]) -> dict[str, str]:
@@ -177,14 +175,14 @@ def mean_curve(curves: Sequence[Sequence[float | None]]) -> list[float | None]:
     return [float(np.mean(column)) if column else None for column in columns]
 
 
-def reference_wavs(data_dir: str, sample_rate: int, number: int) -> list[np.ndarray]:
-    """So many recordings of a set, evenly over its utterances, for the Fréchet distance.
+def reference_wavs(data_dir: str, sample_rate: int) -> list[np.ndarray]:
+    """Recordings of a set, evenly over its utterances, for the Fréchet distance.
 
     Raises:
         ValueError: none.
     """
     source = Utterances(data_dir, sample_rate, lower=True)
-    wavs = [source.read(utt) for utt in evenly_spaced(source.ids, number)]
+    wavs = [source.read(utt) for utt in evenly_spaced(source.ids, REFERENCE_UTTERANCES)]
     if not wavs:
         raise InputError(f"{data_dir}: no recordings to measure a Fréchet distance from")
     return wavs

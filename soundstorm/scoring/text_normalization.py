@@ -24,15 +24,13 @@ _UNSPACED = (
 _MARKS_OF_UNSPACED = re.compile(rf"(?<={_UNSPACED})[^\w\s]+(?={_UNSPACED})")
 
 
-def scored_text(text: str, *, turn_marker: str = TURN_MARKER) -> str:
+def scored_text(text: str) -> str:
     """Lower case words separated by one space, without what a recogniser cannot hear.
 
     The turn marker between the speakers of a dialogue is not a word: it goes, and it parts the words around
     it. So does all punctuation, but for an apostrophe inside a word and marks in numbers and abbreviations.
     """
-    if turn_marker:
-        text = text.replace(turn_marker, " ")
-    text = "".join(map(_unfolded, text.translate(_APOSTROPHES)))
+    text = "".join(map(_unfolded, text.replace(TURN_MARKER, " ").translate(_APOSTROPHES)))
     text = normalize_text(text).translate(_APOSTROPHES)  # a letter may hold an apostrophe, as ŉ does
     text = _MARKS_OF_UNSPACED.sub("", _WITHIN_WORDS.sub("", text)).replace("''", " ")
     words = "".join(c if c == "'" or c.isalnum() or _is_mark(c) else " " for c in text).split()

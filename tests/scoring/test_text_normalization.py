@@ -9,10 +9,6 @@ def test_the_turn_marker_is_not_a_word():
     assert scored_text("hello there | general  kenobi|you") == "hello there general kenobi you"
 
 
-def test_another_turn_marker_can_be_named():
-    assert scored_text("yes <turn> no", turn_marker="<turn>") == "yes no"
-
-
 def test_punctuation_and_case_are_not_scored():
     text = "\u201cDon\u2019t!\u201d he said; well-known, 'quoted' 42."
     assert scored_text(text) == "don't he said well known quoted 42"
