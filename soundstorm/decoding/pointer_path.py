@@ -105,10 +105,9 @@ def prompt_places(
     if len(rows):
         width = int(lengths.max())
         device = text.device
-        _, path = model.pointer.align(
+        _, path = model.pointer.aligner.align(
             text[rows.to(device)], text_lengths[rows].to(device),
-            forced[rows, :width].clamp(min=0).to(device), lengths[rows].to(device), prior=0.0, prefix=True,
-            open_end=prompt_ids is None,
+            forced[rows, :width].clamp(min=0).to(device), lengths[rows].to(device), open_end=prompt_ids is None,
         )  # fmt: skip
         inside = torch.arange(width) < lengths[rows, None]
         places[rows, :width] = torch.where(inside, path.cpu(), -1)

@@ -52,6 +52,30 @@ class Aligner(nn.Module):
         scores = emissions.gather(1, tokens[..., None].expand(-1, -1, text.shape[1]))
         return scores.masked_fill(~exists[:, None], float("-inf"))
 
+    def align(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        tokens: Tensor,
+        lengths: Tensor,
+        *,
+        prior: float = 0.0,
+        open_end: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Scores ``(B, T, L)`` and letters ``(B, T)`` of tokens ``(B, T)``.
+
+        Args:
+            text: ids ``(B, L)``; text_lengths: ``(B,)``; tokens: ``(B, T)``; lengths: ``(B,)``.
+            prior: width of the :func:`diagonal_prior`; 0 for none.
+            open_end: the tokens may be of the text's beginning only.
+        """
+        exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
+        scores = self(text, exists, tokens)
+        best = scores.detach()
+        if prior:
+            best = best + diagonal_prior(tokens.shape[1], text.shape[1], lengths, text_lengths, width=prior)
+        return scores, monotonic_path(best, lengths, text_lengths, open_end=open_end).to(text.device)
+
 
 def diagonal_prior(
     frames: int, letters: int, lengths: Tensor, text_lengths: Tensor, *, width: float

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from soundstorm.models.alignment import Aligner, LocalConvolution, diagonal_prior, monotonic_path
+from soundstorm.models.alignment import Aligner, LocalConvolution
 from soundstorm.models.pointer import LONGEST_DURATION, durations_so_far
 from soundstorm.models.soundstorm import SoundStorm
 from soundstorm.models.text_to_semantic import build_text_encoder
@@ -91,7 +91,7 @@ class MaskedTextToSemantic(nn.Module):
             prior: width of the diagonal prior of the path; 0 for none.
         """
         states, exists = self.read(text, text_lengths)
-        scores, path = self.align(text, text_lengths, tokens, lengths, prior=prior)
+        scores, path = self.aligner.align(text, text_lengths, tokens, lengths, prior=prior)
         durations = letter_durations(path, lengths, text.shape[1])
         # How long a letter lasts is learned from what is read, but does not change what is.
         duration_logits = self.duration(states.detach(), exists)
@@ -103,27 +103,6 @@ class MaskedTextToSemantic(nn.Module):
         """States of padded ids ``(B, L, D)``, and which of them exist ``(B, L)``."""
         exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
         return self.bridge(self.encoder(text, exists)), exists
-
-    def align(
-        self,
-        text: Tensor,
-        text_lengths: Tensor,
-        tokens: Tensor,
-        lengths: Tensor,
-        *,
-        prior: float = 0.0,
-        open_end: bool = False,
-    ) -> tuple[Tensor, Tensor]:
-        """Scores ``(B, T, L)`` and places in the text ``(B, T)`` of tokens ``(B, T)``.
-
-        ``open_end``: the tokens may be of the text's beginning only.
-        """
-        exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
-        scores = self.aligner(text, exists, tokens)
-        best = scores.detach()
-        if prior:
-            best = best + diagonal_prior(tokens.shape[1], text.shape[1], lengths, text_lengths, width=prior)
-        return scores, monotonic_path(best, lengths, text_lengths, open_end=open_end).to(text.device)
 
     def condition(self, states: Tensor, path: Tensor, lengths: Tensor) -> Tensor:
         """What the network is told of each frame ``(B, T, D)``: its letter, and where in that it is.

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soundstorm.models.alignment import Aligner, diagonal_prior, monotonic_path
+from soundstorm.models.alignment import Aligner
 from soundstorm.models.transformer import GatedFeedForward
 
 LONGEST_DURATION = 63  # frames told apart
@@ -39,36 +39,12 @@ class Pointer(nn.Module):
         self.norm = nn.LayerNorm(dim, bias=False)
 
     def align(
-        self,
-        text: Tensor,
-        text_lengths: Tensor,
-        tokens: Tensor,
-        lengths: Tensor,
-        *,
-        prior: float,
-        prefix: bool = False,
-        open_end: bool | None = None,
+        self, text: Tensor, text_lengths: Tensor, tokens: Tensor, lengths: Tensor, *, prior: float
     ) -> tuple[Tensor, Tensor]:
-        """Scores ``(B, T + 1, L)`` and path ``(B, T + 1)`` of tokens ``(B, T)`` and the end.
-
-        Args:
-            text: ids ``(B, L)``; text_lengths: ``(B,)``; tokens: ``(B, T)``; lengths: ``(B,)``.
-            prior: width of the diagonal prior; 0 for none.
-            prefix: the tokens are a beginning of the text only, no end follows: ``T`` frames instead of ``T +
-                1``.
-            open_end: the path may end at any letter; by default that of a prefix may.
-        """
-        if not prefix:
-            tokens, lengths = F.pad(tokens, (0, 1)), lengths + 1
-            tokens = tokens.scatter(1, lengths[:, None] - 1, self.end_id)
-        text_exists = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
-        scores = self.aligner(text, text_exists, tokens)
-        best = scores.detach()
-        if prior:
-            best = best + diagonal_prior(tokens.shape[1], text.shape[1], lengths, text_lengths, width=prior)
-        open_end = prefix if open_end is None else open_end
-        path = monotonic_path(best, lengths, text_lengths, open_end=open_end)
-        return scores, path.to(text.device)
+        """Scores ``(B, T + 1, L)`` and path ``(B, T + 1)`` of tokens ``(B, T)`` and the end; see :class:`Aligner`."""
+        tokens, lengths = F.pad(tokens, (0, 1)), lengths + 1
+        tokens = tokens.scatter(1, lengths[:, None] - 1, self.end_id)
+        return self.aligner.align(text, text_lengths, tokens, lengths, prior=prior)
 
     def input_condition(self, memory: Tensor, places: Tensor, durations: Tensor) -> Tensor:
         """What is added to each decoder input: places and durations so far ``(B, n)`` to ``(B, n, D)``."""

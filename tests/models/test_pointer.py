@@ -34,7 +34,7 @@ def test_a_prefix_has_no_end_and_may_stop_anywhere():
     pointer = make()
     tokens = torch.zeros(1, 3, dtype=torch.int64)
     text = torch.randint(0, 20, (1, 8), generator=torch.Generator().manual_seed(1))
-    _, path = pointer.align(text, torch.tensor([8]), tokens, torch.tensor([3]), prior=0.0, prefix=True)
+    _, path = pointer.aligner.align(text, torch.tensor([8]), tokens, torch.tensor([3]), open_end=True)
     assert path.shape == (1, 3) and path.max() < 7
 
 
