@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.data.log_mel import SAMPLE_RATE
     from soundstorm.models.devices import choose_device
     from soundstorm.scoring.detection import DetectionPairs, measure_detection, split_by_text
-    from soundstorm.scoring.extras import detector_section, extra, write_extra
+    from soundstorm.scoring.extras import publish_extra
     from soundstorm.scoring.system import read_decode_info
     from soundstorm.training.detector_training import train_detector
 
@@ -66,9 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         crop_seconds=model.crop_seconds,
         seed=split.seed,
     )
-    content = extra("detector", content, command=command_line(argv), device=device)
-    write_extra(args.output, content)
-    print(detector_section([content]))
+    publish_extra("detector", content, args.output, command=command_line(argv), device=device)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.models.devices import choose_device
     from soundstorm.scoring.abx_sources import abx_of_sources
-    from soundstorm.scoring.extras import abx_section, extra, write_extra
+    from soundstorm.scoring.extras import publish_extra
 
     device = choose_device(args.device)
     results = abx_of_sources(
@@ -54,10 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         "data_dir": args.data_dir,
         "results": {name: asdict(result) for name, result in results.items()},
     }
-    content = extra("abx", content, command=command_line(argv), device=device)
-    print(abx_section(content))
-    if args.output:
-        write_extra(args.output, content)
+    publish_extra("abx", content, args.output, command=command_line(argv), device=device)
 
 
 if __name__ == "__main__":

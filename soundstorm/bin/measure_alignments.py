@@ -14,13 +14,11 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Read, print, write."""
     args = get_parser().parse_args(argv)
-    from soundstorm.scoring.alignments import alignments_section, read_alignments
-    from soundstorm.scoring.extras import extra, write_extra
+    from soundstorm.scoring.alignments import read_alignments
+    from soundstorm.scoring.extras import publish_extra
 
     systems, drawn = read_alignments(args.decode_dir)
-    content = extra("alignments", {"systems": systems, "drawn": drawn}, command=command_line(argv))
-    write_extra(args.output, content)
-    print(alignments_section(systems, ""))
+    publish_extra("alignments", {"systems": systems, "drawn": drawn}, args.output, command=command_line(argv))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.decoding.decode_data_dir import decode_data_dir
     from soundstorm.decoding.decoding_system import System
     from soundstorm.models.devices import choose_device
-    from soundstorm.scoring.extras import extra, iterations_section, write_extra
+    from soundstorm.scoring.extras import publish_extra
     from soundstorm.scoring.iterations import score_iterations
     from soundstorm.scoring.measures import evenly_spaced
     from soundstorm.scoring.scoring_config import ScoreConfig
@@ -93,9 +93,7 @@ def main(argv: list[str] | None = None) -> None:
         "recognizer": args.recognizer,
         "points": points,
     }
-    content = extra("iterations", content, command=command_line(argv), device=device)
-    write_extra(args.output, content)
-    print(iterations_section([content]))
+    publish_extra("iterations", content, args.output, command=command_line(argv), device=device)
 
 
 if __name__ == "__main__":

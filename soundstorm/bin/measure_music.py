@@ -35,8 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.models.devices import choose_device
-    from soundstorm.scoring.extras import extra, write_extra
-    from soundstorm.scoring.music_section import music_section
+    from soundstorm.scoring.extras import publish_extra
     from soundstorm.scoring.music_systems import MusicMeasurement, MusicTask, reference_wavs
     from soundstorm.scoring.transcription import INSTALL, Transcriber, has_transcriber
     from soundstorm.tokens.features import open_features
@@ -61,9 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         "rows": measurement.rows(args.decode_dirs),
         "rolls": measurement.rolls(args.decode_dirs),
     }
-    content = extra("music", content, command=command_line(argv), device=device)
-    write_extra(args.output, content)
-    print(music_section([content]))
+    publish_extra("music", content, args.output, command=command_line(argv), device=device)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.decoding.audiolm_generator import LanguageModel
     from soundstorm.decoding.audiolm_likelihood import log_likelihoods
     from soundstorm.models.devices import choose_device
-    from soundstorm.scoring.extras import extra, pairs_section, write_extra
+    from soundstorm.scoring.extras import publish_extra
     from soundstorm.scoring.likelihood_pairs import pairwise_accuracy, read_pairs, recordings
     from soundstorm.tokens.semantic import SemanticTokenizer
 
@@ -46,10 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         "per_token": pairwise_accuracy(pairs, lambda path: found[path].per_token),
         "total": pairwise_accuracy(pairs, lambda path: found[path].total),
     }
-    content = extra("pairs", content, command=command_line(argv), device=device)
-    print(pairs_section([content]))
-    if args.output:
-        write_extra(args.output, content)
+    publish_extra("pairs", content, args.output, command=command_line(argv), device=device)
 
 
 if __name__ == "__main__":

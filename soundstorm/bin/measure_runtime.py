@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from soundstorm.decoding.stopwatch import wait_for_device
     from soundstorm.models.devices import choose_device
-    from soundstorm.scoring.extras import extra, runtime_section, write_extra
+    from soundstorm.scoring.extras import publish_extra
     from soundstorm.timing.curves import measure_curves
     from soundstorm.timing.parts import timed_parts
 
@@ -63,9 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         "threads": torch.get_num_threads(),
         "device": device,
     }
-    content = extra("runtime", content, command=command_line(argv), device=device)
-    write_extra(args.output, content)
-    print(runtime_section([content]))
+    publish_extra("runtime", content, args.output, command=command_line(argv), device=device)
 
 
 if __name__ == "__main__":

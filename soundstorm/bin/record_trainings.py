@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     import os
     from pathlib import Path
 
-    from soundstorm.scoring.extras import extra, trainings_section, write_extra
+    from soundstorm.scoring.extras import publish_extra
     from soundstorm.training.normal_losses import read_training, write_normal
 
     folders = [Path(folder).absolute() for folder in args.expdirs]
@@ -35,11 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     trainings = [training for training in found if training]
     if not trainings:
         raise InputError(f"{', '.join(args.expdirs)}: no finished training with metrics.jsonl; train first")
-    content = extra("trainings", {"trainings": trainings}, command=command_line(argv))
-    print(trainings_section([content]))
     if args.normal_losses and not Path(args.normal_losses).exists():
         write_normal(args.normal_losses, trainings)
-    write_extra(args.output, content)
+    publish_extra("trainings", {"trainings": trainings}, args.output, command=command_line(argv))
 
 
 if __name__ == "__main__":

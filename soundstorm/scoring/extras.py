@@ -38,6 +38,14 @@ def write_extra(path: str | Path, content: Extra) -> None:
     write_json(path, content)  # last: a file that exists is complete
 
 
+def publish_extra(kind: str, content: Extra, output: str | Path | None, *, command: str, device: str = "cpu") -> None:
+    """Write a measurement where a file is named, and print its section; other arguments are those of :func:`extra`."""
+    whole = extra(kind, content, command=command, device=device)
+    if output:
+        write_extra(output, whole)
+    print(*extra_sections([whole]))
+
+
 def read_extra(path: str | Path) -> dict[str, Any]:
     """Read a file of `write_extra` and check that it is one."""
     content = read_json(Path(path), "measure again")
