@@ -66,7 +66,6 @@ def get_parser() -> FrontParser:
         "--consent", action="store_true",
         help=f"the prompt's owner agrees to speech in this voice; or {CONSENT}=yes in the environment",
     )  # fmt: skip
-    parser.add_argument("--play", action="store_true", help="play it, too, where ffplay, aplay or afplay is installed")
     parser.add_argument("--output", required=True, help="file to write (.wav, .flac, .ogg); of a list: a directory")
     return parser
 
@@ -110,8 +109,6 @@ def main(argv: list[str] | None = None) -> None:
         seconds += speech.duration
         if speech.text is not None:
             logging.info("%s: %.1f s, said: %s", job["output"], speech.duration, speech.text.replace("\n", " / "))
-        if args.play:
-            _play(job["output"])
     if first:
         taken = time.perf_counter() - loaded
         logging.info(
@@ -238,19 +235,6 @@ def _ask_for_consent() -> None:
     print(f"{why.capitalize()}. Do you have it? [yes/no] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InputError(f"{why}; nothing was made")
-
-
-def _play(path: str) -> None:
-    import logging
-    import shutil
-    import subprocess
-
-    players = {"ffplay": ["-nodisp", "-autoexit", "-loglevel", "error"], "aplay": ["-q"], "afplay": []}
-    player = next((name for name in players if shutil.which(name)), None)
-    if player is None:
-        logging.warning("nothing plays audio here (%s); it is in %s", ", ".join(players), path)
-    else:
-        subprocess.run([player, *players[player], path], check=False)
 
 
 if __name__ == "__main__":
