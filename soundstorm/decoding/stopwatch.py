@@ -30,7 +30,7 @@ class Stopwatch:
         self.parts[name]["audio_seconds"] += 0.0 if self._same_audio else audio_seconds
 
     @contextmanager
-    def same_audio(self, same: bool = True) -> Iterator[None]:
+    def same_audio(self, same: bool) -> Iterator[None]:
         """Count time in this block, but no audio: a further sample of audio that was counted before."""
         before, self._same_audio = self._same_audio, same
         try:

@@ -30,10 +30,9 @@ def bootstrap(
     *,
     speakers: Sequence[str] | None = None,
     num_resamples: int = 1000,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """Estimate sum(numerators) / sum(denominators) and its percentile interval.
+    """Estimate sum(numerators) / sum(denominators) and its 95 % percentile interval.
 
     Utterances are drawn with replacement, because errors within one utterance are not independent. A word
     error rate is such a ratio (errors over words); a mean is the ratio whose denominators are all 1.
@@ -44,7 +43,6 @@ def bootstrap(
         speakers: Of each utterance. Speakers are drawn, and of each its utterances, because utterances of
             one voice are not independent; where there are two at least.
         num_resamples: Draws of a whole test set.
-        confidence: Share of the draws inside the interval.
         seed: Of the draws; the same input gives the same interval.
 
     Raises:
@@ -58,17 +56,12 @@ def bootstrap(
         raise InputError("bootstrap needs at least one utterance, got none")
     if not (np.isfinite(top).all() and np.isfinite(bottom).all() and (bottom > 0).all()):
         raise InputError("bootstrap needs finite values and positive weights; a metric gave NaN or infinity")
-    if not 0 < confidence < 1 or num_resamples < 1:
-        raise InputError(
-            f"bootstrap needs 0 < confidence < 1 and num_resamples >= 1, got {confidence} and {num_resamples}"
-        )
     generator = np.random.default_rng(seed)
     draws = np.empty(num_resamples)
     # One resample at a time: memory stays that of the test set.
     for i, chosen in zip(range(num_resamples), _resamples(len(top), speakers, generator)):
         draws[i] = top[chosen].sum() / bottom[chosen].sum()
-    tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(draws, [tail, 100.0 - tail])
+    low, high = np.percentile(draws, [2.5, 97.5])
     return Estimate(float(top.sum() / bottom.sum()), float(low), float(high), len(top))
 
 
