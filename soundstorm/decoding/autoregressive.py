@@ -160,7 +160,7 @@ class TextToSemanticGenerator:
             tokenizer: of the text.
             info: tokenizer of the semantic tokens.
             pace: of the training data.
-            characters: of its texts; none: nobody knows, as of older experiments.
+            characters: of its texts; none: nobody knows.
         """
         self.model, self.tokenizer, self.info, self.pace = model.eval(), tokenizer, info, pace
         self.characters = characters

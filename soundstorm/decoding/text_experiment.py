@@ -26,7 +26,7 @@ class TextExperiment(Generic[Config]):
     model: Config
     info: TokenizerInfo  # of the semantic tokens
     tokenizer: TextTokenizer
-    characters: frozenset[str]  # of the training texts; none: nobody knows, as of older experiments
+    characters: frozenset[str]  # of the training texts; none: nobody knows
     sizes: dict[str, Any]  # what the model is built with beside its configuration
 
 
