@@ -55,7 +55,6 @@ class TextToSemanticConfig(TextEncoderConfig):
     )  # fmt: skip
 
 
-
 @dataclass(frozen=True)
 class MaskedTextToSemanticConfig(TextEncoderConfig):
     """Text encoder, and SoundStorm's network (with one level) for the frames of its letters."""
