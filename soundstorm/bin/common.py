@@ -34,20 +34,39 @@ def setup_logging() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr, force=True)
 
 
-def acoustic_model_parser(description: str, sections: dict[str, type]) -> "FrontParser":
-    """A :func:`config_parser` with the options by which the engine trains every acoustic model."""
+def training_parser(
+    description: str,
+    sections: dict[str, type | Variants],
+    data: str,
+    *,
+    valid: str = "the same, to watch the training",
+    expdir: str = "experiment directory to write",
+) -> "FrontParser":
+    """A :func:`config_parser` with the options that all trainings have, and what is said of each in its help."""
     parser = config_parser(description, sections)
-    parser.add_argument(
-        "--train-data", required=True, help="data directory with semantic.scp and acoustic.scp"
-    )
-    parser.add_argument("--valid-data", required=True, help="data directory for validation")
-    parser.add_argument("--codec", help="codec of the acoustic tokens, e.g. to start from its codebooks")
-    parser.add_argument("--expdir", required=True, help="experiment directory to write")
+    parser.add_argument("--train-data", required=True, help=data)
+    parser.add_argument("--valid-data", required=True, help=valid)
+    parser.add_argument("--expdir", required=True, help=expdir)
     return parser
 
 
-def starting_codebooks(init, codec: str | None, *data_dirs: str):
-    """Codebooks ``(Q, N, D)`` for ``init.codebooks``; None where it is off or no codec is given.
+def training_run(args: argparse.Namespace, sections: dict[str, type | Variants]):
+    """The :class:`TrainingRun` that options of a :func:`training_parser` ask for."""
+    config = {name: section(args, name, cls) for name, cls in sections.items()}
+    from soundstorm.training.training_run import TrainingRun  # takes seconds
+
+    return TrainingRun(args.train_data, args.valid_data, Path(args.expdir), config, sys.argv)
+
+
+def acoustic_model_parser(description: str, sections: dict[str, type]) -> "FrontParser":
+    """A :func:`training_parser` with the options by which the engine trains every acoustic model."""
+    parser = training_parser(description, sections, "data directory with semantic.scp and acoustic.scp")
+    parser.add_argument("--codec", help="codec of the acoustic tokens, e.g. to start from its codebooks")
+    return parser
+
+
+def starting_codebooks(run, codec: str | None):
+    """Codebooks ``(Q, N, D)`` for ``init.codebooks`` of a training; None where it is off or no codec is given.
 
     Raises:
         ValueError: acoustic tokens of a data directory are another codec's, which decoding would find out hours later.
@@ -57,8 +76,8 @@ def starting_codebooks(init, codec: str | None, *data_dirs: str):
     from soundstorm.tokens.acoustic import load_codebooks, load_codec_of
 
     # Where there are no tokens, the training says so.
-    tokens = [scp for data_dir in data_dirs if (scp := Path(data_dir, "acoustic.scp")).exists()]
-    if init.codebooks:
+    tokens = [scp for data_dir in run.data_dirs if (scp := Path(data_dir, "acoustic.scp")).exists()]
+    if run.config["init"].codebooks:
         return load_codebooks(codec, *tokens)
     load_codec_of(codec, *tokens)
     return None

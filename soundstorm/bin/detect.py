@@ -47,16 +47,9 @@ def main(argv: list[str] | None = None) -> None:
     real, generated = pairs.read_all(chosen)
     # Time of decoding: a detector trained on an earlier decoding is trained again.
     decoded = {name: (Path(name) / "wav.scp").stat().st_mtime_ns for name in (*args.real, *args.generated)}
-    detect = train_detector(
-        real,
-        generated,
-        expdir=args.expdir,
-        model_config=model,
-        trainer_config=settings["training"],
-        data={"train_utterances": [f"{number}/{utt}" for number, utt in chosen], "decoded": decoded},
-        command=sys.argv,
-        device=device,
-    )
+    data = {"train_utterances": [f"{number}/{utt}" for number, utt in chosen], "decoded": decoded}
+    config = {"model": model, "training": settings["training"], "data": data}
+    detect = train_detector(real, generated, expdir=args.expdir, config=config, command=sys.argv, device=device)
     content = measure_detection(
         args.system or read_decode_info(Path(args.generated[0])).require_title(),
         pairs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, run_front, training_parser, training_run
 from soundstorm.data.datasets.dataset_configs import HubertDataConfig
 from soundstorm.models.hubert_config import HubertPretrainingConfig
 from soundstorm.training.training_config import TrainerConfig
@@ -10,13 +10,16 @@ from soundstorm.training.training_config import TrainerConfig
 SECTIONS = {"model": HubertPretrainingConfig, "data": HubertDataConfig, "training": TrainerConfig}
 
 
-def get_parser():
+def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--train-data", required=True, help="data directory to train on")
-    parser.add_argument("--valid-data", required=True, help="another, to watch the training")
+    parser = training_parser(
+        __doc__,
+        SECTIONS,
+        "data directory to train on",
+        valid="another, to watch the training",
+        expdir="where to write; the model is in its hubert/",
+    )
     parser.add_argument("--labels-kmeans", required=True, help="k-means directory that makes the labels")
-    parser.add_argument("--expdir", required=True, help="where to write; the model is in its hubert/")
     parser.add_argument("--target-layer", type=int, default=0, help="layer whose clusters a next training will learn")
     return parser
 
@@ -28,11 +31,8 @@ def main(argv: list[str] | None = None) -> None:
         ValueError: it will not have the layer that a next training is to learn from.
     """
     args = get_parser().parse_args(argv)
-    settings = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-
+    run = training_run(args, SECTIONS)
     import logging
-    import sys
-    from pathlib import Path
 
     from soundstorm.data.audio import Utterances
     from soundstorm.data.errors import InputError
@@ -42,13 +42,13 @@ def main(argv: list[str] | None = None) -> None:
     from soundstorm.tokens.semantic import SemanticTokenizer
     from soundstorm.training.hubert_training import pretrain_hubert
 
-    layers = settings["model"].num_layers
+    layers = run.config["model"].num_layers
     if args.target_layer > layers:
         raise InputError(
             f"a next training is to learn clusters of layer {args.target_layer} of this HuBERT, which will have layers "
             f"0 to {layers} (model.num_layers); give another --target-layer, in a recipe --hubert-target-layer"
         )
-    if (Path(args.expdir) / "hubert" / "model.safetensors").is_file():
+    if (run.expdir / "hubert" / "model.safetensors").is_file():
         logging.info("%s: already trained", args.expdir)
         return
     device = choose_device("auto") if is_first_process() else "cpu"  # where the labels are made
@@ -57,17 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, data_dir in {"valid": args.valid_data, "train": args.train_data}.items():
         utterances = Utterances(data_dir, tokenizer.info.sample_rate, lower=True)
         labels[data_dir] = stored_labels(tokenizer, utterances, f"{args.expdir}/labels/{name}")
-    pretrain_hubert(
-        args.train_data,
-        args.valid_data,
-        labels=labels,
-        label_info=tokenizer.info,
-        expdir=args.expdir,
-        model_config=settings["model"],
-        data_config=settings["data"],
-        trainer_config=settings["training"],
-        command=sys.argv,
-    )
+    pretrain_hubert(run, labels=labels, label_info=tokenizer.info)
 
 
 if __name__ == "__main__":

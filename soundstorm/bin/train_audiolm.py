@@ -1,6 +1,6 @@
 """Train one of AudioLM's stages on stored tokens: a baseline for SoundStorm (stage 4)."""
 
-from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, section, starting_codebooks
+from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, starting_codebooks, training_run
 from soundstorm.data.audiolm_stages import STAGES
 from soundstorm.data.datasets.dataset_configs import AudioLMDataConfig
 from soundstorm.models.audiolm_config import AudioLMConfig
@@ -21,15 +21,10 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse and train."""
     args = get_parser().parse_args(argv)
-    import sys
-
+    run = training_run(args, SECTIONS)
     from soundstorm.training.audiolm_training import train_audiolm
 
-    config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-    codebooks = starting_codebooks(config["init"], args.codec, args.train_data, args.valid_data)
-    train_audiolm(
-        args.stage, args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks
-    )
+    train_audiolm(run, args.stage, codebooks=starting_codebooks(run, args.codec))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train a codec: encoder, residual quantizer and decoder, with or without discriminators."""
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, run_front, training_parser, training_run
 from soundstorm.data.datasets.dataset_configs import CodecDataConfig
 from soundstorm.models.codec.codec_config import CodecLossConfig
 from soundstorm.models.codec.families import CODEC_FAMILIES
@@ -14,25 +14,17 @@ SECTIONS = {
 }
 
 
-def get_parser():
+def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--train-data", required=True, help="data directory")
-    parser.add_argument("--valid-data", required=True, help="data directory, to watch the training")
-    parser.add_argument("--expdir", required=True, help="experiment directory to write")
-    return parser
+    return training_parser(__doc__, SECTIONS, "data directory")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse and train."""
-    args = get_parser().parse_args(argv)
-    settings = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-
-    import sys
-
+    run = training_run(get_parser().parse_args(argv), SECTIONS)
     from soundstorm.training.codec_training import train_codec
 
-    train_codec(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
+    train_codec(run)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train mask diffusion on stored semantic and acoustic tokens (stage 4)."""
 
-from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, section, starting_codebooks
+from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, starting_codebooks, training_run
 from soundstorm.data.datasets.diffusion_config import DiffusionDataConfig
 from soundstorm.models.mask_diffusion_config import DiffusionConfig, MaskDiffusionConfig
 from soundstorm.models.soundstorm_config import InitConfig
@@ -23,13 +23,10 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse and train."""
     args = get_parser().parse_args(argv)
-    import sys
-
+    run = training_run(args, SECTIONS)
     from soundstorm.training.mask_diffusion_training import train_mask_diffusion
 
-    config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-    codebooks = starting_codebooks(config["init"], args.codec, args.train_data, args.valid_data)
-    train_mask_diffusion(args.train_data, args.valid_data, args.expdir, config, sys.argv, codebooks=codebooks)
+    train_mask_diffusion(run, codebooks=starting_codebooks(run, args.codec))
 
 
 if __name__ == "__main__":

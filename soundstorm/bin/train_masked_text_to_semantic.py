@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
-from soundstorm.bin.train_text_to_semantic import add_data
+from soundstorm.bin.common import FrontParser, run_front, training_run
+from soundstorm.bin.train_text_to_semantic import text_parser
 from soundstorm.data.datasets.dataset_configs import MaskedTextDataConfig
 from soundstorm.models.text_to_semantic_config import MaskedTextLossConfig, MaskedTextToSemanticConfig, TextConfig
 from soundstorm.training.training_config import TrainerConfig
@@ -17,25 +17,20 @@ SECTIONS = {
 }
 
 
-def get_parser():
+def get_parser() -> FrontParser:
     """Options of the command."""
-    return add_data(config_parser(__doc__, SECTIONS))
+    return text_parser(__doc__, SECTIONS)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train; then compare output with the validation set's tokens."""
     args = get_parser().parse_args(argv)
-    settings = {f"{name}_config": section(args, name, cls) for name, cls in SECTIONS.items()}
-    settings["trainer_config"] = settings.pop("training_config")
-
-    import sys
-
+    run = training_run(args, SECTIONS)
     from soundstorm.data.experiment import is_first_process
     from soundstorm.decoding.free_running import report_free_running
     from soundstorm.training.masked_text_to_semantic_training import train_masked_text_to_semantic
 
-    sets = (args.train_data, args.valid_data)
-    train_masked_text_to_semantic(*sets, expdir=args.expdir, command=sys.argv, **settings)
+    train_masked_text_to_semantic(run)
     if is_first_process():
         report_free_running(args.expdir, args.valid_data, num_utterances=args.read_utterances)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, run_front, training_parser, training_run
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.training_config import TrainerConfig
@@ -10,39 +10,22 @@ from soundstorm.training.training_config import TrainerConfig
 SECTIONS = {"model": RecognizerConfig, "augment": AugmentConfig, "training": TrainerConfig}
 
 
-def get_parser():
+def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--train-data", required=True, help="data directory of original recordings with text")
-    parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
-    parser.add_argument(
-        "--expdir", required=True, help="experiment directory to write; score's --recognizer takes it"
-    )
-    return parser
+    place = "experiment directory to write; score's --recognizer takes it"
+    return training_parser(__doc__, SECTIONS, "data directory of original recordings with text", expdir=place)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train."""
-    args = get_parser().parse_args(argv)
-    settings = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-
-    import sys
+    run = training_run(get_parser().parse_args(argv), SECTIONS)
     from pathlib import Path
 
     from soundstorm.data.data_dir import read_table
     from soundstorm.scoring.text_normalization import read_references
     from soundstorm.training.recognizer_training import train_recognizer
 
-    train_recognizer(
-        args.train_data,
-        args.valid_data,
-        texts={d: read_references(read_table(Path(d) / "text")) for d in (args.train_data, args.valid_data)},
-        expdir=Path(args.expdir),
-        model_config=settings["model"],
-        augment_config=settings["augment"],
-        trainer_config=settings["training"],
-        command=sys.argv,
-    )
+    train_recognizer(run, texts={d: read_references(read_table(Path(d) / "text")) for d in run.data_dirs})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, run_front, training_parser, training_run
 from soundstorm.data.datasets.dataset_configs import TranscriptionDataConfig
 from soundstorm.models.semantic_to_text_config import SemanticToTextConfig
 from soundstorm.training.training_config import TrainerConfig
@@ -10,26 +10,17 @@ from soundstorm.training.training_config import TrainerConfig
 SECTIONS = {"model": SemanticToTextConfig, "data": TranscriptionDataConfig, "training": TrainerConfig}
 
 
-def get_parser():
+def get_parser() -> FrontParser:
     """Options of the command."""
-    parser = config_parser(__doc__, SECTIONS)
-    parser.add_argument("--train-data", required=True, help="data directory with text and semantic.scp")
-    parser.add_argument("--valid-data", required=True, help="the same, to watch the training")
-    parser.add_argument("--expdir", required=True, help="experiment directory to write")
-    return parser
+    return training_parser(__doc__, SECTIONS, "data directory with text and semantic.scp")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train."""
-    args = get_parser().parse_args(argv)
-    settings = {f"{name}_config": section(args, name, cls) for name, cls in SECTIONS.items()}
-    settings["trainer_config"] = settings.pop("training_config")
-
-    import sys
-
+    run = training_run(get_parser().parse_args(argv), SECTIONS)
     from soundstorm.training.semantic_to_text_training import train_semantic_to_text
 
-    train_semantic_to_text(args.train_data, args.valid_data, expdir=args.expdir, command=sys.argv, **settings)
+    train_semantic_to_text(run)
 
 
 if __name__ == "__main__":

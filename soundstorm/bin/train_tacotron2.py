@@ -1,8 +1,8 @@
 """Train one of Tacotron 2's networks, speech from text without semantic tokens (stage 4)."""
 
-from pathlib import Path
+from dataclasses import replace
 
-from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, section
+from soundstorm.bin.common import FrontParser, acoustic_model_parser, run_front, training_run
 from soundstorm.data.mel_features import MelConfig
 from soundstorm.models.tacotron2_config import (
     FEATURES,
@@ -38,21 +38,16 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse and train."""
     args = get_parser().parse_args(argv)
-    config = {name: section(args, name, cls) for name, cls in SECTIONS.items()}
-    import sys
-
+    run = training_run(args, SECTIONS)
     from soundstorm.scoring.voice_preservation import load_speaker_model
     from soundstorm.training.tacotron2_training import train_features, train_wavenet
 
-    common, wavenet = (args.train_data, args.valid_data, args.expdir), config.pop("wavenet")
-    wavenet_training = config.pop("wavenet_training")
+    wavenet = {"model": run.config.pop("wavenet"), "training": run.config.pop("wavenet_training")}
     if args.stage == FEATURES:
-        train_features(*common, config, sys.argv, load_speaker_model=load_speaker_model)
-        return
-    train_wavenet(
-        *common, {"model": wavenet, "training": wavenet_training}, sys.argv,
-        features=args.features or Path(args.expdir).parent / FEATURES, load_speaker_model=load_speaker_model,
-    )  # fmt: skip
+        train_features(run, load_speaker_model=load_speaker_model)
+    else:
+        features = args.features or run.expdir.parent / FEATURES
+        train_wavenet(replace(run, config=wavenet), features=features, load_speaker_model=load_speaker_model)
 
 
 if __name__ == "__main__":

@@ -6,49 +6,32 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from soundstorm.data.archive import read_info
+from soundstorm.data.archive import TokenizerInfo, read_info
 from soundstorm.data.audiolm_layout import stage_layout
 from soundstorm.data.audiolm_stages import ACOUSTIC, COARSE, FINE, SEMANTIC, AudioLMRecord
 from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
 from soundstorm.data.datasets.audiolm_dataset import AcousticRows, SemanticRows
 from soundstorm.data.errors import InputError
-from soundstorm.data.experiment import is_finished, start_experiment
+from soundstorm.data.experiment import start_experiment
 from soundstorm.models.audiolm import AudioLM
 from soundstorm.training.audiolm_step import AudioLMStep
-from soundstorm.training.trainer import train
+from soundstorm.training.training_run import TrainingRun
 
 
-def train_audiolm(
-    stage: str,
-    train_data: str | Path,
-    valid_data: str | Path,
-    expdir: str | Path,
-    config: dict,
-    command: list[str],
-    *,
-    codebooks: Tensor | None = None,
-) -> None:
-    """Train a stage; finished experiments are left alone.
+def train_audiolm(run: TrainingRun, stage: str, *, codebooks: Tensor | None = None) -> None:
+    """Train a stage on ``semantic.scp`` and ``acoustic.scp``.
 
     Args:
+        run: with sections ``model``, ``data`` and ``init``.
         stage: semantic (needs ``semantic.scp`` only), coarse, fine or acoustic.
-        train_data: data directory.
-        valid_data: data directory.
-        expdir: experiment directory.
-        config: sections ``model``, ``data``, ``init`` and ``training``.
-        command: the command line, for the record.
         codebooks: the codec's ``(Q, N, D)``, needed for ``init.codebooks``.
 
     Raises:
         ValueError: tokens of different tokenizers, or settings other than those the experiment was started
             with.
     """
-    directories = [Path(train_data), Path(valid_data)]
-    semantic, *acoustic = (
-        _shared_info(directories, kind)
-        for kind in (("semantic",) if stage == SEMANTIC else ("semantic", "acoustic"))
-    )
-    codec = acoustic[0] if acoustic else None
+    config = run.config
+    semantic, codec = _shared_info(run, "semantic"), None if stage == SEMANTIC else _shared_info(run, "acoustic")
     coarse_levels = config["data"].coarse_levels_of(codec.num_levels, stage) if codec else 0
     layout = stage_layout(
         stage, semantic_size=semantic.codebook_size, num_levels=codec.num_levels if codec else 0,
@@ -65,11 +48,11 @@ def train_audiolm(
         "audiolm": AudioLMRecord(stage, coarse_levels),
         "semantic": semantic,
     }
-    start_experiment(expdir, record | ({"acoustic": codec} if codec else {}), command)
-    if is_finished(expdir):
+    start_experiment(run.expdir, record | ({"acoustic": codec} if codec else {}), run.command)
+    if run.is_finished():
         return
     sets = []
-    for directory, random_windows in zip(directories, (True, False), strict=True):
+    for directory, random_windows in zip(run.data_dirs, (True, False), strict=True):
         window, options = config["data"].window(stage), {"random_windows": random_windows}
         if stage == SEMANTIC:
             sets.append(SemanticRows.from_data_dir(directory, layout, window, **options))
@@ -83,16 +66,11 @@ def train_audiolm(
         if codebooks is None:
             raise InputError("init.codebooks needs --codec, an experiment directory of train_codec")
         model.start_from_codebooks(codebooks if stage == FINE else codebooks[:coarse_levels])
-    train(
-        AudioLMStep(model, first_level=coarse_levels if stage == FINE else 0),
-        *sets,
-        config["training"],
-        expdir,
-    )
+    run.train(AudioLMStep(model, first_level=coarse_levels if stage == FINE else 0), *sets)
 
 
-def _shared_info(directories: list[Path], kind: str):
+def _shared_info(run: TrainingRun, kind: str) -> TokenizerInfo:
     """The tokenizer behind both directories' tokens."""
-    first, second = (read_info(directory / f"{kind}.scp") for directory in directories)
-    first.check_same(second, *map(str, directories))
+    first, second = (read_info(Path(data_dir) / f"{kind}.scp") for data_dir in run.data_dirs)
+    run.check_same(first, second)
     return first

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.audio_crop_dataset import AudioCropDataset
-from soundstorm.data.datasets.dataset_configs import CodecDataConfig
 from soundstorm.data.experiment import start_experiment
 from soundstorm.models.codec.codec import build_codec
 from soundstorm.models.codec.codec_config import CodecConfig, CodecLossConfig
 from soundstorm.models.codec.discriminators import build_discriminators
 from soundstorm.training.codec_step import CodecStep
-from soundstorm.training.trainer import train
-from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 
-def train_codec(
-    train_data: str | Path,
-    valid_data: str | Path,
-    *,
-    expdir: str | Path,
-    command: list[str],
-    model: CodecConfig,
-    loss: CodecLossConfig,
-    data: CodecDataConfig,
-    training: TrainerConfig,
-) -> None:
-    """Train a codec, or go on with a training that was interrupted.
-
-    Args:
-        train_data: data directory.
-        valid_data: data directory.
-        expdir: experiment directory to write.
-        command: the command line, kept for people.
-        model: architecture.
-        loss: what it is trained for.
-        data: what it sees of the corpus.
-        training: how long and how fast.
-    """
-    settings = {"model": model, "loss": loss, "data": data, "training": training}
-    start_experiment(expdir, settings, command)
-    train_set = AudioCropDataset(Utterances(train_data, model.sample_rate), data.crop_seconds)
-    valid_set = AudioCropDataset(Utterances(valid_data, model.sample_rate), data.crop_seconds)
-    torch.manual_seed(training.seed)  # the same first weights on every process
+def train_codec(run: TrainingRun) -> None:
+    """Train a codec by sections ``model``, ``loss`` and ``data``."""
+    model: CodecConfig = run.config["model"]
+    loss: CodecLossConfig = run.config["loss"]
+    start_experiment(run.expdir, run.config, run.command)
+    crop_seconds = run.config["data"].crop_seconds
+    sets = [AudioCropDataset(Utterances(data_dir, model.sample_rate), crop_seconds) for data_dir in run.data_dirs]
+    torch.manual_seed(run.config["training"].seed)  # the same first weights on every process
     step = CodecStep(
         build_codec(model),
         build_discriminators(loss) if loss.adversarial else None,
@@ -53,4 +29,4 @@ def train_codec(
         sample_rate=model.sample_rate,
         quantizer_dropout=model.quantizer_dropout,
     )
-    train(step, train_set, valid_set, training, expdir)
+    run.train(step, *sets)

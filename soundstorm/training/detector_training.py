@@ -16,7 +16,6 @@ from soundstorm.models.detector import Detector, load_detector
 from soundstorm.models.detector_config import DetectorConfig
 from soundstorm.training.detector_step import DetectorStep
 from soundstorm.training.trainer import train
-from soundstorm.training.training_config import TrainerConfig
 
 
 def train_detector(
@@ -24,9 +23,7 @@ def train_detector(
     generated: Sequence[np.ndarray],
     *,
     expdir: str | Path,
-    model_config: DetectorConfig,
-    trainer_config: TrainerConfig,
-    data: dict,
+    config: dict,
     command: list[str],
     device: str = "cpu",
 ) -> Callable[[np.ndarray], np.ndarray]:
@@ -36,23 +33,22 @@ def train_detector(
         real: recordings, float32 (S,) at 16 kHz.
         generated: the same of generated speech.
         expdir: experiment directory.
-        model_config: of the network.
-        trainer_config: of the loop.
-        data: what the recordings are, for the record and to notice that they have changed.
+        config: sections ``model``, ``training``, and ``data``: what the recordings are, to notice that they change.
         command: for the record.
         device: where the result works.
 
     Returns:
         As :func:`soundstorm.models.detector.load_detector`.
     """
-    start_experiment(expdir, {"model": model_config, "training": trainer_config, "data": data}, command)
+    start_experiment(expdir, config, command)
     if not is_finished(expdir):
+        model_config: DetectorConfig = config["model"]
         log_mel = LogMel(model_config.num_mels)
         spectra = [[log_mel(torch.from_numpy(wav)) for wav in wavs] for wavs in (real, generated)]
-        torch.manual_seed(trainer_config.seed)
+        torch.manual_seed(config["training"].seed)
         model = Detector(model_config)
         _normalize(model, spectra[0] + spectra[1])
-        train(DetectorStep(model), DetectorDataset(*spectra, model.crop), None, trainer_config, expdir)
+        train(DetectorStep(model), DetectorDataset(*spectra, model.crop), None, config["training"], expdir)
     return load_detector(expdir, device=device)
 
 

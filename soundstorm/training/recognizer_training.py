@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 
@@ -16,52 +15,27 @@ from soundstorm.data.log_mel import SAMPLE_RATE
 from soundstorm.models.recognizer import CtcNetwork
 from soundstorm.models.recognizer_config import RecognizerConfig
 from soundstorm.training.recognizer_step import RecognizerStep
-from soundstorm.training.trainer import train
-from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 
-def train_recognizer(
-    train_data: str,
-    valid_data: str,
-    *,
-    texts: Mapping[str, Mapping[str, str]],
-    expdir: Path,
-    model_config: RecognizerConfig,
-    augment_config: AugmentConfig,
-    trainer_config: TrainerConfig,
-    command: list[str],
-) -> None:
-    """Train a CTC recogniser.
+def train_recognizer(run: TrainingRun, *, texts: Mapping[str, Mapping[str, str]]) -> None:
+    """Train a CTC recogniser on original recordings.
 
     Args:
-        train_data: data directory of original recordings.
-        valid_data: another, to watch the training.
-        texts: for each of the two directories, utterance to normalised text.
-        expdir: experiment directory.
-        model_config: of the network.
-        augment_config: of the spectra.
-        trainer_config: of the loop.
-        command: for the record.
+        run: with sections ``model`` and ``augment``.
+        texts: for each of the data directories, utterance to normalised text.
     """
-    vocabulary = build_vocabulary(texts[train_data].values())
-    start_experiment(
-        expdir,
-        {
-            "model": model_config,
-            "augment": augment_config,
-            "training": trainer_config,
-            "data": {"train_data": train_data, "valid_data": valid_data},
-            "vocabulary": vocabulary,
-        },
-        command,
-    )
-    torch.manual_seed(trainer_config.seed)
-    model = CtcNetwork(model_config, len(vocabulary))
+    config: RecognizerConfig = run.config["model"]
+    vocabulary = build_vocabulary(texts[run.train_data].values())
+    data = {"train_data": run.train_data, "valid_data": run.valid_data}
+    start_experiment(run.expdir, {**run.config, "data": data, "vocabulary": vocabulary}, run.command)
+    torch.manual_seed(run.config["training"].seed)
+    model = CtcNetwork(config, len(vocabulary))
 
     def dataset(data_dir: str, augmentation: AugmentConfig | None) -> RecognizerDataset:
         utterances = Utterances(data_dir, SAMPLE_RATE, lower=True)
-        sizes = {"num_mels": model_config.num_mels, "stack": model_config.stack}
+        sizes = {"num_mels": config.num_mels, "stack": config.stack}
         return RecognizerDataset(utterances, texts[data_dir], vocabulary, augmentation=augmentation, **sizes)
 
-    step = RecognizerStep(model, vocabulary)
-    train(step, dataset(train_data, augment_config), dataset(valid_data, None), trainer_config, expdir)
+    sets = dataset(run.train_data, run.config["augment"]), dataset(run.valid_data, None)
+    run.train(RecognizerStep(model, vocabulary), *sets)

@@ -15,7 +15,7 @@ from soundstorm.data.audio import Utterances, resample
 from soundstorm.data.datasets.spoken_texts_dataset import SpokenTexts, normal_values, read_speakers
 from soundstorm.data.datasets.waves_with_features_dataset import WavesWithFeatures
 from soundstorm.data.errors import InputError
-from soundstorm.data.experiment import config_section, is_finished, is_first_process, start_experiment
+from soundstorm.data.experiment import config_section, is_first_process, start_experiment
 from soundstorm.data.mel_features import MelConfig, mel_features
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.feature_network import FeatureNetwork, load_feature_network
@@ -23,7 +23,7 @@ from soundstorm.models.tacotron2_config import SPEAKERS_FILE, FeatureSizes, Spok
 from soundstorm.models.wavenet import CONTEXT, WaveNet
 from soundstorm.training.checkpoint import save_tensors
 from soundstorm.training.tacotron2_step import Tacotron2Step
-from soundstorm.training.trainer import train
+from soundstorm.training.training_run import TrainingRun
 from soundstorm.training.wavenet_step import WaveNetStep
 
 logger = logging.getLogger(__name__)
@@ -44,40 +44,27 @@ class SpeakerModel(Protocol):
 Speakers = Mapping[str, np.ndarray]  # name -> embedding (D,)
 
 
-def train_features(
-    train_data: str | Path,
-    valid_data: str | Path,
-    expdir: str | Path,
-    config: dict,
-    command: list[str],
-    *,
-    load_speaker_model: Callable[[str], SpeakerModel],
-) -> None:
-    """Train the feature network; finished experiments are left alone.
+def train_features(run: TrainingRun, *, load_speaker_model: Callable[[str], SpeakerModel]) -> None:
+    """Train the feature network on ``wav.scp``, ``text`` and ``utt2spk``.
 
     Args:
-        train_data: data directory with ``wav.scp``, ``text`` and ``utt2spk``.
-        valid_data: the same, to watch the training.
-        expdir: experiment directory.
-        config: sections ``mel``, ``model``, ``loss``, ``data`` and ``training``.
-        command: the command line, for the record.
+        run: with sections ``mel``, ``model``, ``loss`` and ``data``.
         load_speaker_model: by its name; called for a corpus of several voices.
     """
-    expdir, data, mel = Path(expdir), config["data"], config["mel"]
-    if is_finished(expdir):
-        logger.info("%s: training is finished; nothing to do", expdir)
+    config, data, mel = run.config, run.config["data"], run.config["mel"]
+    if run.is_finished():
         return
-    voices = _voices_of((train_data, valid_data), data, mel, load_speaker_model)
+    voices = _voices_of(run.data_dirs, data, mel, load_speaker_model)
     size = 0 if voices[0] is None else len(next(iter(voices[0].values())))
     tokenizer = ByteTokenizer(lowercase=data.lowercase)
     sizes = FeatureSizes(tokenizer.vocab_size, size)
-    start_experiment(expdir, {"kind": "tacotron2", **config, "sizes": sizes}, command)
+    start_experiment(run.expdir, {"kind": "tacotron2", **config, "sizes": sizes}, run.command)
     if voices[0] is not None and is_first_process():
         embeddings = {name: torch.from_numpy(vector) for name, vector in voices[0].items()}
-        save_tensors(expdir / SPEAKERS_FILE, embeddings)
+        save_tensors(run.expdir / SPEAKERS_FILE, embeddings)
     sets = [
         _texts(directory, data, mel, config["model"].reduction, speakers)
-        for directory, speakers in zip((train_data, valid_data), voices, strict=True)
+        for directory, speakers in zip(run.data_dirs, voices, strict=True)
     ]
     torch.manual_seed(config["training"].seed)
     model = FeatureNetwork(
@@ -86,36 +73,24 @@ def train_features(
     mean, deviation = normal_values(sets[0])
     model.mean.copy_(torch.from_numpy(mean))
     model.deviation.copy_(torch.from_numpy(deviation))
-    train(Tacotron2Step(model, config["loss"]), *sets, config["training"], expdir)
+    run.train(Tacotron2Step(model, config["loss"]), *sets)
 
 
 def train_wavenet(
-    train_data: str | Path,
-    valid_data: str | Path,
-    expdir: str | Path,
-    config: dict,
-    command: list[str],
-    *,
-    features: str | Path,
-    load_speaker_model: Callable[[str], SpeakerModel],
+    run: TrainingRun, *, features: str | Path, load_speaker_model: Callable[[str], SpeakerModel]
 ) -> None:
-    """Train WaveNet; finished experiments are left alone.
+    """Train WaveNet on ``wav.scp``, ``text`` and ``utt2spk``.
 
     Args:
-        train_data: data directory with ``wav.scp``, ``text`` and ``utt2spk``.
-        valid_data: the same, to watch the training.
-        expdir: experiment directory.
-        config: sections ``model`` and ``training``.
-        command: the command line, for the record.
+        run: with section ``model``.
         features: experiment of the feature network.
         load_speaker_model: by its name; called for a corpus of several voices.
 
     Raises:
         ValueError: a frame of the features has another number of samples.
     """
-    expdir, model = Path(expdir), config["model"]
-    if is_finished(expdir):
-        logger.info("%s: training is finished; nothing to do", expdir)
+    model = run.config["model"]
+    if run.is_finished():
         return
     network, mel = load_feature_network(features)
     hop = int(np.prod(model.upsampling))
@@ -125,13 +100,13 @@ def train_wavenet(
             f"{mel.hop}"
         )
     data = config_section(features, "data", SpokenTextsConfig)
-    start_experiment(expdir, {"kind": "tacotron2", "mel": mel, **config}, command)
-    voices = _voices_of((train_data, valid_data), data, mel, load_speaker_model, network)
+    start_experiment(run.expdir, {"kind": "tacotron2", "mel": mel, **run.config}, run.command)
+    voices = _voices_of(run.data_dirs, data, mel, load_speaker_model, network)
     sets = []
-    for name, directory, speakers in zip(("train", "valid"), (train_data, valid_data), voices, strict=True):
+    for name, directory, speakers in zip(("train", "valid"), run.data_dirs, voices, strict=True):
         texts = _texts(directory, data, mel, network.config.reduction, speakers)
         of = (
-            _predictions(network, texts, expdir / f"predicted.{name}")
+            _predictions(network, texts, run.expdir / f"predicted.{name}")
             if model.features == "predicted"
             else None
         )
@@ -141,8 +116,8 @@ def train_wavenet(
                 hop=mel.hop, crop_frames=model.crop_frames, context=CONTEXT,
             )
         )  # fmt: skip
-    torch.manual_seed(config["training"].seed)
-    train(WaveNetStep(WaveNet(model, mel.num_mels)), *sets, config["training"], expdir)
+    torch.manual_seed(run.config["training"].seed)
+    run.train(WaveNetStep(WaveNet(model, mel.num_mels)), *sets)
 
 
 def _texts(

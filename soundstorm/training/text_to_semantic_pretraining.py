@@ -7,7 +7,6 @@ transcripts.
 
 import logging
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,17 +15,15 @@ from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.datasets.dataset_configs import DenoisingDataConfig
 from soundstorm.data.datasets.denoising_dataset import DenoisingDataset, token_text_size
 from soundstorm.data.errors import InputError
-from soundstorm.data.experiment import config_section, is_finished, load_weights, start_experiment
+from soundstorm.data.experiment import config_section, load_weights, start_experiment
 from soundstorm.models.text_to_semantic import TextToSemantic, build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import (
     SCRATCH,
     PretrainedConfig,
-    TextLossConfig,
     TextToSemanticConfig,
 )
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
-from soundstorm.training.trainer import train
-from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 DENOISING = "denoising"  # the section of config.yaml by which such an experiment is known
@@ -39,46 +36,26 @@ FROZEN = ("encoder.norm.", "embed.", "norm.", "head.", "blocks.")
 LOOKS_AT_TEXT = (".cross_attention.", ".cross_norm.")
 
 
-def pretrain_text_to_semantic(
-    train_data: str | Path,
-    valid_data: str | Path,
-    *,
-    expdir: str | Path,
-    model_config: TextToSemanticConfig,
-    data_config: DenoisingDataConfig,
-    loss_config: TextLossConfig,
-    trainer_config: TrainerConfig,
-    command: list[str],
-) -> None:
-    """Pre-train, or go on, or do nothing where it is finished.
-
-    Args:
-        train_data: a data directory with ``semantic.scp``.
-        valid_data: the same, to watch the training.
-        expdir: the experiment directory to write.
-        model_config, data_config, loss_config, trainer_config: the settings.
-        command: the command line, kept for people.
-    """
-    if is_finished(expdir):
-        logger.info("%s: pre-training is finished; nothing to do", expdir)
+def pretrain_text_to_semantic(run: TrainingRun) -> None:
+    """Pre-train on ``semantic.scp`` by sections ``model``, ``data`` and ``loss``."""
+    if run.is_finished():
         return
-    if model_config.encoder != SCRATCH:
+    config: TextToSemanticConfig = run.config["model"]
+    if config.encoder != SCRATCH:
         raise InputError(
-            f"model.encoder is {model_config.encoder!r}, which reads text already; pre-training on semantic "
-            "tokens is "
+            f"model.encoder is {config.encoder!r}, which reads text already; pre-training on semantic tokens is "
             f"for {SCRATCH!r}"
         )
-    train_set = DenoisingDataset(train_data, **asdict(data_config))
-    valid_set = DenoisingDataset(
-        valid_data, **asdict(data_config) | {"token_dropout": 0.0, "token_noise": 0.0}
-    )
-    train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
-    torch.manual_seed(trainer_config.seed)
-    model = build_pretrained(model_config, train_set.info)
-    config = {"model": model_config, DENOISING: data_config, "loss": loss_config, "training": trainer_config}
-    start_experiment(expdir, {**config, "semantic": train_set.info}, command)
+    data = asdict(run.config["data"])
+    train_set = DenoisingDataset(run.train_data, **data)
+    valid_set = DenoisingDataset(run.valid_data, **data | {"token_dropout": 0.0, "token_noise": 0.0})
+    run.check_same(train_set.info, valid_set.info)
+    torch.manual_seed(run.config["training"].seed)
+    model = build_pretrained(config, train_set.info)
+    sections = {DENOISING if name == "data" else name: values for name, values in run.config.items()}
+    start_experiment(run.expdir, {**sections, "semantic": train_set.info}, run.command)
     logger.info("%d utterances, %.1f min", len(train_set), float(np.sum(train_set.durations)) / 60)
-    train(TextToSemanticStep(model, loss_config), train_set, valid_set, trainer_config, expdir)
+    run.train(TextToSemanticStep(model, run.config["loss"]), train_set, valid_set)
 
 
 def build_pretrained(config: TextToSemanticConfig, info: TokenizerInfo) -> TextToSemantic:

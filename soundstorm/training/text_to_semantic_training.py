@@ -3,17 +3,15 @@
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from soundstorm.data.data_dir import read_table, write_bytes, write_text
-from soundstorm.data.datasets.dataset_configs import TextDataConfig
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.errors import InputError
-from soundstorm.data.experiment import is_finished, is_first_process, recorded_setting, start_experiment
+from soundstorm.data.experiment import is_first_process, recorded_setting, start_experiment
 from soundstorm.data.text import ByteTokenizer, SentencePieceTokenizer, TextTokenizer, train_sentencepiece
 from soundstorm.models.hub import pinned
 from soundstorm.models.text_to_semantic import T5Encoder, build_text_to_semantic
@@ -27,76 +25,49 @@ from soundstorm.models.text_to_semantic_config import (
     PretrainedConfig,
     TextConfig,
     TextEncoderConfig,
-    TextLossConfig,
-    TextToSemanticConfig,
 )
 from soundstorm.training.text_to_semantic_pretraining import take_over
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
-from soundstorm.training.trainer import train
-from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
-ModelConfig = TypeVar("ModelConfig", bound=TextEncoderConfig)
 
 
-def train_text_to_semantic(
-    train_data: str | Path,
-    valid_data: str | Path,
-    *,
-    expdir: str | Path,
-    model_config: TextToSemanticConfig,
-    text_config: TextConfig,
-    data_config: TextDataConfig,
-    loss_config: TextLossConfig,
-    trainer_config: TrainerConfig,
-    command: list[str],
-    pretrained_config: PretrainedConfig | None = None,
-) -> None:
-    """Train, or go on training, or do nothing where training is finished.
-
-    Args:
-        train_data: a data directory with ``text`` and ``semantic.scp``.
-        valid_data: the same, to watch the training.
-        expdir: the experiment directory to write.
-        model_config, text_config, data_config, loss_config, trainer_config: the settings.
-        command: the command line, kept for people.
-        pretrained_config: what to start from; from nothing by default.
-    """
-    expdir = Path(expdir)
-    if is_finished(expdir):
-        logger.info("%s: training is finished; nothing to do", expdir)
+def train_text_to_semantic(run: TrainingRun) -> None:
+    """Train on ``text`` and ``semantic.scp`` by sections ``model``, ``text``, ``data``, ``loss`` and ``pretrained``."""
+    if run.is_finished():
         return
-    tokenizer = prepare_text_tokenizer(text_config, train_data, expdir, encoder=model_config.encoder)
+    tokenizer, data = prepare_text_tokenizer(run), run.config["data"]
     # Validation is teacher forcing on clean tokens, of utterances as they are.
-    lengths = {"min_seconds": data_config.min_seconds, "max_seconds": data_config.max_seconds}
-    train_set = TextSemanticDataset(train_data, tokenizer, **asdict(data_config))
-    valid_set = TextSemanticDataset(valid_data, tokenizer, **lengths)
-    train_set.info.check_same(valid_set.info, str(train_data), str(valid_data))
+    lengths = {"min_seconds": data.min_seconds, "max_seconds": data.max_seconds}
+    train_set = TextSemanticDataset(run.train_data, tokenizer, **asdict(data))
+    valid_set = TextSemanticDataset(run.valid_data, tokenizer, **lengths)
+    run.check_same(train_set.info, valid_set.info)
     slowest, fastest = train_set.speaking_rates()
-    model_config = with_pinned_encoder(model_config, expdir)
-    torch.manual_seed(trainer_config.seed)
+    model_config = with_pinned_encoder(run)
+    torch.manual_seed(run.config["training"].seed)
     model = build_text_to_semantic(
         model_config, text_vocab_size=tokenizer.vocab_size, num_tokens=train_set.info.codebook_size
     )
-    config = {
-        "model": model_config, "text": text_config, "data": data_config, "loss": loss_config,
-        "training": trainer_config, "semantic": train_set.info,
+    record = {
+        **run.config, "model": model_config, "semantic": train_set.info,
         "pace": {"slowest": slowest, "fastest": fastest},
     }  # fmt: skip
-    if pretrained_config is not None and pretrained_config.experiment:
-        take_over(model, pretrained_config, model_config, train_set.info)
-        config["pretrained"] = pretrained_config
-    start_experiment(expdir, config, command)
-    write_beside(expdir, model, train_set)
-    step = TextToSemanticStep(model, loss_config)
-    train(step, train_set, valid_set, trainer_config, expdir)
+    pretrained: PretrainedConfig = record.pop("pretrained")
+    if pretrained.experiment:
+        take_over(model, pretrained, model_config, train_set.info)
+        record["pretrained"] = pretrained
+    start_experiment(run.expdir, record, run.command)
+    write_beside(run.expdir, model, train_set)
+    run.train(TextToSemanticStep(model, run.config["loss"]), train_set, valid_set)
 
 
-def with_pinned_encoder(config: ModelConfig, expdir: Path) -> ModelConfig:
-    """A model's configuration whose published encoder, if it has one, is of one commit."""
+def with_pinned_encoder(run: TrainingRun) -> TextEncoderConfig:
+    """Section ``model``, in which the published encoder, if it has one, is of one commit."""
+    config = run.config["model"]
     if config.encoder == SCRATCH:
         return config
-    recorded = recorded_setting(expdir, "model", "encoder")
+    recorded = recorded_setting(run.expdir, "model", "encoder")
     return replace(config, encoder=pinned(config.encoder, recorded=recorded))
 
 
@@ -115,25 +86,29 @@ def write_beside(expdir: Path, model: nn.Module, train_set: TextSemanticDataset)
     )  # fmt: skip
 
 
-def prepare_text_tokenizer(config: TextConfig, train_data: str | Path, expdir: Path, *, encoder: str) -> TextTokenizer:
+def prepare_text_tokenizer(run: TrainingRun) -> TextTokenizer:
     """The text tokenizer; a SentencePiece model is trained or copied into the experiment directory first.
 
     Raises:
         ValueError: it would be trained for a published encoder, which has learned others.
     """
+    config: TextConfig = run.config["text"]
+    encoder = run.config["model"].encoder
     if config.tokenizer == "bytes":
         return ByteTokenizer(lowercase=config.lowercase)
-    model_file = expdir / SENTENCEPIECE_FILE
+    model_file = run.expdir / SENTENCEPIECE_FILE
     if model_file.is_file():
         return SentencePieceTokenizer(model_file, lowercase=config.lowercase)
     if config.sentencepiece_model:
         SentencePieceTokenizer(config.sentencepiece_model)  # refuses what is none
-        expdir.mkdir(parents=True, exist_ok=True)
+        run.expdir.mkdir(parents=True, exist_ok=True)
         write_bytes(model_file, Path(config.sentencepiece_model).read_bytes())
         return SentencePieceTokenizer(model_file, lowercase=config.lowercase)
     if encoder != SCRATCH:
-        raise InputError(f"pieces learned from {train_data} are not those that the encoder {encoder} reads; {OWN_IDS}")
-    texts = read_table(Path(train_data) / "text").values()
+        raise InputError(
+            f"pieces learned from {run.train_data} are not those that the encoder {encoder} reads; {OWN_IDS}"
+        )
+    texts = read_table(Path(run.train_data) / "text").values()
     return train_sentencepiece(
         texts, model_file, vocab_size=config.sentencepiece_vocab_size, lowercase=config.lowercase
     )

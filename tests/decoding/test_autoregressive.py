@@ -16,10 +16,16 @@ from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.decoding.free_running import edit_distance, report_free_running
 from soundstorm.models.pointer import durations_so_far
 from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
+from soundstorm.models.text_to_semantic_config import (
+    PretrainedConfig,
+    TextConfig,
+    TextLossConfig,
+    TextToSemanticConfig,
+)
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 from tests.text_to_semantic_toy import INFO, random_text, speak, spell, write_corpus
 
 TINY = TextToSemanticConfig(
@@ -298,12 +304,12 @@ def test_a_trained_reader_goes_on_where_a_prompt_ends(trained):
 @pytest.mark.parametrize("kind", ["bytes", "sentencepiece"])
 def test_an_experiment_speaks(tmp_path, kind):
     corpus = write_corpus(tmp_path / "train", utterances=16)
-    train_text_to_semantic(
-        corpus, corpus, expdir=tmp_path / "exp", model_config=replace(TINY, pointer=True),
-        text_config=TextConfig(tokenizer=kind, sentencepiece_vocab_size=16), data_config=TextDataConfig(),
-        loss_config=TextLossConfig(alignment_weight=0.5), command=["train"],
-        trainer_config=TrainerConfig(max_steps=2, batch_size=4, valid_every=2, ema_decay=0.0),
-    )  # fmt: skip
+    config = {
+        "model": replace(TINY, pointer=True), "text": TextConfig(tokenizer=kind, sentencepiece_vocab_size=16),
+        "data": TextDataConfig(), "loss": TextLossConfig(alignment_weight=0.5), "pretrained": PretrainedConfig(),
+        "training": TrainerConfig(max_steps=2, batch_size=4, valid_every=2, ema_decay=0.0),
+    }  # fmt: skip
+    train_text_to_semantic(TrainingRun(corpus, corpus, tmp_path / "exp", config, ["train"]))
     reader = load_text_to_semantic(tmp_path / "exp")
     assert reader.info == INFO and not reader.model.training
     first, again = (read(load_text_to_semantic(tmp_path / "exp"), seeds=[1, 2, 3]) for _ in range(2))
@@ -326,12 +332,12 @@ def test_a_published_encoder_is_not_needed_twice(tmp_path):
     T5EncoderModel(T5Config(vocab_size=384, d_model=16, d_kv=4, d_ff=24, num_layers=1, num_heads=2)).save_pretrained(
         byt5
     )
-    train_text_to_semantic(
-        corpus, corpus, expdir=tmp_path / "exp",
-        model_config=replace(TINY, encoder=str(byt5), freeze_encoder=True), text_config=TextConfig(),
-        data_config=TextDataConfig(), loss_config=TextLossConfig(), command=["train"],
-        trainer_config=TrainerConfig(max_steps=2, batch_size=4, valid_every=2),
-    )  # fmt: skip
+    config = {
+        "model": replace(TINY, encoder=str(byt5), freeze_encoder=True), "text": TextConfig(),
+        "data": TextDataConfig(), "loss": TextLossConfig(), "pretrained": PretrainedConfig(),
+        "training": TrainerConfig(max_steps=2, batch_size=4, valid_every=2),
+    }  # fmt: skip
+    train_text_to_semantic(TrainingRun(corpus, corpus, tmp_path / "exp", config, ["train"]))
     published = T5EncoderModel.from_pretrained(byt5).state_dict()
     byt5.rename(tmp_path / "elsewhere")
     reader = load_text_to_semantic(tmp_path / "exp")

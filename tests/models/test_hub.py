@@ -31,7 +31,7 @@ from soundstorm.data.experiment import recorded_setting
 from soundstorm.models.consistency import load_consistency
 from soundstorm.models.hub import model_directory, pinned, split_choice
 from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig
+from soundstorm.models.text_to_semantic_config import PretrainedConfig, TextConfig, TextLossConfig
 from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.scoring.voice_preservation import XVector
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
@@ -39,6 +39,7 @@ from soundstorm.tokens.features import open_features
 from soundstorm.tokens.semantic import SemanticTokenizer
 from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 from tests.decoding.test_autoregressive import TINY
 from tests.text_to_semantic_toy import write_corpus
 from tests.tokens.conftest import data_dir, make_hubert, make_whisper  # noqa: F401
@@ -247,12 +248,12 @@ def test_a_published_text_encoder_is_recorded_with_its_commit(cache, tmp_path):
     add_converted(cache, first)
     corpus, expdir = write_corpus(tmp_path / "train", utterances=8), tmp_path / "exp"
     for steps in (1, 2):
-        config = replace(TINY, encoder="org/model", freeze_encoder=True)
-        train_text_to_semantic(
-            corpus, corpus, expdir=expdir, model_config=config,
-            text_config=TextConfig(), data_config=TextDataConfig(), loss_config=TextLossConfig(),
-            trainer_config=TrainerConfig(max_steps=steps, batch_size=4, valid_every=1), command=["train"],
-        )  # fmt: skip
+        config = {
+            "model": replace(TINY, encoder="org/model", freeze_encoder=True), "text": TextConfig(),
+            "data": TextDataConfig(), "loss": TextLossConfig(), "pretrained": PretrainedConfig(),
+            "training": TrainerConfig(max_steps=steps, batch_size=4, valid_every=1),
+        }  # fmt: skip
+        train_text_to_semantic(TrainingRun(corpus, corpus, expdir, config, ["train"]))
         assert recorded_setting(expdir, "model", "encoder") == f"org/model@{CONVERSION}"
         (expdir / "model.safetensors").unlink()
         add(cache, second, NEWER, "main")

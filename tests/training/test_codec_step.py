@@ -17,6 +17,7 @@ from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.training.codec_step import CodebookHealth, CodecStep
 from soundstorm.training.codec_training import train_codec
 from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 torch.set_num_threads(1)
 MODEL = IstftConfig(
@@ -238,17 +239,14 @@ def data_dir(tmp_path):
 
 def test_training_lowers_the_loss_and_leaves_a_tokenizer(data_dir, tmp_path):
     expdir = tmp_path / "codec"
-    train_codec(
-        data_dir,
-        data_dir,
-        expdir=expdir,
-        command=["train_codec"],
-        model=MODEL,
-        loss=dataclasses.replace(LOSS, mel_style="log", discriminator_start=30, feature_weight=1.0, min_usage=0.0),
-        data=CodecDataConfig(crop_seconds=0.2),
-        training=TrainerConfig(max_steps=40, batch_size=3, learning_rate=3e-3, log_every=10, valid_every=20,
-                               save_every=20, warmup_steps=5),
-    )  # fmt: skip
+    config = {
+        "model": MODEL,
+        "loss": dataclasses.replace(LOSS, mel_style="log", discriminator_start=30, feature_weight=1.0, min_usage=0.0),
+        "data": CodecDataConfig(crop_seconds=0.2),
+        "training": TrainerConfig(max_steps=40, batch_size=3, learning_rate=3e-3, log_every=10, valid_every=20,
+                                  save_every=20, warmup_steps=5),
+    }  # fmt: skip
+    train_codec(TrainingRun(data_dir, data_dir, expdir, config, ["train_codec"]))
     lines = [json.loads(line) for line in (expdir / "metrics.jsonl").read_text().splitlines()]
     valid = [line["mel"] for line in lines if line["set"] == "valid"]
     assert valid[-1] < valid[0]

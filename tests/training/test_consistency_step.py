@@ -8,6 +8,7 @@ from soundstorm.models.consistency import load_consistency
 from soundstorm.models.consistency_config import ConsistencyConfig
 from soundstorm.training.consistency_training import train_consistency
 from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 torch.set_num_threads(1)
 
@@ -34,18 +35,13 @@ def test_the_trained_network_knows_crops_of_one_recording(tmp_path):
                      conv_dim=(24, 24), conv_kernel=(20, 16), conv_stride=(20, 16), feat_extract_norm="layer",
                      num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)
     ).save_pretrained(tmp_path / "hubert")  # fmt: skip
-    train_consistency(
-        str(make_data(tmp_path / "train", 24, 0)),
-        str(make_data(tmp_path / "valid", 8, 1)),
-        ssl_model=str(tmp_path / "hubert"),
-        expdir=tmp_path / "exp",
-        model_config=ConsistencyConfig(layer=1, width=32, heads=2, embedding_dim=16, dropout=0.0),
-        crop_config=CropConfig(0.2, 0.4),
-        trainer_config=TrainerConfig(
-            max_steps=60, batch_size=12, learning_rate=2e-3, warmup_steps=5, ema_decay=0.8
-        ),
-        command=["test"],
-    )
+    config = {
+        "model": ConsistencyConfig(layer=1, width=32, heads=2, embedding_dim=16, dropout=0.0),
+        "crops": CropConfig(0.2, 0.4),
+        "training": TrainerConfig(max_steps=60, batch_size=12, learning_rate=2e-3, warmup_steps=5, ema_decay=0.8),
+    }
+    data = make_data(tmp_path / "train", 24, 0), make_data(tmp_path / "valid", 8, 1)
+    train_consistency(TrainingRun(*data, tmp_path / "exp", config, ["test"]), str(tmp_path / "hubert"))
     embed = load_consistency(tmp_path / "exp")
     utterances = Utterances(tmp_path / "valid", 16000)
     early, late = (

@@ -26,21 +26,16 @@ def test_noises_of_two_colours_are_told_apart_and_a_trained_detector_is_loaded_a
     rng = np.random.default_rng(0)
     white = [0.1 * rng.standard_normal(12000).astype(np.float32) for _ in range(4)]
     blue = [np.diff(wav, prepend=0).astype(np.float32) for wav in white]
-    config = TrainerConfig(max_steps=40, batch_size=16, learning_rate=5e-3, warmup_steps=5, ema_decay=0.8)
-    options = {
-        "expdir": tmp_path,
-        "model_config": TINY,
-        "trainer_config": config,
-        "data": {"n": 1},
-        "command": ["x"],
-    }
+    trainer = TrainerConfig(max_steps=40, batch_size=16, learning_rate=5e-3, warmup_steps=5, ema_decay=0.8)
+    config = {"model": TINY, "training": trainer, "data": {"n": 1}}
+    options = {"expdir": tmp_path, "config": config, "command": ["x"]}
     detect = train_detector(white[:2], blue[:2], **options)
     assert (detect(white[3]) < 0).all() and (detect(blue[3]) > 0).all()
     assert detect(white[3]).shape == (2,) and detect(white[3][:100]).shape == (0,)
     again = train_detector(white[:2], blue[:2], **options)
     np.testing.assert_array_equal(again(blue[2]), detect(blue[2]))
     with pytest.raises(ValueError, match="data.n was 1 and is now 2"):
-        train_detector(white, blue, **{**options, "data": {"n": 2}})
+        train_detector(white, blue, **{**options, "config": config | {"data": {"n": 2}}})
 
 
 @pytest.mark.parametrize(

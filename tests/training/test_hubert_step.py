@@ -17,6 +17,7 @@ from soundstorm.models.hubert_pretraining import build_hubert_pretraining, frame
 from soundstorm.training.hubert_step import HubertStep, make_dataset
 from soundstorm.training.hubert_training import pretrain_hubert
 from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 TINY = {
     "width": 16,
@@ -124,17 +125,13 @@ def test_masked_tones_are_learnt_from_their_neighbours_and_the_directory_loads(t
     trainer = TrainerConfig(
         max_steps=150, batch_size=8, learning_rate=1e-2, warmup_steps=10, valid_every=150, log_every=50, save_every=150
     )
-    pretrain_hubert(
-        str(root),
-        str(root),
-        labels={str(root): labels},
-        label_info=INFO,
-        expdir=tmp_path / "exp",
-        model_config=HubertPretrainingConfig(**TINY, mask_span=2, unmasked_weight=1.0),
-        data_config=HubertDataConfig(crop_seconds=0.5),
-        trainer_config=trainer,
-        command=["test"],
-    )
+    config = {
+        "model": HubertPretrainingConfig(**TINY, mask_span=2, unmasked_weight=1.0),
+        "data": HubertDataConfig(crop_seconds=0.5),
+        "training": trainer,
+    }
+    run = TrainingRun(root, root, tmp_path / "exp", config, ["test"])
+    pretrain_hubert(run, labels={root: labels}, label_info=INFO)
     lines = [json.loads(line) for line in (tmp_path / "exp" / "metrics.jsonl").read_text().splitlines()]
     last = [line for line in lines if line["set"] == "valid"][-1]
     assert last["unmasked_accuracy"] > 0.9 and last["masked_accuracy"] > 0.6
@@ -148,27 +145,26 @@ def test_utterances_without_labels_are_left_out(tones, tmp_path):
     root, labels = tones
     some = {utt: of_utt for utt, of_utt in labels.items() if utt != "u3"}
     once = {"max_steps": 1, "batch_size": 2, "valid_every": 1, "log_every": 1, "save_every": 1}
-    pretrain_hubert(
-        str(root), str(root), labels={str(root): some}, label_info=INFO, expdir=tmp_path / "exp",
-        model_config=HubertPretrainingConfig(**TINY), data_config=HubertDataConfig(crop_seconds=0.5),
-        trainer_config=TrainerConfig(**once), command=["test"],
-    )  # fmt: skip
+    config = {
+        "model": HubertPretrainingConfig(**TINY),
+        "data": HubertDataConfig(crop_seconds=0.5),
+        "training": TrainerConfig(**once),
+    }
+    run = TrainingRun(root, root, tmp_path / "exp", config, ["test"])
+    pretrain_hubert(run, labels={root: some}, label_info=INFO)
     assert (tmp_path / "exp/hubert/model.safetensors").is_file()
 
 
 def test_labels_at_another_rate_are_refused(tones, tmp_path):
     root, labels = tones
+    config = {
+        "model": HubertPretrainingConfig(**TINY), "data": HubertDataConfig(), "training": TrainerConfig(batch_size=2),
+    }  # fmt: skip
     with pytest.raises(ValueError, match="come 100 times a second, but model.conv_strides make 50 frames a second"):
         pretrain_hubert(
-            str(root),
-            str(root),
-            labels={str(root): labels},
+            TrainingRun(root, root, tmp_path, config, []),
+            labels={root: labels},
             label_info=TokenizerInfo("semantic", "fast", "f", 100.0, 1, 3, 16000),
-            expdir=tmp_path,
-            model_config=HubertPretrainingConfig(**TINY),
-            data_config=HubertDataConfig(),
-            trainer_config=TrainerConfig(batch_size=2),
-            command=[],
         )
 
 

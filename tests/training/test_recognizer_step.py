@@ -14,6 +14,7 @@ from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.training.recognizer_step import RecognizerStep
 from soundstorm.training.recognizer_training import train_recognizer
 from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 
 torch.set_num_threads(1)
 TONES = {"a": 300.0, "b": 1100.0, "c": 2500.0}
@@ -69,18 +70,11 @@ def trained(tmp_path_factory):
     texts = {str(train): make_data(train, 40, seed=0), str(valid): make_data(valid, 6, seed=1)}
 
     def run():
-        train_recognizer(
-            str(train),
-            str(valid),
-            texts=texts,
-            expdir=folder / "exp",
-            model_config=TINY,
-            augment_config=AugmentConfig(warp=0.02),
-            trainer_config=TrainerConfig(
-                max_steps=160, batch_size=4, learning_rate=5e-3, warmup_steps=10, ema_decay=0.9, clip_norm=5.0
-            ),
-            command=["test"],
+        trainer = TrainerConfig(
+            max_steps=160, batch_size=4, learning_rate=5e-3, warmup_steps=10, ema_decay=0.9, clip_norm=5.0
         )
+        config = {"model": TINY, "augment": AugmentConfig(warp=0.02), "training": trainer}
+        train_recognizer(TrainingRun(str(train), str(valid), folder / "exp", config, ["test"]), texts=texts)
 
     run()
     return folder, texts[str(valid)], run

@@ -14,7 +14,7 @@ from soundstorm.decoding.decoding_config import TextSamplingConfig
 from soundstorm.models.text_to_semantic_config import PretrainedConfig
 from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 from tests.text_to_semantic_toy import write_corpus
-from tests.training.test_text_to_semantic_step import settings
+from tests.training.test_text_to_semantic_step import training_of
 
 SMALL = (
     "--model.pointer true --model.encoder-layers 2 --model.encoder-dim 12 --model.encoder-heads 2 "
@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_refused(corpus, pretrained, tmp_path, options, mes
 
 
 def test_an_experiment_of_another_kind_is_refused(corpus, tmp_path):
-    train_text_to_semantic(**settings(corpus, tmp_path / "text"))
+    train_text_to_semantic(training_of(corpus, tmp_path / "text"))
     with pytest.raises(ValueError, match="no section 'denoising'"):
         fine_tune(corpus, tmp_path / "text", tmp_path / "exp")
     with pytest.raises(ValueError, match="model.encoder is 'google/byt5-large', which reads text already"):

@@ -15,10 +15,16 @@ from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.alignment import emission_loss
 from soundstorm.models.text_to_semantic import build_text_to_semantic
-from soundstorm.models.text_to_semantic_config import TextConfig, TextLossConfig, TextToSemanticConfig
+from soundstorm.models.text_to_semantic_config import (
+    PretrainedConfig,
+    TextConfig,
+    TextLossConfig,
+    TextToSemanticConfig,
+)
 from soundstorm.training.text_to_semantic_step import TextToSemanticStep
 from soundstorm.training.text_to_semantic_training import train_text_to_semantic
 from soundstorm.training.training_config import TrainerConfig
+from soundstorm.training.training_run import TrainingRun
 from tests.text_to_semantic_toy import INFO, write_corpus
 
 TINY = TextToSemanticConfig(
@@ -110,19 +116,18 @@ def test_a_pointer_without_an_alignment_loss_is_refused():
         make(replace(TINY, pointer=True), TextLossConfig())
 
 
-def settings(corpus, expdir, **changes):
-    values = {
-        "train_data": corpus[0], "valid_data": corpus[1], "expdir": expdir,
-        "model_config": replace(TINY, pointer=True), "text_config": TextConfig(),
-        "data_config": TextDataConfig(token_dropout=0.3, join_probability=0.2), "loss_config": ALIGNED,
-        "trainer_config": TrainerConfig(max_steps=4, batch_size=4, warmup_steps=1, log_every=2, valid_every=4),
-        "command": ["train_text_to_semantic"],
+def training_of(corpus, expdir, **sections):
+    config = {
+        "model": replace(TINY, pointer=True), "text": TextConfig(),
+        "data": TextDataConfig(token_dropout=0.3, join_probability=0.2), "loss": ALIGNED,
+        "pretrained": PretrainedConfig(),
+        "training": TrainerConfig(max_steps=4, batch_size=4, warmup_steps=1, log_every=2, valid_every=4),
     }  # fmt: skip
-    return {**values, **changes}
+    return TrainingRun(*corpus, expdir, {**config, **sections}, ["train_text_to_semantic"])
 
 
 def test_an_experiment_says_everything_decoding_needs(corpus, tmp_path):
-    train_text_to_semantic(**settings(corpus, tmp_path / "exp"))
+    train_text_to_semantic(training_of(corpus, tmp_path / "exp"))
     config = yaml.safe_load((tmp_path / "exp/config.yaml").read_text())
     assert {"model", "text", "data", "loss", "training", "semantic", "pace"} == set(config)
     assert config["semantic"]["fingerprint"] == INFO.fingerprint
@@ -132,26 +137,26 @@ def test_an_experiment_says_everything_decoding_needs(corpus, tmp_path):
 
 
 def test_a_finished_experiment_is_left_alone(corpus, tmp_path, caplog):
-    train_text_to_semantic(**settings(corpus, tmp_path / "exp"))
+    train_text_to_semantic(training_of(corpus, tmp_path / "exp"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "exp").rglob("*")}
-    train_text_to_semantic(**settings(corpus, tmp_path / "exp"))
+    train_text_to_semantic(training_of(corpus, tmp_path / "exp"))
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "exp").rglob("*")}
 
 
 def test_a_training_that_goes_on_forgets_what_was_found_out_about_its_shorter_one(corpus, tmp_path):
-    train_text_to_semantic(**settings(corpus, tmp_path))
+    train_text_to_semantic(training_of(corpus, tmp_path))
     (tmp_path / "free_running.json").touch()
-    train_text_to_semantic(**settings(corpus, tmp_path))
+    train_text_to_semantic(training_of(corpus, tmp_path))
     assert (tmp_path / "free_running.json").exists()
     (tmp_path / "model.safetensors").unlink()
-    longer = replace(settings(corpus, tmp_path)["trainer_config"], max_steps=6)
-    train_text_to_semantic(**settings(corpus, tmp_path, trainer_config=longer))
+    longer = replace(training_of(corpus, tmp_path).config["training"], max_steps=6)
+    train_text_to_semantic(training_of(corpus, tmp_path, training=longer))
     assert not (tmp_path / "free_running.json").exists() and (tmp_path / "model.safetensors").exists()
 
 
 def test_two_runs_with_one_seed_are_equal(corpus, tmp_path):
     for name in ("one", "two"):
-        train_text_to_semantic(**settings(corpus, tmp_path / name))
+        train_text_to_semantic(training_of(corpus, tmp_path / name))
     first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert first == second
 
@@ -161,13 +166,13 @@ def test_tokens_of_two_tokenizers_are_refused(corpus, tmp_path):
     info = json.loads((other / "semantic.json").read_text())
     (other / "semantic.json").write_text(json.dumps({**info, "fingerprint": "ff" * 8}))
     with pytest.raises(ValueError, match="semantic tokens do not belong together"):
-        train_text_to_semantic(**settings(corpus, tmp_path / "exp", valid_data=other))
+        train_text_to_semantic(training_of((corpus[0], other), tmp_path / "exp"))
 
 
 def test_pieces_are_learned_into_the_experiment(corpus, tmp_path):
     text = TextConfig(tokenizer="sentencepiece", sentencepiece_vocab_size=16)
-    train_text_to_semantic(**settings(corpus, tmp_path / "exp", text_config=text))
+    train_text_to_semantic(training_of(corpus, tmp_path / "exp", text=text))
     assert (tmp_path / "exp/text.model").is_file()
     again = replace(text, sentencepiece_model=str(tmp_path / "exp/text.model"))
-    train_text_to_semantic(**settings(corpus, tmp_path / "copied", text_config=again))
+    train_text_to_semantic(training_of(corpus, tmp_path / "copied", text=again))
     assert (tmp_path / "copied/text.model").read_bytes() == (tmp_path / "exp/text.model").read_bytes()
