@@ -295,6 +295,11 @@ class TokenArchive:
             raise InputError(f"{self.scp}: {error}; extract the tokens again") from error
         return tokens
 
+    def require_semantic(self) -> None:
+        """Refuse tokens of a codec."""
+        if self.info.kind != "semantic":
+            raise InputError(f"{self.scp}: holds {self.info.kind} tokens, expected semantic tokens")
+
     def frames(self) -> np.ndarray:
         """Frames of every utterance, int64 ``(number of utterances,)``.
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.archive import FRAME_TABLES, TokenArchive
 from soundstorm.data.datasets.dataset_configs import WindowConfig
+from soundstorm.data.datasets.dataset_parts import lengths, pad
 from soundstorm.data.errors import InputError
 from soundstorm.data.frame_ratio import FrameRatio
 from soundstorm.data.sampler import SeededIndex
@@ -173,12 +172,23 @@ class AlignedTokens:
     def collate(self, items: list[dict]) -> dict[str, Tensor]:
         """Padded batch: ``semantic (B, T)``, ``codes (B, T, Q)``, ``lengths (B,)``, all int64; is any ``padded``?"""
         return {
-            "semantic": _pad([item["semantic"] for item in items]),
-            "codes": _pad([item["codes"] for item in items]),
-            "lengths": torch.tensor([len(item["codes"]) for item in items]),
+            "semantic": pad(item["semantic"].astype(np.int64) for item in items),
+            "codes": pad(item["codes"].astype(np.int64) for item in items),
+            "lengths": lengths(item["codes"] for item in items),
             "padded": len({len(item["codes"]) for item in items}) > 1,
         }
 
 
-def _pad(arrays: list[np.ndarray]) -> Tensor:
-    return pad_sequence([torch.from_numpy(array.astype(np.int64)) for array in arrays], batch_first=True)
+class OfAlignedTokens:
+    """A dataset whose items are made of windows of aligned tokens."""
+
+    def __init__(self, tokens: AlignedTokens):
+        self.tokens = tokens
+        self.durations, self.drawn_seconds = tokens.durations, tokens.drawn_seconds
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def name(self, index: int) -> str:
+        """The utterance."""
+        return self.tokens.name(index)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, num_samples
+from soundstorm.data.datasets.dataset_parts import OfUtterances, pad
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
 CACHED_SECONDS = 4 * 3600.0  # about 0.9 GB at 16 kHz
 
 
-class AudioCropDataset:
+class AudioCropDataset(OfUtterances):
     """Gives one random part of an utterance per draw.
 
     Recordings are kept in memory if all of them together last no longer than ``CACHED_SECONDS``; of a larger
@@ -32,19 +32,12 @@ class AudioCropDataset:
             raise InputError(
                 f"crop_seconds is {crop_seconds}, expected more than 0 (or none for whole utterances)"
             )
-        self.utterances = utterances
+        self.utterances, self.ids = utterances, utterances.ids
         limit = np.inf if crop_seconds is None else crop_seconds
         self.durations = np.minimum(utterances.durations, limit)  # of the parts, in seconds
         self.crop = None if crop_seconds is None else num_samples(crop_seconds, utterances.sample_rate)
         self._caches = cache and utterances.durations.sum() <= CACHED_SECONDS
         self._cache: dict[str, np.ndarray] = {}
-
-    def __len__(self) -> int:
-        return len(self.utterances)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.utterances.ids[index]
 
     def __getitem__(self, item: SeededIndex) -> dict:
         """``wav`` float32 (S,), ``length`` S, ``utt_id``, and ``chance``: a number in [0, 1) of this visit.
@@ -53,7 +46,7 @@ class AudioCropDataset:
         alone, not on how many processes share the batch.
         """
         rng = np.random.default_rng(item.seed)
-        utt = self.utterances.ids[item.index]
+        utt = self.ids[item.index]
 
         def crop(length: int) -> slice:
             if self.crop is None or length <= self.crop:
@@ -73,7 +66,7 @@ class AudioCropDataset:
     def collate(items: list[dict]) -> dict[str, Tensor]:
         """``wav`` (B, S) padded with zeros, ``length`` (B,), ``chance`` (B,)."""
         return {
-            "wav": pad_sequence([torch.from_numpy(item["wav"]) for item in items], batch_first=True),
+            "wav": pad(item["wav"] for item in items),
             "length": torch.tensor([item["length"] for item in items]),
             "chance": torch.tensor([item["chance"] for item in items], dtype=torch.float64),
         }

@@ -1,6 +1,5 @@
 """Crops of tokens as AudioLM's stages read them."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +15,31 @@ from soundstorm.data.audiolm_layout import (
     untimed_condition,
 )
 from soundstorm.data.audiolm_stages import ACOUSTIC, COARSE
-from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens, OfAlignedTokens
 from soundstorm.data.datasets.dataset_configs import WindowConfig
 from soundstorm.data.deduplication import deduplicate
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
-logger = logging.getLogger(__name__)
+
+def collate_rows(rows: list[Row]) -> dict[str, Tensor]:
+    """Fields of :class:`Row` padded on the right, ``(B, L)`` each; nothing is seen or due there."""
+    longest = max(len(row.ids) for row in rows)
+
+    def pad(name: str, value: int) -> Tensor:
+        arrays = [getattr(row, name) for row in rows]
+        return torch.from_numpy(
+            np.stack([np.pad(a, (0, longest - len(a)), constant_values=value) for a in arrays])
+        )
+
+    padding = {"ids": 0, "times": 0, "due": 0, "condition": False, "levels": NONE, "classes": NONE}
+    return {name: pad(name, value) for name, value in padding.items()}
 
 
-class AcousticRows:
+class AcousticRows(OfAlignedTokens):
     """The coarse, fine or acoustic stage's examples: crops of aligned semantic and acoustic tokens."""
+
+    collate = staticmethod(collate_rows)
 
     def __init__(
         self,
@@ -51,16 +64,9 @@ class AcousticRows:
                 f"{tokens.semantic_info.frame_rate:g} semantic tokens/s: some of those that the semantic stage "
                 "writes would be heard nowhere; set it to false, or take a codec of a higher rate"
             )
+        super().__init__(tokens)
         self.deduplicate = deduplicate
-        self.tokens, self.stage, self.layout, self.coarse_levels = tokens, stage, layout, coarse_levels
-        self.durations, self.drawn_seconds = tokens.durations, tokens.drawn_seconds
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.tokens.name(index)
+        self.stage, self.layout, self.coarse_levels = stage, layout, coarse_levels
 
     def __getitem__(self, item: SeededIndex) -> Row:
         chosen = self.tokens.bounds(item, np.random.default_rng(item.seed))
@@ -77,16 +83,14 @@ class AcousticRows:
         condition = untimed_condition(semantic) if self.deduplicate else (semantic, starts)
         return self.layout.row(*condition, coarse, complete=chosen.stop == self.tokens.frames[item.index])
 
-    def collate(self, rows: list[Row]) -> dict[str, Tensor]:
-        """See :func:`collate_rows`."""
-        return collate_rows(rows)
-
 
 class SemanticRows:
     """The semantic stage's examples: crops without consecutive repeats, ended where the utterance ends.
 
     Where the layout has no end they have their repeats.
     """
+
+    collate = staticmethod(collate_rows)
 
     def __init__(
         self, archive: TokenArchive, layout: Layout, window: WindowConfig, *, random_windows: bool = True
@@ -98,8 +102,7 @@ class SemanticRows:
             window: lengths of crops, counted before repeats are removed.
             random_windows: cut at random; otherwise the beginning.
         """
-        if archive.info.kind != "semantic":
-            raise InputError(f"{archive.scp}: holds {archive.info.kind} tokens, expected semantic tokens")
+        archive.require_semantic()
         self.info, self.layout, self.random_windows = archive.info, layout, random_windows
         self.archive, rate = archive, archive.info.frame_rate
         self.longest = round(window.max_seconds * rate)
@@ -131,21 +134,3 @@ class SemanticRows:
             crop = deduplicate(crop)
         nothing = np.zeros(0, np.int64)
         return self.layout.row(nothing, nothing, crop[:, None], complete=start + frames == len(tokens))
-
-    def collate(self, rows: list[Row]) -> dict[str, Tensor]:
-        """See :func:`collate_rows`."""
-        return collate_rows(rows)
-
-
-def collate_rows(rows: list[Row]) -> dict[str, Tensor]:
-    """Fields of :class:`Row` padded on the right, ``(B, L)`` each; nothing is seen or due there."""
-    longest = max(len(row.ids) for row in rows)
-
-    def pad(name: str, value: int) -> Tensor:
-        arrays = [getattr(row, name) for row in rows]
-        return torch.from_numpy(
-            np.stack([np.pad(a, (0, longest - len(a)), constant_values=value) for a in arrays])
-        )
-
-    padding = {"ids": 0, "times": 0, "due": 0, "condition": False, "levels": NONE, "classes": NONE}
-    return {name: pad(name, value) for name, value in padding.items()}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, normalize, num_samples
 from soundstorm.data.datasets.dataset_configs import CropConfig
+from soundstorm.data.datasets.dataset_parts import OfUtterances, lengths, pad
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
@@ -39,7 +38,7 @@ def _remedy(durations: np.ndarray) -> str:
     return f"lower crops.min_seconds to {most:g} or less, or add longer recordings to this set"
 
 
-class ConsistencyDataset:
+class ConsistencyDataset(OfUtterances):
     """Two crops of each recording that is long enough."""
 
     def __init__(self, utterances: Utterances, config: CropConfig, *, do_normalize: bool):
@@ -58,13 +57,6 @@ class ConsistencyDataset:
         self._shortest = num_samples(config.min_seconds, utterances.sample_rate)
         self._longest = num_samples(config.max_seconds, utterances.sample_rate)
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.ids[index]
-
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
         wav = self._utterances.read(self.ids[item.index])
         crops = draw_crops(len(wav), self._shortest, self._longest, np.random.default_rng(item.seed))
@@ -74,8 +66,5 @@ class ConsistencyDataset:
 
     def collate(self, items: list[dict[str, Any]]) -> dict[str, Tensor]:
         """All first crops, then all second ones: wavs (2B, S) and lengths (2B,)."""
-        wavs = [torch.from_numpy(item[name]) for name in ("first", "second") for item in items]
-        return {
-            "wavs": pad_sequence(wavs, batch_first=True),
-            "lengths": torch.tensor([len(wav) for wav in wavs]),
-        }
+        wavs = [item[name] for name in ("first", "second") for item in items]
+        return {"wavs": pad(wavs), "lengths": lengths(wavs)}

@@ -1,19 +1,16 @@
 """Semantic tokens with gaps and without: the examples that text to semantic tokens is pre-trained on."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
+from soundstorm.data.datasets.dataset_parts import within_seconds
 from soundstorm.data.datasets.text_semantic_dataset import collate_examples, corrupt
 from soundstorm.data.deduplication import deduplicate
-from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import EOS_ID, UNK_ID
 
-logger = logging.getLogger(__name__)
 FIRST_ID = UNK_ID + 1  # semantic tokens come after the special ids, as bytes do in texts
 
 
@@ -29,6 +26,8 @@ def tokens_as_text(tokens: np.ndarray) -> np.ndarray:
 
 class DenoisingDataset:
     """One example per utterance that has semantic tokens; no text is needed."""
+
+    collate = staticmethod(collate_examples)  # what is left of the tokens stands where a text would
 
     def __init__(
         self,
@@ -52,20 +51,11 @@ class DenoisingDataset:
         """
         self.archive = TokenArchive(Path(data_dir) / "semantic.scp")
         self.info = self.archive.info
-        if self.info.kind != "semantic":
-            raise InputError(f"{self.archive.scp}: holds {self.info.kind} tokens, expected semantic tokens")
+        self.archive.require_semantic()
         self.deletion, self.deduplicate = deletion, deduplicate
         self.noise = {"dropout": token_dropout, "noise": token_noise, "span": noise_span}
         seconds = self.archive.frames() / self.info.frame_rate
-        self.rows = np.flatnonzero((seconds >= min_seconds) & (seconds <= max_seconds))  # of the archive
-        if not len(self.rows):
-            raise InputError(
-                f"{self.archive.scp}: none of {len(seconds)} utterances lasts between {min_seconds} and "
-                f"{max_seconds} s"
-            )
-        if len(self.rows) < len(seconds):
-            few = f"{len(self.rows)} of {len(seconds)}"
-            logger.info("%s: %s utterances last %g to %g s", self.archive.scp, few, min_seconds, max_seconds)
+        self.rows = within_seconds(seconds, min_seconds, max_seconds, self.archive.scp)  # of the archive
         self.durations = seconds[self.rows]
 
     def __len__(self) -> int:
@@ -87,7 +77,3 @@ class DenoisingDataset:
             "tokens": tokens,
             "inputs": corrupt(tokens, rng, **self.noise),
         }
-
-    def collate(self, items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
-        """See :func:`collate_examples`; what is left of the tokens stands where a text would."""
-        return collate_examples(items)

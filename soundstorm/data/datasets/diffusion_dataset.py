@@ -6,25 +6,18 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens, OfAlignedTokens
+from soundstorm.data.datasets.dataset_parts import pad
 from soundstorm.data.sampler import SeededIndex
 
 
-class DiffusionTokens:
+class DiffusionTokens(OfAlignedTokens):
     """Token windows with prompt, place in the distribution of times and noise, drawn from the item's seed."""
 
     def __init__(self, tokens: AlignedTokens, unprompted: float):
-        self.tokens, self.unprompted = tokens, unprompted
-        self.durations, self.drawn_seconds = tokens.durations, tokens.drawn_seconds
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.tokens.name(index)
+        super().__init__(tokens)
+        self.unprompted = unprompted
 
     def __getitem__(self, item: SeededIndex) -> dict:
         rng = np.random.default_rng(item.seed)
@@ -43,5 +36,5 @@ class DiffusionTokens:
         return self.tokens.collate(items) | {
             "prompt_end": torch.tensor([item["prompt_end"] for item in items]),
             "time": torch.tensor([item["time"] for item in items], dtype=torch.float64),
-            "noise": pad_sequence([torch.from_numpy(item["noise"]) for item in items], batch_first=True),
+            "noise": pad(item["noise"] for item in items),
         }

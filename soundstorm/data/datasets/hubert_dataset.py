@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances, normalize, num_samples
+from soundstorm.data.datasets.dataset_parts import OfUtterances, lengths, pad
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
@@ -42,7 +42,7 @@ def draw_span_mask(num_frames: int, *, probability: float, span: int, rng: np.ra
     return mask
 
 
-class HubertDataset:
+class HubertDataset(OfUtterances):
     """Recordings with the label and the mask of every frame."""
 
     def __init__(
@@ -73,22 +73,15 @@ class HubertDataset:
             raise InputError(
                 f"{utterances.data_dir}: {missing[0]} (and {len(missing) - 1} more) have no labels"
             )
-        self.utterances, self.labels = utterances, labels
+        self.utterances, self.ids, self.labels = utterances, utterances.ids, labels
         self.hop, self.padding, self.normalize = hop, padding, normalize
         self.mask_probability, self.mask_span = mask_probability, mask_span
         self.crop_frames = max(num_samples(crop_seconds, utterances.sample_rate) // hop, 1)
         self.durations = np.minimum(utterances.durations, self.crop_frames * hop / utterances.sample_rate)
 
-    def __len__(self) -> int:
-        return len(self.utterances.ids)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.utterances.ids[index]
-
     def __getitem__(self, item: SeededIndex) -> dict[str, Tensor]:
         """``wav (S,)`` with its zeros, ``labels (T,)`` int64 and ``mask (T,)`` bool."""
-        utt = self.utterances.ids[item.index]
+        utt = self.ids[item.index]
         wav, labels = self.utterances.read(utt), self.labels[utt]
         frames = len(wav) // self.hop
         if abs(frames - len(labels)) > LENGTH_TOLERANCE or not min(frames, len(labels)):
@@ -112,10 +105,10 @@ class HubertDataset:
 
     def collate(self, items: list[dict[str, Tensor]]) -> dict[str, Tensor | None]:
         """``wavs (B, S)``, ``lengths (B,)`` (or None), ``labels (B, T)`` (-1 pads), ``mask (B, T)``."""
-        lengths = [len(item["wav"]) for item in items]
+        samples = lengths(item["wav"] for item in items)
         return {
-            "wavs": pad_sequence([item["wav"] for item in items], batch_first=True),
-            "lengths": torch.tensor(lengths) if len(set(lengths)) > 1 else None,
-            "labels": pad_sequence([item["labels"] for item in items], batch_first=True, padding_value=-1),
-            "mask": pad_sequence([item["mask"] for item in items], batch_first=True, padding_value=False),
+            "wavs": pad(item["wav"] for item in items),
+            "lengths": samples if len(samples.unique()) > 1 else None,
+            "labels": pad((item["labels"] for item in items), -1),
+            "mask": pad(item["mask"] for item in items),
         }

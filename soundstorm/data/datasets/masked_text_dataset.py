@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.datasets.dataset_configs import MaskedTextDataConfig, MaskingConfig
+from soundstorm.data.datasets.dataset_parts import pad
 from soundstorm.data.datasets.masked_tokens_dataset import draw_mask_numbers
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.sampler import SeededIndex
@@ -44,5 +44,4 @@ class MaskedTextDataset(TextSemanticDataset):
         batch = super().collate(items)
         masks = [item["mask"] for item in items]
         batch["prompt_end"] = torch.tensor([mask.prompt_end for mask in masks])
-        dropped = [torch.from_numpy(mask.dropped) for mask in masks]
-        return batch | {"dropped": pad_sequence(dropped, batch_first=True)}
+        return batch | {"dropped": pad(mask.dropped for mask in masks)}

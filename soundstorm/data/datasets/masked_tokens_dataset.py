@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.codebook import levels_of_stage
-from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens
+from soundstorm.data.datasets.aligned_tokens_dataset import AlignedTokens, OfAlignedTokens
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, level_weights
+from soundstorm.data.datasets.dataset_parts import pad
 from soundstorm.data.sampler import SeededIndex
 
 PAPER = MaskingConfig()
@@ -76,19 +76,12 @@ def draw_mask_numbers(
     return MaskNumbers(prompt_end, level, dropped, cells, noise)
 
 
-class MaskedTokens:
+class MaskedTokens(OfAlignedTokens):
     """Token windows with the numbers behind their masks, all drawn from the item's own seed."""
 
     def __init__(self, tokens: AlignedTokens, config: MaskingConfig):
-        self.tokens, self.config = tokens, config
-        self.durations, self.drawn_seconds = tokens.durations, tokens.drawn_seconds
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.tokens.name(index)
+        super().__init__(tokens)
+        self.config = config
 
     def __getitem__(self, item: SeededIndex) -> dict:
         rng = np.random.default_rng(item.seed)
@@ -109,7 +102,7 @@ class MaskedTokens:
         batch |= {
             "prompt_end": torch.tensor([mask.prompt_end for mask in masks]),
             "level": torch.tensor([mask.level for mask in masks]),
-            "dropped": pad_sequence([torch.from_numpy(mask.dropped) for mask in masks], batch_first=True),
+            "dropped": pad(mask.dropped for mask in masks),
         }
         if self.config.grid:
             batch["is_grid"] = torch.tensor([mask.cells is not None for mask in masks])
@@ -118,6 +111,5 @@ class MaskedTokens:
                 if mask.cells is not None:
                     batch["cells"][row, : len(mask.cells)] = torch.from_numpy(mask.cells)
         if self.config.noise:
-            noises = [torch.from_numpy(mask.noise) for mask in masks]
-            batch["noise"] = pad_sequence(noises, batch_first=True, padding_value=-1)
+            batch["noise"] = pad((mask.noise for mask in masks), -1)
         return batch

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.characters import encode_text
 from soundstorm.data.datasets.dataset_configs import AugmentConfig
+from soundstorm.data.datasets.dataset_parts import OfUtterances, lengths, pad
 from soundstorm.data.errors import InputError
 from soundstorm.data.log_mel import FLOOR, HOP, SAMPLE_RATE, LogMel, stack_frames
 from soundstorm.data.sampler import SeededIndex
@@ -78,7 +79,7 @@ def hide(frames: Tensor, num_mels: int, config: AugmentConfig, generator: np.ran
     return frames
 
 
-class RecognizerDataset:
+class RecognizerDataset(OfUtterances):
     """Frames of recordings with their characters."""
 
     def __init__(
@@ -135,13 +136,6 @@ class RecognizerDataset:
         logger.warning("%s; they are left out", message)
         return [i for i, there in zip(kept, enough) if there]
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.ids[index]
-
     def __getitem__(self, item: SeededIndex) -> dict[str, Any]:
         utt_id = self.ids[item.index]
         spectra = self._log_mel(torch.from_numpy(self._utterances.read(utt_id)))
@@ -157,8 +151,8 @@ class RecognizerDataset:
         """Pad: frames (B, T, D), lengths (B,), targets (sum,), target_lengths (B,)."""
         targets = [torch.tensor(item["target"]) for item in items]
         return {
-            "frames": nn.utils.rnn.pad_sequence([item["frames"] for item in items], batch_first=True),
-            "lengths": torch.tensor([len(item["frames"]) for item in items]),
+            "frames": pad(item["frames"] for item in items),
+            "lengths": lengths(item["frames"] for item in items),
             "targets": torch.cat(targets),
-            "target_lengths": torch.tensor([len(target) for target in targets]),
+            "target_lengths": lengths(targets),
         }

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.datasets.audio_crop_dataset import CACHED_SECONDS
+from soundstorm.data.datasets.dataset_parts import OfUtterances, lengths, pad
 from soundstorm.data.errors import InputError
 from soundstorm.data.mel_features import MelConfig, mel_features
 from soundstorm.data.sampler import SeededIndex
@@ -21,7 +21,7 @@ from soundstorm.data.text import TURN_MARKER, TextTokenizer
 logger = logging.getLogger(__name__)
 
 
-class SpokenTexts:
+class SpokenTexts(OfUtterances):
     """One example per utterance of one voice with words; spectra of a small set are kept in memory."""
 
     def __init__(
@@ -82,13 +82,6 @@ class SpokenTexts:
         self._caches = self.durations.sum() <= CACHED_SECONDS
         self._cache: dict[str, np.ndarray] = {}
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.ids[index]
-
     def features(self, utt: str) -> np.ndarray:
         """Log magnitudes ``(T, M)``, T a multiple of ``reduction``."""
         if utt in self._cache:
@@ -112,12 +105,9 @@ class SpokenTexts:
     @staticmethod
     def collate(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
         """Pad with zeros: ``text (B, L)``, ``features (B, T, M)``; with lengths, and ``speakers (B, D)``."""
-        batch = {
-            name: pad_sequence([torch.from_numpy(item[name]) for item in items], batch_first=True)
-            for name in ("text", "features")
-        }
-        batch["text_lengths"] = torch.tensor([len(item["text"]) for item in items])
-        batch["lengths"] = torch.tensor([len(item["features"]) for item in items])
+        batch = {name: pad(item[name] for item in items) for name in ("text", "features")}
+        batch["text_lengths"] = lengths(item["text"] for item in items)
+        batch["lengths"] = lengths(item["features"] for item in items)
         if "speakers" in items[0]:
             batch["speakers"] = torch.from_numpy(np.stack([item["speakers"] for item in items]))
         return batch

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.data_dir_values import MOST_PACE, MOST_TIMES_PACE, has_words
+from soundstorm.data.datasets.dataset_parts import OfUtterances, lengths, pad, within_seconds
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
@@ -20,13 +20,23 @@ MOST_TEXTS_CHECKED = 100_000  # before training: to see that they can be read, a
 HIDDEN = -1  # in ``inputs``: a previous token the decoder may not see
 
 
-class TextSemanticDataset:
+def collate_examples(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
+    """Pad with zeros: ``text (B, L)``, ``tokens`` and ``inputs (B, T)``, ``text_lengths``, ``lengths``."""
+    batch = {name: pad(item[name] for item in items) for name in ("text", "tokens", "inputs")}
+    batch["text_lengths"] = lengths(item["text"] for item in items)
+    batch["lengths"] = lengths(item["tokens"] for item in items)
+    return batch
+
+
+class TextSemanticDataset(OfUtterances):
     """One example per utterance of a data directory that has text and semantic tokens.
 
     Semantic tokens are not deduplicated (SoundStorm section 5): a token is a frame. So the previous token
     predicts the next one well, and a decoder may learn to repeat instead of to read; hiding or replacing
     spans of the previous tokens takes that way out from it.
     """
+
+    collate = staticmethod(collate_examples)
 
     def __init__(
         self,
@@ -55,10 +65,7 @@ class TextSemanticDataset:
         """
         data_dir = Path(data_dir)
         self.archive = TokenArchive(tokens or data_dir / "semantic.scp")
-        if self.archive.info.kind != "semantic":
-            raise InputError(
-                f"{self.archive.scp}: holds {self.archive.info.kind} tokens, expected semantic tokens"
-            )
+        self.archive.require_semantic()
         self.info = self.archive.info
         self.join_probability, self.max_seconds = join_probability, max_seconds
         self.token_dropout, self.token_noise, self.noise_span = token_dropout, token_noise, noise_span
@@ -85,14 +92,7 @@ class TextSemanticDataset:
                 raise InputError(f"{lost}, fewer than 5 % expected; extract the semantic tokens again")
             logger.warning("%s", lost)
         seconds = (self.archive.frames() / self.info.frame_rate)[tokens[both]]
-        inside = (shortest <= seconds) & (seconds <= longest)
-        if not inside.any():
-            raise InputError(
-                f"{text_file}: none of {len(both)} utterances lasts between {shortest} and {longest} s"
-            )
-        if not inside.all():
-            logger.info("%s: %d of %d utterances last %g to %g s",
-                        text_file, inside.sum(), len(both), shortest, longest)  # fmt: skip
+        inside = within_seconds(seconds, shortest, longest, text_file)
         rows, seconds = both[inside], seconds[inside]
         self.batch_lengths = self._lengths_with_letters(text_file, rows, seconds)
         return rows, seconds
@@ -137,13 +137,6 @@ class TextSemanticDataset:
     def _text_ids(self, index: int) -> np.ndarray:
         return self._tokenizer.encode(self._text(index), where=f"{self._texts.path}: {self.ids[index]}")
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.ids[index]
-
     def speaking_rates(self) -> tuple[float, float]:
         """Frames per text id of slow and of fast speech here: the 99th and the 1st percentile."""
         rates = self.durations[self._checked] * self.info.frame_rate / self._ids_in_text
@@ -173,10 +166,6 @@ class TextSemanticDataset:
         noise = {"dropout": self.token_dropout, "noise": self.token_noise, "span": self.noise_span}
         return {"text": text, "tokens": tokens, "inputs": corrupt(tokens, rng, **noise)}
 
-    def collate(self, items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
-        """See :func:`collate_examples`."""
-        return collate_examples(items)
-
 
 def corrupt(
     tokens: np.ndarray, rng: np.random.Generator, *, dropout: float, noise: float, span: float
@@ -187,14 +176,6 @@ def corrupt(
     inputs[replaced] = rng.choice(tokens, int(replaced.sum()))
     inputs[_span_mask(len(tokens), dropout * rng.random(), span, rng)] = HIDDEN
     return inputs
-
-
-def collate_examples(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
-    """Pad with zeros: ``text (B, L)``, ``tokens`` and ``inputs (B, T)``, ``text_lengths``, ``lengths``."""
-    batch = {name: _pad([item[name] for item in items]) for name in ("text", "tokens", "inputs")}
-    batch["text_lengths"] = torch.tensor([len(item["text"]) for item in items])
-    batch["lengths"] = torch.tensor([len(item["tokens"]) for item in items])
-    return batch
 
 
 def _span_mask(length: int, ratio: float, mean_span: float, rng: np.random.Generator) -> np.ndarray:
@@ -210,10 +191,3 @@ def _span_mask(length: int, ratio: float, mean_span: float, rng: np.random.Gener
         mask[frame] = inside
         inside = draws[frame] >= end_probability if inside else draws[frame] < start_probability
     return mask
-
-
-def _pad(rows: list[np.ndarray]) -> Tensor:
-    out = torch.zeros(len(rows), max(len(row) for row in rows), dtype=torch.int64)
-    for row, values in zip(out, rows):
-        row[: len(values)] = torch.from_numpy(values)
-    return out

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from soundstorm.data.audio import Utterances
+from soundstorm.data.datasets.dataset_parts import OfUtterances
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
 
 
-class WavesWithFeatures:
+class WavesWithFeatures(OfUtterances):
     """One random crop of an utterance per draw."""
 
     def __init__(
@@ -47,13 +48,6 @@ class WavesWithFeatures:
             )
         self.utterances = part.part(self.ids)
         self.durations = np.full(len(self.ids), crop_frames * hop / utterances.sample_rate)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def name(self, index: int) -> str:
-        """The utterance."""
-        return self.ids[index]
 
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
         """``wav`` ``(frames * hop,)`` and ``features`` ``(context + frames + context, M)``."""
