@@ -4,13 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soundstorm.models.audiolm import AudioLM, Columns
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class AudioLMStep:
+class AudioLMStep(OneNetwork):
     """Teacher-forced training of one stage; the conditioning has no loss."""
-
-    phases = ("model",)
 
     def __init__(self, model: AudioLM, *, first_level: int = 0):
         """
@@ -18,8 +16,8 @@ class AudioLMStep:
             model: the network.
             first_level: the codec's level that is the first to be predicted, for the names of the metrics.
         """
+        super().__init__(model)
         self.first_level = first_level
-        self.networks: dict[str, nn.Module] = {"model": model}
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Summed over predicted tokens; ``batch`` as ``collate_rows`` of ``audiolm_dataset.py`` makes it."""

@@ -6,16 +6,14 @@ from torch import Tensor, nn
 
 from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers, contrastive_loss
 from soundstorm.models.recognizer import RecognizerLayers
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class ConsistencyStep:
+class ConsistencyStep(OneNetwork):
     """One step of CLIP's loss over a batch of recordings."""
 
-    phases = ("model",)
-
     def __init__(self, network: ConsistencyNetwork, features: EarlyLayers | RecognizerLayers):
-        self.networks: dict[str, nn.Module] = {"model": network}
+        super().__init__(network)
         self._features = features  # frozen, so neither trained nor saved
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:

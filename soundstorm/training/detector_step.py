@@ -5,17 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soundstorm.models.detector import Detector
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class DetectorStep:
-    """One step of binary cross-entropy."""
-
-    phases = ("model",)
-
-    def __init__(self, model: Detector):
-        self.networks: dict[str, nn.Module] = {"model": model}
+class DetectorStep(OneNetwork):
+    """One step of binary cross-entropy of a :class:`Detector`."""
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Loss of the batch, to be divided by the number of crops."""

@@ -19,16 +19,14 @@ from soundstorm.data.audio import Utterances
 from soundstorm.data.datasets.hubert_dataset import HubertDataset
 from soundstorm.models.collectives import sum_over_processes
 from soundstorm.models.hubert_pretraining import HubertPrediction, HubertPretraining, frame_padding
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class HubertStep:
+class HubertStep(OneNetwork):
     """Cross-entropy of the labels of masked frames; of the others too, if they have a weight (eq. 2)."""
 
-    phases = ("model",)
-
     def __init__(self, model: HubertPretraining, *, unmasked_weight: float = 0.0):
-        self.networks: dict[str, nn.Module] = {"model": model}
+        super().__init__(model)
         self.unmasked_weight = unmasked_weight
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict) -> Loss:

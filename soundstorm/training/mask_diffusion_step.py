@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from soundstorm.models.collectives import sum_over_processes
 from soundstorm.models.mask_diffusion import MaskDiffusion
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 WARMUP = 10  # draws of every time before the losses are believed
 DECAY = 0.9  # of the mean square of a time's loss
@@ -53,13 +53,11 @@ class ImportantTimes:
         self._new = torch.zeros_like(self._new)
 
 
-class MaskDiffusionStep:
+class MaskDiffusionStep(OneNetwork):
     """Trains a :class:`MaskDiffusion` on batches of :class:`DiffusionTokens`."""
 
-    phases = ("model",)
-
     def __init__(self, model: MaskDiffusion, auxiliary_weight: float):
-        self.networks: dict[str, nn.Module] = {"model": model}
+        super().__init__(model)
         self.chain, self.auxiliary_weight = model.chain, auxiliary_weight
         self.times = ImportantTimes(model.chain.steps)
 

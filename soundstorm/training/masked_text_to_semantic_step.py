@@ -8,20 +8,18 @@ from soundstorm.models.alignment import emission_loss
 from soundstorm.models.masked_text_to_semantic import MaskedTextToSemantic, MaskedTextToSemanticOutput
 from soundstorm.models.masking import coarse_to_fine_mask
 from soundstorm.models.text_to_semantic_config import MaskedTextLossConfig
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class MaskedTextToSemanticStep:
+class MaskedTextToSemanticStep(OneNetwork):
     """Trains a :class:`MaskedTextToSemantic` on batches of :class:`MaskedTextDataset`.
 
     The three losses have no parameter in common (the path and the states that durations are predicted from are
     cut off), so that their weights mean nothing.
     """
 
-    phases = ("model",)
-
     def __init__(self, model: MaskedTextToSemantic, config: MaskedTextLossConfig):
-        self.networks: dict[str, nn.Module] = {"model": model}
+        super().__init__(model)
         self.config = config
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:

@@ -7,16 +7,14 @@ from torch.nn import functional as F
 
 from soundstorm.data.characters import BLANK
 from soundstorm.models.recognizer import CtcNetwork
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class RecognizerStep:
+class RecognizerStep(OneNetwork):
     """One CTC step."""
 
-    phases = ("model",)
-
     def __init__(self, model: CtcNetwork, vocabulary: dict[str, int]):
-        self.networks: dict[str, nn.Module] = {"model": model}
+        super().__init__(model)
         self._blank = vocabulary[BLANK]
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:

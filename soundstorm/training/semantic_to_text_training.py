@@ -10,17 +10,12 @@ from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.experiment import start_experiment
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.semantic_to_text import BLANK, SemanticToText
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 from soundstorm.training.training_run import TrainingRun
 
 
-class SemanticToTextStep:
-    """One CTC step."""
-
-    phases = ("model",)
-
-    def __init__(self, model: SemanticToText):
-        self.networks: dict[str, nn.Module] = {"model": model}
+class SemanticToTextStep(OneNetwork):
+    """One CTC step of a :class:`SemanticToText`."""
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Summed over letters; ``batch`` as :meth:`TextSemanticDataset.collate` makes it, without ends."""

@@ -7,21 +7,19 @@ from torch import Tensor, nn
 from soundstorm.data.datasets.dataset_configs import MaskingConfig, level_weights
 from soundstorm.models.masking import at_level, coarse_to_fine_mask, grid_mask, with_noise
 from soundstorm.models.soundstorm import SoundStorm
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 PAPER = MaskingConfig()
 
 
-class SoundStormStep:
+class SoundStormStep(OneNetwork):
     """Trains a :class:`SoundStorm` on batches of :class:`MaskedTokens`."""
 
-    phases = ("model",)
-
     def __init__(self, model: SoundStorm, masking: MaskingConfig = PAPER):
+        super().__init__(model)
         self.num_levels, self.groups = model.num_levels, model.groups
         of_stages = level_weights(masking.grid_weights, model.num_stages)
         self.grid_weights = [weight for weight in of_stages for _ in range(model.groups)]
-        self.networks: dict[str, nn.Module] = {"model": model}
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Summed over masked tokens, so that the trainer can divide by their number on all processes.

@@ -30,3 +30,12 @@ class TrainingStep(Protocol):
         (metrics; raises RuntimeError to stop the run with a message); ``state() -> dict of tensors`` with
         ``load_state(tensors)``, for what the step carries from one step to the next beside its networks.
         """
+
+
+class OneNetwork:
+    """What steps share that train one network, whatever their loss."""
+
+    phases = ("model",)
+
+    def __init__(self, model: nn.Module):
+        self.networks: dict[str, nn.Module] = {"model": model}

@@ -7,13 +7,11 @@ from torch import Tensor, nn
 from soundstorm.models.attention_figures import attention_figures
 from soundstorm.models.feature_network import FeatureNetwork, Predicted
 from soundstorm.models.tacotron2_config import Tacotron2LossConfig
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class Tacotron2Step:
+class Tacotron2Step(OneNetwork):
     """Teacher forcing: errors of the frames before and after the post-net, and of the stop token."""
-
-    phases = ("model",)
 
     def __init__(self, model: FeatureNetwork, config: Tacotron2LossConfig):
         """
@@ -21,7 +19,7 @@ class Tacotron2Step:
             model: the network.
             config: weights of the losses.
         """
-        self.networks: dict[str, nn.Module] = {"model": model}
+        super().__init__(model)
         self.config, self.model = config, model
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:

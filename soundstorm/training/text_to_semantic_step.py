@@ -8,13 +8,11 @@ from soundstorm.data.errors import InputError
 from soundstorm.models.alignment import emission_loss
 from soundstorm.models.text_to_semantic import TextToSemantic, TextToSemanticOutput
 from soundstorm.models.text_to_semantic_config import TextLossConfig
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class TextToSemanticStep:
+class TextToSemanticStep(OneNetwork):
     """Teacher-forced training of one network."""
-
-    phases = ("model",)
 
     def __init__(self, model: TextToSemantic, config: TextLossConfig):
         """
@@ -31,7 +29,7 @@ class TextToSemanticStep:
             raise InputError(
                 "loss.alignment_weight is 0, expected more: a model with a pointer learns its path from it"
             )
-        self.networks: dict[str, nn.Module] = {"model": model}
+        super().__init__(model)
         self.config = config
         self.end_id = model.end_id
 

@@ -3,21 +3,15 @@
 from torch import Tensor, nn
 
 from soundstorm.models.logistic_mixture import log_likelihood, quantize
-from soundstorm.models.wavenet import WaveNet
-from soundstorm.training.step import Loss
+from soundstorm.training.step import Loss, OneNetwork
 
 
-class WaveNetStep:
-    """Teacher forcing of one network.
+class WaveNetStep(OneNetwork):
+    """Teacher forcing of a :class:`WaveNet`.
 
     The convention of the figure, which others do not share: the mean over samples of minus the logarithm of the
     probability of the level that a 16-bit file has; 11.1 where all levels are alike.
     """
-
-    phases = ("model",)
-
-    def __init__(self, model: WaveNet):
-        self.networks: dict[str, nn.Module] = {"model": model}
 
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Summed over samples; ``batch`` as :meth:`WavesWithFeatures.collate` makes it."""
