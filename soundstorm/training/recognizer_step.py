@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from soundstorm.data.characters import BLANK
 from soundstorm.models.recognizer import CtcNetwork
+from soundstorm.training.ctc import ctc_loss
 from soundstorm.training.step import Loss, OneNetwork
 
 
@@ -20,14 +20,4 @@ class RecognizerStep(OneNetwork):
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Negative log likelihood, to be divided by the number of target characters."""
         logits = networks["model"](batch["frames"], batch["lengths"])
-        total = F.ctc_loss(
-            logits.float().log_softmax(dim=-1).transpose(0, 1),  # (T, B, V)
-            batch["targets"],
-            batch["lengths"],
-            batch["target_lengths"],
-            blank=self._blank,
-            reduction="sum",
-            zero_infinity=True,
-        )
-        weight = batch["target_lengths"].sum()
-        return Loss(total=total, weight=weight, metrics={"ctc": (total.detach(), weight)})
+        return ctc_loss(logits, batch["lengths"], batch["targets"], batch["target_lengths"], blank=self._blank)

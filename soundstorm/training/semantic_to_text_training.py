@@ -4,12 +4,12 @@ from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from soundstorm.data.datasets.text_semantic_dataset import TextSemanticDataset
 from soundstorm.data.experiment import start_experiment
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.semantic_to_text import BLANK, SemanticToText
+from soundstorm.training.ctc import ctc_loss
 from soundstorm.training.step import Loss, OneNetwork
 from soundstorm.training.training_run import TrainingRun
 
@@ -20,14 +20,7 @@ class SemanticToTextStep(OneNetwork):
     def loss(self, phase: str, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> Loss:
         """Summed over letters; ``batch`` as :meth:`TextSemanticDataset.collate` makes it, without ends."""
         logits = networks[phase](batch["tokens"], batch["lengths"])
-        letters = batch["text_lengths"] - 1
-        total = F.ctc_loss(
-            logits.float().log_softmax(-1).transpose(0, 1), batch["text"], batch["lengths"], letters,
-            blank=BLANK,
-            reduction="sum", zero_infinity=True,
-        )  # fmt: skip
-        weight = letters.sum()
-        return Loss(total, weight, {"ctc": (total.detach(), weight)})
+        return ctc_loss(logits, batch["lengths"], batch["text"], batch["text_lengths"] - 1, blank=BLANK)
 
 
 def train_semantic_to_text(run: TrainingRun) -> None:
