@@ -84,10 +84,10 @@ def open_features(
     return features
 
 
-def check_long_enough(wav: np.ndarray, hop: int) -> None:
+def check_long_enough(wavs: list[np.ndarray], hop: int) -> None:
     """Refuse a recording without a single frame."""
-    if len(wav) < hop:
-        raise InputError(
-            f"a recording of {len(wav)} samples is shorter than one frame of {hop} samples; "
-            "remove it in stage 0"
-        )
+    for wav in wavs:
+        if len(wav) < hop:
+            raise InputError(
+                f"a recording of {len(wav)} samples is shorter than one frame of {hop} samples; remove it in stage 0"
+            )

@@ -37,12 +37,12 @@ class MfccFeatures:
 
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Cepstra of recordings: ``(S,)`` each, to ``(S // hop, 39)`` float32 each."""
+        check_long_enough(wavs, self.hop)
         return [self._extract(wav) for wav in wavs]
 
     def _extract(self, wav: np.ndarray) -> np.ndarray:
         import librosa
 
-        check_long_enough(wav, self.hop)
         excess = FFT_SIZE - self.hop  # zeros around the recording put a frame on the middle of every hop
         padded = np.pad(wav, (max(excess, 0) // 2, max(excess, 0) - max(excess, 0) // 2))
         cepstra = librosa.feature.mfcc(

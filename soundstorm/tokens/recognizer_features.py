@@ -44,8 +44,7 @@ class RecognizerFeatures:
 
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Features of recordings: ``(S,)`` float32 each, to ``(S // hop, D)`` float32 each."""
-        for wav in wavs:
-            check_long_enough(wav, self.hop)
+        check_long_enough(wavs, self.hop)
         return [self._forward(torch.from_numpy(np.asarray(wav, dtype=np.float32))) for wav in wavs]
 
     def _forward(self, wav: Tensor) -> np.ndarray:

@@ -49,8 +49,7 @@ class SslFeatures:
     @torch.no_grad()
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Features of recordings: ``(S,)`` float32 each, to ``(S // hop, D)`` float32 each."""
-        for wav in wavs:
-            check_long_enough(wav, self.hop)
+        check_long_enough(wavs, self.hop)
         wavs = [normalize(wav) for wav in wavs] if self.do_normalize else wavs
         batches = [[wav] for wav in wavs] if self.alone else [wavs]
         return [features for batch in batches for features in self._forward(batch)]

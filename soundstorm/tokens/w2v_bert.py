@@ -48,8 +48,7 @@ class W2vBertFeatures:
     @torch.no_grad()
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Features of recordings: ``(S,)`` float32 each, to ``(S // 640, D)`` float32 each."""
-        for wav in wavs:
-            check_long_enough(wav, HOP)
+        check_long_enough(wavs, HOP)
         return [self._forward(wav) for wav in wavs]
 
     def _forward(self, wav: np.ndarray) -> np.ndarray:

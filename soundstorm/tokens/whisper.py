@@ -62,8 +62,7 @@ class WhisperFeatures:
     @torch.no_grad()
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Features of recordings: ``(S,)`` float32 each, to ``(S // 320, D)`` float32 each."""
-        for wav in wavs:
-            check_long_enough(wav, HOP)
+        check_long_enough(wavs, HOP)
         longest = self.encoder.max_source_positions - SILENCE
         windows = [cut_windows(len(wav) // HOP, longest, OVERLAP) for wav in wavs]
         pieces = [
