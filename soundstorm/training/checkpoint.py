@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -67,12 +67,6 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             "before"
         ) from error
     return tensors
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read what :func:`save_tensors` was given beside the tensors."""
-    with safe_open(path, framework="pt") as stream:
-        return stream.metadata() or {}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
