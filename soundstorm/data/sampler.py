@@ -12,6 +12,9 @@ import numpy as np
 
 from soundstorm.data.errors import InputError
 
+# What random numbers are for, in their seeds. Not 0: numpy takes (seed, epoch, 0) and (seed, epoch) for the same.
+SHARES, ORDER, ITEM = 1, 2, 3
+
 
 class SeededIndex(NamedTuple):
     """One visit to one utterance."""
@@ -71,11 +74,11 @@ class BatchSampler:
         """Of the windows of this epoch."""
         if self._drawn_seconds is None:
             return None
-        return np.random.default_rng((self.seed, self.epoch, 0)).random(len(self.durations))
+        return np.random.default_rng((self.seed, self.epoch, SHARES)).random(len(self.durations))
 
     def _batches(self, first: int, shares: np.ndarray | None) -> Iterator[np.ndarray]:
         epoch = self.epoch if self.shuffle else 0
-        rng = np.random.default_rng((self.seed, epoch))
+        rng = np.random.default_rng((self.seed, epoch, ORDER))
         order = rng.permutation(len(self.durations))
         seconds = (self.durations if shares is None else self._drawn_seconds(shares))[order]
         if self.batch_seconds is not None:
@@ -119,7 +122,7 @@ class BatchSampler:
         for batch in self._batches(self.first_batch, shares):
             ours = batch[self.rank :: self.world_size].tolist()
             yield [
-                SeededIndex(i, (self.seed, epoch, i), None if shares is None else float(shares[i])) for i in ours
+                SeededIndex(i, (self.seed, epoch, ITEM, i), None if shares is None else float(shares[i])) for i in ours
             ]
 
     def __len__(self) -> int:

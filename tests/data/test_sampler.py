@@ -120,3 +120,18 @@ def test_an_epoch_may_begin_at_any_of_its_batches(durations, world, by_size, dat
     sampler.first_batch = data.draw(st.integers(0, len(whole)))
     assert list(sampler) == whole[sampler.first_batch :]
     assert len(sampler) == len(whole) - sampler.first_batch
+
+
+def test_order_lengths_of_windows_and_items_are_drawn_from_streams_of_their_own(monkeypatch):
+    states, make = [], np.random.default_rng
+
+    def noted(seed):
+        states.append(tuple(np.random.SeedSequence(seed).generate_state(4)))
+        return make(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", noted)
+    sampler = BatchSampler(np.ones(5), batch_size=8, drawn_seconds=lambda shares: shares)
+    (batch,) = sampler
+    for draw in batch:
+        np.random.default_rng(draw.seed)
+    assert len(states) == len(set(states)) == 2 + 5
