@@ -13,18 +13,19 @@ from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import BatchSampler, SeededIndex
 from soundstorm.training.training_config import TrainerConfig
 
+VALIDATION_SEED = 0  # of crops and masks
 SECONDS_TO_SAVE = 300  # from a signal on: to the end of the step and of its checkpoint
 
 
 def make_sampler(
     dataset, config: TrainerConfig, *, rank: int, world_size: int, shuffle: bool
 ) -> BatchSampler:
-    """The batches of a run's settings; those of validation (not shuffled) are always the same."""
+    """The batches of a run's settings; items of validation (not shuffled) are always the same, whatever its seed."""
     return BatchSampler(
         getattr(dataset, "batch_lengths", dataset.durations),  # not all work is in the seconds
         batch_size=config.batch_size,
         batch_seconds=config.batch_seconds,
-        seed=config.seed if shuffle else config.seed + 1,
+        seed=config.seed if shuffle else VALIDATION_SEED,
         rank=rank,
         world_size=world_size,
         shuffle=shuffle,

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from soundstorm.data.datasets.diffusion_config import DiffusionDataConfig
 from soundstorm.data.datasets.diffusion_dataset import DiffusionTokens
 from soundstorm.models.mask_diffusion import MaskDiffusion
 from soundstorm.training.aligned_training import train_on_aligned_tokens
@@ -17,5 +18,9 @@ def train_mask_diffusion(run: TrainingRun, *, codebooks: Tensor | None = None) -
         # All levels at once, in whatever groups they are.
         make_model=lambda groups, **sizes: MaskDiffusion(run.config["model"], diffusion, **sizes),
         make_step=lambda model: MaskDiffusionStep(model, diffusion.auxiliary_weight),
-        make_sets=lambda *both: tuple(DiffusionTokens(tokens, unprompted) for tokens in both),
+        make_sets=lambda training, validation: (
+            DiffusionTokens(training, unprompted),
+            # As many prompts whatever the training has: losses can be compared.
+            DiffusionTokens(validation, DiffusionDataConfig().unprompted),
+        ),
     )  # fmt: skip

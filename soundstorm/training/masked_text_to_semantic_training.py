@@ -1,9 +1,8 @@
 """Training of the parallel text-to-semantic model, from data directories to an experiment directory."""
 
-from dataclasses import replace
-
 import torch
 
+from soundstorm.data.datasets.dataset_configs import MaskedTextDataConfig
 from soundstorm.data.datasets.masked_text_dataset import MaskedTextDataset
 from soundstorm.data.experiment import start_experiment
 from soundstorm.models.masked_text_to_semantic import build_masked_text_to_semantic
@@ -18,7 +17,9 @@ def train_masked_text_to_semantic(run: TrainingRun) -> None:
         return
     tokenizer, data = prepare_text_tokenizer(run), run.config["data"]
     train_set = MaskedTextDataset(run.train_data, tokenizer, data)
-    valid_set = MaskedTextDataset(run.valid_data, tokenizer, replace(data, join_probability=0.0))
+    # Validation has the masks of the defaults whatever the training's are: losses of both can be compared.
+    lengths = {"min_seconds": data.min_seconds, "max_seconds": data.max_seconds}
+    valid_set = MaskedTextDataset(run.valid_data, tokenizer, MaskedTextDataConfig(**lengths))
     run.check_same(train_set.info, valid_set.info)
     model_config = with_pinned_encoder(run)
     torch.manual_seed(run.config["training"].seed)

@@ -22,6 +22,6 @@ def train_soundstorm(run: TrainingRun, *, codebooks: Tensor | None = None) -> No
         make_sets=lambda training, validation: (
             MaskedTokens(training, masking),
             # By the paper's masks whatever the training's are: losses of both can be compared.
-            MaskedTokens(validation, MaskingConfig(unprompted=masking.unprompted)),
+            MaskedTokens(validation, MaskingConfig()),
         ),
     )  # fmt: skip
