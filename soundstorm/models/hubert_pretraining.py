@@ -79,7 +79,8 @@ class CosineHead(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """``(frames, D)`` to logits ``(frames, K)`` float32."""
         projected = F.normalize(self.projection(states).float(), dim=-1)
-        return projected @ F.normalize(self.labels.float(), dim=-1).T / self.temperature
+        with torch.autocast(states.device.type, enabled=False):
+            return projected @ F.normalize(self.labels.float(), dim=-1).T / self.temperature
 
 
 def build_hubert_pretraining(

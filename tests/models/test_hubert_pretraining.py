@@ -46,6 +46,15 @@ def test_the_cosine_head_equals_its_formula():
             assert logit.item() == pytest.approx(cosine.item() / 0.1, abs=1e-4)
 
 
+def test_logits_are_float32_under_autocast():
+    torch.manual_seed(0)
+    head, states = CosineHead(6, 4, label_width=3, temperature=0.1), torch.randn(5, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, projected = head(states), head.projection(states).float()
+    cosines = torch.nn.functional.cosine_similarity(projected[:, None], head.labels, dim=-1)
+    assert logits.dtype == torch.float32 and torch.allclose(logits, cosines / 0.1, atol=1e-5)
+
+
 def test_only_the_frames_asked_for_are_predicted():
     model = build().eval()
     left, right = frame_padding(model.hubert.config)[1]
