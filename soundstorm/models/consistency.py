@@ -102,8 +102,8 @@ class ConsistencyNetwork(nn.Module):
         return F.normalize(self.output(mean).float(), dim=-1)
 
     def scale(self) -> Tensor:
-        """Inverse temperature of the loss, limited as in CLIP."""
-        return self.log_scale.squeeze(0).exp().clamp(max=MAX_SCALE)
+        """Inverse temperature of the loss, which training limits as CLIP does."""
+        return self.log_scale.squeeze(0).exp()
 
 
 def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,8 +118,9 @@ def contrastive_loss(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tens
         Sum over recordings of the mean of both directions, and how often (0 to 2B) the partner was found.
     """
     (firsts, _), (seconds, rank) = gather_rows(first), gather_rows(second)
-    logits = scale * first @ torch.cat(seconds).T  # (B, those of all processes)
-    reverse = logits.T if len(firsts) == 1 else scale * second @ torch.cat(firsts).T
+    with torch.autocast(first.device.type, enabled=False):  # bf16 would round a similarity times 100 by up to 0.25
+        logits = scale * first @ torch.cat(seconds).T  # (B, those of all processes)
+        reverse = logits.T if len(firsts) == 1 else scale * second @ torch.cat(firsts).T
     partner = torch.arange(len(logits), device=logits.device) + sum(map(len, firsts[:rank]))
     total = sum(F.cross_entropy(part, partner, reduction="sum") for part in (logits, reverse)) / 2
     found = sum((part.argmax(dim=-1) == partner).sum() for part in (logits, reverse))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
-from soundstorm.models.consistency import ConsistencyNetwork, EarlyLayers, contrastive_loss
+from soundstorm.models.consistency import MAX_SCALE, ConsistencyNetwork, EarlyLayers, contrastive_loss
 from soundstorm.models.recognizer import RecognizerLayers
+from soundstorm.training.layout import local_shard
 from soundstorm.training.step import Loss, OneNetwork
 
 
@@ -24,3 +28,8 @@ class ConsistencyStep(OneNetwork):
         first, second = embeddings.chunk(2)
         total, found = contrastive_loss(first, second, scale)
         return Loss(total=total, weight=len(first), metrics={"accuracy": (found, 2 * len(first))})
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Limit the weight and not the scale made of it: beyond a limit in the loss no gradient would lead back."""
+        local_shard(self.networks["model"].log_scale).clamp_(max=math.log(MAX_SCALE))

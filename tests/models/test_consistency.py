@@ -14,6 +14,7 @@ from soundstorm.models.consistency import (
     contrastive_loss,
 )
 from soundstorm.models.consistency_config import ConsistencyConfig
+from soundstorm.training.consistency_step import ConsistencyStep
 from tests.tokens.conftest import make_recognizer
 
 torch.set_num_threads(1)
@@ -125,11 +126,26 @@ def test_partners_that_agree_are_all_found():
     assert found.item() == 10 and total.item() < 1e-3
 
 
-def test_the_temperature_is_limited_as_in_clip():
+def test_the_loss_is_in_float32_under_autocast():
+    first, second = (torch.nn.functional.normalize(torch.randn(6, 8), dim=-1) for _ in range(2))
+    expected, _ = contrastive_loss(first, second, torch.tensor(90.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        total, _ = contrastive_loss(first, second, torch.tensor(90.0))
+    assert torch.equal(total, expected)
+
+
+def test_the_temperature_is_limited_as_in_clip_and_comes_back_from_the_limit():
     model = network()
+    step, optimizer = ConsistencyStep(model, None), torch.optim.SGD(model.parameters(), lr=0.01)
     with torch.no_grad():
         model.log_scale.fill_(10.0)
-    assert model.scale().item() == pytest.approx(MAX_SCALE)
+    step.after_step(1)
+    assert model.scale().item() == pytest.approx(MAX_SCALE, rel=1e-4)
+    vectors = torch.nn.functional.normalize(torch.randn(4, 8), dim=-1)
+    contrastive_loss(vectors, vectors.flip(0), model.scale())[0].backward()  # partners that are hard to find
+    optimizer.step()
+    step.after_step(2)
+    assert model.scale().item() < 0.99 * MAX_SCALE
 
 
 @pytest.mark.parametrize(
