@@ -12,10 +12,9 @@ from soundstorm.tokens.acoustic import AcousticTokenizer
 def utterance_seed(seed: int, utt: str, sample: int = 0) -> int:
     """A seed that depends on the run's seed, the utterance id and the number of the sample only.
 
-    torch's CPU generator uses the lowest 32 bits, which therefore differ.
+    It has 32 bits, all that torch's CPU generator uses, and so two of thousands of utterances hardly ever share one.
     """
-    name = f"{utt}/{sample}" if sample else utt  # no id has a slash
-    return (zlib.crc32(name.encode()) << 16) + seed
+    return zlib.crc32(f"{seed}/{utt}/{sample}".encode())  # no id has a slash
 
 
 def waveform(codec: AcousticTokenizer, codes: np.ndarray, stopwatch: Stopwatch | None = None) -> np.ndarray:

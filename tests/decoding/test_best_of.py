@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from soundstorm.data.archive import TokenArchive
 from soundstorm.data.audio import read_audio
@@ -58,9 +59,11 @@ def test_samples_repeat_and_more_of_them_begin_alike(chain, tmp_path):  # noqa: 
     assert {utt: found[:2] for utt, found in scores[0].items()} == scores[2]
 
 
-def test_the_seeds_of_samples_differ_in_the_bits_that_count():
-    seeds = {utterance_seed(0, utt, sample) & 0xFFFFFFFF for utt in DURATIONS for sample in range(50)}
-    assert len(seeds) == 50 * len(DURATIONS)
+def test_seeds_of_thousands_of_utterances_and_their_samples_differ_in_the_bits_that_count():
+    ids = [f"{speaker}-{7 * speaker}-{number:04d}" for speaker in range(61, 8555, 213) for number in range(66)]
+    many = [(seed, utt, sample) for seed in (0, 1) for utt in ids for sample in range(3)]
+    streams = (torch.Generator().manual_seed(utterance_seed(*each)) for each in many)
+    assert len({tuple(torch.rand(3, generator=stream).tolist()) for stream in streams}) == len(many) > 15_000
 
 
 def test_time_of_all_samples_counts_and_their_audio_once(chain, tmp_path):  # noqa: F811
