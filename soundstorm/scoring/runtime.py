@@ -19,7 +19,10 @@ class PartTime:
 
 
 def read_timing(path: Path) -> dict[str, PartTime]:
-    """Real-time factor of each part in a decode directory's `timing.json`, and of all parts together."""
+    """Real-time factor of each part in a decode directory's `timing.json`, and of all parts together.
+
+    A prompt is audio to the codec and to a reranker only; all together are measured by what was made anew.
+    """
     content = read_json(path, "decode again")
     try:
         parts = {
@@ -32,7 +35,7 @@ def read_timing(path: Path) -> dict[str, PartTime]:
             f"audio_seconds, got something else ({error}); decode again"
         ) from error
     if len(parts) > 1 and "total" not in parts:
-        audio_seconds = max(part.audio_seconds for part in parts.values())
+        audio_seconds = min(part.audio_seconds for part in parts.values())
         parts["total"] = _part(sum(part.seconds for part in parts.values()), audio_seconds)
     return parts
 
