@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -74,24 +75,21 @@ class DriftPoint:
     count: int
 
 
-def drift_curve(drifts: Iterable[list], *, min_count: int = 2, **bootstrap_options) -> list[dict]:
-    """Join the drifts of utterances to a curve, of times that `min_count` utterances reach."""
-    by_time: dict[float, list[float]] = {}
-    for drift in drifts:
-        for seconds, similarity in drift:
-            by_time.setdefault(seconds, []).append(similarity)
+def drift_curve(
+    utterances: Mapping[str, Mapping[str, Any]], *, min_count: int = 2, **bootstrap_options
+) -> list[dict]:
+    """Join the drifts in the records of a score file to a curve, of times that `min_count` utterances reach."""
+    by_time: dict[float, list[tuple[float, str | None]]] = {}
+    for _, record in sorted(utterances.items()):
+        for seconds, similarity in record.get(DRIFT, []):
+            by_time.setdefault(seconds, []).append((similarity, record.get("speaker")))
     curve = []
     for seconds in sorted(by_time):
-        values = by_time[seconds]
+        values, speakers = zip(*by_time[seconds])
         if len(values) < min_count:
             continue
-        mean = bootstrap(values, **bootstrap_options)
+        mean = bootstrap(values, speakers=speakers, **bootstrap_options)
         quartiles = np.percentile(values, [25, 75])
         point = DriftPoint(seconds, mean.value, mean.low, mean.high, *map(float, quartiles), len(values))
         curve.append(asdict(point))
     return curve
-
-
-def drifts_of(utterances: Mapping[str, Mapping]) -> list[list]:
-    """The drifts in the per-utterance record of a score file."""
-    return [record[DRIFT] for _, record in sorted(utterances.items()) if DRIFT in record]

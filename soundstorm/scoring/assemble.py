@@ -29,7 +29,7 @@ from soundstorm.scoring.voice_preservation import SpeakerModel, VoicePreservatio
 
 logger = logging.getLogger(__name__)
 
-MEASURES_VERSION = 2  # one more whenever a figure gets another meaning: scores of before are then made again
+MEASURES_VERSION = 3  # one more whenever a figure gets another meaning: scores of before are then made again
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _speakers(data_dir: Path, ids: Sequence[str]) -> dict[str, str] | None:
     speakers = {utt: table[utt] for utt in ids if utt in table}
     if len(speakers) == len(ids) and len(set(speakers.values())) > 1:
         return speakers
-    logger.warning("%s: no two speakers in utt2spk: the intervals of voices draw utterances", data_dir)
+    logger.warning("%s: no two speakers in utt2spk: intervals draw utterances", data_dir)
     return None
 
 

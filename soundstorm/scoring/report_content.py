@@ -68,9 +68,8 @@ def voice_gains(rows: Sequence[Mapping[str, Any]]) -> list[VoiceGain]:
         if not set(similarities[0]) & set(similarities[1]):
             continue
         speakers = {utt: record.get("speaker") for utt, record in prompted["utterances"].items()}
-        drawn_first = speakers if None not in speakers.values() else None
         apart = prompted["metrics"][VOICE][ALL]["low"] > twin["metrics"][VOICE][ALL]["high"]
-        difference = paired_difference(*similarities, drawn_first)
+        difference = paired_difference(*similarities, speakers)
         gains.append(VoiceGain(prompted["system"], twin["system"], difference, apart))
     return gains
 

@@ -29,6 +29,5 @@ class ScoreConfig(Config, section="score"):
     num_resamples: int = option(1000, "bootstrap resamples", at_least=1)
     seed: int = option(0, "of the bootstrap")
     bootstrap: str = option(
-        "speaker", "what voices' intervals draw: speaker and its utterances, or utterance",
-        one_of=("speaker", "utterance"),
+        "speaker", "what intervals draw: speaker and its utterances, or utterance", one_of=("speaker", "utterance")
     )

@@ -52,13 +52,14 @@ def is_word_errors(metric: str) -> bool:
 
 def word_error_difference(row: Row, base: Row, metric: str = "wer") -> Estimate | None:
     """How much higher a system's word error rate is, over the utterances that both have, each against itself."""
-    gaps, words = [], []
+    gaps, words, speakers = [], [], []
     for utt_id, record in row["utterances"].items():
         other = base["utterances"].get(utt_id, {})
         if metric in record and metric in other:
             words.append(len(record["text"].split()))
             gaps.append((record[metric] - other[metric]) * words[-1])
-    return bootstrap(gaps, words) if gaps else None
+            speakers.append(record.get("speaker"))
+    return bootstrap(gaps, words, speakers=speakers) if gaps else None
 
 
 def trainings_of(row: Row) -> list[tuple[float, int]]:

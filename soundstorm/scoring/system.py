@@ -15,12 +15,11 @@ from soundstorm.data.data_dir import write_text
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import as_type, read_json
 from soundstorm.data.share import Share
-from soundstorm.scoring.acoustic_consistency import drift_curve, drifts_of
+from soundstorm.scoring.acoustic_consistency import drift_curve
 from soundstorm.scoring.measures import Measure, Pair
 from soundstorm.scoring.measuring import MeasuredLog, left_out, measure_utterances
 from soundstorm.scoring.runtime import read_timing
 from soundstorm.scoring.statistics import by_length
-from soundstorm.scoring.voice_preservation import METRICS as VOICE_METRICS
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +125,7 @@ def score_system(
         timing: The decode directory's `timing.json`, if there is one.
         log: Keeps what was measured, utterance by utterance, so that an interrupted run goes on from there.
         share: Measure only these, into the log.
-        speakers: Of all utterances, to draw these first for the intervals of voices.
+        speakers: Of all utterances, to draw these first for the intervals.
         num_resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
@@ -185,13 +184,11 @@ def score_system(
         "metrics": {
             name: {
                 length: asdict(estimate)
-                for length, estimate in by_length(
-                    found, durations, speakers if name in VOICE_METRICS else None, **options
-                ).items()
+                for length, estimate in by_length(found, durations, speakers, **options).items()
             }
             for name, found in values.items()
         },
-        "drift": drift_curve(drifts_of(records), **options),
+        "drift": drift_curve(records, **options),
         "runtime": {name: asdict(part) for name, part in read_timing(timing).items()} if timing else {},
         "utterances": records,
     }

@@ -9,7 +9,6 @@ from soundstorm.scoring.recognizers import CLOSED
 from soundstorm.scoring.report_content import GROUPS
 from soundstorm.scoring.side_by_side import is_word_errors
 from soundstorm.scoring.statistics import ALL
-from soundstorm.scoring.voice_preservation import METRICS as VOICE_METRICS
 
 # Metric, heading, decimals. The first five are the paper's columns, in the paper's order.
 PAPER_COLUMNS = (
@@ -281,19 +280,18 @@ def _scored_otherwise(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, 
 
 def _reading_notes(rows: Sequence[Mapping[str, Any]]) -> str:
     settings = next((row["settings"] for row in rows if row.get("settings")), {})
-    voices = [row for row in rows if set(row["metrics"]) & set(VOICE_METRICS)]
-    speakers = [row["num_speakers"] for row in voices if row.get("num_speakers")]
-    by_speaker = ", of voices over speakers and the utterances of each" if speakers else ""
+    speakers = [row["num_speakers"] for row in rows if row.get("num_speakers")]
+    drawn = "speakers and the utterances of each" if speakers else "utterances"
     notes = [
-        f"Intervals: bootstrap over utterances{by_speaker}, 95 %. A prompted row's WER is of the whole "
+        f"Intervals: bootstrap over {drawn}, 95 %. A prompted row's WER is of the whole "
         "utterance, its prompt as the codec gives it back; voice preservation compares that prompt with the "
         "generated rest only."
     ]
     if speakers and min(speakers) < FEW_SPEAKERS:
-        notes.append(f"With {min(speakers)} speakers only, intervals of voices tend to be too narrow.")
-    undrawn = [row["system"] for row in voices if not row.get("num_speakers")]
-    if undrawn and (speakers or settings.get("bootstrap") == "speaker"):
-        notes.append(f"Intervals of voices over utterances, not speakers: {', '.join(undrawn)}.")
+        notes.append(f"With {min(speakers)} speakers only, intervals tend to be too narrow.")
+    undrawn = [row["system"] for row in rows if not row.get("num_speakers")]
+    if undrawn and speakers:
+        notes.append(f"Intervals over utterances, not speakers: {', '.join(undrawn)}.")
     if settings:
         first, *more = settings["recognizers"] or ["none"]
         notes.append(

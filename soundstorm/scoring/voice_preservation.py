@@ -10,8 +10,6 @@ from soundstorm.data.audio import num_samples
 from soundstorm.data.errors import InputError
 from soundstorm.scoring.measures import Measured, Pair, Remembered, cosine, is_silent
 
-METRICS = ("voice_preservation", "voice_to_original")
-
 
 class SpeakerModel(Protocol):
     """Recording to speaker embedding."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from soundstorm.scoring.statistics import bootstrap
+
 LOCAL = Path(__file__).resolve().parent.parent.parent / "egs/mini/local"
 
 
@@ -42,10 +44,10 @@ def variants(variants_table, monkeypatch):
 def test_differences_are_those_of_each_utterance(variants_table, variants):
     paper, quick = variants.values()
     assert variants_table.estimate(paper.metrics["wer"]).value == pytest.approx(25)
-    gap = variants_table.difference(quick.metrics["wer"], paper.metrics["wer"])
+    gap = variants_table.difference(quick.metrics["wer"], paper.metrics["wer"], {})
     # Every utterance is 25 % worse, so there is no doubt about the difference, whatever the spread of the utterances.
     assert (gap.value, gap.low, gap.high) == pytest.approx((25, 25, 25))
-    gap = variants_table.difference(quick.metrics["voice_preservation"], paper.metrics["voice_preservation"])
+    gap = variants_table.difference(quick.metrics["voice_preservation"], paper.metrics["voice_preservation"], {})
     assert gap.value == pytest.approx(0.1)
     assert quick.passes == 5 and quick.real_time_factor == pytest.approx(0.05)
     assert set(paper.metrics["wer"]) == {"u0", "u1", "u2", "u3"} and set(paper.metrics["dnsmos"]) == {"u0", "u1", "u2"}
@@ -62,6 +64,16 @@ def test_the_table_says_so(variants_table, variants):
     assert quick.endswith("| 0.0500 | 5 |")
 
 
+def test_differences_of_words_are_drawn_by_speaker_where_the_scores_name_them(variants_table, variants):
+    base, quick = variants["paper"].metrics["wer"], variants["quick"]
+    quick.metrics["wer"] = {utt: (base[utt][0] + 400 * place, base[utt][1]) for place, utt in enumerate(base)}
+    quick.speakers = dict(zip(base, "aabb"))
+    weights = [words for _, words in base.values()]
+    gap = bootstrap([0, 400, 800, 1200], weights, speakers=list("aabb"))
+    assert gap != bootstrap([0, 400, 800, 1200], weights)
+    assert f"{gap.value:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]" in variants_table.render(variants).splitlines()[-1]
+
+
 def test_the_seeds_are_beside_each_other(variants_table, variants):
     assert variants_table.render_seeds(variants, [0, 1]).splitlines()[2] == "| `paper` | 25.0 | 25.0 |"
 
@@ -75,7 +87,7 @@ def test_other_ears_are_no_comparison(variants_table, variants):
 
 def test_other_utterances_are_no_comparison(variants_table, variants):
     with pytest.raises(ValueError, match="different utterances"):
-        variants_table.difference({"u9": (1.0, 1.0)}, variants["paper"].metrics["wer"])
+        variants_table.difference({"u9": (1.0, 1.0)}, variants["paper"].metrics["wer"], {})
 
 
 def test_systems_of_one_kind_are_compared_and_seconds_are_those_of_all_tokens(variants_table, monkeypatch, tmp_path):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from soundstorm.scoring.acoustic_consistency import DRIFT, AcousticConsistency, drift_curve, drifts_of
+from soundstorm.scoring.acoustic_consistency import DRIFT, AcousticConsistency, drift_curve
 from soundstorm.scoring.measures import Pair
+from soundstorm.scoring.statistics import bootstrap
 
 
 def embed(wav):
@@ -29,19 +30,28 @@ def test_lengths_must_be_positive():
         AcousticConsistency(embed, prompt_seconds=3, crop_seconds=0)
 
 
+def drifting(*drifts):
+    return {f"u{number}": {DRIFT: drift} for number, drift in enumerate(drifts)}
+
+
 def test_the_curve_joins_utterances_by_time():
-    curve = drift_curve([[[3.0, 0.9], [5.0, 0.8]], [[3.0, 0.7]], [[3.0, 0.8], [5.0, 0.4]]])
+    curve = drift_curve(drifting([[3.0, 0.9], [5.0, 0.8]], [[3.0, 0.7]], [[3.0, 0.8], [5.0, 0.4]]))
     assert [(point["seconds"], point["count"]) for point in curve] == [(3.0, 3), (5.0, 2)]
     assert [point["value"] for point in curve] == pytest.approx([0.8, 0.6])
     assert curve[0]["quartile_low"] == pytest.approx(0.75)
 
 
 def test_times_that_one_utterance_reaches_are_left_out():
-    assert [point["seconds"] for point in drift_curve([[[3.0, 0.9], [5.0, 0.8]], [[3.0, 0.7]]])] == [3.0]
+    curve = drift_curve(drifting([[3.0, 0.9], [5.0, 0.8]], [[3.0, 0.7]]) | {"without": {}})
+    assert [point["seconds"] for point in curve] == [3.0]
 
 
-def test_drifts_come_from_the_utterances_that_have_one():
-    assert drifts_of({"b": {DRIFT: [[3.0, 1.0]]}, "a": {}}) == [[[3.0, 1.0]]]
+def test_the_curve_is_drawn_by_speaker_where_all_are_known():
+    utterances = drifting(*([[3.0, value]] for value in (0.9, 0.8, 0.2, 0.1)))
+    for record, speaker in zip(utterances.values(), "sstt"):
+        record["speaker"] = speaker
+    (point,), expected = drift_curve(utterances), bootstrap([0.9, 0.8, 0.2, 0.1], speakers=list("sstt"))
+    assert (point["low"], point["high"]) == (expected.low, expected.high)
 
 
 @pytest.mark.parametrize(

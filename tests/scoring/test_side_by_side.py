@@ -4,6 +4,7 @@ import pytest
 
 from soundstorm.scoring.report_content import build_report
 from soundstorm.scoring.side_by_side import side_by_side, training_time, trainings_of, word_error_difference
+from soundstorm.scoring.statistics import bootstrap
 from soundstorm.scoring.tables import render_markdown
 
 OTHER_EAR = "wer_exp_recognizer"
@@ -54,6 +55,14 @@ def test_a_difference_is_of_all_words_together():
     assert word_error_difference(other, base).value == pytest.approx(100 * 2 / 4)
     del other["utterances"]["a"]
     assert word_error_difference(other, base) is None
+
+
+def test_a_difference_is_drawn_by_speaker_where_all_are_known():
+    base, other = row("base", (1, 0)), row("other", (3, 1))
+    for each in (base, other):
+        for utt, speaker in zip("ab", "st"):
+            each["utterances"][utt]["speaker"] = speaker
+    assert word_error_difference(other, base) == bootstrap([200.0, 100.0], [4, 1], speakers=["s", "t"])
 
 
 def write_log(folder, *lines):

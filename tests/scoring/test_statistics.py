@@ -110,8 +110,9 @@ def test_by_speaker_the_interval_covers_the_truth_where_voices_differ():
     assert covered["speaker"] >= 86 and covered["utterance"] < 65
 
 
-def test_one_speaker_is_drawn_by_utterance():
+def test_one_speaker_or_unknown_ones_are_drawn_by_utterance():
     assert bootstrap([1.0, 2.0, 4.0], speakers=["a"] * 3) == bootstrap([1.0, 2.0, 4.0])
+    assert bootstrap([1.0, 2.0, 4.0], speakers=["a", "b", None]) == bootstrap([1.0, 2.0, 4.0])  # not all are known
     estimates = by_length({"u": (1.0, 1.0), "v": (3.0, 1.0)}, {"u": 5.0, "v": 5.0}, {"u": "a", "v": "b"})
     assert estimates["all"] == bootstrap([1.0, 3.0], speakers=["a", "b"]) == estimates["short"]
 

@@ -74,16 +74,16 @@ def estimate(values: Measured) -> Estimate:
     return bootstrap([top for top, _ in values.values()], [bottom for _, bottom in values.values()])
 
 
-def difference(values: Measured, base: Measured, speakers: dict[str, str] | None = None) -> Estimate:
-    """How much larger the ratio is than the base's, with an interval over utterances, each compared with itself.
+def difference(values: Measured, base: Measured, speakers: dict[str, str | None]) -> Estimate:
+    """How much larger the ratio is than the base's, with an interval over speakers and the utterances of each.
 
-    With their speakers, these are drawn first.
+    Each utterance is compared with itself; without their speakers utterances are drawn.
     """
     if values.keys() != base.keys():
         raise ValueError("variants were scored on different utterances; remove their score files and run again")
     pairs = [(values[utt], base[utt]) for utt in base]
     gaps, weights = [mine[0] - other[0] for mine, other in pairs], [other[1] for _, other in pairs]
-    return bootstrap(gaps, weights, speakers=None if speakers is None else [speakers[utt] for utt in base])
+    return bootstrap(gaps, weights, speakers=[speakers.get(utt) for utt in base])
 
 
 def render(variants: dict[str, Scores]) -> str:
@@ -96,7 +96,7 @@ def render(variants: dict[str, Scores]) -> str:
         cells = [f"`{name}`"]
         for metric, other in base.metrics.items():
             mine, decimals = variant.metrics[metric], {VOICE: 3, QUALITY: 2}.get(metric, 1)
-            gap = difference(mine, other, variant.speakers if metric == VOICE else None)
+            gap = difference(mine, other, variant.speakers)
             shown = f"{gap.value:+.{decimals}f} [{gap.low:+.{decimals}f}, {gap.high:+.{decimals}f}]"
             cells += [f"{estimate(mine).value:.{decimals}f}", "" if variant is base else shown]
         rows.append([*cells, f"{variant.real_time_factor:.4f}", f"{variant.passes:.3g}"])
@@ -150,11 +150,11 @@ def main() -> None:
 {facts}
 
 {count} utterances ({", ".join(args.sets)}), {len(args.seeds)} sample(s) of each by as many seeds; SoundStorm
-on their true semantic tokens but where it speaks from text. Differences with 95 % intervals over utterances, each
-against itself (voices: over speakers and the utterances of each, where the scores name two speakers). Word errors are
-those of whole utterances, a prompt's included. Real-time factor: seconds of computing for the tokens of a second of
-speech that is not the prompt's, in batches, semantic ones from text included; passes: SoundStorm's for the mean
-utterance. Recogniser: {ears}.
+on their true semantic tokens but where it speaks from text. Differences of each utterance against itself, with 95 %
+intervals over speakers and the utterances of each (over utterances where the scores do not name two speakers). Word
+errors are those of whole utterances, a prompt's included. Real-time factor: seconds of computing for the tokens of a
+second of speech that is not the prompt's, in batches, semantic ones from text included; passes: SoundStorm's for the
+mean utterance. Recogniser: {ears}.
 
 """
     write_text(args.output, text + "\n".join(parts))
