@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The paper's dialogue experiment (section 4.5): text with turns to semantic tokens to speech of two voices, prompted by a
+# The paper's dialogue experiment: text with turns to semantic tokens to speech of two voices, prompted by a
 # short exchange. Its 100,000 hours are not public; this takes conversations of your own, or DailyTalk (20 hours).
 # Not run yet at this size: RESULTS.md says what was. Eight GPUs of 80 GB are assumed; conf/*.yaml say for what.
 #   ./run.sh --ngpu 8 --portion 1 --local-data-opts "--manifest <file>"                      (local/conversations.py)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The paper's main experiment (sections 4.1 to 4.4): 60,000 hours of LibriLight, tested on LibriSpeech test-clean, with
+# The paper's main experiment: 60,000 hours of LibriLight, tested on LibriSpeech test-clean, with
 # AudioLM's stages on the same tokens, the synthesized-speech detector, and the figures of run time and iterations.
 # Not run yet at this size: RESULTS.md says what was. Eight GPUs of 80 GB are assumed; conf/*.yaml say for what.
 #   ./run.sh --ngpu 8 --local-data-opts "--librilight <dir> --librispeech <dir>"

@@ -12,7 +12,7 @@ from soundstorm.data.data_dir import whole_file
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.errors import InputError
 
-TURN_MARKER = "|"  # written between two speakers' turns, SoundStorm section 5 and its demonstration page
+TURN_MARKER = "|"  # written between two speakers' turns, SoundStorm's dialogue synthesis and its demonstration page
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2  # as in every published T5 and ByT5
 _TYPOGRAPHIC = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."})
 

@@ -12,7 +12,7 @@ from soundstorm.decoding.acoustic_generator import GeneratorKind, stage_place
 
 @dataclass(frozen=True)
 class AudioLMSamplingConfig(Config, section="audiolm"):
-    """Sampling of AudioLM's stages; the paper's values (AudioLM, section IV-B; SoundStorm, section 4.2)."""
+    """Sampling of AudioLM's stages; the paper's values (AudioLM, section IV-B; SoundStorm's comparison with it)."""
 
     semantic_temperature: float = option(0.6, "of the semantic stage; 0 is greedy", at_least=0)
     coarse_temperature: float = option(0.8, "of the coarse stage", at_least=0)

@@ -58,7 +58,7 @@ class ParallelConfig(Config, section="decode"):
 
 @dataclass(frozen=True)
 class TextSamplingConfig(Config, section="text"):
-    """Sampling of semantic tokens from text; the paper's values (section 4.5)."""
+    """Sampling of semantic tokens from text; the paper's values (dialogue synthesis)."""
 
     temperature: float = option(0.9, "of the semantic tokens; 0 is greedy", at_least=0)
     top_k: int = option(125, "candidates sampled from; 0 for all", at_least=0)

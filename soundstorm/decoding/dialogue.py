@@ -1,4 +1,4 @@
-"""Dialogue from a script and short voice prompts (SoundStorm, section 4.5).
+"""Dialogue from a script and short voice prompts (SoundStorm, dialogue synthesis).
 
 As in the paper, the text is the transcript of a short recorded exchange followed by the script, with a marker
 where the speaker changes; the exchange's semantic tokens prompt the text-to-semantic model, its acoustic

@@ -19,7 +19,7 @@ def _load_network(place: str, stage: str | None):
 
 
 def _title(config: ParallelConfig) -> str:
-    """One pass for each level is the paper's level-wise greedy decoding (section 4.2)."""
+    """One pass for each level is the paper's level-wise greedy decoding."""
     return "Level-wise greedy" if set(config.iterations) == {1} else KIND.title
 
 

@@ -1,4 +1,4 @@
-"""Embedding of acoustic conditions to measure SoundStorm's drift (section 4.2), trained with CLIP's loss."""
+"""Embedding of acoustic conditions to measure SoundStorm's drift, trained with CLIP's loss."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from soundstorm.data.options import Config, option
 
 @dataclass(frozen=True)
 class SoundStormConfig(Config, section="model"):
-    """The defaults are the paper's (section 4.1): 350M parameters."""
+    """The defaults are the paper's (model training): 350M parameters."""
 
     layers: int = option(12, "Conformer blocks", at_least=1)
     width: int = option(1024, "model width D, and size of the token embeddings", at_least=1)

@@ -1,4 +1,4 @@
-"""Text to semantic tokens: the first stage of SPEAR-TTS, as SoundStorm uses it in section 5."""
+"""Text to semantic tokens: the first stage of SPEAR-TTS, as SoundStorm's dialogue synthesis uses it."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -43,7 +43,7 @@ class TextEncoderConfig(Config, section="model"):
 
 @dataclass(frozen=True)
 class TextToSemanticConfig(TextEncoderConfig):
-    """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm section 5 uses it)."""
+    """Encoder-decoder from text to semantic tokens (SPEAR-TTS's S1, as SoundStorm's dialogue synthesis uses it)."""
 
     decoder_layers: int = option(4, "decoder blocks", at_least=1)
     decoder_dim: int = option(256, "decoder width", at_least=1)

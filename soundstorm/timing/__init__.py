@@ -1,1 +1,1 @@
-"""Run time of the parts of the system against the length of the audio (SoundStorm, section 4.4)."""
+"""Run time of the parts of the system against the length of the audio (SoundStorm's runtime)."""

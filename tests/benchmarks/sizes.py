@@ -26,7 +26,7 @@ class Sizes:
     hubert_width: int = 192  # that of egs/mini
 
 
-# SoundStorm's of the paper (section 4), on 30 s windows.
+# SoundStorm's of the paper, on 30 s windows.
 PAPER = {"width": 1024, "layers": 12, "heads": 16, "inner": 4096, "levels": 12, "semantic": 1024}
 
 

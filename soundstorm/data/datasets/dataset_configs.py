@@ -9,7 +9,7 @@ from soundstorm.data.options import Config, option
 
 @dataclass(frozen=True)
 class WindowConfig(Config, section="data"):
-    """Windows of training tokens (SoundStorm, section 4.1: random windows of 0 to 30 s)."""
+    """Windows of training tokens (SoundStorm, model training: random windows of 0 to 30 s)."""
 
     min_seconds: float = option(1.0, "shortest random window", more_than=0)
     max_seconds: float = option(30.0, "longest random window")

@@ -31,7 +31,7 @@ def collate_examples(items: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
 class TextSemanticDataset(OfUtterances):
     """One example per utterance of a data directory that has text and semantic tokens.
 
-    Semantic tokens are not deduplicated (SoundStorm section 5): a token is a frame. So the previous token
+    Semantic tokens are not deduplicated (SoundStorm's dialogue synthesis): a token is a frame. So the previous token
     predicts the next one well, and a decoder may learn to repeat instead of to read; hiding or replacing
     spans of the previous tokens takes that way out from it.
     """
