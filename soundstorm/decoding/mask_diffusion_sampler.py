@@ -91,10 +91,9 @@ def pass_times(steps: int, passes: int) -> list[int]:
         raise InputError(
             f"mask_diffusion.passes is {passes}, expected at most {steps}, the steps of the trained chain"
         )
-    if passes == steps:
-        return list(range(steps, 0, -1))
     jump = steps / max(1, passes - 1)
-    return sorted({max(1, round(steps - jump * number)) for number in range(passes)}, reverse=True)
+    # Never so near to 1 that the passes still to come would have no time of their own.
+    return [max(round(steps - jump * number), passes - number) for number in range(passes)]
 
 
 def reveals(cells: int, passes: int) -> list[int]:

@@ -125,9 +125,20 @@ def test_as_many_are_revealed_as_there_are():
 def test_passes_jump_evenly_to_the_first_step():
     assert pass_times(100, 100) == list(range(100, 0, -1))
     assert pass_times(100, 11) == [*range(100, 0, -10), 1] and pass_times(100, 1) == [100]
-    assert all(len(pass_times(100, n)) == n for n in (2, 11, 26, 51))
+    for passes, stride in ((51, 2), (26, 4)):
+        assert pass_times(100, passes) == [*range(100, 0, -stride), 1]
     with pytest.raises(ValueError, match="mask_diffusion.passes is 101, expected at most 100"):
         pass_times(100, 101)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 100])
+def test_there_are_as_many_passes_as_are_asked_for(steps):
+    for passes in range(1, steps + 1):
+        times = pass_times(steps, passes)
+        jumps = [time - following for time, following in zip(times, [*times[1:], 0])]
+        assert len(times) == passes and times[0] == steps and min(jumps) >= 1
+        if passes > 1:  # the last, to 0, starts at 1; what is rounded or cut off is less than one step
+            assert times[-1] == 1 and max(jumps) - steps / (passes - 1) < 1
 
 
 def test_the_likeliest_codes_reach_the_mass_and_one_more_exceeds_it():
