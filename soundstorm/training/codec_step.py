@@ -119,8 +119,8 @@ class CodecStep:
                 config.adversarial_weight,
                 self.adversarial_losses.generator([layers[-1] for layers in fake]),
             )
-            hidden = [layers[:-1] for layers in real], [layers[:-1] for layers in fake]
-            parts["feature"] = config.feature_weight, self.adversarial_losses.features(*hidden)
+            compared = map(discriminators.features, (real, fake))
+            parts["feature"] = config.feature_weight, self.adversarial_losses.features(*compared)
         total = torch.stack([weight * value for weight, value in parts.values()]).sum() * size
         return Loss(total, size, {n: (value.detach().double() * size, size) for n, (_, value) in parts.items()})
 

@@ -124,15 +124,33 @@ def test_total_is_the_weighted_sum_of_the_parts_times_the_number_of_examples():
     assert loss.total.item() == pytest.approx(3 * wanted, rel=1e-5) and loss.weight == 3
 
 
+def hificodecs_feature_loss(discriminators, wav, decoded) -> float:
+    """Twice the L1 of what every convolution of periods and rates gives, the last one included, and of all but the last
+    of spectra, summed.
+    """
+    found = []
+    with torch.no_grad():  # in the order of the step, as the spectral norm moves with every call
+        fake, real = discriminators(decoded), discriminators(wav)
+    for number, (real_layers, fake_layers) in enumerate(zip(real, fake, strict=True)):
+        for place, (one, other) in enumerate(zip(real_layers, fake_layers, strict=True), start=1):
+            if number < 8 or place < len(real_layers):
+                found.append(float((one - other).abs().mean()))
+    assert len(found) == 5 * 6 + 3 * 8 + 5 * 5
+    return 2 * sum(found)
+
+
 def test_hificodecs_losses_are_sums_over_its_discriminators():
     pytest.importorskip("espnet2.gan_codec", reason="needs espnet")
-    sizes = {"wave_channels": 4, "wave_max_channels": 16, "stft_channels": 2, "mel_windows": (256, 128)}
+    sizes = {"wave_discriminators": 3, "wave_channels": 4, "wave_max_channels": 16, "stft_channels": 2}
     weights = {"reconstruction_weight": 45.0, "commitment_weight": 2.5, "feature_weight": 1.0}
-    step = make(HIFI, discriminators="hifi", mel_style="hifi", **sizes, **weights)
+    settings = {"discriminators": "hifi", "mel_style": "hifi", "mel_windows": (256, 128), **sizes, **weights}
+    step, twin = make(HIFI, **settings), make(HIFI, **settings).networks["discriminator"]
     loss = run_phase(step, "model", batch())
     value = {name: float(total) / count for name, (total, count) in loss.metrics.items()}
     wanted = 45 * value["mel"] + 2.5 * value["commitment"] + value["adversarial"] + value["feature"]
     assert loss.total.item() == pytest.approx(3 * wanted, rel=1e-5)
+    by_hand = hificodecs_feature_loss(twin, batch()["wav"], step._output.wav)
+    assert value["feature"] == pytest.approx(by_hand, rel=1e-5)
     judged = run_phase(step, "discriminator", batch())
     (total, count), = judged.metrics.values()
     # 13 discriminators that know nothing yet: each loses about 1 for the real ones, and nothing for the others

@@ -107,6 +107,10 @@ class Discriminators(nn.Module):
             results.append(discriminator(slower))
         return results + [discriminator(wav) for discriminator in self.spectra]
 
+    def features(self, outputs: list[list[Tensor]]) -> list[list[Tensor]]:
+        """The layers that the feature loss compares: all but the judgements."""
+        return [layers[:-1] for layers in outputs]
+
 
 def build_discriminators(config: CodecLossConfig) -> nn.Module:
     """The discriminators that a configuration asks for, called as :class:`Discriminators` are."""

@@ -60,3 +60,8 @@ class HifiDiscriminators(nn.Module):
         """Layers' outputs of each discriminator for ``wav`` (B, S), the last of which is its judgement."""
         wav = F.pad(wav.float(), (0, max(0, max(WINDOWS) - wav.shape[1])))[:, None]
         return [layers for family in self.children() for layers in family(wav)]
+
+    def features(self, outputs: list[list[Tensor]]) -> list[list[Tensor]]:
+        """The layers that the feature loss compares: HiFi-GAN's judgements are among them, EnCodec's are not."""
+        waves = len(outputs) - (self.spectra.num_discriminators if hasattr(self, "spectra") else 0)
+        return outputs[:waves] + [layers[:-1] for layers in outputs[waves:]]

@@ -66,13 +66,29 @@ def test_saved_and_loaded_every_one_of_them_is_itself(tmp_path):
 
 def test_no_family_outweighs_the_others_in_feature_matching():
     """In the public training the spectra's was two orders of magnitude above the waves'."""
-    real, fake = make()(speech(0)), make()(speech(1))
-    hidden = [[layers[:-1] for layers in outputs] for outputs in (real, fake)]
+    discriminators = make()
+    real, fake = (discriminators.features(discriminators(speech(seed))) for seed in (0, 1))
     values = [
-        float(feature_matching_sum(hidden[0][chosen], hidden[1][chosen]).detach())
+        float(feature_matching_sum(real[chosen], fake[chosen]).detach())
         for chosen in (slice(0, 5), slice(5, 8), slice(8, 13))
     ]
     assert max(values) < 10 * min(values)
+
+
+@pytest.mark.parametrize(
+    "settings, judgements",
+    [
+        ({}, [True] * 8 + [False] * 5),
+        ({"stft_discriminator": False}, [True] * 8),
+        ({"wave_discriminators": 0}, [False] * 5),
+    ],
+)
+def test_features_have_the_judgements_of_waves_and_not_those_of_spectra(settings, judgements):
+    discriminators = make(dataclasses.replace(SMALL, **settings))
+    outputs = discriminators(speech(0))
+    for layers, features, has_judgement in zip(outputs, discriminators.features(outputs), judgements, strict=True):
+        assert len(features) == len(layers) - (not has_judgement)
+        assert all(one is other for one, other in zip(features, layers))
 
 
 @pytest.mark.parametrize("settings, number", [({"wave_discriminators": 0}, 5), ({"stft_discriminator": False}, 8)])
