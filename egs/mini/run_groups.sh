@@ -5,34 +5,41 @@
 # that has never heard the corpus; without one it is the recipe's own. The acoustic tokens of the data are afterwards
 # those of the last codec: ./run.sh has its own again from stage 3 on. With --small true the same of a finished
 # ./run_small.sh, to see that it works.
-#   ./run_groups.sh [--ear openai/whisper-base] [--seeds "0 1 2"] [--small true] [<options of the engine>]
+#   ./run_groups.sh [--ear openai/whisper-base] [--seeds "0 1 2"] [--codec-config conf/train_codec_hifi.yaml] \
+#       [--small true] [--codec-args "<options of all codecs>"] [--soundstorm-args "<options of all SoundStorms>"] \
+#       [<options of the engine>]
+# A codec of another family is its configuration's, of 4 codebooks too: HiFi-Codec's (needs ESPnet: make -C tools install)
+# has experiments groups_hifi_2x2_0 and so on and a table of its own, RESULTS_groups_hifi.md.
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 . ./path.sh
 # shellcheck source=local/series.sh
 . local/series.sh
-ear="" seeds="0 1 2" small=false
-take_options "ear seeds small" "$@"
-run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_groups.md
-score_args="--score.quality-utterances 0 --score.second-utterances 0" codec_steps="" soundstorm_steps=""
+ear="" seeds="0 1 2" codec_config=conf/train_codec.yaml small=false codec_args="" soundstorm_args=""
+take_options "ear seeds codec_config small codec_args soundstorm_args" "$@"
+family=$(basename "${codec_config}" .yaml)
+family=${family#train_codec} # nothing, or _hifi
+run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_groups${family}.md
+score_args="--score.quality-utterances 0 --score.second-utterances 0"
 if "${small}"; then
-    run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_groups.md
-    codec_steps=$(steps 200) soundstorm_steps=$(steps 150)
+    run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_groups${family}.md
+    : "${codec_args:=$(steps 200)}" "${soundstorm_args:=$(steps 150)}"
 fi
 listen_with "${ear}"
 
 names=(1x4 2x2) rows=() reports=() # the first is what the other is compared with
 for name in "${names[@]}"; do
+    tag=groups${family}_${name}_{seed} # as the tables take it
     for system in soundstorm soundstorm_prompted; do
-        rows+=(--row "${name}" "${system}" "${expdir}/soundstorm_groups_${name}_{seed}/score_groups_${name}_{seed}")
+        rows+=(--row "${name}" "${system}" "${expdir}/soundstorm_${tag}/score_${tag}")
     done
-    reports+=("${expdir}/report_groups_${name}_{seed}")
+    reports+=("${expdir}/report_${tag}")
     for seed in ${seeds}; do
-        tag=groups_${name}_${seed}
+        tag=groups${family}_${name}_${seed}
         "${run}" --stage 2 --stop-stage 4 --codec-tag "${tag}" --soundstorm-tag "${tag}" --acoustic-models soundstorm \
-            --codec-args "--model.groups ${name%x*} --training.seed ${seed} ${codec_steps}" \
-            --soundstorm-args "--training.seed ${seed} ${soundstorm_steps}" "${engine[@]}"
+            --codec-config "${codec_config}" --codec-args "--model.groups ${name%x*} --training.seed ${seed} ${codec_args}" \
+            --soundstorm-args "--training.seed ${seed} ${soundstorm_args}" "${engine[@]}"
         "${run}" --stage 6 --stop-stage 7 --codec-tag "${tag}" --soundstorm-tag "${tag}" --decode-tag "${tag}" \
             --systems "codec soundstorm soundstorm_prompted" --dialogue-script "" --results "" --pack false \
             --consistency none --recognizer "${recognizer}" --score-args "${score_args}" "${engine[@]}"
@@ -41,6 +48,6 @@ done
 ! "${wants_status}" || exit 0
 read -ra seeds <<<"${seeds}"
 python3 local/variants_table.py "${rows[@]}" --sets "${sets[@]}" --seeds "${seeds[@]}" --command "${command}" \
-    --title "Groups of codebooks" --output "${output}"
+    --title "Groups of codebooks${family:+ (${family#_})}" --output "${output}"
 python3 local/codec_table.py --variants "${names[@]}" --sets "${sets[@]}" \
     --seeds "${seeds[@]}" --reports "${reports[@]}" >>"${output}"

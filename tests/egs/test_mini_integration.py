@@ -7,6 +7,7 @@ import wave
 
 import pytest
 import soundfile
+import yaml
 
 from soundstorm.data.validated import RECORD
 
@@ -274,3 +275,30 @@ def test_another_ear_scores_what_is_there_again(recipe):
     assert "Recogniser: `exp_small/recognizer`;" in (recipe.recipe / "exp_small/report/RESULTS.md").read_text()
     done = run_small(recipe, "--stage", "7", "--recognizer", "train")
     assert "Stage 7: complete, nothing to do" in done.stdout
+
+
+def test_groups_of_hificodec_are_trained_scored_and_compared_and_neither_trained_nor_scored_again(recipe):
+    """The last test here: the acoustic tokens of the data are then those of its codecs. Discriminators are heard from
+    the first step on.
+    """
+    pytest.importorskip("espnet2.gan_codec", reason="needs espnet")
+    steps = "--training.max-steps 4 --training.valid-every 4 --training.save-every 4"
+    small = "--model.kernels 3 --loss.discriminator-start 0 --loss.wave-max-channels 16 --loss.stft-channels 2"
+    command = ["./run_groups.sh", "--small", "true", "--seeds", "0", "--codec-config", "conf/train_codec_hifi.yaml"]
+    command += ["--codec-args", f"{steps} {small}", "--soundstorm-args", steps, "--train-threads", "1"]
+    done = recipe.run(command, cwd="egs/mini", timeout=900)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    for name, groups in (("1x4", 1), ("2x2", 2)):
+        codec = recipe.recipe / f"exp_small/codec_groups_hifi_{name}_0"
+        config = yaml.safe_load((codec / "config.yaml").read_text())
+        assert (config["model"]["family"], config["model"]["groups"]) == ("hifi", groups)
+        assert "discriminator/least_squares" in (codec / "metrics.jsonl").read_text()
+    table = recipe.recipe / "exp_small/RESULTS_groups_hifi.md"
+    results = table.read_text()
+    assert results.startswith("# Groups of codebooks (hifi)\n")
+    for name in ("1x4", "2x2"):
+        assert results.count(f"| `{name}` |") == 3  # without a prompt, with one, of its codec
+    table.unlink()
+    done = recipe.run(command, cwd="egs/mini", timeout=300)
+    assert done.returncode == 0 and not re.search("  (training: |score of )", done.stdout)
+    assert table.read_text() == results

@@ -49,6 +49,21 @@ def test_status_is_that_of_every_run_and_no_table_is_made(checkout, calls, scrip
     assert {path: path.stat().st_mtime_ns for path in recipe.glob("RESULTS*")} == before
 
 
+@pytest.mark.parametrize("config, tag", [("", "groups"), ("conf/train_codec_hifi.yaml", "groups_hifi")])
+def test_groups_are_tried_on_a_codec_of_any_family(checkout, calls, config, tag):
+    options = ["--codec-config", config, "--codec-args", "--model.kernels 3"] if config else []
+    done = checkout.run(["./run_groups.sh", *options, "--seeds", "5", "--status"], cwd="egs/mini")
+    assert done.returncode == 0, done.stderr
+    said = [dict(zip(words, words[1:])) for words in calls()]
+    names = [f"{tag}_{name}_5" for name in ("1x4", "1x4", "2x2", "2x2")]
+    assert [words["--codec-tag"] for words in said] == [words["--soundstorm-tag"] for words in said] == names
+    for words, groups in zip(said[::2], ("1", "2")):
+        assert words["--codec-config"] == (config or "conf/train_codec.yaml")
+        assert words["--codec-args"].split()[:4] == ["--model.groups", groups, "--training.seed", "5"]
+        assert words["--codec-args"].endswith("--model.kernels 3") == bool(config)
+    assert [words["--decode-tag"] for words in said[1::2]] == names[::2]
+
+
 @pytest.mark.parametrize(
     "words, ear, rest",
     [
