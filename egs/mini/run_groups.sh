@@ -30,7 +30,7 @@ listen_with "${ear}"
 
 names=(1x4 2x2) rows=() reports=() # the first is what the other is compared with
 for name in "${names[@]}"; do
-    tag=groups${family}_${name}_{seed} # as the tables take it
+    tag="groups${family}_${name}_{seed}" # as the tables take it
     for system in soundstorm soundstorm_prompted; do
         rows+=(--row "${name}" "${system}" "${expdir}/soundstorm_${tag}/score_${tag}")
     done

@@ -1,9 +1,14 @@
 """What mask diffusion generates obeys the toy task's rule at every level as well as the data do."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from soundstorm.bin.common import section
+from soundstorm.bin.synthesize import get_parser
 from soundstorm.decoding.mask_diffusion_kind import MaskDiffusionSamplingConfig
 from soundstorm.decoding.mask_diffusion_sampler import decode
 from soundstorm.models.mask_diffusion import MaskDiffusion
@@ -13,6 +18,21 @@ from tests.decoding.test_toy_task import AGREEMENT, FRAMES, LEVELS, SIZE, agreem
 
 pytestmark = pytest.mark.integration
 STEPS = 600
+SYSTEMS = [f"mask_diffusion{suffix}" for suffix in ("", "_posterior", "_51", "_26", "_11")]
+ENGINE = Path(__file__).resolve().parents[2] / "egs/TEMPLATE/models/mask_diffusion.sh"
+
+
+def systems() -> dict[str, MaskDiffusionSamplingConfig]:
+    """Every way in which the engine decodes, by the name of its system."""
+    script = 'declare -A variant_options; . "$1"; for name in "${!variant_options[@]}"; do '
+    script += 'echo "${name} ${variant_options[${name}]}"; done'
+    done = subprocess.run(["bash", "-euc", script, "bash", ENGINE], check=True, capture_output=True, text=True)
+    found = {}
+    for line in ["mask_diffusion", *done.stdout.splitlines()]:
+        name, *options = line.split()
+        args = get_parser().parse_args(["--data-dir", "data", "--output", "speech", *options])
+        found[name] = section(args, "mask_diffusion", MaskDiffusionSamplingConfig)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +65,12 @@ def trained():
     return model.eval()
 
 
-@pytest.mark.parametrize(
-    "options",
-    # By purity predictions are sharpened; so they are for the posterior, which tests of an oracle have unsharpened.
-    [{}, *({"sampler": "posterior", "passes": passes, "temperature": 0.3} for passes in (51, 26, 11))],
-    ids=lambda options: f"{options.get('sampler', 'purity')}-{options.get('passes', 100)}",
-)
-def test_what_is_generated_obeys_the_rule_as_well_as_the_data(trained, options):
-    semantic, codes = make_data(64, np.random.default_rng(3))
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_is_generated_obeys_the_rule_as_well_as_the_data(trained, system):
+    configs, (semantic, codes) = systems(), make_data(64, np.random.default_rng(3))
+    assert set(configs) == set(SYSTEMS)
     generated = decode(
-        trained, torch.tensor(semantic), torch.full((64,), FRAMES), MaskDiffusionSamplingConfig(**options),
+        trained, torch.tensor(semantic), torch.full((64,), FRAMES), configs[system],
         seeds=list(range(64)), prompt=torch.tensor(codes[:, :8]), prompt_lengths=torch.full((64,), 8),
     )  # fmt: skip
     for level, found in enumerate(agreement(semantic, generated.numpy(), 8)):
