@@ -89,6 +89,9 @@ LAYERS = dict.fromkeys(("layers", "cycles", "encoder_layers", "decoder_layers", 
 STAGES = {"train_audiolm": ("semantic", "coarse", "fine", "acoustic"), "train_tacotron2": ("features", "wavenet")}
 SEMANTIC = TokenizerInfo("semantic", "s", "1", 50.0, 1, 500, 16000)
 ACOUSTIC = TokenizerInfo("acoustic", "a", "2", 50.0, 12, 1024, 16000)
+# What tokens are in archives here, and in egs/piano/run_maestro.sh.
+SIZES = {"semantic_size": 500, "num_levels": 12, "codebook_size": 1024}
+PIANO = {"semantic_size": 1024, "num_levels": 3, "codebook_size": 16384}
 # The published shape of google/byt5-large, which is not downloaded here.
 BYT5_LARGE = {"d_model": 1536, "d_ff": 3840, "d_kv": 64, "num_heads": 16, "feed_forward_proj": "gated-gelu"}
 # Figures of the papers, and those that follow from what they leave open.
@@ -104,7 +107,71 @@ MILLIONS = {
     ("dialogue", "train_masked_text_to_semantic", ""): 1210.7,
     ("dialogue", "train_soundstorm", ""): 353.4,  # the same here; with the 1024 of its run.sh 353.9
     ("dialogue", "train_text_to_semantic", ""): 1229.1,
+    ("librilight", "train_tacotron2", "features"): 26.3,
+    ("librilight", "train_tacotron2", "wavenet"): 30.9,
+    ("piano", "train_codec_paper", ""): 10.5,
+    ("piano", "train_hubert_paper", ""): 94.6,
+    ("piano", "train_audiolm_paper", "semantic"): 253.8,
+    ("piano", "train_audiolm_paper", "coarse"): 353.4,
+    ("piano", "train_audiolm_paper", "acoustic"): 352.3,
+    ("piano", "train_soundstorm_paper", ""): 429.5,
 }
+# What papers, or the code that belongs to them, say of training; by recipe, configuration and section.
+LIBRILIGHT, DIALOGUES = 60000 * 3600, 100000 * 3600  # seconds of an epoch
+WINDOW = 15.5 / 30  # share of a chunk of 30 s that a window of 1 to 30 s has in the mean
+CROPS = {"batch_size": 64, "gradient_accumulation": 256 / 64}  # AudioLM's 256 a step
+SOUNDSTREAM = {
+    "reconstruction_weight": 1, "adversarial_weight": 1, "feature_weight": 100, "discriminators": "soundstream",
+}  # fmt: skip
+PAPERS = {
+    ("librilight", "train_soundstorm", "training"): {
+        "max_steps": 10 * LIBRILIGHT * WINDOW / 4800, "batch_seconds": 4800,
+    },
+    ("librilight", "train_soundstorm", "data"): {"max_seconds": 30},
+    ("dialogue", "train_soundstorm", "training"): {
+        "max_steps": 10 * DIALOGUES * WINDOW / 4800, "batch_seconds": 4800,
+    },
+    ("dialogue", "train_text_to_semantic", "training"): {
+        "max_steps": 10 * DIALOGUES / 2400, "batch_seconds": 2400,
+    },
+    # The unofficial SoundStorm's egs_s2/LibriLight/conf/60k_default.yaml: 30,000 frames of semantic and acoustic
+    # tokens, 50 a second of either, for each of 8 GPUs; targets of 20 s after prompts of 3; every 25 steps an average
+    # of 0.99.
+    ("librilight", "train_mask_diffusion", "training"): {
+        "max_steps": 600000, "batch_seconds": 8 * 30000 / 2 / 50, "learning_rate": 4.5e-4, "betas": (0.9, 0.96),
+        "weight_decay": 0.01, "decoupled_decay": True, "warmup_steps": 800, "clip_norm": 0.5,
+        "ema_decay": round(0.99 ** (1 / 25), 4),
+    },
+    ("librilight", "train_mask_diffusion", "data"): {"max_seconds": 20 + 3},
+    ("librilight", "train_mask_diffusion", "diffusion"): {"steps": 100, "uniform": 0.1, "auxiliary_weight": 5e-4},
+    # HiFi-Codec's 16k-320d: segments of 16,000 samples; 10 times its quantizer's loss, with 0.25 of commitment.
+    ("librilight", "train_codec_hifi", "training"): {
+        "batch_size": 64, "learning_rate": 2e-4, "betas": (0.5, 0.9), "weight_decay": 0, "warmup_steps": 0,
+        "clip_norm": 0,
+    },
+    ("librilight", "train_codec_hifi", "data"): {"crop_seconds": 16000 / 16000},
+    ("librilight", "train_codec_hifi", "loss"): {
+        "reconstruction_weight": 45, "commitment_weight": 10 * 0.25, "adversarial_weight": 1, "feature_weight": 1,
+        "discriminators": "hifi", "discriminator_start": 0,
+    },
+    ("librilight", "train_tacotron2", "training"): {
+        "batch_size": 64, "learning_rate": 1e-3, "schedule": "exponential", "hold_steps": 50000,
+        "final_learning_rate": 1e-5, "betas": (0.9, 0.999), "epsilon": 1e-6, "weight_decay": 1e-6,
+        "decoupled_decay": False, "warmup_steps": 0,
+    },
+    ("librilight", "train_tacotron2", "wavenet_training"): {
+        "batch_size": 128, "learning_rate": 1e-4, "schedule": "constant", "betas": (0.9, 0.999), "epsilon": 1e-8,
+        "weight_decay": 0, "warmup_steps": 0, "ema_decay": 0.9999,
+    },
+    ("librilight", "train_audiolm", "training"): {"max_steps": 1000000, **CROPS},
+    ("librilight", "train_audiolm", "data"): {"semantic_seconds": 30, "coarse_seconds": 10, "fine_seconds": 3},
+    ("piano", "train_audiolm_paper", "training"): CROPS,
+    ("piano", "train_audiolm_paper", "data"): {"semantic_seconds": 30, "coarse_seconds": 10},
+    ("librilight", "train_codec", "data"): {"crop_seconds": 3},
+    ("librilight", "train_codec", "loss"): SOUNDSTREAM,
+    ("piano", "train_codec_paper", "data"): {"crop_seconds": 3},
+    ("piano", "train_codec_paper", "loss"): SOUNDSTREAM,
+}  # fmt: skip
 
 
 def cases():
@@ -164,8 +231,8 @@ def masked_text_batch():
     return text_batch() | {"prompt_end": torch.tensor([4, 0]), "dropped": torch.rand(2, 20) < 0.6}
 
 
-def make(name, config, stage, tokens, encoder_layers=36):
-    """The step of a configuration, on the present device, and a function that makes its batch."""
+def make(name, config, stage, tokens, encoder_layers=36, sizes=SIZES):
+    """The step of a configuration, on the present device, and a function that makes its batch, of tokens of SIZES."""
     model = config["model"]
     if name == "train_codec":
         codec, loss = build_codec(model), config["loss"]
@@ -180,19 +247,19 @@ def make(name, config, stage, tokens, encoder_layers=36):
         wav = 0.1 * torch.randn(2, samples)
         return step, lambda: {"wav": wav, "length": torch.tensor([samples, samples // 2]), "chance": torch.ones(2)}
     if name == "train_soundstorm":
-        network = SoundStorm(model, num_levels=12, codebook_size=1024, semantic_size=500)
+        network = SoundStorm(model, **sizes)
         return SoundStormStep(network), lambda: batch_of(
             MaskedTokens(AlignedTokens.from_data_dir(tokens, config["data"]), config["masking"])
         )
     if name == "train_mask_diffusion":
-        chain, sizes = config["diffusion"], {"num_levels": 12, "codebook_size": 1024, "semantic_size": 500}
+        chain = config["diffusion"]
         network = MaskDiffusion(model, chain, **sizes)
         return MaskDiffusionStep(network, chain.auxiliary_weight), lambda: batch_of(
             DiffusionTokens(AlignedTokens.from_data_dir(tokens, config["data"]), config["data"].unprompted)
         )
     if name == "train_audiolm":
-        coarse = config["data"].coarse_levels_of(12)
-        layout = stage_layout(stage, semantic_size=500, num_levels=12, coarse_levels=coarse, codebook_size=1024)
+        coarse = config["data"].coarse_levels_of(sizes["num_levels"])
+        layout = stage_layout(stage, coarse_levels=coarse, **sizes)
         window = config["data"].window(stage)
 
         def rows():
@@ -225,11 +292,11 @@ def make(name, config, stage, tokens, encoder_layers=36):
     if name.endswith("text_to_semantic"):
         shape = tokens / f"encoder{encoder_layers}"
         T5Config(vocab_size=384, num_layers=encoder_layers, **BYT5_LARGE).save_pretrained(str(shape))
-        sizes = {"text_vocab_size": 384, "num_tokens": 500, "encoder_dir": shape}
+        vocabulary = {"text_vocab_size": 384, "num_tokens": 500, "encoder_dir": shape}
         if "masked" in name:
-            network = build_masked_text_to_semantic(model, **sizes)
+            network = build_masked_text_to_semantic(model, **vocabulary)
             return MaskedTextToSemanticStep(network, config["loss"]), masked_text_batch
-        network = build_text_to_semantic(model, **sizes)
+        network = build_text_to_semantic(model, **vocabulary)
         return TextToSemanticStep(network, config["loss"]), text_batch
     if name == "train_hubert":
         network = build_hubert_pretraining(model, 100, sample_rate=16000)
@@ -283,7 +350,7 @@ def test_a_configuration_builds_its_model_and_makes_a_step(name, paths, stage, t
     if stage == "wavenet":
         config |= {"model": config["wavenet"], "training": config["wavenet_training"]}
     with torch.device("meta"):
-        whole, _ = make(name, config, stage, tokens)
+        whole, _ = make(name, config, stage, tokens, sizes=PIANO if paths[0].stem.endswith("_paper") else SIZES)
     for wanted in filter(None, (MILLIONS.get((path.parts[-3], path.stem, stage)) for path in paths)):
         assert parameters(whole) / 1e6 == pytest.approx(wanted, abs=0.05)
     encoder_layers = 36
@@ -309,6 +376,14 @@ def test_a_configuration_builds_its_model_and_makes_a_step(name, paths, stage, t
         optimizer.step()
         optimizer.zero_grad()
     assert math.isfinite(float(loss.total.detach())) and float(loss.weight) > 0
+
+
+@pytest.mark.parametrize("recipe, stem, section_name", PAPERS)
+def test_a_configuration_of_a_papers_size_has_its_settings(recipe, stem, section_name):
+    name = next(name for name in FRONTS if stem == name or stem.startswith(f"{name}_"))
+    found = read(name, ROOT / "egs" / recipe / "conf" / f"{stem}.yaml")[section_name]
+    for field, wanted in PAPERS[recipe, stem, section_name].items():
+        assert getattr(found, field) == pytest.approx(wanted), field
 
 
 def test_every_training_configuration_is_among_them():
