@@ -87,7 +87,7 @@ back_translation_args=        # further options of train_semantic_to_text
 transcribe_args=              # further options of back_translate, e.g. "--transcribe.temperature 0.7"
 # Decoding (stage 6)
 decode_config=conf/decode.yaml  # iterations per level, temperatures
-decode_args=                  # further options of synthesize
+decode_args=                  # further options of synthesize; what a system is of itself, as soundstorm_greedy of one pass, it stays
 decode_tag=                   # suffix of the decoding directories (empty: from the configuration's name)
 prompt_seconds=3              # length of the voice prompt of the prompted systems
 systems=                      # what is decoded: codec, <model>[_<variant>][_text][_prompted] or <model>_continued, e.g. "codec soundstorm_greedy soundstorm_prompted soundstorm_text"; without text stage 5 is left out (empty: all of the first model, the others with and without prompt)
@@ -385,6 +385,12 @@ recognizer_names=("${arguments[@]}")
 
 for name in $(compgen -v | grep -E '_(args|opts)$'); do
     split_arguments "${!name}" # what cannot be split is found before anything is run
+done
+split_arguments "${decode_args}"
+part=" --config --data-dir --from --codec --acoustic-model --variant --text-to-semantic --continuation --prompt-seconds"
+for word in "${arguments[@]}"; do
+    [[ "${part} --kmeans --share --merge --output " != *" ${word%%=*} "* ]] ||
+        die "--decode-args has ${word%%=*}, which every system has by itself; see --decode-config, --prompt-seconds, --systems"
 done
 
 # -------------------------------------------------------------------------------------------------------------- stages

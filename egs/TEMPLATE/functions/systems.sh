@@ -116,8 +116,9 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
 }
 
 decode_options() {  # <system> <set>: sets `options`
-    options=()
     parse_system "$1"
+    split_arguments "${decode_args}"
+    options=("${arguments[@]}") # first: what follows is the system's own and holds whatever they say
     ! "${has_tokens}" || options+=(--codec "${codec_model}")
     options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] ||
@@ -127,8 +128,7 @@ decode_options() {  # <system> <set>: sets `options`
     [ "${system_source}" != continuation ] || options+=(--continuation "$(stage_dir audiolm semantic)")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
     [[ ${system_prompt} == 0 || ${has_tokens} == false ]] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
-    split_arguments "${decode_args}"
-    options+=(--data-dir "${datadir}/$2" "${arguments[@]}")
+    options+=(--data-dir "${datadir}/$2")
 }
 
 decoded_as() {  # what else `options` stand for: the settings, by content, as copying a recipe makes files new
