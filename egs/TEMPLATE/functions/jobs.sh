@@ -47,6 +47,14 @@ remember() {  # <record> <option>...: for made_by
     printf '%s\n' "${*:2}" >"$1"
 }
 
+go_on_in() {  # <folder> <option>...: what an interrupted run left there is of use only if it was made by these very options
+    made_by "$1/options.txt" "$1/options.txt" "${@:2}" && return
+    [ ! -e "$1" ] || log "    made anew, as an earlier run had other options or models: $1"
+    rm -rf "$1"
+    mkdir -p "$1"
+    remember "$1/options.txt" "${@:2}"
+}
+
 need() {  # <file> <stage>: the file, which that stage writes, must be there.
     [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
 }

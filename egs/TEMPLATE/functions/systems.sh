@@ -115,7 +115,7 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
     echo "${!exp}"
 }
 
-decode_options() {  # <system> <set>: sets `options`
+decode_options() {  # <system> <set>: sets `options`, and `record` to these and the settings
     parse_system "$1"
     split_arguments "${decode_args}"
     options=("${arguments[@]}") # first: what follows is the system's own and holds whatever they say
@@ -129,31 +129,33 @@ decode_options() {  # <system> <set>: sets `options`
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
     [[ ${system_prompt} == 0 || ${has_tokens} == false ]] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
     options+=(--data-dir "${datadir}/$2")
-}
-
-decoded_as() {  # what else `options` stand for: the settings, by content, as copying a recipe makes files new
-    [ "${system_source}" = codec ] || echo "settings $(cksum <"${decode_config}")"
+    # By content, as copying a recipe makes files new.
+    record=("${options[@]}" "$([ "${system_source}" = codec ] || echo "settings $(cksum <"${decode_config}")")")
 }
 
 decode_one() {  # <system> <set> <directory> <shares>: synthesises one set by one system, in so many jobs
-    local options words=(synthesize --config "${decode_config}" --output "$3")
+    local options record table words=(synthesize --config "${decode_config}" --output "$3")
     decode_options "$1" "$2"
+    for table in acoustic.scp semantic.scp utt2dur text; do # what shares are of
+        [ ! "${datadir}/$2/${table}" -nt "$3/options.txt" ] || rm -f "$3/options.txt"
+    done
+    go_on_in "$3" "${record[@]}"
     if [ "$4" -eq 1 ]; then
-        run_jobs 1 "$3/log/synthesize.${JOB}.log" "${words[@]}" "${options[@]}" || return
+        run_jobs 1 "$3/log/synthesize.${JOB}.log" "${words[@]}" "${options[@]}"
     else
         in_shares "$4" "$3/log/synthesize.${JOB}.log" "$3/share.${JOB}/wav.scp" "${words[@]}" "${options[@]}" || return
         front 1 "${words[@]}" "${options[@]}" --merge "$4"
-        interruptible "${front_command[@]}" || return
+        interruptible "${front_command[@]}"
     fi
-    remember "$3/options.txt" "${options[@]}" "$(decoded_as)"
 }
 
 warn_of_old_speech() {  # <system> <set> <directory>: it stays, as everything that was made does
-    local options
+    local options record
     decode_options "$1" "$2"
-    [ ! -e "$3/options.txt" ] || made_by "$3/options.txt" "$3/wav.scp" "${options[@]}" "$(decoded_as)" ||
-        log "  WARNING: $3 was decoded with other options or by models that have been trained again since; to decode it" \
-            "again, remove it, or give the new one a name: --decode-tag <name>"
+    [ ! -e "$3/options.txt" ] || made_by "$3/options.txt" "$3/options.txt" "${record[@]}" ||
+        log "  WARNING: $3 was decoded with other options or by models that have been trained again since, and stays as it" \
+            "is; to decode it again, rm -r $(printf '%q' "$3") and run the same command; to keep both, give the new one" \
+            "a name: --decode-tag <name>"
 }
 
 place_of() {  # <option> <utterance, or a set: its first one>: <directory of its set>/<utterance>
