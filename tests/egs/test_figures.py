@@ -23,3 +23,15 @@ def test_iterations_are_measured_after_a_prompt_as_the_papers_are(repository):
         assert words[2] == "measure_iterations"
         (*_, seconds) = (value for option, value in zip(words, words[1:]) if option == "--prompt-seconds")
         assert seconds == expected
+
+
+GO_ON = DRAW.replace("measure()", "cd $3; measure()").replace("made_by() { true; }", "log() { :; }")
+
+
+def test_speech_of_an_interrupted_figure_is_gone_on_with_only_by_the_same_options(repository, tmp_path):
+    left = tmp_path / "exp/iterations/decode_1"
+    for more, there in (("--repeats 1", False), ("--repeats 1", True), ("--repeats 2", False), ("--repeats 2", True)):
+        command = ["bash", "-c", GO_ON, "bash", repository / "egs/TEMPLATE/functions", more, tmp_path]
+        subprocess.run(command, capture_output=True, text=True, check=True)
+        assert left.exists() == there
+        left.mkdir(parents=True, exist_ok=True)

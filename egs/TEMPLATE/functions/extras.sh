@@ -72,9 +72,8 @@ draw_figure() {  # <runtime or iterations> <file>
         *) die "--figures has '$1'; it may have runtime and iterations" ;;
     esac
     options+=("${arguments[@]}")
-    # Speech of other models or settings would be taken for what is asked; what an interrupted call decoded is of use.
-    [[ ${wants_status} == true || ! -e ${2%.json}.options ]] || made_by "${2%.json}.options" "$2" "${options[@]}" ||
-        rm -rf "${2%.json}"
+    [[ $1 != iterations || ${wants_status} == true ]] || made_by "${2%.json}.options" "$2" "${options[@]}" ||
+        go_on_in "${2%.json}" "${options[@]}"
     measure "$2" "figure: ${2%.json}.png" "measure_$1" "${options[@]}"
 }
 
