@@ -527,8 +527,8 @@ if doing 6 "Decoding: ${systems}, of ${test_sets}"; then
         need "${main_text_exp}/model.safetensors" 5
         directory=$(dialogue_dir)
         dialogue_options
-        ! to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav" made_by "${directory}/options.txt" \
-            "${directory}/dialogue.json" "${dialogue_prompts}" "${dialogue_exchange}" "${options[@]}" ||
+        ! to_do "${directory}/dialogue.json" "dialogue: ${directory}/dialogue.wav" \
+            made_by "${directory}/options.txt" "${directory}/dialogue.json" "${record[@]}" ||
             in_background speak_dialogue "${directory}"
     fi
     finish_background "decodings"

@@ -129,3 +129,23 @@ def test_speech_of_other_options_stays_with_a_warning_whose_remedy_works(decoded
     (remedy,) = re.findall(r"to decode it again, (rm -r \S+) and run the same command", told)
     assert engine(remedy).returncode == 0 and decoded("", *arguments) == [1, 2]
     assert engine("warn_of_old_speech soundstorm test exp/out", *arguments).stdout == ""
+
+
+SPEAK = """
+run_jobs() { mkdir -p exp/out && touch exp/out/dialogue.json; }
+place_of() { echo "data/$2"; }
+dialogue_script=script.txt dialogue_args= main_exp=exp/soundstorm
+dialogue_prompts="A=test/1" dialogue_exchange=
+speak_dialogue exp/out
+{change}
+dialogue_options
+! made_by exp/out/options.txt exp/out/dialogue.json "${record[@]}" || echo done
+"""
+
+
+@pytest.mark.parametrize(
+    "change", ["", "dialogue_prompts=", "dialogue_exchange=test", "dialogue_args=--x", "touch -d '+1 hour' script.txt"]
+)
+def test_a_dialogue_is_done_if_its_script_voices_and_options_are_those_it_was_spoken_by(engine, change):
+    done = engine(SPEAK.replace("{change}", change))
+    assert done.returncode == 0 and done.stdout == ("" if change else "done\n"), done.stderr

@@ -168,14 +168,15 @@ dialogue_dir() {
     echo "${main_exp}/dialogue/${name}"
 }
 
-dialogue_options() {  # Sets `options` to the script and the models that speak it.
+dialogue_options() {  # Sets `options` to the script and the models that speak it, `record` to these and the voices.
     split_arguments "${dialogue_args}"
     options=(--script "${dialogue_script}" --config "${decode_config}" --codec "${codec_model}" --kmeans "${semantic_exp}"
         --acoustic-model "${main_exp}" --text-to-semantic "${main_text_exp}" "${arguments[@]}")
+    record=("${dialogue_prompts}" "${dialogue_exchange}" "${options[@]}")
 }
 
 speak_dialogue() {  # <directory>: the script, in the voices of the prompts
-    local voices=() pair prompts place options
+    local voices=() pair prompts place options record
     read -ra prompts <<<"${dialogue_prompts}"
     for pair in "${prompts[@]}"; do
         place=$(place_of --dialogue-prompts "${pair#*=}")
@@ -188,7 +189,7 @@ speak_dialogue() {  # <directory>: the script, in the voices of the prompts
     dialogue_options
     rm -f "$1/dialogue.json" # of another script, other voices or models
     run_jobs 1 "$1/log/synthesize.${JOB}.log" synthesize_dialogue "${voices[@]}" "${options[@]}" --output "$1" || return
-    remember "$1/options.txt" "${dialogue_prompts}" "${dialogue_exchange}" "${options[@]}"
+    remember "$1/options.txt" "${record[@]}"
 }
 
 decode_dir() {  # <system> <set>
