@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -76,6 +77,35 @@ def test_a_ready_codec_of_another_rate_is_refused_before_there_are_semantic_toke
     done = run(recipe, "--codec", f"dac:{tmp_path}/dac")
     assert done.returncode == 1 and "data/test/utt2rate: u-1: sample rate is 16000 Hz but 24000 Hz" in done.stderr
     assert "semantic tokens of" not in done.stdout
+
+
+@pytest.mark.parametrize("other", ["nothing", "recording", "segments", "utterance"])
+def test_a_text_set_that_is_part_of_the_training_set_has_its_tokens_from_there(recipe, other):
+    data, shard = recipe.root / "egs/mini/data", "dump/semantic_hubert_l1_k8/train/semantic.1"
+    tokens = {"u-1": np.arange(16), "u-2": np.arange(10, 14)}
+    write_tokens(shard, tokens.items(), INFO["semantic"])
+    for suffix in ("scp", "json"):
+        shutil.copyfile(f"{shard}.{suffix}", data / f"train/semantic.{suffix}")
+    (data / "part").mkdir()
+    ids = ["u-2", "u-3"] if other == "utterance" else ["u-2"]
+    for table, value in (("utt2spk", "u"), ("wav.scp", "/x.wav"), ("utt2dur", "1")):
+        write_table(data / "train" / table, {"u-1": value, "u-2": value})
+        write_table(data / "part" / table, dict.fromkeys(ids, value))
+    if other == "recording":
+        write_table(data / "part/wav.scp", {"u-2": "/noisy/x.wav"})
+    elif other == "segments":
+        write_table(data / "part/segments", {"u-2": "u-2 0.00 0.50"})
+    more = ["--text-train-set", "part", "--stop-stage", "1"]
+    done = run(recipe, *more)
+    if other != "nothing":  # which needs the real model
+        assert done.returncode == 1 and "kmeans.json: no such file" in done.stderr
+        return
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "semantic tokens of part" in done.stdout and "tokens of train" not in done.stdout
+    archive = TokenArchive(data / "part/semantic.scp")
+    assert archive.ids == ["u-2"] and archive["u-2"].tolist() == tokens["u-2"].tolist()
+    assert (data / "part/utt2num_frames").read_text() == "u-2 4\n"
+    assert "complete, nothing to do" in run(recipe, *more).stdout
 
 
 @pytest.mark.usefixtures("warm_python")

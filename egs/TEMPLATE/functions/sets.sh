@@ -75,7 +75,7 @@ has_tokens() {  # <semantic|acoustic> <set>: are the set's tokens there, whole, 
     # Tokens of another tokenizer have the same name: the archive they lie in tells, or who made that. One of old versions
     # does not know its codec; one that was trained again is newer.
     [ -s "${scp}" ] && [ ! "${!model}" -nt "${scp}" ] &&
-        head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "$2")/" &&
+        head -n 1 "${scp}" | grep -qF " $(token_archive "$1" "")" &&
         same_tokenizer "$(maker_of "$1" "$2")" "$(tokenizer_now "$1")" &&
         damaged_tables "$2" "${scp}" >/dev/null
 }
@@ -149,14 +149,48 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
     "${front_command[@]}"
 }
 
+whole_of() {  # <set>: prints the training or validation set that it is a part of, by recordings and segments; else fails
+    local whole table
+    for whole in "${train_set}" "${valid_set}"; do
+        [[ $1 != "${train_set}" && $1 != "${valid_set}" ]] || break
+        for table in wav.scp segments; do
+            [[ ! -e ${datadir}/$1/${table} && ! -e ${datadir}/${whole}/${table} ]] ||
+                awk 'NR == FNR { known[$0]; next } !($0 in known) { exit 1 }' \
+                    "${datadir}/${whole}/${table}" "${datadir}/$1/${table}" 2>/dev/null || continue 2
+        done
+        echo "${whole}"
+        return
+    done
+    return 1
+}
+
+take_tokens() {  # <semantic|acoustic> <set> <set that it is a part of>
+    local archive part
+    archive=$(token_archive "$1" "$2") part=${archive}/$1.1
+    log "    taken from ${datadir}/$3"
+    mkdir -p "${archive}"
+    rm -f "${part}.summary.json" # of other tokens
+    tokenizer_now "$1" >"${archive}/tokenizer"
+    cp "${datadir}/$3/$1.json" "${part}.json"
+    utils/filter_scp.py "${datadir}/$2/utt2spk" "${datadir}/$3/$1.scp" >"${part}.scp"
+    front 1 merge_tokens --data-dir "${datadir}/$2" --output "${datadir}/$2/$1.scp" "${part}.scp"
+    interruptible "${front_command[@]}"
+}
+
 extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that needs some and has none
-    local set_name sets=("${semantic_sets[@]}")
+    local set_name whole sets=("${semantic_sets[@]}")
+    local -A parts=() # sets that have theirs from another, when that has its own
     [ "$1" = semantic ] || sets=("${acoustic_sets[@]}")
     for set_name in "${sets[@]}"; do
         if to_do "$(token_archive "$1" "${set_name}")/$1.scp" \
             "$1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp" has_tokens "$1" "${set_name}"; then
-            in_background extract_tokens "$1" "${set_name}" "${@:2}"
+            if whole=$(whole_of "${set_name}"); then
+                parts[${set_name}]=${whole}
+            else
+                in_background extract_tokens "$1" "${set_name}" "${@:2}"
+            fi
         fi
     done
     finish_background "extractions of $1 tokens"
+    for set_name in "${!parts[@]}"; do take_tokens "$1" "${set_name}" "${parts[${set_name}]}"; done
 }
