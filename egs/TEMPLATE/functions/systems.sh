@@ -116,9 +116,8 @@ exp_of() {  # <system>: experiment directory that its results go to; codec and o
 }
 
 decode_options() {  # <system> <set>: sets `options`, and `record` to these and the settings
+    options=()
     parse_system "$1"
-    split_arguments "${decode_args}"
-    options=("${arguments[@]}") # first: what follows is the system's own and holds whatever they say
     ! "${has_tokens}" || options+=(--codec "${codec_model}")
     options+=(--from "${system_source/words/text}" --prompt-seconds "${system_prompt}")
     [ -z "${system_model}" ] ||
@@ -128,7 +127,9 @@ decode_options() {  # <system> <set>: sets `options`, and `record` to these and 
     [ "${system_source}" != continuation ] || options+=(--continuation "$(stage_dir audiolm semantic)")
     [ "${system_source}" != text ] || options+=(--text-to-semantic "${system_text_exp}")
     [[ ${system_prompt} == 0 || ${has_tokens} == false ]] || options+=(--kmeans "${semantic_exp}") # encodes the prompts
-    options+=(--data-dir "${datadir}/$2")
+    split_arguments "${decode_args}"
+    options+=(--data-dir "${datadir}/$2" "${arguments[@]}")
+    [ "${#arguments[@]}" -eq 0 ] || options+=("${system_options[@]}") # once more, as they hold whatever those say
     # By content, as copying a recipe makes files new.
     record=("${options[@]}" "$([ "${system_source}" = codec ] || echo "settings $(cksum <"${decode_config}")")")
 }
