@@ -4,7 +4,7 @@
 # CPU cores; what is there is not made again. The ear should be one that has never heard the corpus; without one it
 # is the recipe's own. With --small true the same of a finished ./run_small.sh, to see that it works.
 #   ./run_ablations.sh [--ear openai/whisper-base] [--seeds "0 1 2"] [--variants "paper grid0.5"] [--small true] \
-#       [--soundstorm-args "<options of all trainings>"] [<options of the engine>]
+#       [--soundstorm-args "<options of all trainings>"] [--test-sets test] [<options of the engine>]
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -23,14 +23,10 @@ known=(
     "grid0.5_guidance =grid0.5 --decode.guidance 1"
     "grid1 --masking.grid 1"
 )
-ear="" seeds="0 1 2" variants="" small=false soundstorm_args=""
-take_options "ear seeds variants small soundstorm_args" "$@"
-run=./run.sh expdir=exp sets=(test test_unseen) output=RESULTS_ablations.md
-if "${small}"; then
-    run=./run_small.sh expdir=exp_small sets=(test) output=exp_small/RESULTS_ablations.md
-    : "${soundstorm_args:=$(steps 150)}"
-fi
-: "${soundstorm_args:=$(steps 1500)}"
+ear="" seeds="0 1 2" variants="" small=false soundstorm_args="" decode_args="" test_sets="" expdir=""
+take_options "ear seeds variants small soundstorm_args decode_args test_sets expdir" "$@"
+stand_on_run ablations "test test_unseen"
+: "${soundstorm_args:=$(steps "$("${small}" && echo 150 || echo 1500)")}"
 score_args="--score.quality-utterances 0 --score.second-utterances 0"
 listen_with "${ear}"
 
@@ -45,15 +41,17 @@ for variant in "${known[@]}"; do
         training[${name}]=${options}
     fi
     [[ -z ${variants} || " ${variants} " == *" ${name} "* ]] || continue
+    scores="${expdir}/soundstorm_ablation_${trained}_{seed}/score_ablation_${name}_{seed}"
     for system in soundstorm soundstorm_prompted; do
-        rows+=(--row "${name}" "${system}" "${expdir}/soundstorm_ablation_${trained}_{seed}/score_ablation_${name}_{seed}")
+        rows+=(--row "${name}" "${system}" "${scores}")
     done
     for seed in ${seeds}; do
-        "${run}" --stage 4 --stop-stage 7 --systems "soundstorm soundstorm_prompted" --dialogue-script "" \
+        share_originals "${scores//"{seed}"/"${seed}"}"
+        "${recipe[@]}" --stage 4 --stop-stage 7 --systems "soundstorm soundstorm_prompted" --dialogue-script "" \
             --results "" --pack false --consistency none --recognizer "${recognizer}" --score-args "${score_args}" \
             --soundstorm-tag "ablation_${trained}_${seed}" --decode-tag "ablation_${name}_${seed}" \
-            --soundstorm-args "${training[${trained}]} --training.seed ${seed} ${soundstorm_args}" \
-            --decode-args "${decoding}" "${engine[@]}"
+            --soundstorm-args "${soundstorm_args} ${training[${trained}]} --training.seed ${seed}" \
+            --decode-args "${decode_args} ${decoding}" "${engine[@]}"
     done
 done
 ! "${wants_status}" || exit 0

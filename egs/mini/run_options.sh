@@ -7,7 +7,8 @@
 # directories, whose models are decoded too: after ./run_ablations.sh e.g. "ablation_paper_0". With --small true the same of
 # a finished ./run_small.sh, to see that it works.
 #   ./run_options.sh [--ear openai/whisper-base] [--systems "soundstorm soundstorm_prompted"] [--seeds "0 1"] \
-#       [--variants "iterations16 iterations4"] [--tags "ablation_paper_0"] [--small true] [<options of the engine>]
+#       [--variants "iterations16 iterations4"] [--tags "ablation_paper_0"] [--test-sets "test test_unseen"] [--small true] \
+#       [<options of the engine>]
 #   ./run_options.sh --systems "soundstorm_text soundstorm_masked_text" ...    # the fronts from text
 set -euo pipefail
 CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -38,19 +39,18 @@ known=(
     "masked_text speed1.2 conf/decode.yaml --masked-text.speed 1.2"
     "masked_text recorded_durations conf/decode.yaml --as-recorded"
 )
-ear="" systems=soundstorm_prompted seeds=0 variants="" tags="" small=false
-take_options "ear systems seeds variants tags small" "$@"
-run=./run.sh expdir=exp output=RESULTS_options.md score_args="--score.quality-utterances 20"
-small_args=()
+ear="" systems=soundstorm_prompted seeds=0 variants="" tags="" small=false decode_args="" test_sets="" expdir=""
+take_options "ear systems seeds variants tags small decode_args test_sets expdir" "$@"
+stand_on_run options test
+score_args="--score.quality-utterances 20" small_args=()
 if "${small}"; then
-    run=./run_small.sh expdir=exp_small output=exp_small/RESULTS_options.md score_args="--score.quality-utterances 2"
-    small_args=(--text-to-semantic-args "$(steps 20)")
+    score_args="--score.quality-utterances 2" small_args=(--text-to-semantic-args "$(steps 20)")
 fi
 listen_with "${ear}" closed:train
 
 read -ra seeds <<<"${seeds}"
 read -ra tags <<<"${tags}"
-rows=() originals=""
+rows=()
 for system in ${systems}; do
     source=${system#soundstorm}
     source=${source%_prompted}
@@ -64,25 +64,17 @@ for system in ${systems}; do
             scores="${expdir}/soundstorm${tag:+_${tag}}/score_options_${tag:+${tag}_}${name}_{seed}"
             rows+=(--row "${tag:+${tag}/}${name}" "${system}" "${scores}")
             for seed in "${seeds[@]}"; do
-                score=${scores/"{seed}"/"${seed}"}/test/original.json
-                : "${originals:=${score}}" # one score of the recordings serves all
-                if [[ ${wants_status} == false && -e ${originals} && ! -e ${score} ]]; then
-                    mkdir -p "${score%/*}"
-                    cp "${originals}" "${score}"
-                fi
-                "${run}" --stage "${stage}" --stop-stage 7 --systems "${system}" --test-sets test --dialogue-script "" \
-                    --results "" --pack false --consistency none --recognizer "${recognizer}" "${models[@]}" \
+                share_originals "${scores//"{seed}"/"${seed}"}"
+                "${recipe[@]}" --stage "${stage}" --stop-stage 7 --systems "${system}" --dialogue-script "" --results "" \
+                    --pack false --consistency none --recognizer "${recognizer}" "${models[@]}" \
                     --score-args "${score_args}" --soundstorm-tag "${tag}" --decode-config "${config}" \
-                    --decode-args "${options} --decode.seed ${seed}" \
+                    --decode-args "${decode_args} ${options} --decode.seed ${seed}" \
                     --decode-tag "options_${tag:+${tag}_}${name}_${seed}" "${small_args[@]}" "${engine[@]}"
             done
         done
     done
 done
-if [ ${#rows[@]} = 0 ]; then
-    echo "$0: no variant is both of --systems '${systems}' and of --variants '${variants}'" >&2
-    exit 1
-fi
+[ ${#rows[@]} -gt 0 ] || die "no variant is both of --systems '${systems}' and of --variants '${variants}'"
 ! "${wants_status}" || exit 0
-python3 local/variants_table.py "${rows[@]}" --sets test --seeds "${seeds[@]}" --command "${command}" \
+python3 local/variants_table.py "${rows[@]}" --sets "${sets[@]}" --seeds "${seeds[@]}" --command "${command}" \
     --title "Options of decoding" --output "${output}"

@@ -29,6 +29,32 @@ take_options() {  # <names> <argument>...: options of these names set variables,
     done
 }
 
+stand_on_run() {  # <name of the table> <test sets> [<options>]: sets `recipe`, the finished run it stands on, and `sets`
+    local word script=./run.sh own=" --systems --decode-tag --soundstorm-tag --soundstorm-exp ${*:3} "
+    for word in "${engine[@]}"; do
+        [[ ${own} != *" ${word//_/-} "* ]] || die "${word} is what the runs of $0 have each for itself; leave it out"
+    done
+    : "${expdir:=$("${small}" && echo exp_small || echo exp)}"
+    : "${test_sets:=$("${small}" && echo test || echo "$2")}"
+    output=RESULTS_$1.md
+    ! "${small}" || script=./run_small.sh output=${expdir}/RESULTS_$1.md
+    recipe=("${script}" --expdir "${expdir}" --test-sets "${test_sets}")
+    read -ra sets <<<"${test_sets}"
+}
+
+declare -A originals=() # by test set: the first run's scores of the recordings, which are the same for all
+share_originals() {  # <score directory of the next run>
+    local set_name score
+    for set_name in "${sets[@]}"; do
+        score=$1/${set_name}/original.json
+        : "${originals[${set_name}]:=${score}}"
+        if [[ ${wants_status} == false && ${originals[${set_name}]} -nt ${score} ]]; then
+            mkdir -p "${score%/*}"
+            cp "${originals[${set_name}]}" "${score}"
+        fi
+    done
+}
+
 show_help() {  # Of the script: its first lines.
     awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$(basename "$0")"
     echo "Options of the engine: ./run.sh --help"
