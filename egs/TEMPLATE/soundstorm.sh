@@ -294,8 +294,8 @@ for name in "${text_model_names[@]}"; do
     [ -n "${text_experiments[${name}]:-}" ] ||
         die "--text-to-semantic-models has '${name}', expected one or both of autoregressive, masked"
 done
-main_text_exp=${text_experiments[${text_model_names[0]}]}_exp
-main_text_exp=${!main_text_exp}
+declare -A text_exps=([autoregressive]=${text_to_semantic_exp} [masked]=${masked_text_to_semantic_exp})
+main_text_exp=${text_exps[${text_model_names[0]}]}
 experiment recognizer
 experiment consistency
 experiment token_recognizer

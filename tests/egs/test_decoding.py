@@ -9,14 +9,13 @@ import pytest
 from soundstorm.bin.synthesize import get_parser
 
 ENGINE = """
-declare -A variant_options=() variant_stage=() variant_of=() text_experiments=([autoregressive]=text_to_semantic)
+declare -A variant_options=() variant_stage=() variant_of=() text_exps=([autoregressive]=exp/text_to_semantic)
 for part in "$2"/../models/*.sh; do . "$part"; done
 wants_status=false datadir=data expdir=exp prompt_seconds=3 ngpu=0 nj=2 python=python3 has_tokens=true
 decode_config=decode.yaml decode_tag= decode_args= codec_model=exp/codec semantic_exp=exp/kmeans
 soundstorm_exp=exp/soundstorm mask_diffusion_exp=exp/mask_diffusion main_text_exp=exp/text_to_semantic audiolm_exp=
 acoustic_models="soundstorm mask_diffusion" acoustic_model_names=(soundstorm mask_diffusion)
 text_model_names=(autoregressive)
-text_to_semantic_exp=exp/text_to_semantic
 for part in interrupt jobs systems; do . "$2/$part.sh"; done
 {variables}
 """

@@ -51,8 +51,8 @@ draw_figure() {  # <runtime or iterations> <file>
     case "$1" in
         runtime)
             for name in "${text_model_names[@]}"; do
-                exp=${text_experiments[${name}]}_exp
-                [ ! -e "${!exp}/model.safetensors" ] || options+=(--text-to-semantic "${!exp}")
+                exp=${text_exps[${name}]}
+                [ ! -e "${exp}/model.safetensors" ] || options+=(--text-to-semantic "${exp}")
             done
             for name in "${acoustic_model_names[@]}"; do
                 ! reads_text "${name}" || continue
@@ -78,18 +78,11 @@ draw_figure() {  # <runtime or iterations> <file>
 }
 
 record_trainings() {  # <file>: losses of all trainings, for the report and --normal-losses. Adds to `extras`.
-    local folders=("${hubert_exps[@]}" "${token_recognizer_exp}" "${codec_exp:-}") found=() folder name part
-    for name in "${acoustic_model_names[@]}"; do
-        stages_of "${name}"
-        for part in "${model_stages[@]}"; do folders+=("$(stage_dir "${name}" "${part}")"); done
-    done
-    folders+=("${pretrained_exp}" "${back_translation_exp}")
-    for name in "${text_model_names[@]}"; do
-        part=${text_experiments[${name}]}_exp
-        folders+=("${!part}")
-    done
-    folders+=("${recognizer_exp}" "${consistency_exp}")
-    for folder in "${folders[@]}"; do
+    local texts=() found=() folder name
+    networks_of "${acoustic_model_names[@]}"
+    for name in "${text_model_names[@]}"; do texts+=("${text_exps[${name}]}"); done
+    for folder in "${hubert_exps[@]}" "${token_recognizer_exp}" "${codec_exp:-}" "${networks[@]}" "${pretrained_exp}" \
+        "${back_translation_exp}" "${texts[@]}" "${recognizer_exp}" "${consistency_exp}"; do
         [ ! -e "${folder}/metrics.jsonl" ] || found+=("${folder}")
     done
     [ "${#found[@]}" -gt 0 ] || return 0

@@ -175,6 +175,13 @@ run_training() {  # <log> <front> <options>: like run_one; in several processes,
         "${front_command[@]:at}"
 }
 
+train_experiment() {  # <name> <front> <training data> <validation set> <option>...: by its configuration and options
+    local config=$1_config args=$1_args exp=$1_exp
+    split_arguments "${!args}"
+    run_training "${!exp}/log/train.log" "$2" --config "${!config}" --train-data "$3" --valid-data "${datadir}/$4" \
+        "${@:5}" --expdir "${!exp}" "${arguments[@]}"
+}
+
 # Trainings of later stages that need nothing of the running one go beside it: --train-jobs at once, its own among them.
 declare -A ahead_jobs=() # processes, by what they are ahead of
 ahead_of=""              # in such a process: which stage

@@ -4,7 +4,7 @@
 # but does nothing.
 
 say_what_there_is() {  # Seconds of the stages, where the models are, how to listen and to speak.
-    local name part exp folders=("${semantic_exp}") models=() folder place=${expdir}/pack what="--text 'your words'"
+    local name texts=() models=() folder place=${expdir}/pack what="--text 'your words'"
     if [ -e "${expdir}/timing.tsv" ]; then
         log "Seconds of the stages, all runs together: $(awk '{ seconds[$1] += $2; all += $2 }
             END {
@@ -13,16 +13,9 @@ say_what_there_is() {  # Seconds of the stages, where the models are, how to lis
             }' \
             "${expdir}/timing.tsv")"
     fi
-    [ -z "${codec_exp}" ] || folders+=("${codec_exp}")
-    for name in "${acoustic_model_names[@]}"; do
-        stages_of "${name}"
-        for part in "${model_stages[@]}"; do folders+=("$(stage_dir "${name}" "${part}")"); done
-    done
-    for name in "${text_model_names[@]}"; do
-        exp=${text_experiments[${name}]}_exp
-        folders+=("${!exp}")
-    done
-    for folder in "${folders[@]}"; do
+    networks_of "${acoustic_model_names[@]}"
+    for name in "${text_model_names[@]}"; do texts+=("${text_exps[${name}]}"); done
+    for folder in "${semantic_exp}" "${codec_exp}" "${networks[@]}" "${texts[@]}"; do
         [[ ! -e ${folder}/model.safetensors && ! -e ${folder}/centroids.safetensors ]] ||
             models+=("${folder}")
     done

@@ -52,13 +52,12 @@ need_text() {  # <experiment>: the sets that its training takes texts from must 
 }
 
 need_texts_later() {  # What later stages, as far as the run goes, would find out after days of training.
-    local name exp
+    local name
     [[ ${stop_stage} -lt 1 || ${ssl_model} != recognizer || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
         need_text token_recognizer
     if [ "${stop_stage}" -ge 5 ] && needs_text_models; then
         for name in "${text_model_names[@]}"; do
-            exp=${text_experiments[${name}]}_exp
-            is_trained "${!exp}" || need_text "${text_experiments[${name}]}"
+            is_trained "${text_exps[${name}]}" || need_text "${text_experiments[${name}]}"
         done
     fi
     [[ ${stop_stage} -lt 7 || ! " ${recognizer} " =~ [\ :]train\  || -e ${recognizer_exp}/model.safetensors ]] ||
@@ -179,18 +178,18 @@ take_tokens() {  # <semantic|acoustic> <set> <set that it is a part of>
 
 extract_all_tokens() {  # <semantic|acoustic> <options of the front>: for every set that needs some and has none
     local set_name whole sets=("${semantic_sets[@]}")
-    local -A parts=() # sets that have theirs from another, when that has its own
+    local -A wholes=() # of sets that have theirs from these, when they have their own
     [ "$1" = semantic ] || sets=("${acoustic_sets[@]}")
     for set_name in "${sets[@]}"; do
         if to_do "$(token_archive "$1" "${set_name}")/$1.scp" \
             "$1 tokens of ${set_name}: ${datadir}/${set_name}/$1.scp" has_tokens "$1" "${set_name}"; then
             if whole=$(whole_of "${set_name}"); then
-                parts[${set_name}]=${whole}
+                wholes[${set_name}]=${whole}
             else
                 in_background extract_tokens "$1" "${set_name}" "${@:2}"
             fi
         fi
     done
     finish_background "extractions of $1 tokens"
-    for set_name in "${!parts[@]}"; do take_tokens "$1" "${set_name}" "${parts[${set_name}]}"; done
+    for set_name in "${!wholes[@]}"; do take_tokens "$1" "${set_name}" "${wholes[${set_name}]}"; done
 }

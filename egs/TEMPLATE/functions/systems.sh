@@ -42,12 +42,19 @@ need_tokens() {  # <set>: its tokens must be there, or without any what stage 0 
     fi
 }
 
-need_acoustic_model() {  # <acoustic model>: all its networks must be trained
-    local part
-    stages_of "$1"
-    for part in "${model_stages[@]}"; do
-        need "$(stage_dir "$1" "${part}")/model.safetensors" 4
+networks_of() {  # <acoustic model>...: sets `networks` to the experiment directories of all their networks
+    local name part
+    networks=()
+    for name in "$@"; do
+        stages_of "${name}"
+        for part in "${model_stages[@]}"; do networks+=("$(stage_dir "${name}" "${part}")"); done
     done
+}
+
+need_acoustic_model() {  # <acoustic model>: all its networks must be trained
+    local folder
+    networks_of "$1"
+    for folder in "${networks[@]}"; do need "${folder}/model.safetensors" 4; done
 }
 
 reads_text() {  # <acoustic model>: does it make speech of text itself, without tokens?
@@ -64,7 +71,7 @@ need_continuation() {  # AudioLM's first stage, which continues semantic tokens
 
 parse_system() {  # <system>: sets system_model (empty: the codec), system_source (words: text that the model itself reads),
     # system_text_exp, system_prompt, system_options, system_stage
-    local rest=${1%_prompted} name exp
+    local rest=${1%_prompted} name
     system_model="" system_source=semantic system_text_exp="" system_prompt=0 system_options=() system_stage=""
     [ "${rest}" = "$1" ] || system_prompt=${prompt_seconds}
     if [ "$1" = codec ]; then
@@ -77,8 +84,7 @@ parse_system() {  # <system>: sets system_model (empty: the codec), system_sourc
         rest=${rest%_text}
         for name in "${text_model_names[@]}"; do
             [[ ${rest} == *_"${name}" ]] || continue
-            exp=${text_experiments[${name}]}_exp
-            system_text_exp=${!exp} rest=${rest%_"${name}"}
+            system_text_exp=${text_exps[${name}]} rest=${rest%_"${name}"}
             break
         done
     elif [[ ${rest} == *_continued ]]; then

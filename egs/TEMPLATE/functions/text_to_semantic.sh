@@ -19,7 +19,7 @@ train_text_models() {
 }
 
 train_text_model() {  # <text_to_semantic or masked_text_to_semantic>
-    local exp=$1_exp config=$1_config args=$1_args set_name data=${datadir}/${text_train_set} options=()
+    local exp=$1_exp set_name data=${datadir}/${text_train_set} options=()
     to_do "${!exp}/free_running.json" "training: ${!exp}" is_trained "${!exp}" || return 0
     for set_name in "${text_train_set}" "${text_valid_set}"; do
         need_semantic_tokens "${set_name}"
@@ -33,10 +33,7 @@ train_text_model() {  # <text_to_semantic or masked_text_to_semantic>
         back_translate
         data=${back_translation_exp}/data
     fi
-    split_arguments "${!args}"
-    run_training "${!exp}/log/train.log" "train_$1" --config "${!config}" \
-        --train-data "${data}" --valid-data "${datadir}/${text_valid_set}" "${options[@]}" \
-        --expdir "${!exp}" "${arguments[@]}"
+    train_experiment "$1" "train_$1" "${data}" "${text_valid_set}" "${options[@]}"
 }
 
 is_trained() {  # <experiment>: are its weights there, which are removed to train on, and what was found out about them?

@@ -36,22 +36,15 @@ train_hubert() {  # All iterations; `kmeans_arguments` are what all k-means have
 }
 
 train_ctc() {  # <experiment: token_recognizer or recognizer>
-    local config=$1_config args=$1_args exp=$1_exp
     need_text "$1"
-    split_arguments "${!args}"
-    run_training "${!exp}/log/train.log" train_recognizer --config "${!config}" \
-        --train-data "${datadir}/${text_train_set}" --valid-data "${datadir}/${text_valid_set}" \
-        --expdir "${!exp}" "${arguments[@]}"
+    train_experiment "$1" train_recognizer "${datadir}/${text_train_set}" "${text_valid_set}"
 }
 
 train_codec() {
     if [ "${codec}" = train ] && to_do "${codec_exp}/model.safetensors" "training: ${codec_exp}"; then
         need "${datadir}/${token_train_set}/utt2dur" 0
         need "${datadir}/${valid_set}/utt2dur" 0
-        split_arguments "${codec_args}"
-        run_training "${codec_exp}/log/train.log" train_codec --config "${codec_config}" \
-            --train-data "${datadir}/${token_train_set}" --valid-data "${datadir}/${valid_set}" \
-            --expdir "${codec_exp}" "${arguments[@]}"
+        train_experiment codec train_codec "${datadir}/${token_train_set}" "${valid_set}"
     fi
 }
 
@@ -60,9 +53,7 @@ train_listeners() {  # What scoring trains, on original recordings only.
         train_ctc recognizer
     fi
     if [ "${consistency}" = train ] && to_do "${consistency_exp}/model.safetensors" "acoustic consistency: ${consistency_exp}"; then
-        split_arguments "${consistency_args}"
-        run_training "${consistency_exp}/log/train.log" train_consistency --config "${consistency_config}" \
-            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
-            --ssl-model "${consistency_ssl_model:-${ssl_source}}" --expdir "${consistency_exp}" "${arguments[@]}"
+        train_experiment consistency train_consistency "${datadir}/${train_set}" "${valid_set}" \
+            --ssl-model "${consistency_ssl_model:-${ssl_source}}"
     fi
 }
