@@ -322,6 +322,9 @@ ADDED = "tests/test_advice.py::test_the_advice_of_a_message_works"
 HELP = "tests/test_advice.py::test_where_a_help_is_named_there_is_one"
 # A part of a message -> the tests that meet its fault and do what it says.
 TRIED = {
+    "which every system has by itself; see --decode-config, --prompt-seconds, --systems": (
+        "tests/egs/test_decoding.py::test_what_every_system_has_by_itself_is_refused_before_all_work"
+    ),
     "the last line does not end with a newline": DATA_TOOLS,
     "not sorted, {} comes after {}": DATA_TOOLS,
     "do not list the same keys": DATA_TOOLS,

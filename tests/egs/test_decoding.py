@@ -50,12 +50,19 @@ def test_what_a_system_is_of_holds_whatever_decode_args_say(engine, system, args
     assert parsed["prompt_seconds"] == (3 if "prompted" in system else 0)
 
 
-@pytest.mark.parametrize("args", ["--decode.seed 1 --prompt-seconds 5", "--config=other.yaml"])
-def test_what_every_system_has_by_itself_is_refused_before_all_work(checkout, args):
+@pytest.mark.parametrize(
+    "args, instead",
+    [
+        ("--decode.seed 1 --prompt-seconds 5", "--prompt-seconds 5"),
+        ("--config=conf/decode_paper.yaml", "--decode-config conf/decode_paper.yaml"),
+        ("--from text", "--systems soundstorm_text"),
+    ],
+)
+def test_what_every_system_has_by_itself_is_refused_before_all_work(checkout, args, instead):
     done = checkout.run(["./run.sh", "--decode-args", args], cwd="egs/mini")
-    named = "--config" if "config" in args else "--prompt-seconds"
-    assert done.returncode == 1 and f"--decode-args has {named}, which every system has by itself" in done.stderr
+    assert done.returncode == 1 and "which every system has by itself; see" in done.stderr
     assert "Stage" not in done.stdout
+    assert checkout.run(["./run.sh", "--status", *instead.split()], cwd="egs/mini").returncode == 0
 
 
 SHARES = """
