@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import launcher
 from devices import Slot
 
-KILL_AFTER_SECONDS = 10.0  # torchrun and the like need a moment to take their own children with them
+# From SIGTERM to SIGKILL: a large training's step and checkpoint. SECONDS_TO_SAVE of soundstorm/training/batches.py
+# and of egs/TEMPLATE/functions/interrupt.sh are the same.
+KILL_AFTER_SECONDS = 300
+TELL_AFTER_SECONDS = 2.0  # that something is waited for
 DEVICE_POLL_SECONDS = 0.2  # until it is looked again whether a device is free
 
 
@@ -62,9 +65,23 @@ class Reaper:
             for line in lines:
                 number = int(line)
                 groups.add(number) if number > 0 else groups.discard(-number)
-        for group in groups:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
+        kill_groups(groups)
+
+
+def kill_groups(groups: set[int]) -> None:
+    """Kill process groups and what they started: torchrun's processes, for one, have groups of their own."""
+    rows: list[list[int]] = []
+    with contextlib.suppress(OSError):  # there may be no ps
+        command = ["ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "pgid="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        rows = [[int(word) for word in line.split()] for line in listed.splitlines()]
+    family: set[int] = set()
+    while more := {pid for pid, parent, group in rows if group in groups or parent in family} - family:
+        family |= more
+    targets = [(os.killpg, group) for group in groups] + [(os.kill, process) for process in family]
+    for kill, target in targets:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(target, signal.SIGKILL)
 
 
 class Job:
@@ -156,10 +173,12 @@ class Signals:
 
     Attributes:
         received: The first signal that should end us, 0 before.
+        at_once: Whether Ctrl-C came after it: nothing is waited for any more. A second SIGTERM says nothing, as
+            what signals us and our parent, such as `timeout`, does so twice.
     """
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received, self.at_once = 0, False
         self.wakeup, write_end = os.pipe()
         os.set_blocking(self.wakeup, False)
         os.set_blocking(write_end, False)
@@ -170,6 +189,7 @@ class Signals:
                 signal.signal(number, self._note)
 
     def _note(self, number: int, frame: object) -> None:
+        self.at_once = self.at_once or bool(self.received) and number == signal.SIGINT
         self.received = self.received or number
 
     def wait(self, seconds: float | None = None, files: tuple[int, ...] = ()) -> None:
@@ -243,10 +263,24 @@ class Runner:
         for job in jobs:
             job.kill(signal.SIGTERM)
             job.kill(signal.SIGCONT)
-        deadline = time.monotonic() + KILL_AFTER_SECONDS
-        while any(job.is_alive() for job in jobs) and time.monotonic() < deadline:
+        start, told = time.monotonic(), False
+        while (left := [job for job in jobs if job.is_alive()]) and not self.signals.at_once:
+            waited = time.monotonic() - start
+            if waited > KILL_AFTER_SECONDS:
+                break
+            if waited > TELL_AFTER_SECONDS and not told:
+                print(waiting_for(f"the job of {left[0].path}"), file=sys.stderr, flush=True)
+                told = True
             self.signals.wait(0.1)
+        if left and self.own_groups:
+            kill_groups({job.group for job in left})  # also what outlived its bash
         for job in jobs:
-            if self.own_groups:
-                job.kill(signal.SIGKILL)  # also what outlived its bash
             job.process.wait()
+
+
+def waiting_for(what: str) -> str:
+    """Tell who pressed Ctrl-C, or might, why nothing seems to happen."""
+    return (
+        f"{Path(sys.argv[0]).name}: waiting up to {KILL_AFTER_SECONDS} s for {what} to end, a training after saving a "
+        "checkpoint; Ctrl-C now kills it at once"
+    )

@@ -16,6 +16,10 @@ import signal
 import socket
 import sys
 
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
+
+from jobs import KILL_AFTER_SECONDS  # noqa: E402
+
 FIRST_PORT, NUM_PORTS = 29500, 2000  # by the job's number, so that two jobs on a machine do not meet
 
 
@@ -88,6 +92,8 @@ def main(arguments: list[str]) -> int:
     if len(rest) < 2 or rest[0] != "-m":
         print(f"torchrun.py: expected -m <module>, got {rest[:2]}; see --help", file=sys.stderr)
         return 255
+    # From one signal to the other; torch of before 2026 does not heed it and kills after 30 s.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(KILL_AFTER_SECONDS))
     try:
         command = make_command(numbers["--num-nodes"], numbers["--procs-per-node"], rest, dict(os.environ))
         if numbers["--num-nodes"] == 1:

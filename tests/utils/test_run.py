@@ -390,6 +390,37 @@ def test_an_interruption_gives_children_time_to_clean_up(shell):
     assert (shell.root / "cleaned").exists()
 
 
+IMPATIENT = """import sys
+sys.path.insert(0, "utils")
+import jobs, run
+jobs.KILL_AFTER_SECONDS = 3
+run.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+@pytest.mark.parametrize("launcher", [(RUN,), (sys.executable, "-c", IMPATIENT)], ids=["Ctrl-C", "time"])
+def test_what_takes_long_to_end_is_killed_by_a_second_ctrl_c_or_in_time(shell, launcher):
+    """With what it has started, which may have a session of its own. A second SIGTERM kills nothing."""
+    command = "trap '' TERM; setsid sleep 1000 & echo $! $$ > pids.new; mv pids.new pids; wait"
+    process = subprocess.Popen(
+        [*launcher, "x.log", *command.split()], cwd=shell.root, stderr=subprocess.PIPE, text=True
+    )
+    wait_for((shell.root / "pids").exists)
+    pids = [int(pid) for pid in (shell.root / "pids").read_text().split()]
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    told = process.stderr.readline()
+    limit = 300 if launcher[0] == RUN else 3
+    assert f"waiting up to {limit} s for the job of x.log to end, a training after saving a checkpoint" in told
+    assert "Ctrl-C now kills it at once" in told and all(map(is_alive, pids))
+    if launcher[0] == RUN:
+        process.send_signal(signal.SIGINT)
+    assert "interrupted" in process.communicate(timeout=10)[1]
+    wait_for(lambda: not any(map(is_alive, pids)), seconds=2)
+    assert "# Ended (code 137" in (shell.root / "x.log").read_text()
+
+
 def test_an_interruption_reaches_a_launcher_in_the_background_of_a_script(shell):
     # Bash starts background commands with Ctrl-C ignored.
     shell.write("x.sh", f"{RUN} x.log sleep 1000 &\nwait $!\necho status $?\n")
@@ -444,7 +475,8 @@ def test_starting_a_job_is_quick(shell):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_a_killed_launcher_takes_its_jobs_with_it(shell):
-    command = "sleep 1000 & echo $! $$ > pids.JOB.new; mv pids.JOB.new pids.JOB; wait"
+    # The child has a session of its own, as torchrun's have.
+    command = "setsid sleep 1000 & echo $! $$ > pids.JOB.new; mv pids.JOB.new pids.JOB; wait"
     process = subprocess.Popen(
         [RUN, "--max-jobs-run", "2", "JOB=1:2", "x.JOB.log", *command.split()],
         cwd=shell.root,

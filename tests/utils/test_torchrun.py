@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 import pytest
+from torch.distributed.launcher.api import LaunchConfig
 
 TORCHRUN = "utils/torchrun.py"
 WORKER = """import os, sys
 words = ["rank", os.environ["RANK"], "of", os.environ["WORLD_SIZE"], *sys.argv[1:]]
+words += ["killed after", os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]]
 os.write(1, (" ".join(words) + chr(10)).encode())  # at once: two processes write here
 """
 SRUN = f"#!{sys.executable}\nimport sys\nprint(*sys.argv[1:])\n"
@@ -19,7 +21,17 @@ def test_processes_of_one_machine_know_their_number(shell):
     options = ["--num-nodes", "1", "--procs-per-node", "2", "-m", "worker", "--expdir", "a b"]
     done = shell(sys.executable, TORCHRUN, *options, env={"PYTHONPATH": str(shell.root)})
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == ["rank 0 of 2 --expdir a b", "rank 1 of 2 --expdir a b"]
+    assert sorted(done.stdout.splitlines()) == [
+        f"rank {rank} of 2 --expdir a b killed after 300" for rank in range(2)
+    ]
+
+
+def test_torch_gives_processes_as_long_to_end_as_the_variable_says(monkeypatch):
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "300")
+    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=1)
+    if not hasattr(config, "shutdown_timeout"):
+        pytest.skip("this torch always gives 30 s")
+    assert config.shutdown_timeout == 300
 
 
 ENDED = """import os, signal, time
