@@ -14,7 +14,7 @@ from killing.recipe import Recipe, Run, copy_tree
 
 KINDS = ("SIGKILL", "SIGINT", "SIGTERM", "full disk")
 TIMEOUT = 3600.0  # seconds; a stage takes a few
-END_WITHIN = 120.0  # seconds from an interrupt to the end: launchers give their jobs ten, on a busy machine more
+END_WITHIN = 120.0  # seconds from an interrupt to the end: nothing in this recipe takes that long to save
 PAGE = 4096
 
 

@@ -23,14 +23,33 @@ count_running() {  # <processes>: prints how many of them still run. A zombie do
     ps -o stat= -p "$*" 2>/dev/null | awk '!/^Z/ { running++ } END { print running + 0 }'
 }
 
-end_all() {  # ends everything that this run started
-    local processes tries=150
-    mapfile -t processes < <(descendants $$ && jobs -p)
-    # Launchers end their jobs, trainings save a checkpoint; what takes longer than that is the launchers' business.
-    kill -TERM "${processes[@]}" 2>/dev/null || true
-    while [ "$(count_running "${processes[@]}")" -gt 0 ] && ((tries-- > 0)); do
-        sleep 0.1
+SECONDS_TO_SAVE=300 # KILL_AFTER_SECONDS of utils/jobs.py
+
+ended() {  # <tries> <seconds between them>: have the `processes` ended in that time? No longer asked after Ctrl-C.
+    local tries
+    for ((tries = $1; tries > 0; tries--)); do
+        [ "$(count_running "${processes[@]}")" != 0 ] || return 0
+        ! "${at_once}" || return 1
+        sleep "$2" || true
     done
+    return 1
+}
+
+end_all() {  # ends everything that this run started
+    local processes at_once=false
+    trap 'at_once=true' INT
+    mapfile -t processes < <(descendants $$ && jobs -p)
+    # Launchers end their jobs, trainings save a checkpoint.
+    kill -TERM "${processes[@]}" 2>/dev/null || true
+    ! ended 20 0.1 || return 0
+    printf '%s: waiting up to %d s for what this run has started, trainings save a checkpoint; %s\n' \
+        "$(basename "$0")" "${SECONDS_TO_SAVE}" "Ctrl-C now kills it at once" >&2
+    ! ended "${SECONDS_TO_SAVE}" 1 || return 0
+    at_once=false
+    kill -INT "${processes[@]}" 2>/dev/null || true # launchers kill their jobs, those on a cluster too
+    ! ended 20 0.1 || return 0
+    mapfile -t processes < <(descendants $$)
+    kill -KILL "${processes[@]}" 2>/dev/null || true
 }
 
 interrupted() {  # <number of the signal>
