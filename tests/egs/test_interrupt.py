@@ -101,6 +101,7 @@ def test_all_who_wait_for_a_checkpoint_wait_as_long(repository):
         "utils/jobs.py": r"KILL_AFTER_SECONDS = (\d+)",
         "soundstorm/training/batches.py": r"SECONDS_TO_SAVE = (\d+)",
         "egs/TEMPLATE/functions/interrupt.sh": r"SECONDS_TO_SAVE=(\d+)",
+        "egs/TEMPLATE/conf/slurm.conf": r"--signal=B:TERM@(\d+)",
     }
     found = {re.search(pattern, (repository / path).read_text())[1] for path, pattern in places.items()}
     assert found == {"300"}
