@@ -22,15 +22,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
+UTILS = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [UTILS, os.path.dirname(UTILS)]  # where PYTHONSAFEPATH is set, too
 
 import launcher  # noqa: E402
 from jobs import Signals  # noqa: E402
 
+from soundstorm.data.shared_files import wait_until  # noqa: E402
+
 DEFAULT_CONFIG = "conf/slurm.conf"
 BUILT_IN = ["config", "max-jobs-run", "pick"]
 POLL_SECONDS = 10.0  # between looks at the queue, where sbatch was cut off from the cluster
-LOG_DELAY_SECONDS = 3.0  # for a shared file system to show us the end of a log
 CANCEL_SECONDS = 10.0  # for sbatch to tell the number of a job that is to be cancelled
 
 
@@ -259,10 +261,9 @@ def run_array(request: launcher.Request, numbers: list[int], words: list[str], s
         signals.wait(POLL_SECONDS)
     if signals.received:
         subprocess.run(["scancel", job], check=False)
-    deadline = time.monotonic() + LOG_DELAY_SECONDS
-    while (left := silent()) and time.monotonic() < deadline and not signals.received:
-        signals.wait(0.2)
-    if left:
+    folders = {request.log_of(number).parent for number in numbers}
+    wait_until(lambda: not silent() or bool(signals.received), folders, pause=signals.wait)
+    if left := silent():
         print(
             f"slurm.py: {len(left)} of {len(numbers)} jobs of {job} ended without a word in their log (killed for "
             f"time or memory?); the scheduler's own log is {queue_log}",

@@ -137,13 +137,39 @@ def test_a_failed_task_fails_the_call(cluster):
     assert done.stderr.startswith("slurm.py: 1 / 3 failed, log is in exp/log/x.*.log\n")
 
 
+IMPATIENT = """import sys
+sys.path.insert(0, "utils")
+import slurm
+slurm.wait_until.__kwdefaults__["seconds"] = 0.5
+sys.exit(slurm.main(sys.argv[1:]))
+"""
+
+
 def test_a_task_that_leaves_no_word_has_failed(cluster):
     cluster.write("exp/log/x.2.log", "# Ended (code 0) at an earlier time\n")
-    done = cluster(SLURM, "JOB=1:3", "exp/log/x.JOB.log", "true", env={"FAKE_DIES": "2"})
+    impatient = [sys.executable, "-c", IMPATIENT]
+    done = cluster(*impatient, "JOB=1:3", "exp/log/x.JOB.log", "true", env={"FAKE_DIES": "2"})
     assert done.returncode == 1
     assert "1 of 3 jobs of 4711 ended without a word in their log" in done.stderr
     assert "exp/q/x.log" in done.stderr
     assert "slurm.py: there is no exp/log/x.2.log" in done.stderr
+
+
+def test_a_log_that_is_seen_late_is_waited_for(cluster):
+    """As on NFS, where it took longer than three seconds."""
+    cluster.write("bin/sbatch", "#!/bin/sh\necho 4711\n(sleep 4; echo '# Ended (code 0) at x' > x.log) >&2 &\n").chmod(
+        0o755
+    )
+    done = cluster(SLURM, "x.log", "true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_files_of_other_machines_are_waited_for(cluster):
+    (cluster.root / "a b").mkdir()
+    cluster("bash", "-c", "(sleep 0.5; touch 'a b/2.scp') > /dev/null 2>&1 &")
+    cluster.write("1.scp", "")
+    done = cluster("utils/wait_for_files.py", "1.scp", "a b/2.scp")
+    assert (done.returncode, done.stdout) == (0, "") and (cluster.root / "a b/2.scp").exists()
 
 
 def test_a_job_that_sbatch_refuses_has_failed(cluster):

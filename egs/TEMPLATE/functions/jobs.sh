@@ -55,7 +55,12 @@ go_on_in() {  # <folder> <option>...: what an interrupted run left there is of u
     remember "$1/options.txt" "${@:2}"
 }
 
+appear() {  # <file>...: what jobs on other machines have written is waited for until this one sees it
+    [ "${cmd_backend:-local}" = local ] || interruptible utils/wait_for_files.py "$@"
+}
+
 need() {  # <file> <stage>: the file, which that stage writes, must be there.
+    [ -e "$1" ] || appear "$1"
     [ -e "$1" ] || die "$1 is missing, which stage $2 writes; run it first: --stage $2 --stop-stage ${stop_stage}"
 }
 
@@ -138,11 +143,13 @@ run_jobs() {  # <jobs> <log> <front> <options>: an array of jobs; those that an 
 }
 
 in_shares() {  # <shares> <log> <output> <front> <options>: a set in shares side by side, each with its log and output
-    local share
+    local share outputs=()
     for ((share = 1; share <= $1; share++)); do
-        [ -e "${3//${JOB}/${share}}" ] || rm -f "${2//${JOB}/${share}}" # what it says is not there
+        outputs+=("${3//${JOB}/${share}}")
+        [ -e "${outputs[-1]}" ] || rm -f "${2//${JOB}/${share}}" # what it says is not there
     done
-    run_jobs "$1" "$2" "${@:4}" --share "${JOB}/$1"
+    run_jobs "$1" "$2" "${@:4}" --share "${JOB}/$1" || return
+    appear "${outputs[@]}"
 }
 
 run_one() {  # <log> <front> <options>: one job with the threads of a training, or one GPU to itself

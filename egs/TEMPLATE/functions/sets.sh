@@ -144,6 +144,7 @@ extract_tokens() {  # <semantic|acoustic> <set> <options of the front>
         while read -r part; do rm -f "${logs}${part}.log"; done || true
     run_jobs "${jobs}" "${logs}${JOB}.log" "extract_${kind}_tokens" --data-dir "${data}" \
         --keys "${archive}/keys.${JOB}.scp" "${@:3}" --output "${archive}/${kind}.${JOB}"
+    appear "${parts[@]}"
     front 1 merge_tokens --data-dir "${data}" --output "${data}/${kind}.scp" "${parts[@]}"
     "${front_command[@]}"
 }
