@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # where PYTHONSAFEPATH is set, too
@@ -79,6 +80,28 @@ def run_here(arguments: list[str]) -> int:
     return 0
 
 
+def run_everywhere(command: list[str], job: str) -> int:
+    """srun, in a session of its own: it would kill its tasks at SIGTERM, which Slurm can tell them instead.
+
+    Args:
+        command: srun's.
+        job: Number of this job of Slurm.
+
+    Returns:
+        Its status, or 128 and the number of a signal that we got.
+    """
+    received: list[int] = []
+
+    def tell(number: int, frame: object) -> None:
+        received.append(number)
+        subprocess.run(["scancel", "--signal", "TERM", job], check=False)  # the steps of the job, not its script
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, tell)
+    status = subprocess.Popen(command, start_new_session=True).wait()
+    return 128 + received[0] if received else status
+
+
 def main(arguments: list[str]) -> int:
     """Parse and run."""
     if arguments in (["--help"], ["-h"]):
@@ -98,7 +121,7 @@ def main(arguments: list[str]) -> int:
         command = make_command(numbers["--num-nodes"], numbers["--procs-per-node"], rest, dict(os.environ))
         if numbers["--num-nodes"] == 1:
             return run_here(command[3:])
-        os.execvp(command[0], command)
+        return run_everywhere(command, os.environ["SLURM_JOB_ID"])
     except (OSError, ValueError) as error:
         print(f"torchrun.py: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -81,6 +84,23 @@ def test_several_machines_are_those_of_a_job_of_slurm(shell):
         "--nproc-per-node 8 --nnodes 3 --rdzv-backend c10d --rdzv-id 4711 --rdzv-endpoint "
     )
     assert torchrun.strip().endswith(f":{29500 + 4711 % 2000} -m worker --seed 1")
+
+
+def test_a_signal_reaches_the_processes_on_all_machines_by_slurm(shell):
+    """To the whole group, as the launcher sends it; srun, which would kill them, does not get it."""
+    shell.write("bin/srun", "#!/bin/sh\necho started\nwhile [ ! -e told ]; do sleep 0.05; done\nexit 1\n").chmod(0o755)
+    shell.write("bin/scancel", '#!/bin/sh\necho "$@" > told\n').chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, TORCHRUN, "--num-nodes", "2", "-m", "worker"],
+        cwd=shell.root,
+        env={"PATH": f"{shell.root}/bin:/usr/bin:/bin", "SLURM_JOB_ID": "4711"},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == b"started\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=30) == 143
+    assert (shell.root / "told").read_text() == "--signal TERM 4711\n"
 
 
 @pytest.mark.parametrize(
