@@ -26,7 +26,7 @@ UTILS = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [UTILS, os.path.dirname(UTILS)]  # where PYTHONSAFEPATH is set, too
 
 import launcher  # noqa: E402
-from jobs import Signals  # noqa: E402
+from jobs import KILL_AFTER_SECONDS, TELL_AFTER_SECONDS, Signals, waiting_for  # noqa: E402
 
 from soundstorm.data.shared_files import wait_until  # noqa: E402
 
@@ -204,7 +204,7 @@ def submit(words: list[str], signals: Signals) -> str:
     number = number if number.isdecimal() else ""
     if signals.received:
         if number:
-            subprocess.run(["scancel", number], check=False)
+            cancel(number, signals)
         process.terminate()
     process.wait()
     return number
@@ -215,6 +215,28 @@ def _read(descriptor: int) -> bytes | None:
         return os.read(descriptor, 65536)
     except BlockingIOError:
         return None
+
+
+def cancel(number: str, signals: Signals) -> None:
+    """End a job: tasks that run get SIGTERM and the time of :data:`jobs.KILL_AFTER_SECONDS`, or until Ctrl-C comes.
+
+    A plain scancel kills them after the KillWait of the cluster, mostly 30 s.
+    """
+    for words in (["--state", "PENDING"], ["--batch", "--signal", "TERM"]):  # the job's launcher tells all it started
+        subprocess.run(["scancel", *words, number], stderr=subprocess.DEVNULL, check=False)  # there may be none such
+    start, told = time.monotonic(), False
+
+    def over() -> bool:
+        nonlocal told
+        if signals.at_once or not is_queued(number):
+            return True
+        if not told and time.monotonic() - start > TELL_AFTER_SECONDS:
+            print(waiting_for(f"job {number} of the cluster"), file=sys.stderr, flush=True)
+            told = True
+        return False
+
+    if not wait_until(over, [], pause=signals.wait, seconds=KILL_AFTER_SECONDS) or signals.at_once:
+        subprocess.run(["scancel", number], check=False)
 
 
 def is_queued(number: str) -> bool:
@@ -260,7 +282,7 @@ def run_array(request: launcher.Request, numbers: list[int], words: list[str], s
     while silent() and is_queued(job) and not signals.received:
         signals.wait(POLL_SECONDS)
     if signals.received:
-        subprocess.run(["scancel", job], check=False)
+        cancel(job, signals)
     folders = {request.log_of(number).parent for number in numbers}
     wait_until(lambda: not silent() or bool(signals.received), folders, pause=signals.wait)
     if left := silent():

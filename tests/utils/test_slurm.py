@@ -252,7 +252,25 @@ def test_an_interruption_cancels_the_job(cluster, number):
     process.send_signal(number)
     assert b"interrupted" in process.communicate(timeout=10)[1]
     assert process.returncode == 128 + number
-    assert (cluster.root / "scancelled").read_text() == "4711\n"
+    assert (cluster.root / "scancelled").read_text() == "--state PENDING 4711\n--batch --signal TERM 4711\n"
+
+
+def test_a_second_ctrl_c_cancels_a_job_that_takes_long_to_end(cluster):
+    cluster.write("bin/squeue", "#!/bin/sh\necho 4711 R\n").chmod(0o755)
+    process = subprocess.Popen(
+        [SLURM, "x.log", "touch", "ran"],
+        cwd=cluster.root,
+        env={**os.environ, "FAKE_HANGS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _wait((cluster.root / "ran").exists)
+    process.send_signal(signal.SIGTERM)
+    told = process.stderr.readline()
+    assert "waiting up to 300 s for job 4711 of the cluster to end" in told and "Ctrl-C now kills it" in told
+    process.send_signal(signal.SIGINT)
+    assert "interrupted" in process.communicate(timeout=10)[1] and process.returncode == 143
+    assert (cluster.root / "scancelled").read_text().splitlines()[-2:] == ["--batch --signal TERM 4711", "4711"]
 
 
 def test_the_template_configuration_knows_the_options_of_the_local_launcher(cluster):
