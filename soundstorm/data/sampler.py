@@ -103,7 +103,7 @@ class BatchSampler:
         for position, seconds in enumerate(memoryview(np.ascontiguousarray(lengths))):
             grown = max(longest, seconds)
             if self.batch_size is not None:
-                full = size == self.batch_size
+                full = size >= self.batch_size
             else:
                 full = grown * (size + 1) > self.batch_seconds
             # A batch with fewer items than ranks would leave a rank without work.

@@ -48,6 +48,11 @@ def test_a_batch_of_several_ranks_has_no_more_seconds_unless_each_rank_has_one_i
         assert batches == alone
 
 
+def test_a_batch_of_fewer_items_than_processes_has_one_for_each():
+    batches = BatchSampler(np.ones(25), batch_size=2, world_size=6, shuffle=False).global_batches()
+    assert [len(batch) for batch in batches] == [6, 6, 6, 7]
+
+
 def test_few_items_left_for_many_ranks_do_not_make_one_batch_of_half_as_much_again():
     for seed in range(40):  # half of these sets had one of up to 600 s
         durations = np.random.default_rng(seed).uniform(5, 30, 1000 + seed)
