@@ -66,6 +66,18 @@ class BatchSampler:
         self.epoch = 0
         self.first_batch = 0  # of the epoch; those before were used by an earlier run
 
+    def most_processes(self) -> int:
+        """As many as get an item each of every batch, with no batch larger than asked for; at least 1."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return max(1, int(self.batch_seconds // self.longest()))
+
+    def longest(self) -> float:
+        """Seconds of the longest item that there can be in an epoch."""
+        if self._drawn_seconds is None:
+            return float(self.durations.max())
+        return float(self._drawn_seconds(np.full(len(self.durations), np.nextafter(1.0, 0.0))).max())
+
     def global_batches(self) -> list[list[int]]:
         """All batches of the current epoch, as utterance indices."""
         return [batch.tolist() for batch in self._batches(0, self._shares())]

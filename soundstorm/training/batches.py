@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from torch.utils.data import DataLoader
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import BatchSampler, SeededIndex
 from soundstorm.training.training_config import TrainerConfig
+
+logger = logging.getLogger(__name__)
 
 VALIDATION_SEED = 0  # of crops and masks
 SECONDS_TO_SAVE = 300  # from a signal on: to the end of the step and of its checkpoint
@@ -31,6 +35,26 @@ def make_sampler(
         shuffle=shuffle,
         drawn_seconds=getattr(dataset, "drawn_seconds", None),
     )
+
+
+def warn_of_larger_batches(sampler: BatchSampler) -> None:
+    """Each process gets an item of every batch, which many processes make larger than was asked for."""
+    most, processes = sampler.most_processes(), sampler.world_size
+    if processes <= most:
+        return
+    if sampler.batch_size is not None:
+        logger.warning(
+            "training.batch_size is %d, but batches have an item for each of %d processes; train in %d processes at "
+            "most, or say that larger batches are meant: --training.batch-size %d",
+            most, processes, most, processes,
+        )  # fmt: skip
+        return
+    longest = sampler.longest()
+    logger.warning(
+        "training.batch_seconds is %g, but batches have an item for each of %d processes, up to %.0f s where items "
+        "have %.1f s; train in %d processes at most, or say that larger batches are meant: --training.batch-seconds %d",
+        sampler.batch_seconds, processes, processes * longest, longest, most, math.ceil(processes * longest),
+    )  # fmt: skip
 
 
 def read_batches(

@@ -160,6 +160,7 @@ def read_state(folder: Path) -> dict:
     pairs = list(sums.values()) if isinstance(sums, dict) else [None]  # in fp16 they may be infinite
     counts = [state.get(name, 0) for name in ("skipped", "skipped_in_a_row")]
     sizes = [state.get(name) for name in ("batch_size", "batch_seconds")]
+    processes = state.get("world_size", 1)
     if (
         any(isinstance(number, bool) or not isinstance(number, int) or number < 0 for number in position)
         or checkpoint_dir(Path(), position[0]).name != folder.name
@@ -170,6 +171,8 @@ def read_state(folder: Path) -> dict:
         or not isinstance(state.get("scaler"), (dict, type(None)))
         or any(type(number) is not int or number < 0 for number in counts)
         or any(type(size) not in (int, float, type(None)) for size in sizes)
+        or type(processes) is not int
+        or processes < 1
     ):
         raise InputError(f"{path}: not the state of {folder.name}; {remedy}")
     return state

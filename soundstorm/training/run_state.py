@@ -68,6 +68,7 @@ class RunState:
             scaler = accelerator.scaler
             state = {name: getattr(self, name) for name in COUNTS}
             state |= {"batch_size": self._config.batch_size, "batch_seconds": self._config.batch_seconds}
+            state |= {"world_size": accelerator.num_processes}
             state |= {"sums": sums, "scaler": scaler.state_dict() if scaler is not None else None}
             writer.commit(state, self._config.keep_checkpoints)
         accelerator.wait_for_everyone()
@@ -125,8 +126,11 @@ class RunState:
             checkpoint.load_rng_tensors(checkpoint.load_tensors(rng))
 
     def _find_place(self, sampler: BatchSampler, state: dict) -> None:
-        """Where as much of the epoch is behind us, if batches are of another size from now on."""
-        sizes = {name: state[name] for name in ("batch_size", "batch_seconds") if name in state}
+        """Where as much of the epoch is behind us, if batches are of another size from now on.
+
+        Each process gets an item of every batch, so that many make them larger.
+        """
+        sizes = {name: state[name] for name in ("batch_size", "batch_seconds", "world_size") if name in state}
         if not sizes or all(getattr(sampler, name) == size for name, size in sizes.items()):
             return
         now, then = copy.copy(sampler), copy.copy(sampler)

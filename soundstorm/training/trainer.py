@@ -21,7 +21,7 @@ from soundstorm.data.experiment import is_finished
 from soundstorm.data.sampler import BatchSampler, SeededIndex
 from soundstorm.models.devices import choose_device, precision_on
 from soundstorm.training import layout
-from soundstorm.training.batches import item_name, make_sampler, read_batches
+from soundstorm.training.batches import item_name, make_sampler, read_batches, warn_of_larger_batches
 from soundstorm.training.interrupts import Interrupts
 from soundstorm.training.metrics import Metrics
 from soundstorm.training.normal_losses import read_normal, warn_if_far
@@ -85,7 +85,10 @@ class _Trainer:
         self.normal = read_normal(config.normal_losses, expdir)
         self.metrics, self.interrupts = Metrics(expdir, self.accelerator), Interrupts()
         self.state = RunState(step, optimizers, self.average, self.accelerator, self.metrics, config, expdir)
-        self.state.resume(self._sampler(train_dataset, shuffle=True))
+        sampler = self._sampler(train_dataset, shuffle=True)
+        if self.accelerator.is_main_process:
+            warn_of_larger_batches(sampler)
+        self.state.resume(sampler)
         networks = {name: self._wrap(network) for name, network in self.raw.items()}
         prepared = {
             phase: self.accelerator.prepare_optimizer(optimizer) for phase, optimizer in optimizers.items()

@@ -53,6 +53,19 @@ def test_a_batch_of_fewer_items_than_processes_has_one_for_each():
     assert [len(batch) for batch in batches] == [6, 6, 6, 7]
 
 
+@settings(max_examples=40, deadline=None)
+@given(SIZES, st.integers(2, 8), st.booleans())
+def test_up_to_so_many_processes_batches_are_no_larger_than_asked(durations, world, by_size):
+    limit = {"batch_size": 5} if by_size else {"batch_seconds": 60.0}
+    sampler = BatchSampler(np.array(durations), **limit, world_size=world)
+    most = sampler.most_processes()
+    assert most == 5 if by_size else most == max(1, int(60.0 // max(durations)))
+    if world <= most and len(durations) >= 5 * world:
+        alone = BatchSampler(np.array(durations), **limit).global_batches()
+        if min(map(len, alone)) >= world:
+            assert sampler.global_batches() == alone
+
+
 def test_few_items_left_for_many_ranks_do_not_make_one_batch_of_half_as_much_again():
     for seed in range(40):  # half of these sets had one of up to 600 s
         durations = np.random.default_rng(seed).uniform(5, 30, 1000 + seed)

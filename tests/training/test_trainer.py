@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from soundstorm.data.sampler import BatchSampler
 from soundstorm.training import checkpoint
+from soundstorm.training.batches import warn_of_larger_batches
 from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 from soundstorm.training.step import Loss
 from soundstorm.training.trainer import train
@@ -351,6 +353,40 @@ def test_batches_of_another_size_go_on_where_as_much_of_the_epoch_is_done(tmp_pa
     assert [len(batch) for batch in indices] == [8] * 4
     state = checkpoint.read_state(checkpoint.find_checkpoints(tmp_path)[-1])
     assert (state["step"], state["epoch"], state["batch"]) == (19, 2, 2)
+
+
+def test_a_checkpoint_of_more_processes_than_a_batch_had_items_goes_on_where_as_much_is_done(tmp_path):
+    train(LineStep(), Recorder(24), None, config(max_steps=40, batch_size=2), tmp_path, stop_after=2)
+    path = checkpoint.find_checkpoints(tmp_path)[-1] / "state.json"
+    state = json.loads(path.read_text())
+    assert (state["world_size"], state["batch"]) == (1, 2)
+    path.write_text(json.dumps({**state, "world_size": 6}))  # of 4 batches, each of 6 items
+    step = LineStep()
+    train(step, Recorder(24), None, config(max_steps=40, batch_size=2), tmp_path, stop_after=1)
+    state = checkpoint.read_state(checkpoint.find_checkpoints(tmp_path)[-1])
+    assert (state["step"], state["epoch"], state["batch"]) == (3, 0, 7)
+
+
+@pytest.mark.parametrize(
+    "limit, message",
+    [
+        ({"batch_size": 4}, "training.batch_size is 4, .* each of 8 processes; .* 4 .*: --training.batch-size 8"),
+        (
+            {"batch_seconds": 480.0},
+            r"batch_seconds is 480, .* each of 64 processes, up to 873 s where items have 13.6 s; train in 35 processes"
+            " at most, or .*: --training.batch-seconds 873",
+        ),
+    ],
+)
+def test_more_processes_than_fit_into_a_batch_are_warned_of(caplog, limit, message):
+    processes = 8 if "batch_size" in limit else 64
+    lengths = np.linspace(1.0, 13.64, 200)
+    warn_of_larger_batches(BatchSampler(lengths, **limit, world_size=processes))
+    assert re.search(message, caplog.text)
+    caplog.clear()
+    fitting = 4 if "batch_size" in limit else 35
+    warn_of_larger_batches(BatchSampler(lengths, **limit, world_size=fitting))
+    assert not caplog.text
 
 
 def test_a_last_step_that_is_past_is_refused(tmp_path):
