@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 
 from soundstorm.data.errors import InputError
 from soundstorm.data.experiment import MODEL_FILE
 from soundstorm.data.sampler import BatchSampler
+from soundstorm.data.shared_files import MOST_SECONDS, wait_until
 from soundstorm.training import checkpoint, layout
 from soundstorm.training.metrics import Metrics
 from soundstorm.training.optim import MovingAverage
@@ -80,12 +82,11 @@ class RunState:
             sampler: of the run, whose batches may be of another size than those of the checkpoint.
 
         Raises:
-            ValueError: it is damaged, of another model, or past the last step.
+            ValueError: it is damaged, of another model, past the last step, or not seen by every process.
         """
-        found = checkpoint.find_checkpoints(self._expdir)
-        if not found:
+        folder = self._choose()
+        if folder is None:
             return
-        folder = found[-1]
         try:
             self._restore(folder, sampler)
         except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -101,6 +102,20 @@ class RunState:
                 f"least {self.step}, or remove the checkpoint to go on from the one before"
             )
         logger.info("%s: going on from step %d", self._expdir, self.step)
+
+    def _choose(self) -> Path | None:
+        """The newest checkpoint that the first process sees; those on other machines may see it later."""
+        found = checkpoint.find_checkpoints(self._expdir)
+        (name,) = broadcast_object_list([found[-1].name if found else None])
+        if name is None:
+            return None
+        folder = self._expdir / "checkpoints" / name
+        if not wait_until(folder.exists, [self._expdir, folder.parent]):
+            raise InputError(
+                f"{folder}: the first process goes on from there, but {os.uname().nodename} does not see it after "
+                f"{MOST_SECONDS:.0f} s; give an experiment directory that all machines share"
+            )
+        return folder
 
     def _restore(self, folder: Path, sampler: BatchSampler) -> None:
         for name, network in self._step.networks.items():

@@ -6,8 +6,12 @@ import os
 import re
 import resource
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +21,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soundstorm.data.sampler import BatchSampler
-from soundstorm.training import checkpoint
+from soundstorm.training import checkpoint, run_state
 from soundstorm.training.batches import warn_of_larger_batches
 from soundstorm.training.optim import MovingAverage, build_optimizer, learning_rate
 from soundstorm.training.step import Loss
@@ -387,6 +391,51 @@ def test_more_processes_than_fit_into_a_batch_are_warned_of(caplog, limit, messa
     fitting = 4 if "batch_size" in limit else 35
     warn_of_larger_batches(BatchSampler(lengths, **limit, world_size=fitting))
     assert not caplog.text
+
+
+STALE = """
+import sys
+from pathlib import Path
+from soundstorm.training import checkpoint, run_state
+from tests.training.test_trainer import run
+find, folder = checkpoint.find_checkpoints, Path(sys.argv[1])
+if sys.argv[2] == "1":
+    checkpoint.find_checkpoints = lambda expdir: find(expdir)[:1]
+run(folder, max_steps=12, stop_after=1)
+print("one more step")
+"""
+
+
+@pytest.mark.integration
+def test_a_process_that_does_not_see_the_newest_checkpoint_goes_on_from_it_all_the_same(tmp_path):
+    run(tmp_path / "exp", stop_after=8)
+    assert [path.name[-2:] for path in checkpoint.find_checkpoints(tmp_path / "exp")] == ["05", "08"]
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        shared = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    shared |= {"PYTHONPATH": str(Path(__file__).parents[2]), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", STALE, str(tmp_path / "exp"), str(rank)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120) for process in processes]
+    assert all("one more step" in output for output, _ in said), said
+    (folder,) = (path for path in checkpoint.find_checkpoints(tmp_path / "exp") if path.name.endswith("09"))
+    assert (folder / "rng.1.safetensors").exists() and checkpoint.read_state(folder)["world_size"] == 2
+
+
+def test_a_checkpoint_that_a_machine_does_not_see_is_named(tmp_path, monkeypatch):
+    run(tmp_path, stop_after=5)
+    monkeypatch.setattr(run_state, "broadcast_object_list", lambda names: ["step-00000009"])
+    monkeypatch.setattr(run_state, "wait_until", lambda seen, folders: seen())
+    with pytest.raises(ValueError, match="step-00000009: the first process goes on from there, but .* does not see it"):
+        run(tmp_path)
 
 
 def test_a_last_step_that_is_past_is_refused(tmp_path):
