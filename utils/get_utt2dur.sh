@@ -66,5 +66,6 @@ for word in "${utils}/data_dir_tool.py" utt2dur_inspect "${logdir}/wav.${job}.sc
     words+=("${word}")
 done
 "${launcher[@]}" "${job}=1:${nj}" "${logdir}/get_utt2dur.${job}.log" python3 "${words[@]}"
+[ "${cmd}" = utils/run.py ] || "${utils}/wait_for_files.py" "${found[@]}" "${faulty[@]}"
 trap 'rm -f "${parts[@]}" "${found[@]}" "${faulty[@]}"' EXIT
 tool utt2dur_merge "${data}" "${found[@]}" "${faulty[@]}"

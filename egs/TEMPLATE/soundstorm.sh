@@ -410,7 +410,8 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
     for set_name in "${all_sets[@]}"; do
         if "${made}" || ! looked_at "${set_name}"; then
             worked=true
-            interruptible utils/get_utt2dur.sh --nj "${nj}" --check-samples "${check_samples}" "${datadir}/${set_name}"
+            interruptible utils/get_utt2dur.sh --nj "${nj}" --cmd "${train_cmd}" --check-samples "${check_samples}" \
+                "${datadir}/${set_name}"
             validate_set "${set_name}"
         fi
     done

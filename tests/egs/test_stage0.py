@@ -32,6 +32,19 @@ def test_directories_that_were_never_looked_at_are_and_local_data_is_not_run_aga
     assert set(read_table(recipe.data / "dev/utt2rate").values()) == {"16000"}
 
 
+def test_recordings_are_looked_at_where_cmd_sh_says_and_not_on_a_clusters_login_machine(recipe):
+    (recipe.data / "dev/utt2rate").unlink()
+    folder = recipe.data.parent
+    (folder / "noting.sh").write_text('#!/bin/sh\necho "$@" >>launched\nexec utils/run.py "$@"\n')
+    (folder / "noting.sh").chmod(0o755)
+    commands = (folder / "cmd.sh").read_text()
+    (folder / "cmd.sh").write_text(commands + 'train_cmd="./noting.sh --mem 4G"\n')
+    done = recipe()
+    assert done.returncode == 0 and "made data/dev/utt2dur" in done.stdout, done.stderr
+    launched = (folder / "launched").read_text()
+    assert re.fullmatch(r"--mem 4G \S+=1:2 data/dev/log/get_utt2dur.* utt2dur_inspect .*\n", launched)
+
+
 def test_samples_are_read_on_request_and_all_that_cannot_be_used_is_named(recipe):
     path = recipe.corpus / "anna/chapter1.flac"  # of all tests: it is repaired below
     wav, rate = soundfile.read(path)
