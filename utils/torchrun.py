@@ -99,7 +99,7 @@ def run_everywhere(command: list[str], job: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, tell)
     status = subprocess.Popen(command, start_new_session=True).wait()
-    return 128 + received[0] if received else status
+    return 128 + received[0] if received else status if status >= 0 else 128 - status
 
 
 def main(arguments: list[str]) -> int:

@@ -46,10 +46,9 @@ end_all() {  # ends everything that this run started
         "$(basename "$0")" "${SECONDS_TO_SAVE}" "Ctrl-C now kills it at once" >&2
     ! ended "${SECONDS_TO_SAVE}" 1 || return 0
     at_once=false
+    mapfile -t processes < <(descendants $$) # others may have the old numbers by now
     kill -INT "${processes[@]}" 2>/dev/null || true # launchers kill their jobs, those on a cluster too
-    ! ended 20 0.1 || return 0
-    mapfile -t processes < <(descendants $$)
-    kill -KILL "${processes[@]}" 2>/dev/null || true
+    ended 20 0.1 || kill -KILL "${processes[@]}" 2>/dev/null || true
 }
 
 interrupted() {  # <number of the signal>
