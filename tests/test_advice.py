@@ -402,6 +402,10 @@ TRIED = {
         "tests/egs/test_speechocean762.py::test_extra_data_are_taken_from_every_repetition",
     "has another MD5 sum than OpenSLR's":
         "tests/egs/test_mini_librispeech.py::test_an_interrupted_download_goes_on_and_a_damaged_one_is_refused",
+    "would write over {}":
+        "tests/bin/test_common.py::test_the_output_of_no_command_is_what_another_option_reads",
+    "would write over recordings of --data-dir":
+        "tests/decoding/test_chain.py::test_decoded_speech_does_not_take_the_place_of_recordings",
     "leave --prompt, --prompt-text and --speed out": "tests/bin/test_speak.py::test_speech_goes_on",
     "leave --prompt-text, --seconds and --speed out": "tests/bin/test_speak.py::test_speech_is_converted",
     "several voices need --script": "tests/bin/test_speak.py::test_a_script_is_said_by_its_voices",

@@ -14,13 +14,14 @@ import tempfile
 import traceback
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import configargparse
 import yaml
 
+from soundstorm.data.data_dir import read_table
 from soundstorm.data.errors import InputError, TrainingFailed
 from soundstorm.data.prompt_encodings import ALONE, IN_CONTEXT, PROMPT_ENCODING
 from soundstorm.data.records import LARGEST_INTEGER
@@ -201,7 +202,46 @@ class FrontParser(configargparse.ArgumentParser):
             key = name.removeprefix("--").replace("-", "_")
             hint = f"; did you mean '{near[0].removeprefix('--').replace('-', '_')}'?" if near else ""
             self.error(f"unknown option or configuration key '{key}'{hint}")
+        given = {action.option_strings[-1]: getattr(parsed, action.dest, None) for action in self._actions
+                 if action.option_strings and action.dest != "output"}  # fmt: skip
+        refuse_overwriting(_texts(getattr(parsed, "output", None)), given)
         return parsed
+
+
+def refuse_overwriting(outputs: Iterable[str | Path], given: Mapping[str, object]) -> None:
+    """Refuse files to be written that are given as something to read.
+
+    Args:
+        outputs: of ``--output``.
+        given: option -> its value or values, of which those that name no file are passed over; also ``A=file``.
+
+    Raises:
+        InputError: one of both is the same file.
+    """
+    written = {os.path.realpath(output) for output in outputs}
+    for option, value in given.items() if written else ():
+        for text in _texts(value):
+            for path in (text, text.partition("=")[2]):
+                if os.path.isfile(path) and os.path.realpath(path) in written:
+                    raise InputError(f"--output would write over {path}, which {option} reads; give another --output")
+
+
+def refuse_among_recordings(output: str, data_dir: str | None) -> None:
+    """Refuse a directory in whose ``wav/`` recordings of the data directory lie: speech would take their names.
+
+    Raises:
+        InputError: there are some.
+    """
+    table = Path(data_dir or "", "wav.scp")
+    if data_dir is None or not Path(output, "wav").is_dir() or not table.is_file():
+        return
+    folders = {os.path.dirname(path) for path in read_table(table).values()}
+    if os.path.realpath(Path(output, "wav")) in map(os.path.realpath, folders):
+        raise InputError(f"--output would write over recordings of --data-dir, in {output}/wav; give another --output")
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
 
 
 def config_parser(description: str, sections: dict[str, type | Variants]) -> FrontParser:

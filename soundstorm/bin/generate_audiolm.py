@@ -1,6 +1,13 @@
 """Speech continuation by AudioLM's three stages, prompted by beginnings of utterances, or unprompted."""
 
-from soundstorm.bin.common import FrontParser, add_prompt_encoding, config_parser, run_front, section
+from soundstorm.bin.common import (
+    FrontParser,
+    add_prompt_encoding,
+    config_parser,
+    refuse_among_recordings,
+    run_front,
+    section,
+)
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.audiolm_kind import AudioLMSamplingConfig
 
@@ -29,6 +36,7 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse and generate."""
     args = get_parser().parse_args(argv)
+    refuse_among_recordings(args.output, args.data_dir)
     if (args.data_dir is None) == (args.count < 1):
         raise InputError("give one of --data-dir, whose utterances are continued, and --count, 1 or more")
     if args.data_dir and not 0 < args.prompt_seconds < float("inf"):

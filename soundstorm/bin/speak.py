@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundstorm.bin.common import FrontParser, run_front
+from soundstorm.bin.common import FrontParser, refuse_overwriting, run_front
 from soundstorm.data.errors import InputError
 
 CONSENT = "SOUNDSTORM_CONSENT"
@@ -193,6 +193,9 @@ def _read_list(args) -> list[dict]:
         }
     if not jobs:
         raise InputError(f"{args.jobs}: no lines; write such as {{\"id\": \"a\", \"text\": \"hello\"}}")
+    prompts = [job["prompts"]["A"] for job in jobs.values() if job["prompts"]]
+    outputs = [job["output"] for job in jobs.values()]
+    refuse_overwriting(outputs, {"--list": args.jobs, "--prompt": common.get("A"), f"prompt in {args.jobs}": prompts})
     return list(jobs.values())
 
 

@@ -1,6 +1,13 @@
 """Synthesise the utterances of a data directory from its codes, semantic tokens, text or beginning (stage 6)."""
 
-from soundstorm.bin.common import FrontParser, add_prompt_encoding, config_parser, run_front, section
+from soundstorm.bin.common import (
+    FrontParser,
+    add_prompt_encoding,
+    config_parser,
+    refuse_among_recordings,
+    run_front,
+    section,
+)
 from soundstorm.decoding.acoustic_generator import sampling_sections
 from soundstorm.decoding.semantic_generator import text_sampling_sections
 
@@ -48,6 +55,7 @@ def get_parser() -> FrontParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse and decode."""
     args = get_parser().parse_args(argv)
+    refuse_among_recordings(args.output, args.data_dir)
     from soundstorm.data.share import Share
     from soundstorm.decoding.decode_data_dir import decode_data_dir
     from soundstorm.decoding.decoding_system import System

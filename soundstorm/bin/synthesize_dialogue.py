@@ -1,6 +1,6 @@
 """Synthesize a script with two or more voices, prompted by short recordings (stage 6)."""
 
-from soundstorm.bin.common import FrontParser, config_parser, run_front, section
+from soundstorm.bin.common import FrontParser, config_parser, refuse_overwriting, run_front, section
 from soundstorm.bin.synthesize import SAMPLING
 from soundstorm.data.errors import InputError
 
@@ -69,6 +69,8 @@ def main(argv: list[str] | None = None) -> None:
             raise InputError("give --exchange or --exchange-utterance, not both")
         exchange = read_prompt(args.exchange_utterance)
     prompts = choose_prompts(turns, args.prompt, args.prompt_text, args.prompt_utterance, exchange)
+    outputs = [f"{args.output}/{name}.wav" for name in ("dialogue", "prompt")]
+    refuse_overwriting(outputs, {"--prompt/--exchange": [prompt.path for prompt in prompts]})
     codec = load_acoustic_tokenizer(args.codec, device)
     kind, generator = load_generator(args.acoustic_model, codec, device)
     text_kind, reader = load_semantic_generator(args.text_to_semantic, device)

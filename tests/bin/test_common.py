@@ -55,6 +55,16 @@ def test_wrong_settings_are_refused_with_a_reason(tmp_path, capsys, arguments, t
     assert message in capsys.readouterr().err
 
 
+def test_the_output_of_no_command_is_what_another_option_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text("model:\n  width: 3\n")
+    parser = config_parser("test", {"model": Model})
+    parser.add_argument("--output", nargs="+")
+    with pytest.raises(InputError, match="--output would write over c.yaml, which --config reads; give another"):
+        parser.parse_args(["--config", "c.yaml", "--output", "a", str(tmp_path / "c.yaml")])
+    parser.parse_args(["--config", "c.yaml", "--output", "a", str(tmp_path)])
+
+
 def test_a_users_mistake_ends_in_one_line_and_status_1(tmp_path):
     command = [sys.executable, "-m", "soundstorm.bin.train_soundstorm", "--training.batch_size", "4"]
     places = ["--train-data", str(tmp_path / "none"), "--valid-data", str(tmp_path), "--expdir", str(tmp_path / "e")]

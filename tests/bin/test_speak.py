@@ -197,3 +197,30 @@ def test_lists_that_cannot_be_said_are_refused(pack, content, message):
 def test_options_that_do_not_fit_are_refused(pack, words, message):
     with pytest.raises((InputError, FileNotFoundError), match=message):
         say(*words, "--consent", "--output", "a.wav")
+
+
+@pytest.mark.parametrize(
+    "words, option",
+    [
+        (["--text", "red", "--prompt", "{}"], "--prompt"),
+        (["--script", "script.txt", "--prompt", "A={}", "--prompt", "B=wav/b-1.wav"], "--prompt"),
+        (["--convert", "{}"], "--convert"),
+        (["--continue", "{}"], "--continue"),
+        (["--text-file", "{}"], "--text-file"),
+        (["--script", "{}"], "--script"),
+        (["--list", "{}"], "--list"),
+    ],
+)
+def test_what_is_given_is_not_written_over(pack, words, option):
+    before = (pack / "wav/a-1.wav").read_bytes()
+    (pack / "again").symlink_to("wav")
+    with pytest.raises(InputError, match=f"--output would write over wav/a-1.wav, which {option} reads; give another"):
+        say(*(word.format("wav/a-1.wav") for word in words), "--consent", "--output", "again/../wav/a-1.wav")
+    assert (pack / "wav/a-1.wav").read_bytes() == before
+
+
+def test_a_list_does_not_write_over_its_prompts(pack):
+    for prompt, common in (({"prompt": "wav/a-1.wav"}, []), ({}, ["--prompt", "wav/a-1.wav"])):
+        (pack / "list.jsonl").write_text(json.dumps({"id": "a-1", "text": "red", **prompt}) + "\n")
+        with pytest.raises(InputError, match="write over wav/a-1.wav, which (--prompt|prompt in list.jsonl)"):
+            say("--list", "list.jsonl", *common, "--consent", "--output", "wav")

@@ -514,6 +514,20 @@ def test_an_utterance_serves_as_prompt_with_its_words(chain, tmp_path):
     assert (named / "dialogue.wav").read_bytes() == expected
 
 
+def test_a_dialogue_does_not_write_over_its_prompt(chain, tmp_path):
+    (tmp_path / "out").mkdir()
+    shutil.copy(chain / "wav/a-2.wav", tmp_path / "out/prompt.wav")
+    with pytest.raises(ValueError, match="--output would write over .*prompt.wav, which --prompt/--exchange reads"):
+        speak(chain, tmp_path, "A: red\n", "--prompt", f"A={tmp_path}/out/prompt.wav")
+    assert (tmp_path / "out/prompt.wav").read_bytes() == (chain / "wav/a-2.wav").read_bytes()
+
+
+def test_decoded_speech_does_not_take_the_place_of_recordings(chain, tmp_path):
+    with pytest.raises(ValueError, match="--output would write over recordings of --data-dir, in .*/wav; give another"):
+        decode(chain, chain, "--from", "codec")
+    decode(chain, tmp_path / "out", "--from", "codec")
+
+
 def test_a_later_pass_goes_on_from_what_was_made_before(chain, tmp_path):
     from soundstorm.decoding.autoregressive import load_text_to_semantic
     from soundstorm.decoding.decoding_config import ParallelConfig, TextSamplingConfig
