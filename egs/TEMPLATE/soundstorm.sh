@@ -427,14 +427,7 @@ if "${has_tokens}" && doing 1 "Semantic tokens: ${ssl_model} layer ${semantic_la
     for set_name in "${all_sets[@]}"; do
         need "${datadir}/${set_name}/utt2dur" 0
     done
-    # A ready codec that cannot be used is found before hours of work, not after them.
-    if [[ ${codec} != train && ! -s ${datadir}/${train_set}/semantic.scp ]] && ! "${wants_status}"; then
-        features=(--features "${ssl_source}" --layer "${semantic_layer}")
-        [[ ${ssl_name} == "${ssl_model}" || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
-            features=(--features mfcc) # of its rate
-        front 1 check_codec --codec "${codec}" --data-dir "${acoustic_sets[@]/#/${datadir}/}" "${features[@]}"
-        interruptible "${front_command[@]}"
-    fi
+    [ -s "${datadir}/${train_set}/semantic.scp" ] || check_codec
     ahead 2 train_codec
     split_arguments "${kmeans_args}"
     kmeans_arguments=(--data-dir "${datadir}/${token_train_set}" --portion "${portion}" "${arguments[@]}")

@@ -109,3 +109,10 @@ def test_a_set_that_only_the_tokenizers_learn_from_is_looked_at_too_and_needed_b
     assert done.returncode == 0 and "made data/all/utt2dur" in done.stdout, done.stderr
     done = recipe("--token-train-set", "nobody", "--stage", "2", "--stop-stage", "2")
     assert done.returncode == 1 and "data/nobody/utt2dur" in done.stderr, done.stderr
+
+
+def test_recordings_of_another_rate_than_the_codec_to_be_trained_are_refused_before_trainings(recipe, checkout):
+    done = recipe("--stop-stage", "1", "--codec-args", "--model.sample-rate 24000")
+    assert done.returncode == 1 and "resample the audio by utils/format_wav_scp.sh, in a recipe by " in done.stderr
+    assert re.search(r"16000 Hz but 24000 Hz .*--audio-format flac --sample-rate 24000, or train a", done.stderr)
+    assert not list((checkout.root / "egs/readers/exp").glob("kmeans*"))

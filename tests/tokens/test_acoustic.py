@@ -128,6 +128,18 @@ def test_recordings_of_another_rate_than_the_codec_are_found_before_tokens_are_m
         check_codec.main(words)
 
 
+def test_recordings_of_another_rate_than_the_codec_to_be_trained_are_found_before_all_trainings(tmp_path):
+    (tmp_path / "codec.yaml").write_text("model:\n  family: istft\n  sample_rate: 16000\n")
+    words = ["--config", str(tmp_path / "codec.yaml"), "--data-dir", str(tmp_path)]
+    write_table(tmp_path / "utt2rate", {"u": "24000"})
+    message = "utt2rate: u: sample rate is 24000 Hz but 16000 Hz is needed; .* or train a codec of theirs: set model"
+    with pytest.raises(ValueError, match=message):
+        check_codec.main(words)
+    check_codec.main([*words, "--model.sample-rate", "24000"])
+    with pytest.raises(ValueError, match="--codec and --features go together"):
+        check_codec.main([*words, "--features", "mfcc"])
+
+
 def test_a_codec_of_fewer_frames_than_tokens_gets_a_warning(tmp_path, caplog):
     caplog.set_level("INFO")
     model, config, _ = tiny_dac(tmp_path)

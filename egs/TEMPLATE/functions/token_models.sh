@@ -40,6 +40,21 @@ train_ctc() {  # <experiment: token_recognizer or recognizer>
     train_experiment "$1" train_recognizer "${datadir}/${text_train_set}" "${text_valid_set}"
 }
 
+check_codec() {  # A codec that cannot be used is found before hours of work, not after them.
+    local options
+    [[ ${wants_status} == false && ! -e ${codec_exp:-none}/model.safetensors ]] || return 0
+    if [ "${codec}" = train ]; then
+        split_arguments "${codec_args}"
+        options=(--config "${codec_config}" "${arguments[@]}")
+    else
+        options=(--codec "${codec}" --features "${ssl_source}" --layer "${semantic_layer}")
+        [[ ${ssl_name} == "${ssl_model}" || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
+            options=(--codec "${codec}" --features mfcc) # of its rate
+    fi
+    front 1 check_codec "${options[@]}" --data-dir "${acoustic_sets[@]/#/${datadir}/}" "${datadir}/${token_train_set}"
+    interruptible "${front_command[@]}"
+}
+
 train_codec() {
     if [ "${codec}" = train ] && to_do "${codec_exp}/model.safetensors" "training: ${codec_exp}"; then
         need "${datadir}/${token_train_set}/utt2dur" 0
