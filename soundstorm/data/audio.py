@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soundstorm.data.data_dir import looked_for, write_bytes
-from soundstorm.data.data_dir_values import FORMAT_TOOL
+from soundstorm.data.data_dir_values import FORMAT_TOOL, not_audio
 from soundstorm.data.durations import MOST_FRAMES, NO_LENGTH
 from soundstorm.data.errors import InputError
 from soundstorm.data.table_index import MISSING, Keys, read_seconds, read_stretches, read_values
@@ -110,7 +110,7 @@ def read_audio(
             recording.seek(first + wanted.start)
             wav = read_blocks(recording, wanted.stop - wanted.start)
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
+        raise InputError(not_audio(path, error)) from error
     promised = wanted.stop - wanted.start
     if len(wav) < promised:
         raise InputError(
@@ -293,10 +293,7 @@ class Utterances:
         try:
             return soundfile.info(path).duration
         except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
-            raise InputError(
-                f"{self.data_dir / 'wav.scp'}: {path!r} of {self.ids[row]} cannot be read as audio ({error}); "
-                "remove or repair it"
-            ) from error
+            raise InputError(not_audio(f"{self.data_dir / 'wav.scp'}, {self.ids[row]}: {path}", error)) from error
 
     def __len__(self) -> int:
         return len(self.ids)

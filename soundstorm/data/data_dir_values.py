@@ -22,6 +22,12 @@ FORMAT_TOOL = "utils/format_wav_scp.sh"
 IN_ARCHIVE = re.compile(r"(.+):([0-9]+)")
 
 
+def not_audio(name: object, error: Exception) -> str:
+    """What to say of a file that libsndfile does not read."""
+    reason = getattr(error, "error_string", error)
+    return f"{name}: cannot be read as audio ({reason}); repair it, or make a WAV of it: ffmpeg -i RECORDING new.wav"
+
+
 def is_command(value: str) -> bool:
     """Tell whether an entry of `wav.scp` is a pipe of Kaldi."""
     return value.endswith("|") or value.startswith("|")

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from soundstorm.data.data_dir import DataDir, Segment, Table, looked_for, parse_seconds, read_table, write_table
-from soundstorm.data.data_dir_values import FORMAT_TOOL, audio_path
+from soundstorm.data.data_dir_values import FORMAT_TOOL, audio_path, not_audio
 from soundstorm.data.errors import InputError
 
 TOLERANCE_SECONDS = 0.01  # one frame: times are rounded when they are written
@@ -78,7 +78,7 @@ def inspect(path: str, *, samples: bool = False) -> Recording:
             looked = samples or file.subtype in ("FLOAT", "DOUBLE")
             return Recording(frames / rate, rate, _peak(file, path, samples) if looked else None)
     except (OSError, RuntimeError, TypeError) as error:
-        raise AudioFault("unreadable", f"{path}: {error}") from error
+        raise AudioFault("unreadable", not_audio(path, error)) from error
 
 
 def check_whole(file, path: str) -> None:

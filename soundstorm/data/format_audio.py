@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 from soundstorm.data.audio import num_samples, read_to_end
 from soundstorm.data.data_dir import KNOWN, RECORDING, check_ids, looked_for, parse_segment, write_bytes
 from soundstorm.data.data_dir_edit import Contents, keep
-from soundstorm.data.data_dir_values import IN_ARCHIVE, is_command
+from soundstorm.data.data_dir_values import IN_ARCHIVE, is_command, not_audio
 from soundstorm.data.durations import (
     MOST_AMPLITUDE,
     MOST_CUT_SECONDS,
@@ -179,7 +179,9 @@ def format_recording(
                         result.paths[piece.utterance], result.seconds[piece.utterance] = str(target), seconds
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         gone = [piece for piece, _ in missing if piece.utterance not in result.paths]
-        result.left_out += [f"utterance {piece.utterance} of {source or name}: {error}" for piece in gone]
+        unread = isinstance(error, soundfile.LibsndfileError)
+        told = not_audio(source, error) if unread else f"{source or name}: {error}"
+        result.left_out += [f"utterance {piece.utterance} of {told}" for piece in gone]
     return result
 
 

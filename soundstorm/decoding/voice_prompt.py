@@ -13,6 +13,7 @@ import numpy as np
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import read_to_end, resample
 from soundstorm.data.data_dir import looked_for, write_bytes
+from soundstorm.data.data_dir_values import not_audio
 from soundstorm.data.errors import InputError
 from soundstorm.decoding.dialogue import Passage
 
@@ -70,10 +71,7 @@ def decode_sound(stream: BinaryIO, name: str, most: int | None = None) -> Sound:
                 )
             return Sound(samples, recording.samplerate, name)
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError) as error:
-        raise InputError(
-            f"{name}: cannot be read as audio ({getattr(error, 'error_string', error)}); make a WAV of it, e.g. by: "
-            "ffmpeg -i RECORDING prompt.wav"
-        ) from error
+        raise InputError(not_audio(name, error)) from error
 
 
 def one_channel(sound: Sound, sample_rate: int, name: str) -> np.ndarray:

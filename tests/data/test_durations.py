@@ -90,7 +90,7 @@ def damaged(path, kind):
         ("scale", r"float samples reach \d+(\.\d+)?, expected -1 to 1; divide them by 32768"),
         ("channels", "has 2 channels, expected 1"),
         ("empty", "has no samples"),
-        ("unreadable", "Format not recognised"),
+        ("unreadable", r"cannot be read as audio \(Format not recognised.\); .* ffmpeg -i"),
         ("missing", "no such file"),
     ],
 )
