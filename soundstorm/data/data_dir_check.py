@@ -92,7 +92,8 @@ def validate_data_dir(
     _check_values(root / "utt2spk", utt2spk, values.one_word)
     if len(set(utt2spk.values())) == 1 and len(utt2spk) > 1:
         warnings.append(
-            f"{root}/utt2spk has one speaker only; where speakers are not known, use the utterance as speaker"
+            f"{root}/utt2spk has one speaker only: right if all of it is one voice; where voices are not known, use "
+            "the utterance as speaker"
         )
     if spk_sort:
         _check_speaker_sorted(root / "utt2spk", utt2spk)
