@@ -22,6 +22,7 @@ from soundstorm.data import (  # noqa: E402
     durations,
     validated,
 )
+from soundstorm.data.data_dir_values import FORMAT_TOOL  # noqa: E402
 
 MIN_FOUND = 0.95  # of the utterances must get a duration
 
@@ -87,7 +88,7 @@ of those files; it may be the same one, whose old files are then kept in its .ba
 libsndfile reads (WAV, FLAC, OGG, MP3, SPHERE, ...), places in archives (wav.ark:1234), and commands (Kaldi's pipes);
 segments are cut. A call that is repeated goes on where it was, and reads again what has another size or time since,
 of a command the files that it names. What is left out is named, all of it in
-<destination-dir>/log/format_wav_scp.log; where that is more than {1 - MIN_FOUND:.0%}, nothing but the files is made.
+<destination-dir>/log/format_wav_scp.log; where that is more than {1 - MIN_FOUND:.0%}, no directory of the rest is made.
   --audio-format F           flac or wav, of 16 bits (default flac)
   --sample-rate R, --fs R    Hz (default 16000)
   --channel C                which of several, from 1 (default: the mean of all)
@@ -241,7 +242,8 @@ def subset(arguments: list[str]) -> str:
         contents = read(source)
         chosen = set(choose(contents, mode, int(number), source, str(options["seed"])))
     if not chosen:
-        raise ValueError(f"no utterance of {source} was chosen")
+        named = f": none of the {len(listed)} names in {options[mode]} is there" if mode in lists else ""
+        raise ValueError(f"no utterance of {source} was chosen for {dest}{named}")
     smaller = data_dir_edit.keep(contents, chosen)
     # A subset can break neither of the two, and only the source's author knows whether they held.
     data_dir_derive.publish(smaller, Path(source), Path(dest), spk_sort=False, non_print=True)
@@ -304,12 +306,16 @@ def format_wav_scp(arguments: list[str]) -> str:
     wanted = format_audio.AudioFormat(rate, str(options["audio-format"]), channel, options["allow-pipes"] == "true")
     formatted, done = format_audio.format_recordings(contents, Path(audio), wanted, num_threads, warn)
     total = len(contents.tables["utt2spk"])
+    said = [*done.left_out, *done.notes]
     if len(done.paths) < max(1, MIN_FOUND * total):
-        warn("\n".join(data_dir.first_of(done.left_out)))
-        raise ValueError(f"only {len(done.paths)} of {total} utterances of {source} could be written, see above")
+        tell(said, dest)
+        raise ValueError(
+            f"only {len(done.paths)} of {total} utterances of {source} could be written; mend what is named above, or "
+            "take it out of the tables, and run this again: what is written stays"
+        )
     with data_dir_replace.staged(dest) as staging:
         data_dir_edit.write_files(staging, formatted.files())
-    tell([*done.left_out, *done.notes], dest)
+    tell(said, dest)
     return f"wrote {len(done.paths)} of {total} utterances to {audio}, {dest} names them"
 
 
@@ -358,6 +364,11 @@ def utt2dur_merge(arguments: list[str]) -> str:
     if report.faults:
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(report.counts.items()))
         said += shown(f"{path}: {len(report.faults)} cannot be used ({kinds})", report.faults, log)
+        if report.counts.keys() & {"rate", "channels"}:
+            said.append(
+                f"one rate and one channel for all are made by {FORMAT_TOOL}, in a recipe by --audio-format flac "
+                "--sample-rate 16000"
+            )
     log.unlink(missing_ok=True)
     if said:
         data_dir.write_log(log, report.changes + report.faults)

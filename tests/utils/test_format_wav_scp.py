@@ -224,12 +224,38 @@ def test_what_cannot_be_written_is_named_with_the_reason(shell, write):
     assert len(read(shell)) == 200
 
 
+def test_stage_0_s_message_on_mixed_rates_and_channels_names_what_mends_them(shell, write):
+    for number, (rate, channels) in enumerate(((RATE, 1), (RATE, 2), (44100, 1))):
+        soundfile.write(shell.root / f"corpus/{number}.wav", noise(number, rate=rate, channels=channels), rate)
+    write([f"corpus/{number}.wav" for number in range(3)])
+    done = shell("utils/get_utt2dur.sh", "--nj", "1", "data/raw")
+    assert done.returncode == 1 and "(1 channels, 1 rate)" in done.stderr
+    assert "by utils/format_wav_scp.sh, in a recipe by --audio-format flac --sample-rate 16000\n" in done.stderr
+    assert run(shell, "--audio-format", "flac", "--sample-rate", "16000").returncode == 0
+    assert shell("utils/get_utt2dur.sh", "--nj", "1", "data/new").returncode == 0
+
+
 def test_too_many_left_out_are_an_error(shell, write):
     write(["corpus/none.wav"] * 3)
     done = run(shell)
     assert done.returncode == 1 and "only 0 of 3 utterances of data/raw could be written" in done.stderr
     assert "utterance a-0 of corpus/none.wav: no such file" in done.stderr
-    assert not (shell.root / "data/new").exists()
+    assert not (shell.root / "data/new/wav.scp").exists()
+
+
+def test_one_bad_file_of_a_few_is_logged_and_what_is_written_stays(shell, write):
+    soundfile.write(shell.root / "corpus/good.wav", noise(0), RATE)
+    (shell.root / "corpus/speech.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(400))
+    write(["corpus/good.wav", "corpus/speech.m4a"])
+    done = run(shell)
+    assert done.returncode == 1 and "only 1 of 2 utterances of data/raw could be written; mend" in done.stderr
+    (line,) = (shell.root / "data/new/log/format_wav_scp.log").read_text().splitlines()
+    assert line.startswith("utterance a-1 of corpus/speech.m4a: cannot be read as audio (Format not recognised.); ")
+    assert line.endswith("make a WAV of it: ffmpeg -i RECORDING new.wav")
+    written = next((shell.root / "data/new").rglob("*.flac"))
+    before = written.stat().st_mtime_ns
+    soundfile.write(shell.root / "corpus/speech.m4a", noise(1), RATE, format="WAV")
+    assert run(shell).returncode == 0 and written.stat().st_mtime_ns == before and len(read(shell)) == 2
 
 
 def test_a_second_call_writes_what_is_missing_or_old(shell, write):
