@@ -202,14 +202,14 @@ def _read_list(args) -> list[dict]:
 def _content(path: str) -> str:
     from pathlib import Path
 
-    from soundstorm.data.data_dir import looked_for
+    from soundstorm.data.data_dir import looked_for, not_utf8
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file{looked_for(Path(path))}; check the path")
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error})") from error
+        raise InputError(not_utf8(path)) from error
 
 
 def _by_voice(values: list[str], option: str, named: bool) -> dict[str, str]:

@@ -27,6 +27,7 @@ MOST_SECONDS = 1e9  # of anything: about thirty years
 SPEAKER_FIRST = "begin every utterance with its speaker and '-', and write '_' for '-' and '+' in names of speakers"
 MOST_SHOWN = 10  # of many lines for people
 BYTE_ORDER_MARK = "\ufeff"  # which editors of Windows put before the first line
+HERE_OR_THERE = "here or in the file that local/data.sh made it from"
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def read_lines(path: PathLike, repairs: list[str] | None = None) -> list[tuple[s
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not UTF-8, or a line is empty, starts with white space or a byte order mark, or ends
-            as in Windows.
+        ValueError: The file is not UTF-8, or a line is empty, starts with white space, has a byte order mark, or ends
+            as in Windows; or a line of `utt2spk` has more than two fields.
     """
     return list(iterate_lines(path, repairs))
 
@@ -110,32 +111,47 @@ def iterate_lines(path: PathLike, repairs: list[str] | None = None) -> Iterator[
         file = open(path, "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"no such file {path}") from None
+    is_utt2spk = Path(path).name == "utt2spk"
     with file:
         for number, data in enumerate(file, start=1):
             try:
                 line = data.decode("utf-8").removesuffix("\n")
             except UnicodeDecodeError:
-                raise InputError(
-                    f"{path}, line {number}: not UTF-8; convert it, e.g. with iconv -f UTF-16 -t UTF-8 {path}, or "
-                    "-f WINDOWS-1252, whatever it is in"
-                ) from None
-            if line.startswith(BYTE_ORDER_MARK):  # it would become a part of the key
+                raise InputError(f"{not_utf8(path, f', line {number}')}; {HERE_OR_THERE}") from None
+            if BYTE_ORDER_MARK in line:  # it would become a part of the key, or of a path
                 if repairs is None:
                     raise InputError(
-                        f"{path}, line {number}: starts with a byte order mark; remove it with "
-                        f"sed -i 's/^\\xEF\\xBB\\xBF//' {path}"
+                        f"{path}, line {number}: has a byte order mark (U+FEFF), which nobody sees; remove it, "
+                        f"{HERE_OR_THERE}, with sed -i 's/\\xEF\\xBB\\xBF//g' {path}"
                     )
                 repairs.append(f"{path}, line {number}: a byte order mark was removed")
-                line = line.lstrip(BYTE_ORDER_MARK)
+                line = line.replace(BYTE_ORDER_MARK, "")
             if line.endswith("\r"):
-                raise InputError(f"{path}, line {number}: Windows line end; remove them with sed -i 's/\\r$//' {path}")
+                raise InputError(
+                    f"{path}, line {number}: Windows line end; remove them, {HERE_OR_THERE}, with "
+                    f"sed -i 's/\\r$//' {path}"
+                )
             key = line.replace("\t", " ").partition(" ")[0]
             if not key:
                 raise InputError(
                     f"{path}, line {number}: expected a key and its value, got {line!r}; "
                     "remove empty lines and leading white space"
                 )
-            yield key, line[len(key) :].strip(" \t")
+            value = line[len(key) :].strip(" \t")
+            if is_utt2spk and len(value.split()) > 1:  # of a blank in a name all that follows would speak in riddles
+                raise InputError(
+                    f"{path}, line {number}: expected two fields, <utterance> <speaker>, got {line!r:.80}; "
+                    "names have no blanks: write _ for them, in every table"
+                )
+            yield key, value
+
+
+def not_utf8(path: PathLike, where: str = "") -> str:
+    """What to say of a text in another encoding."""
+    return (
+        f"{path}{where}: not UTF-8; convert it, e.g. with iconv -f UTF-16 -t UTF-8 {path}, or -f WINDOWS-1252, "
+        "whatever it is in"
+    )
 
 
 def read_table(path: PathLike, keys: Collection[str] | None = None) -> Table:

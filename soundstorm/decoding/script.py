@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from soundstorm.data.data_dir import not_utf8
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.errors import InputError
 from soundstorm.data.text import TURN_MARKER, normalize_text
@@ -33,7 +34,7 @@ def read_script(path: str | Path) -> list[Turn]:
     try:
         return read_script_text(Path(path).read_text(encoding="utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error})") from error
+        raise InputError(not_utf8(path)) from error
 
 
 def read_script_text(text: str, name: str) -> list[Turn]:

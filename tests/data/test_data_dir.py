@@ -65,7 +65,8 @@ def test_the_last_line_needs_no_newline_to_be_read(tmp_path):
     [
         (b"a x\n\nb y\n", r"text, line 2: expected a key and its value, got ''"),
         (b"a x\n b y\n", r"text, line 2: expected a key"),
-        (b"a x\r\n", r"text, line 1: Windows line end"),
+        (b"a x\r\n", r"text, line 1: Windows line end; remove them, here or in the file that local/data.sh made"),
+        ("a x \ufeffy\n".encode(), r"text, line 1: has a byte order mark"),
         (b"a x\nb \xff\n", r"text, line 2: not UTF-8; convert it"),
         (b"a x\nb y\na z\n", r"text, line 3: key 'a' is there a second time"),
     ],

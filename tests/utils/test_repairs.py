@@ -125,6 +125,15 @@ def test_other_tools_lose_no_line_either(shell, good_dir, command):
     assert len(read_table(shell.root / "data/new/text")) == 12
 
 
+def test_a_name_with_a_blank_is_refused_before_all_that_would_follow_from_it(shell, good_dir):
+    for name in ("utt2spk", "text", "wav.scp"):
+        (good_dir / name).write_text((good_dir / name).read_text().replace("anna-", "anna "))
+    for command in (FIX, "utils/validate_data_dir.sh"):
+        done = shell(command, "data/all")
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+        assert "line 1: expected two fields, <utterance> <speaker>, got 'anna 0 anna'; names have no" in done.stderr
+
+
 def test_a_list_may_begin_with_a_mark(shell, good_dir):
     shell.write("ids", "\ufeffben-1\ncora-0\n")
     done = shell(SUBSET, "--utt-list", "ids", "data/all", "data/new")
@@ -151,7 +160,7 @@ def test_what_does_not_repair_refuses_a_mark(shell, good_dir, command):
 def test_every_reader_of_tables_refuses_a_mark(tmp_path):
     (tmp_path / "text").write_text("\ufeffa-1 one\na-2 two\n", encoding="utf-8")
     for reader in (read_table, Lines):
-        with pytest.raises(ValueError, match="text, line 1: starts with a byte order mark; remove it with sed"):
+        with pytest.raises(ValueError, match=r"text, line 1: has a byte order mark \(U\+FEFF\), .* made it from, with"):
             reader(tmp_path / "text")
 
 

@@ -36,7 +36,7 @@ FAULTS = [
         "utt2spk",
         "anna-0 anna\n",
         "anna-0 anna extra\n",
-        r"utt2spk, anna-0: expected two fields, .*got 'anna extra'",
+        r"utt2spk, line 1: expected two fields, .*got 'anna-0 anna extra'; names have no blanks",
     ),
     ("utt2spk", "anna-0 anna\n", "anna-0\n", r"utt2spk, anna-0: expected two fields, .*got ''"),
     ("utt2spk", "cora-4 cora\n", "cora-4 cora", r"utt2spk: the last line does not end with a newline"),
@@ -279,7 +279,7 @@ def test_the_script_fails_on_a_wrong_number_of_fields(shell, good_dir):
     change(good_dir, "utt2spk", "anna-0 anna\n", "anna-0 anna extra\n")
     done = shell(VALIDATE, "data/all")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("validate_data_dir.sh: data/all/utt2spk, anna-0: expected two fields")
+    assert done.stderr.startswith("validate_data_dir.sh: data/all/utt2spk, line 1: expected two fields")
 
 
 @pytest.mark.parametrize(
