@@ -405,6 +405,11 @@ TRIED = {
     "or train a codec of theirs: set model.sample_rate":
         "tests/tokens/test_acoustic.py"
         "::test_recordings_of_another_rate_than_the_codec_to_be_trained_are_found_before_all_trainings",
+    "one rate and one channel for all are made by":
+        "tests/utils/test_format_wav_scp.py"
+        "::test_stage_0_s_message_on_mixed_rates_and_channels_names_what_mends_them",
+    "here or in the file that local/data.sh made it from":
+        "tests/egs/test_setup.py::test_the_walk_s_data_script_takes_a_table_of_windows_and_one_voice",
     "would write over {}":
         "tests/bin/test_common.py::test_the_output_of_no_command_is_what_another_option_reads",
     "would write over recordings of --data-dir":

@@ -91,6 +91,24 @@ def test_the_readme_takes_a_corpus_through_stage_0(readers):
     assert (data / "test/utt2dur").read_text().split() == ["dora-chapter1", "1.25", "dora-chapter2", "1.5"]
 
 
+def test_the_walk_s_data_script_takes_a_table_of_windows_and_one_voice(checkout, tmp_path):
+    corpus = tmp_path / "my readers"
+    lines = "".join(f"anna\tchapter{number}\tgröße\r\n" for number in range(4))
+    corpus.mkdir()
+    (corpus / "transcripts.tsv").write_bytes(f"\ufeff{lines}\r\n".encode())
+    checkout.run(["egs/TEMPLATE/setup.sh", "egs/readers"])
+    (script,) = [text for _, use, _, text in readme_blocks(checkout) if use == "file"]
+    recipe = checkout.root / "egs/readers"
+    (recipe / "local/data.sh").write_text(script)
+    done = checkout.run(["local/data.sh", "--corpus", str(corpus)], cwd="egs/readers")
+    assert done.returncode == 0, done.stderr
+    assert (recipe / "data/all/text").read_text() == "".join(f"anna-chapter{n} größe\n" for n in range(4))
+    assert f" {corpus}/anna/chapter0.flac\n" in (recipe / "data/train/wav.scp").read_text()
+    held = {name: (recipe / f"data/{name}/utt2spk").read_text() for name in ("train", "dev", "test")}
+    assert held["dev"] == "anna-chapter2 anna\n" and held["test"] == "anna-chapter3 anna\n"
+    assert held["train"] == "anna-chapter0 anna\nanna-chapter1 anna\n"
+
+
 def test_models_and_configurations_of_the_readme_s_commands_are_those_of_a_new_recipe(checkout):
     commands = "".join(re.findall(r"(?ms)^```bash\n(.*?)^```$", (checkout.root / "egs/TEMPLATE/README.md").read_text()))
     checkout.run(["egs/TEMPLATE/setup.sh", "egs/foo"])
