@@ -19,6 +19,7 @@ import yaml
 
 from soundstorm.data.data_dir import write_text
 from soundstorm.data.errors import InputError
+from soundstorm.data.pack import can_be_on_hub
 from soundstorm.data.records import make_record
 from soundstorm.data.variants import Variants
 
@@ -83,11 +84,8 @@ def read_config(expdir: str | Path) -> dict:
     """The resolved settings of an experiment."""
     path = Path(expdir) / "config.yaml"
     if not path.is_file():
-        hint = (
-            ""
-            if Path(expdir).parent.is_dir()
-            else f" (if it is a pack on the hub, first: hf download {expdir})"
-        )
+        on_hub = can_be_on_hub(str(expdir)) and not Path(expdir).parent.is_dir()
+        hint = f" (if it is a pack on the hub, first: hf download {expdir})" if on_hub else ""
         raise FileNotFoundError(
             f"{path}: no such file; {expdir} is not an experiment directory, or was never trained{hint}"
         )

@@ -171,6 +171,15 @@ def can_be_on_hub(name: str) -> bool:
     return True
 
 
+def how_to_get(place: str | Path) -> str:
+    """For messages that a pack is not there: a path in a recipe's experiments is made, a name may be on the hub."""
+    if re.search(r"(^|/)exp[^/]*/", str(place)):
+        return "its recipe makes it by ./run.sh --pack true, that of egs/mini by make -C tools mini"
+    if can_be_on_hub(str(place)):
+        return f"if it is on the hub, run first: hf download {place}"
+    return "give the directory that utils/pack_model.sh made"
+
+
 def find_cached(name: str, revision: str | None = None) -> Path | None:
     """Where the hub's cache has the pack ``org/name``; None if it has not."""
     from huggingface_hub import try_to_load_from_cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,7 @@ import yaml
 
 from soundstorm.data.data_dir_values import has_words
 from soundstorm.data.errors import InputError
-from soundstorm.data.pack import DECODING_FILE, can_be_on_hub, find_pack, open_pack
+from soundstorm.data.pack import DECODING_FILE, can_be_on_hub, find_pack, how_to_get, open_pack
 from soundstorm.data.records import LARGEST_INTEGER, make_record
 from soundstorm.data.spoken_form import spoken_form
 from soundstorm.data.text import TURN_MARKER, normalize_text
@@ -126,10 +127,7 @@ class SpeechGenerator:
         else:
             root = find_pack(place, revision)
         if root is None:
-            raise FileNotFoundError(
-                f"{place}: no pack is there; give the directory that utils/pack_model.sh made, or, of one on the hub, "
-                f"run first: hf download {place}"
-            )
+            raise FileNotFoundError(f"{place}: no pack is there; {how_to_get(place)}")
         samplings = read_sampling(root / DECODING_FILE)
         device = choose_device(device)
         codec = load_acoustic_tokenizer(str(root), device)
@@ -271,7 +269,7 @@ class SpeechGenerator:
 
     def readable(self, text: str) -> str:
         """A text as the model reads it: one spelling, numbers in words where that is asked for, without
-        characters that no training text had.
+        accents and characters that no training text had.
 
         Raises:
             ValueError: nothing of it can be read.
@@ -281,14 +279,19 @@ class SpeechGenerator:
         if self.numbers is not None:
             normal = spoken_form(normalize_text(normal, lowercase=False), self.numbers)
         normal = normalize_text(normal, lowercase=reader.tokenizer.lowercase)
+        unsaid = self.numbers is None and any(map(str.isdecimal, normal))
+        hint = "; --numbers en says numbers in words" if unsaid else ""
         if reader.characters:
-            strange = sorted(set(normal) - reader.characters - {" "})
+            read_as = {letter: _known_letters(letter, reader.characters) for letter in sorted(set(normal))}
+            strange = [letter for letter, known in read_as.items() if not known.strip() and letter != " "]
+            folded = [f"{letter} as {known}" for letter, known in read_as.items() if known.strip() not in ("", letter)]
             if strange:
-                logger.info("not read, as no training text had them: %s", " ".join(strange))
-            kept = "".join(character if character in reader.characters else " " for character in normal)
-            normal = " ".join(kept.split())
+                logger.info("not read, as no training text had them: %s%s", " ".join(strange), hint)
+            if folded:
+                logger.info("read without accents, as no training text had them: %s", ", ".join(folded))
+            normal = " ".join("".join(map(read_as.__getitem__, normal)).split())
         if not has_words(normal):
-            raise InputError(f"nothing to pronounce in {text!r:.60}; expected words")
+            raise InputError(f"nothing to pronounce in {text!r:.60}; expected words{hint}")
         return normal
 
     def _speak(
@@ -360,6 +363,15 @@ def read_sampling(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or set(values) - set(sections):
         raise InputError(f"{path}: expected sections of {', '.join(sections)}, got {values!r:.80}")
     return {name: make_record(cls, values.get(name, {}), f"{path}: {name}") for name, cls in sections.items()}
+
+
+def _known_letters(letter: str, known: frozenset[str]) -> str:
+    """A letter, or those it is made of without accents, if all are known; else a blank, of an accent nothing."""
+    for form in (letter, *(unicodedata.normalize("NFKD", form) for form in (letter, letter.casefold()))):
+        plain = form if form in known else "".join(part for part in form if not unicodedata.combining(part))
+        if plain and known.issuperset(plain):
+            return plain
+    return "" if unicodedata.combining(letter) else " "
 
 
 def _check_seed(seed: int) -> None:

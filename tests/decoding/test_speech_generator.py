@@ -82,13 +82,27 @@ def test_sampling_can_be_chosen_and_what_is_no_option_is_refused(tts):
 
 
 def test_characters_of_no_training_text_are_left_out(tts):
-    assert tts.readable("Ré d;\u200b one—2") == "r d one"
+    assert tts.readable("Re d;\u200b one—2") == "re d one"
     for marker in "|｜":  # which marks turns, in scripts only; NFKC makes one of the other
         assert tts.readable(f"red {marker} one") == "red one"
         with pytest.raises(InputError, match="script, line 1: '.' marks turns"):
             tts.dialogue(f"A: red {marker} one")
     with pytest.raises(InputError, match="nothing to pronounce in '\\?!'"):
         tts("?!")
+
+
+def test_accents_of_no_training_text_do_not_tear_words_apart(tts, caplog):
+    caplog.set_level("INFO")
+    assert tts.readable("Rêd blüe n\u00f6ne xo\u0303 ßœ") == "red blue none o"
+    assert "read without accents, as no training text had them: ê as e, õ as o, ö as o, ü as u" in caplog.text
+    assert "not read, as no training text had them: x ß œ" in caplog.text
+    assert speech_generator._known_letters("ß", frozenset("s")) == "ss"
+    assert [speech_generator._known_letters("é", frozenset(known)) for known in ("eé", "e", "x")] == ["é", "e", " "]
+
+
+def test_numbers_alone_are_refused_with_the_option_that_says_them(tts):
+    with pytest.raises(InputError, match="nothing to pronounce in '1234'; expected words; --numbers en says num"):
+        tts("1234")
 
 
 def test_numbers_are_said_in_words_where_that_is_asked_for(tts, monkeypatch):
@@ -242,10 +256,13 @@ def test_scripts_and_prompts_must_fit(tts, folder):
 
 
 def test_what_is_no_pack_is_refused_with_what_to_do(folder):
-    for place, download in [
-        ("org/nothing", False), ("exp/naïve", False), ("exp/my--exp", True), ("egs/mini/exp/pack", True)
+    made = "its recipe makes it by ./run.sh --pack true, that of egs/mini by make -C tools mini"
+    for place, download, advice in [
+        ("org/nothing", False, "run first: hf download org/nothing"), ("exp/pack", False, made),
+        ("exp/my--exp", True, made), ("egs/mini/exp/pack", True, made),
+        ("packs/naïve", False, "give the directory that utils/pack_model.sh made"),
     ]:  # fmt: skip
-        with pytest.raises(FileNotFoundError, match="or, of one on the hub, run first: hf download"):
+        with pytest.raises(FileNotFoundError, match=f"{place}: no pack is there; .*{advice}$"):
             SpeechGenerator.from_pretrained(place, download=download)
     shutil.copytree(folder / "pack", folder / "bad")
     (folder / "bad/decode.yaml").write_text("decode:\n  iterations: many\n")
