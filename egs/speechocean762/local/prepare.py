@@ -20,6 +20,7 @@ from sources import CORPUS_HELP, Utterance, read_corpus, read_extra
 from soundstorm.data.audio import write_audio
 from soundstorm.data.data_dir import invert, read_lines, write_table
 from soundstorm.data.data_dir_replace import staged
+from soundstorm.data.data_dir_values import not_audio
 
 logger = logging.getLogger(__name__)
 SAMPLE_RATE = 16000  # Hz, of every set
@@ -168,7 +169,7 @@ def convert(utterances: Iterable[Utterance], directory: Path) -> dict[str, Recor
         try:
             info = soundfile.info(str(path))
         except soundfile.SoundFileError as error:
-            raise ValueError(f"{path}: cannot be read as audio ({error}); remove or repair it") from error
+            raise ValueError(not_audio(path, error)) from error
         if (info.samplerate, info.channels) == (SAMPLE_RATE, 1):
             recordings[name] = Recording(path, info.duration)
             continue
