@@ -224,3 +224,10 @@ def test_a_list_does_not_write_over_its_prompts(pack):
         (pack / "list.jsonl").write_text(json.dumps({"id": "a-1", "text": "red", **prompt}) + "\n")
         with pytest.raises(InputError, match="write over wav/a-1.wav, which (--prompt|prompt in list.jsonl)"):
             say("--list", "list.jsonl", *common, "--consent", "--output", "wav")
+
+
+@pytest.mark.parametrize("option", ["--text-file", "--script", "--list"])
+def test_another_encoding_is_refused_with_what_converts_it(pack, option):
+    (pack / "words.txt").write_bytes("A: größe".encode("latin-1"))
+    with pytest.raises(InputError, match="words.txt: not UTF-8; convert it, .* words.txt, or -f WINDOWS-1252"):
+        say(option, "words.txt", "--output", "a.wav")

@@ -621,3 +621,10 @@ def test_an_interrupted_fix_changes_nothing(good_dir, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fix_data_dir(good_dir)
     assert contents(good_dir) == before
+
+
+def test_a_list_that_chooses_nothing_is_named_with_the_set(shell, good_dir):
+    shell.write("lists/none", "")
+    done = shell("utils/subset_data_dir.sh", "--spk-list", "lists/none", "data/all", "data/dev")
+    assert done.returncode == 1
+    assert "no utterance of data/all was chosen for data/dev: none of the 0 names in lists/none is there" in done.stderr
