@@ -193,9 +193,9 @@ def _read_list(args) -> list[dict]:
         }
     if not jobs:
         raise InputError(f"{args.jobs}: no lines; write such as {{\"id\": \"a\", \"text\": \"hello\"}}")
-    prompts = [job["prompts"]["A"] for job in jobs.values() if job["prompts"]]
-    outputs = [job["output"] for job in jobs.values()]
-    refuse_overwriting(outputs, {"--list": args.jobs, "--prompt": common.get("A"), f"prompt in {args.jobs}": prompts})
+    for job in jobs.values():  # of another line's speech a line may well go on
+        given = {"--list": args.jobs, "--prompt": common.get("A"), f"prompt in {args.jobs}": job["prompts"].get("A")}
+        refuse_overwriting([job["output"]], given)
     return list(jobs.values())
 
 

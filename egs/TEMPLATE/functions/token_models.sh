@@ -41,17 +41,18 @@ train_ctc() {  # <experiment: token_recognizer or recognizer>
 }
 
 check_codec() {  # A codec that cannot be used is found before hours of work, not after them.
-    local options
+    local options sets=("${acoustic_sets[@]}")
     [[ ${wants_status} == false && ! -e ${codec_exp:-none}/model.safetensors ]] || return 0
     if [ "${codec}" = train ]; then
         split_arguments "${codec_args}"
         options=(--config "${codec_config}" "${arguments[@]}")
+        sets+=("${token_train_set}")
     else
         options=(--codec "${codec}" --features "${ssl_source}" --layer "${semantic_layer}")
         [[ ${ssl_name} == "${ssl_model}" || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
             options=(--codec "${codec}" --features mfcc) # of its rate
     fi
-    front 1 check_codec "${options[@]}" --data-dir "${acoustic_sets[@]/#/${datadir}/}" "${datadir}/${token_train_set}"
+    front 1 check_codec "${options[@]}" --data-dir "${sets[@]/#/${datadir}/}"
     interruptible "${front_command[@]}"
 }
 
