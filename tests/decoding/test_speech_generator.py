@@ -73,7 +73,7 @@ def test_sampling_can_be_chosen_and_what_is_no_option_is_refused(tts):
     for wanted, message in [
         ({"overlap": 1.0}, "unknown field 'overlap'"),
         ({"temperature": float("nan")}, "is nan"),
-        ({"iterations": (10**8,)}, "none below 1 or above 10000"),
+        ({"iterations": (10**8,)}, "each 1 to 10000"),
     ]:
         with pytest.raises(InputError, match=f"sampling: .*{message}"):
             tts.with_sampling(**wanted)
