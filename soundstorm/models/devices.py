@@ -46,7 +46,7 @@ def precision_on(device: str | torch.device, precision: str) -> str:
 def fast_products() -> Iterator[None]:
     """Products of float32 matrices in TF32 on GPUs that have it; CPUs keep theirs.
 
-    For models that sample. Not for tokenizers, see :func:`exact_convolutions`.
+    For models that sample. Not for tokenizers, see :func:`exact_products`.
     """
     products = torch.backends.cuda.matmul
     before, products.allow_tf32 = products.allow_tf32, products.allow_tf32 or torch.cuda.is_available()
@@ -57,17 +57,21 @@ def fast_products() -> Iterator[None]:
 
 
 @contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """Convolutions of float32 in all their bits on GPUs, where torch takes TF32 unless it is told otherwise.
+def exact_products() -> Iterator[None]:
+    """Products and convolutions of float32 in all their bits on GPUs, where torch takes TF32 for convolutions unless it
+    is told otherwise, and for products where it is told so.
 
     For tokenizers: a code is the outcome of a comparison, and of rounded numbers another one.
     """
-    cudnn = torch.backends.cudnn
-    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    settings = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [setting.allow_tf32 for setting in settings]
+    for setting in settings:
+        setting.allow_tf32 = False
     try:
         yield
     finally:
-        cudnn.allow_tf32 = before
+        for setting, allowed in zip(settings, before):
+            setting.allow_tf32 = allowed
 
 
 def seconds_at_a_time(device: torch.device) -> float:

@@ -19,7 +19,7 @@ from soundstorm.data.experiment import config_section, load_weights, read_config
 from soundstorm.data.pack import part_of
 from soundstorm.models.codec.codec import Codec, build_codec
 from soundstorm.models.codec.families import CODEC_FAMILIES
-from soundstorm.models.devices import choose_device, exact_convolutions
+from soundstorm.models.devices import choose_device, exact_products
 from soundstorm.models.hub import split_choice
 from soundstorm.tokens.fingerprint import fingerprint
 from soundstorm.tokens.ready_codecs import READY_CODECS, load_ready_codec
@@ -74,7 +74,7 @@ class CodecTokenizer:
         self.device = next(codec.parameters()).device
 
     @torch.inference_mode()
-    @exact_convolutions()
+    @exact_products()
     def encode(self, wav: Tensor) -> Tensor:
         """Samples ``(B, S)`` to codes ``(B, T, Q)``."""
         return self.codec.encode(wav.to(self.device))

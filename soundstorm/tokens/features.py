@@ -76,11 +76,11 @@ def open_features(
     name = source.removeprefix(prefix)
     if not prefix and not Path(name).is_dir() and not NAME.fullmatch(name):
         raise FileNotFoundError(f"{source}: no such directory; expected {CHOICES}")
-    from soundstorm.models.devices import exact_convolutions
+    from soundstorm.models.devices import exact_products
 
     features = pkgutil.resolve_name(FAMILIES[prefix])(name, layer, device=device, local_only=local_only)
     features.source = prefix + features.source
-    features.extract = exact_convolutions()(features.extract)
+    features.extract = exact_products()(features.extract)
     return features
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.errors import InputError
-from soundstorm.models.devices import exact_convolutions
+from soundstorm.models.devices import exact_products
 from soundstorm.models.hub import pinned
 from soundstorm.tokens.fingerprint import fingerprint
 
@@ -49,7 +49,7 @@ class ReadyCodec:
         return self.network.decode(audio_codes=codes).audio_values.reshape(-1)
 
     @torch.inference_mode()
-    @exact_convolutions()
+    @exact_products()
     def encode(self, wav: Tensor) -> Tensor:
         """Samples ``(B, S)`` to codes ``(B, T, Q)``."""
         return torch.stack([self.encode_one(one[None, None].to(self.device)) for one in wav])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soundstorm.models import devices
-from soundstorm.models.devices import choose_device, exact_convolutions, fast_products, ready_for_single_steps
+from soundstorm.models.devices import choose_device, exact_products, fast_products, ready_for_single_steps
 from soundstorm.models.text_to_semantic import build_text_to_semantic
 from soundstorm.models.text_to_semantic_config import TextToSemanticConfig
 
@@ -43,12 +43,17 @@ def test_faster_products_are_for_sampling_only_and_for_gpus_only():
     assert products.allow_tf32 == before
 
 
-def test_exact_convolutions_are_so_for_as_long_as_they_are_asked_for():
-    before = torch.backends.cudnn.allow_tf32
-    with pytest.raises(RuntimeError, match="in between"), exact_convolutions():
-        assert not torch.backends.cudnn.allow_tf32
-        raise RuntimeError("in between")
-    assert torch.backends.cudnn.allow_tf32 == before
+def test_products_and_convolutions_are_exact_for_as_long_as_they_are_asked_for():
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before, products.allow_tf32 = products.allow_tf32, convolutions.allow_tf32
+    assert products.allow_tf32  # torch's own choice for convolutions
+    try:
+        with pytest.raises(RuntimeError, match="in between"), exact_products():
+            assert not products.allow_tf32 and not convolutions.allow_tf32
+            raise RuntimeError("in between")
+        assert products.allow_tf32 and convolutions.allow_tf32
+    finally:
+        products.allow_tf32 = before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
