@@ -3,8 +3,9 @@
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
 from stat import S_ISREG
@@ -23,6 +24,7 @@ Seconds = float
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "NIST", "FLAC")
 EXACT = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 STAT_BLOCK, STATS_AT_ONCE = 1000, 16  # files that a thread looks at in one go, and threads
+READERS = 4  # threads that read ahead of who works on recordings, a batch each
 BLOCK_SAMPLES = 1 << 20  # read at a time: a damaged header may promise more than fits in memory
 WRITTEN_SAMPLES = 1 << 16  # written at a time: libvorbis puts all that it gets on the stack
 
@@ -332,3 +334,21 @@ class Utterances:
             raise KeyError(f"{self.data_dir}: no utterance {utt!r}")
         path, start, end = self._parts.place(row)
         return read_audio(path, self.sample_rate, start=start, end=end, lower=self.lower, crop=crop)
+
+    def read_ahead(
+        self, batches: Iterable[Sequence[str]]
+    ) -> Iterator[tuple[Sequence[str], Future[list[np.ndarray]]]]:
+        """Batches of utterances with their samples, in order; the next few are read while one is worked on.
+
+        What cannot be read is raised by ``result()`` of its batch.
+        """
+        pool, ahead = ThreadPoolExecutor(READERS), deque()
+        try:
+            for batch in batches:
+                ahead.append((batch, pool.submit(lambda ids: [self.read(utt) for utt in ids], batch)))
+                if len(ahead) > READERS:
+                    yield ahead.popleft()
+            while ahead:
+                yield ahead.popleft()
+        finally:
+            pool.shutdown(cancel_futures=True)

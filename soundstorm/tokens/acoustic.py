@@ -174,11 +174,10 @@ def extract_acoustic_tokens(
 
 
 def _tokens(utterances: Utterances, tokenizer: AcousticTokenizer) -> Iterator[tuple[str, np.ndarray]]:
-    # One by one: padding costs more than batches gain on a CPU, and on a GPU reading the audio is what takes
-    # time.
-    for utt in utterances.ids:
+    # One by one: codecs hear padding, and half a minute keeps a GPU busy.
+    for (utt,), read in utterances.read_ahead((utt,) for utt in utterances.ids):
         try:
-            codes = tokenizer.encode(torch.from_numpy(utterances.read(utt))[None])[0].cpu().numpy()
+            codes = tokenizer.encode(torch.from_numpy(read.result()[0])[None])[0].cpu().numpy()
         except (ValueError, FileNotFoundError, RuntimeError) as error:  # torch refuses what is too short by the last
             if "out of memory" in str(error):
                 raise

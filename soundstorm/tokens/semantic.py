@@ -106,10 +106,10 @@ def extract_batches(
         Ids of a batch with their features ``(T, D)``.
     """
     start, total = time.monotonic(), float(utterances.durations.sum())
-    for batch in batch_by_length(utterances.durations, batch_seconds, sort=False):
-        ids = [utterances.ids[index] for index in batch]
+    batches = batch_by_length(utterances.durations, batch_seconds, sort=False)
+    for ids, read in utterances.read_ahead([utterances.ids[index] for index in batch] for batch in batches):
         try:
-            found = features.extract([utterances.read(utt) for utt in ids])
+            found = features.extract(read.result())
         except (ValueError, FileNotFoundError) as error:
             if not leave_out:
                 raise InputError(f"{utterances.data_dir}, {', '.join(ids)}: {error}") from error

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 import soundfile
 
-from soundstorm.data.audio import Utterances, num_samples, read_audio, write_audio
+from soundstorm.data.audio import READERS, Utterances, num_samples, read_audio, write_audio
 
 
 @pytest.fixture
@@ -160,3 +161,46 @@ def test_utterances_may_have_a_higher_rate(tmp_path):
     assert len(Utterances(tmp_path, 16000, lower=True).read("u")) == 16000
     with pytest.raises(ValueError, match="sample rate is 24000 Hz"):
         Utterances(tmp_path, 16000).read("u")
+
+
+def write_utterances(folder, number):
+    rng = np.random.default_rng(0)
+    for utt in range(number):
+        write_audio(folder / f"u{utt:02}.wav", rng.uniform(-0.5, 0.5, 1000 + utt), 16000)
+    (folder / "wav.scp").write_text("".join(f"u{utt:02} {folder}/u{utt:02}.wav\n" for utt in range(number)))
+    return Utterances(folder, 16000)
+
+
+def test_batches_read_ahead_are_what_is_read_one_by_one_and_a_broken_one_is_an_error_of_its_own(tmp_path):
+    utterances = write_utterances(tmp_path, 20)
+    (tmp_path / "u07.wav").write_text("no audio")
+    batches, seen = [utterances.ids[first : first + 2] for first in range(0, 20, 2)], []
+    for ids, read in utterances.read_ahead(iter(batches)):
+        seen.append(ids)
+        if "u07" in ids:
+            with pytest.raises(ValueError, match="u07.wav: cannot be read as audio"):
+                read.result()
+            continue
+        for utt, wav in zip(ids, read.result(), strict=True):
+            np.testing.assert_array_equal(wav, utterances.read(utt))
+    assert seen == batches
+
+
+def test_reading_is_as_far_ahead_as_there_are_readers_and_ends_with_who_works(tmp_path):
+    class Watched(Utterances):
+        done, further = [], threading.Event()
+
+        def read(self, utt):
+            wav = super().read(utt)
+            self.done.append(utt)
+            if len(self.done) == READERS + 1:
+                self.further.set()
+            return wav
+
+    write_utterances(tmp_path, 20)
+    utterances, before = Watched(tmp_path, 16000), threading.active_count()
+    batches = utterances.read_ahead([utt] for utt in utterances.ids)
+    (utt,), _ = next(batches)
+    assert utt == "u00" and utterances.further.wait(60)  # others are read while this one is worked on
+    batches.close()
+    assert sorted(utterances.done) == utterances.ids[: READERS + 1] and threading.active_count() == before
