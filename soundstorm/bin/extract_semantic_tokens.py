@@ -14,7 +14,7 @@ def get_parser():
     )
     parser.add_argument("--kmeans", required=True, help="k-means directory of train_kmeans")
     parser.add_argument(
-        "--batch-seconds", type=float, default=0.0, help="seconds in a batch (0: one utterance; GPU: 200)"
+        "--batch-seconds", type=float, help="padded seconds in a batch; 0: one utterance; None: 200 on a GPU, else 0"
     )
     parser.add_argument(
         "--shard-utterances",

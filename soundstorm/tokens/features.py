@@ -42,6 +42,7 @@ class FeatureExtractor(Protocol):
     fingerprint: str  # sha256 over everything the features depend on
     sample_rate: int  # Hz
     frame_rate: float  # frames per second
+    device: str  # where it works
 
     def extract(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Features of recordings: ``(S,)`` float32 each, to ``(T, D)`` float32 each."""

@@ -24,6 +24,7 @@ class MfccFeatures:
 
     source = MFCC
     layer = None
+    device = "cpu"
 
     def __init__(self, *, frame_rate: float = 50.0, sample_rate: int = SAMPLE_RATE):
         if sample_rate % frame_rate:

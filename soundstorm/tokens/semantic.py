@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
@@ -22,6 +23,8 @@ from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_k
 from soundstorm.tokens.merge import check_lost
 
 logger = logging.getLogger(__name__)
+
+GPU_BATCH_SECONDS = 200.0  # padded; as many as keep one busy
 
 
 class SemanticTokenizer:
@@ -72,7 +75,7 @@ class SemanticTokenizer:
         return [self.kmeans.assign(features) for features in self.features.extract(wavs)]
 
     def encode_utterances(
-        self, utterances: Utterances, *, batch_seconds: float = 0.0, leave_out: bool = False
+        self, utterances: Utterances, *, batch_seconds: float | None = None, leave_out: bool = False
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Ids and tokens ``(T,)`` of all utterances, in order; options as of :func:`extract_batches`."""
         for ids, features in extract_batches(
@@ -86,11 +89,17 @@ def features_name(source: str, layer: int | None) -> str:
     return source if layer is None else f"{source} layer {layer}"
 
 
+def _seconds_in_batch(features: FeatureExtractor, asked: float | None) -> float:
+    if asked is None:
+        return 0.0 if torch.device(features.device).type == "cpu" else GPU_BATCH_SECONDS
+    return asked
+
+
 def extract_batches(
     features: FeatureExtractor,
     utterances: Utterances,
     *,
-    batch_seconds: float = 0.0,
+    batch_seconds: float | None = None,
     leave_out: bool = False,
 ) -> Iterator[tuple[list[str], list[np.ndarray]]]:
     """Features of all utterances, several at a time.
@@ -98,15 +107,16 @@ def extract_batches(
     Args:
         features: the extractor.
         utterances: what to read.
-        batch_seconds: padded seconds in a batch, for a GPU. By default one utterance at a time: on a CPU that
-            is as fast, and features do not depend on the division into jobs, to the last bit.
+        batch_seconds: padded seconds in a batch, 0 for one utterance at a time; by default the latter on a CPU, where
+            that is as fast and features do not depend on the division into jobs, to the last bit.
         leave_out: skip unreadable and too short recordings with a warning, instead of an error.
 
     Yields:
         Ids of a batch with their features ``(T, D)``.
     """
     start, total = time.monotonic(), float(utterances.durations.sum())
-    batches = batch_by_length(utterances.durations, batch_seconds, sort=False)
+    seconds = _seconds_in_batch(features, batch_seconds)
+    batches = batch_by_length(utterances.durations, seconds, sort=False)
     for ids, read in utterances.read_ahead([utterances.ids[index] for index in batch] for batch in batches):
         try:
             found = features.extract(read.result())
@@ -182,13 +192,15 @@ def train_semantic_kmeans(
     normalization: str = "none",
     library: str = "sklearn",
     seed: int = 0,
-    batch_seconds: float = 0.0,
+    batch_seconds: float | None = None,
     parts: FeatureParts | None = None,
 ) -> KMeans:
-    """k-means over the features of a portion of the utterances; arguments as of :func:`train_kmeans`.
+    """k-means over the features of a portion of the utterances; arguments as of :func:`train_kmeans` and
+    :func:`extract_batches`.
 
     Features are kept in ``parts`` on the way, and taken from there.
     """
+    batch_seconds = _seconds_in_batch(features, batch_seconds)
     ids = choose_portion(utterances.ids, portion, seed)
     chosen = Utterances(utterances.data_dir, features.sample_rate, ids, lower=utterances.lower)
     if parts is None:

@@ -25,7 +25,7 @@ class EnergyFeatures:
             raise ValueError(
                 f"layer {layer} of {source} was asked for, but it has layers 0 to 1"
             )
-        self.source, self.layer, self.factor = source, layer, float(source)
+        self.source, self.layer, self.factor, self.device = source, layer, float(source), device
         self.sample_rate, self.frame_rate = 16000, 16000 / HOP
         self.fingerprint = hashlib.sha256(f"energy {self.factor} {layer}".encode()).hexdigest()
 

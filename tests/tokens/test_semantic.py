@@ -47,12 +47,20 @@ def test_tokens_are_the_same_alone_and_in_a_batch(tokenizer, data_dir):
         assert np.mean(alone[utt] == batched[utt]) > 0.97  # a frame between two centroids may change sides
 
 
-@pytest.mark.parametrize("batch_seconds, sizes", [(0.0, [1] * 6), (2.0, [2, 2, 2]), (100.0, [6])])
+@pytest.mark.parametrize("batch_seconds, sizes", [(None, [1] * 6), (0.0, [1] * 6), (2.0, [2, 2, 2]), (100.0, [6])])
 def test_batches_hold_as_many_padded_seconds_as_asked_for(data_dir, batch_seconds, sizes):
     utterances = Utterances(data_dir, 16000)
     batches = list(extract_batches(open_features("mfcc"), utterances, batch_seconds=batch_seconds))
     assert [len(ids) for ids, _ in batches] == sizes
     assert [utt for ids, _ in batches for utt in ids] == list(utterances.ids)
+
+
+def test_on_a_gpu_batches_are_large_unless_asked_otherwise(data_dir):
+    utterances, features, parts = Utterances(data_dir, 16000), open_features("mfcc"), []
+    features.device = "cuda:0"  # as it says
+    for options in ({}, {"batch_seconds": 0.0}):
+        parts.append([len(ids) for ids, _ in extract_batches(features, utterances, **options)])
+    assert parts == [[6], [1] * 6]
 
 
 def test_a_k_means_of_another_model_is_refused(tmp_path, data_dir):
