@@ -19,6 +19,7 @@ from soundstorm.scoring.recognizers import load_recognizer
 from soundstorm.scoring.voice_preservation import XVector
 from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.features import open_features
+from soundstorm.tokens.kmeans import KMeans
 from soundstorm.training import trainer
 from soundstorm.training.training_config import TrainerConfig
 from tests.decoding import test_audiolm as audiolm
@@ -32,6 +33,7 @@ from tests.scoring.conftest import whisper_dir  # noqa: F401
 from tests.text_to_semantic_toy import INFO
 from tests.tokens.conftest import make_hubert, make_recognizer
 from tests.tokens.test_acoustic import PRETRAINED, write_experiment
+from tests.tokens.test_kmeans import INFO as KMEANS
 from tests.training.models import MODELS, write_data
 from tests.training.test_every_step import read_metrics
 
@@ -203,6 +205,18 @@ def test_features_are_there_what_they_are_on_the_cpu(kind, tmp_path, device):
     there, here = (open_features(source, 1, device=place).extract(WAVS) for place in (device, "cpu"))
     for one, two in zip(there, here, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.parametrize("normalization", ["none", "global", "utterance"])
+def test_frames_fall_there_into_the_clusters_that_they_do_on_the_cpu(normalization, device):
+    rng = np.random.default_rng(0)
+    centroids, shift = rng.standard_normal((2000, 96)), rng.standard_normal(96)
+    arrays = (array.astype(np.float32) for array in (centroids, shift, 1 + rng.random(96)))
+    kmeans = KMeans(replace(KMEANS, num_clusters=2000, normalization=normalization), *arrays)
+    features = rng.standard_normal((1500, 96)).astype(np.float32)
+    there, here = kmeans.assign_on(device)(features), kmeans.assign_on("cpu")(features)
+    assert there.dtype == here.dtype == np.int64 and len(set(here)) > 100
+    np.testing.assert_array_equal(there, here)
 
 
 @pytest.mark.parametrize("kind", ["ours", *PRETRAINED])

@@ -132,7 +132,7 @@ def _of_kmeans(
         features = _extract(tokenizer.features, data_dir, used)
         normalized = {utt: tokenizer.kmeans.normalize(frames) for utt, frames in features.items()}
         yield f"{name}, its features", Representation(normalized, rate, angular, ANGULAR)
-        tokens = {utt: tokenizer.kmeans.assign(frames) for utt, frames in features.items()}
+        tokens = {utt: tokenizer.assign(frames) for utt, frames in features.items()}
         yield f"{name}, tokens", Representation(_column(tokens), rate, mismatch, ONE_HOT)
         centroids = {utt: tokenizer.kmeans.centroids[sequence] for utt, sequence in tokens.items()}
         yield f"{name}, centroids", Representation(centroids, rate, angular, ANGULAR)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,20 +63,38 @@ class KMeans:
 
     def normalize(self, features: np.ndarray) -> np.ndarray:
         """Frames of one utterance ``(T, D)`` as they are compared with the centroids."""
+        if features.shape[1] != self.centroids.shape[1]:
+            raise InputError(
+                f"features of {features.shape[1]} dimensions and centroids of {self.centroids.shape[1]}; "
+                "train the k-means again"
+            )
         frames = normalize_utterance(features) if self.info.normalization == "utterance" else features
         return (frames - self.shift) / self.scale
 
     def assign(self, features: np.ndarray) -> np.ndarray:
         """Nearest centroid of each frame of one utterance: ``(T, D)`` float32 to ``(T,)`` int64."""
-        frames = self.normalize(features)
         # |x - c|^2 without |x|^2, which is the same for all centroids.
-        if frames.shape[1] != self.centroids.shape[1]:
-            raise InputError(
-                f"features of {frames.shape[1]} dimensions and centroids of {self.centroids.shape[1]}; "
-                "train the k-means again"
-            )
-        distances = (self.centroids**2).sum(1) - 2 * frames @ self.centroids.T
+        distances = (self.centroids**2).sum(1) - 2 * self.normalize(features) @ self.centroids.T
         return distances.argmin(1).astype(np.int64)
+
+    def assign_on(self, device: str) -> Callable[[np.ndarray], np.ndarray]:
+        """:meth:`assign` as the device has it: itself on a CPU, where torch rounds differently now and then."""
+        import torch
+
+        from soundstorm.models.devices import exact_products
+
+        if torch.device(device).type == "cpu":
+            return self.assign
+        centroids = torch.from_numpy(self.centroids).to(device)
+        squares = centroids.square().sum(1)
+
+        @torch.no_grad()
+        @exact_products()
+        def assign(features: np.ndarray) -> np.ndarray:
+            frames = torch.from_numpy(self.normalize(features)).to(device)
+            return torch.addmm(squares, frames, centroids.T, alpha=-2).argmin(1).cpu().numpy()
+
+        return assign
 
     def save(self, directory: str | Path) -> None:
         """Write the directory; the centroids last, so that their presence means done."""

@@ -45,7 +45,7 @@ class SemanticTokenizer:
                 f"{kmeans.info.features_fingerprint[:12]}, but they now have {features.fingerprint[:12]}: "
                 "the model there has changed; train the k-means again"
             )
-        self.kmeans, self.features = kmeans, features
+        self.kmeans, self.features, self.assign = kmeans, features, kmeans.assign_on(features.device)
         self.info = TokenizerInfo(
             kind="semantic",
             name=f"{features_name(features.source, features.layer)}, {kmeans.info.num_clusters} clusters",
@@ -72,7 +72,7 @@ class SemanticTokenizer:
 
     def encode(self, wavs: list[np.ndarray]) -> list[np.ndarray]:
         """Tokens of recordings: ``(S,)`` float32 each, to ``(S // hop,)`` int64 each."""
-        return [self.kmeans.assign(features) for features in self.features.extract(wavs)]
+        return [self.assign(features) for features in self.features.extract(wavs)]
 
     def encode_utterances(
         self, utterances: Utterances, *, batch_seconds: float | None = None, leave_out: bool = False
@@ -81,7 +81,7 @@ class SemanticTokenizer:
         for ids, features in extract_batches(
             self.features, utterances, batch_seconds=batch_seconds, leave_out=leave_out
         ):
-            yield from zip(ids, map(self.kmeans.assign, features))
+            yield from zip(ids, map(self.assign, features))
 
 
 def features_name(source: str, layer: int | None) -> str:

@@ -59,6 +59,11 @@ def test_a_frame_gets_its_nearest_centroid(normalization):
         assert token == int(np.argmin(distances))
 
 
+def test_features_of_other_dimensions_are_refused():
+    with pytest.raises(ValueError, match="features of 2 dimensions and centroids of 3; train the k-means again"):
+        make().assign(blobs(1)[0][:, :2])
+
+
 def test_global_normalisation_is_that_of_all_frames():
     kmeans = make("global")
     frames = np.concatenate(blobs())
