@@ -78,6 +78,10 @@ class Keys(Sequence):
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self.row(key) != MISSING
 
+    def at(self, rows: np.ndarray) -> Keys:
+        """The keys of some rows, each at most once, in as little memory; or where a mask is true."""
+        return Keys(self.names[rows], "rows asked for")
+
     def row(self, key: str) -> int:
         """Where a key stands, or ``MISSING``."""
         name = key.encode()

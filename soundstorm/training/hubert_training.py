@@ -50,7 +50,8 @@ def pretrain_hubert(
     datasets = []
     for data_dir in run.data_dirs:
         utterances = Utterances(data_dir, label_info.sample_rate, lower=True)
-        labelled = utterances.part([utt for utt in utterances.ids if utt in labels[data_dir]])
+        known = np.array([utt in labels[data_dir] for utt in utterances.ids])
+        labelled = utterances.part(utterances.ids.at(known))
         options = {"crop_seconds": run.config["data"].crop_seconds, "normalize": config.normalize}
         datasets.append(make_dataset(labelled, labels[data_dir], model, **options))
     run.train(HubertStep(model, unmasked_weight=config.unmasked_weight), *datasets)

@@ -91,6 +91,14 @@ def test_rows_of_many_keys_are_those_of_each(ours, theirs):
     assert rows.tolist() == [ours.index(key) if key in ours else MISSING for key in theirs]
 
 
+def test_keys_of_some_rows_are_keys():
+    keys = Keys.of(["b", "é", "a", "c"], "x")
+    some = keys.at(np.array([3, 1]))
+    assert list(some) == ["c", "é"] and some.row("é") == 1 and "a" not in some
+    assert list(keys.at(np.array([True, False, True, False]))) == ["b", "a"]
+    assert len(keys.at(np.zeros(4, dtype=bool))) == 0
+
+
 def test_pieces_of_a_file_make_the_table_of_the_whole(tmp_path, monkeypatch):
     path = tmp_path / "x.scp"
     path.write_text("".join(f"u{row:04d} {row % 3}.ark:{row * 7}\n" for row in range(500)) + "v 0.ark:1")

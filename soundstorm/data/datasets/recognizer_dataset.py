@@ -105,36 +105,35 @@ class RecognizerDataset(OfUtterances):
         Raises:
             ValueError: none has a text, or more than 5 % of those with one are too short.
         """
-        kept = [i for i, utt_id in enumerate(utterances.ids) if texts.get(utt_id)]
-        if not kept:
+        rows = np.flatnonzero([bool(texts.get(utt_id)) for utt_id in utterances.ids])
+        if not len(rows):
             raise InputError(
                 f"none of {len(utterances.ids)} utterances has a text; a recogniser needs transcripts"
             )
-        kept = self._long_enough(utterances, kept, stack, 0.0 if augmentation is None else augmentation.tempo)
-        self.ids = [utterances.ids[i] for i in kept]
-        self.durations = np.asarray(utterances.durations)[kept]
+        rows = self._long_enough(utterances, rows, stack, 0.0 if augmentation is None else augmentation.tempo)
+        self.ids, self.durations = utterances.ids.at(rows), utterances.durations[rows]
         self._utterances, self._stack, self._augmentation = utterances, stack, augmentation
-        self._targets = {utt_id: encode_text(texts[utt_id], vocabulary) for utt_id in self.ids}
+        self._texts, self._vocabulary = texts, vocabulary
         self._log_mel = LogMel(num_mels)
 
     @staticmethod
-    def _long_enough(utterances: Utterances, kept: list[int], stack: int, tempo: float) -> list[int]:
+    def _long_enough(utterances: Utterances, rows: np.ndarray, stack: int, tempo: float) -> np.ndarray:
         """Those that make a frame at the fastest tempo; names the others."""
-        spectra = np.floor(np.asarray(utterances.durations)[kept] * SAMPLE_RATE / HOP) + 1
+        spectra = np.floor(utterances.durations[rows] * SAMPLE_RATE / HOP) + 1
         enough = np.round(spectra * (1 - tempo)) >= stack
         if enough.all():
-            return kept
-        short = [utterances.ids[i] for i, there in zip(kept, enough) if not there]
+            return rows
+        short = utterances.ids.at(rows[~enough])
         least = stack * HOP / SAMPLE_RATE / (1 - tempo)
         more = ", ..." if len(short) > 10 else ""
         message = (
-            f"{utterances.data_dir}: {len(short)} of {len(kept)} utterances are shorter than a frame of the "
+            f"{utterances.data_dir}: {len(short)} of {len(rows)} utterances are shorter than a frame of the "
             f"recogniser, about {least:.2f} s: {', '.join(short[:10])}{more}"
         )
-        if len(short) > (1 - LEAST_SHARE) * len(kept):
+        if len(short) > (1 - LEAST_SHARE) * len(rows):
             raise InputError(f"{message}. At least 95 % must be longer; remove these")
         logger.warning("%s; they are left out", message)
-        return [i for i, there in zip(kept, enough) if there]
+        return rows[enough]
 
     def __getitem__(self, item: SeededIndex) -> dict[str, Any]:
         utt_id = self.ids[item.index]
@@ -145,7 +144,7 @@ class RecognizerDataset(OfUtterances):
             generator = np.random.default_rng(item.seed)
             frames = stack_frames(augment(spectra, self._augmentation, generator), self._stack)
             frames = hide(frames, spectra.shape[1], self._augmentation, generator)
-        return {"frames": frames, "target": self._targets[utt_id]}
+        return {"frames": frames, "target": encode_text(self._texts[utt_id], self._vocabulary)}
 
     def collate(self, items: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Pad: frames (B, T, D), lengths (B,), targets (sum,), target_lengths (B,)."""

@@ -12,7 +12,7 @@ from soundstorm.data.data_dir_values import MOST_PACE, MOST_TIMES_PACE, has_word
 from soundstorm.data.datasets.dataset_parts import OfUtterances, lengths, pad, within_seconds
 from soundstorm.data.errors import InputError
 from soundstorm.data.sampler import SeededIndex
-from soundstorm.data.table_index import MISSING, Keys, Lines, read_values
+from soundstorm.data.table_index import MISSING, Lines, read_values
 from soundstorm.data.text import TURN_MARKER, TextTokenizer, normalize_text
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class TextSemanticDataset(OfUtterances):
             raise FileNotFoundError(f"{text_file}: no such file; text-to-semantic training needs transcripts")
         self._texts, self._tokenizer = Lines(text_file), tokenizer
         self._rows, self.durations = self._choose(text_file, min_seconds, max_seconds)
-        self.ids = Keys(self._texts.keys.names[self._rows], text_file)
+        self.ids = self._texts.keys.at(self._rows)
         self._checked = np.linspace(0, len(self) - 1, min(len(self), MOST_TEXTS_CHECKED)).astype(int)
         self._ids_in_text = np.array([len(self._text_ids(index)) for index in self._checked])
         if join_probability:

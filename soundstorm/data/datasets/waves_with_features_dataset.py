@@ -40,8 +40,8 @@ class WavesWithFeatures(OfUtterances):
         self._features, self.hop, self.frames, self.context = features, hop, crop_frames, context
         part = utterances.part(ids)
         seconds = (crop_frames + 1) * hop / utterances.sample_rate
-        self.ids = [utt for utt, length in zip(ids, part.durations, strict=True) if length >= seconds]
-        if not self.ids:
+        self.ids = part.ids.at(part.durations >= seconds)
+        if not len(self.ids):
             raise InputError(
                 f"{utterances.data_dir}: none of {len(ids)} utterances is as long as a crop, {seconds:.2f} s; "
                 "lower wavenet.crop_frames"

@@ -72,7 +72,7 @@ def test_dataset_keeps_only_utterances_with_text_and_collates_them(tmp_path):
     dataset = RecognizerDataset(
         utterances, texts, vocabulary, num_mels=20, stack=4, augmentation=AugmentConfig()
     )
-    assert dataset.ids == ["s-000", "s-002"] and len(dataset.durations) == 2
+    assert list(dataset.ids) == ["s-000", "s-002"] and len(dataset.durations) == 2
     batch = dataset.collate([dataset[SeededIndex(i, (0, i))] for i in range(2)])
     assert batch["frames"].shape == (2, max(batch["lengths"]), 80)
     expected = [n for utt_id in dataset.ids for n in encode_text(texts[utt_id], vocabulary)]
