@@ -43,24 +43,28 @@ class ConsistencyDataset(OfUtterances):
 
     def __init__(self, utterances: Utterances, config: CropConfig, *, do_normalize: bool):
         """Args: recordings, lengths of crops, whether the model wants zero mean and unit variance."""
-        kept = [
-            i for i, seconds in enumerate(utterances.durations) if seconds >= 2 * config.min_seconds + 0.01
-        ]
-        if len(kept) < 2:
+        durations = utterances.durations
+        rows = np.flatnonzero(durations >= 2 * config.min_seconds + 0.01)
+        if len(rows) < 2:
             raise InputError(
-                f"{utterances.data_dir}: {len(kept)} of {len(utterances.ids)} recordings hold two crops of "
-                f"{config.min_seconds} s, at least 2 are needed; {_remedy(utterances.durations)}"
+                f"{utterances.data_dir}: {len(rows)} of {len(utterances.ids)} recordings hold two crops of "
+                f"{config.min_seconds} s, at least 2 are needed; {_remedy(durations)}"
             )
-        self.ids = [utterances.ids[i] for i in kept]
-        self.durations = np.asarray(utterances.durations)[kept]
+        self.ids, self.durations = utterances.ids.at(rows), durations[rows]
         self._utterances, self._do_normalize = utterances, do_normalize
         self._shortest = num_samples(config.min_seconds, utterances.sample_rate)
         self._longest = num_samples(config.max_seconds, utterances.sample_rate)
 
     def __getitem__(self, item: SeededIndex) -> dict[str, np.ndarray]:
-        wav = self._utterances.read(self.ids[item.index])
-        crops = draw_crops(len(wav), self._shortest, self._longest, np.random.default_rng(item.seed))
-        pieces = [wav[start:end] for start, end in crops]
+        crops: list[tuple[int, int]] = []
+
+        def around_both(length: int) -> slice:
+            crops[:] = draw_crops(length, self._shortest, self._longest, np.random.default_rng(item.seed))
+            return slice(min(crops)[0], max(crops)[1])
+
+        wav = self._utterances.read(self.ids[item.index], around_both)
+        before = min(crops)[0]
+        pieces = [wav[start - before : end - before] for start, end in crops]
         first, second = [normalize(piece) for piece in pieces] if self._do_normalize else pieces
         return {"first": first, "second": second}
 

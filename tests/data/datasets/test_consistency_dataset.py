@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from soundstorm.data.audio import Utterances
+from soundstorm.data import audio
+from soundstorm.data.audio import Utterances, normalize
 from soundstorm.data.datasets.consistency_dataset import ConsistencyDataset, draw_crops
 from soundstorm.data.datasets.dataset_configs import CropConfig
 from soundstorm.data.sampler import SeededIndex
@@ -37,6 +38,31 @@ def test_crops_are_a_function_of_the_draw(tmp_path):
     batch = dataset.collate([first, dataset[SeededIndex(0, (7, 0, 0))]])
     assert batch["wavs"].shape == (4, max(batch["lengths"]))
     assert batch["lengths"][0] == len(first["first"]) and batch["lengths"][2] == len(first["second"])
+
+
+def test_only_what_is_around_the_crops_is_decoded(tmp_path, monkeypatch):
+    utterances, decoded = Utterances(make_data(tmp_path / "data", 3, 0), 16000), []
+    dataset = ConsistencyDataset(utterances, CropConfig(0.2, 0.4), do_normalize=True)
+    read = audio.read_blocks
+    monkeypatch.setattr(audio, "read_blocks", lambda file, number: decoded.append(number) or read(file, number))
+    for seed in range(20):
+        wav = utterances.read(dataset.name(1))
+        crops = draw_crops(len(wav), 3200, 6400, np.random.default_rng((7, 0, seed)))
+        item = dataset[SeededIndex(1, (7, 0, seed))]
+        for name, (start, end) in zip(("first", "second"), crops, strict=True):
+            np.testing.assert_array_equal(item[name], normalize(wav[start:end]))
+        assert decoded[-1] == max(end for _, end in crops) - min(start for start, _ in crops)
+    assert len(decoded) == 40 and sum(decoded[1::2]) < 0.9 * sum(decoded[::2])
+
+
+def test_recordings_too_short_for_two_crops_are_left_out(tmp_path):
+    data = make_data(tmp_path / "data", 3, 0)
+    utterances = Utterances(data, 16000)
+    names, durations = list(utterances.ids), utterances.durations
+    durations[1] = 0.4
+    dataset = ConsistencyDataset(utterances, CropConfig(0.2, 0.4), do_normalize=False)
+    assert [dataset.name(index) for index in range(len(dataset))] == [names[0], names[2]]
+    np.testing.assert_array_equal(dataset.durations, durations[[0, 2]])
 
 
 def test_a_corpus_of_short_recordings_is_refused(tmp_path):
