@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoFeatureExtractor, HubertModel
 
+from soundstorm.data import audio
 from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances, write_audio
 from soundstorm.data.datasets.dataset_configs import HubertDataConfig
@@ -62,9 +63,10 @@ def build(**settings):
     return build_hubert_pretraining(HubertPretrainingConfig(**{**TINY, **settings}), 3, sample_rate=16000)
 
 
-def dataset(tones, model=None, crop_seconds=0.5):
+def dataset(tones, model=None, crop_seconds=0.5, normalize=True):
     root, labels = tones
-    return make_dataset(Utterances(root, 16000), labels, model or build(), crop_seconds=crop_seconds, normalize=True)
+    options = {"crop_seconds": crop_seconds, "normalize": normalize}
+    return make_dataset(Utterances(root, 16000), labels, model or build(), **options)
 
 
 def test_an_example_is_a_crop_in_whole_frames_with_its_labels(tones):
@@ -78,6 +80,18 @@ def test_an_example_is_a_crop_in_whole_frames_with_its_labels(tones):
     starts = [s for s in range(0, 41) if np.allclose(wav[s * 320 : (s + 25) * 320], inside, atol=1e-5)]
     assert len(starts) == 1
     assert np.array_equal(item["labels"].numpy(), tones[1]["u7"][starts[0] : starts[0] + 25])
+
+
+def test_without_normalisation_the_same_crop_is_decoded_and_nothing_else(tones, monkeypatch):
+    whole, data, decoded, read = dataset(tones), dataset(tones, normalize=False), [], audio.read_blocks
+    monkeypatch.setattr(audio, "read_blocks", lambda file, number: decoded.append(number) or read(file, number))
+    samples = len(data.utterances.read("u7"))
+    for seed in range(5):
+        expected, item = (each[SeededIndex(7, (0, 0, seed))] for each in (whole, data))
+        assert torch.equal(item["labels"], expected["labels"]) and torch.equal(item["mask"], expected["mask"])
+        inside = expected["wav"] != 0
+        assert np.corrcoef(item["wav"][inside], expected["wav"][inside])[0, 1] > 0.999
+    assert decoded == [samples] + [samples, 25 * 320] * 5
 
 
 def test_all_chance_is_the_draws(tones):

@@ -82,23 +82,30 @@ class HubertDataset(OfUtterances):
     def __getitem__(self, item: SeededIndex) -> dict[str, Tensor]:
         """``wav (S,)`` with its zeros, ``labels (T,)`` int64 and ``mask (T,)`` bool."""
         utt = self.ids[item.index]
-        wav, labels = self.utterances.read(utt), self.labels[utt]
-        frames = len(wav) // self.hop
-        if abs(frames - len(labels)) > LENGTH_TOLERANCE or not min(frames, len(labels)):
-            raise InputError(
-                f"{utt}: {len(labels)} labels, but the recording has {frames} frames of {self.hop} samples; "
-                "the labels need the frame rate of the HuBERT, and the same recordings"
-            )
-        if self.normalize:
-            wav = normalize(wav)
-        rng = np.random.default_rng(item.seed)
-        frames = min(frames, len(labels))
-        length = min(frames, self.crop_frames)
-        start = int(rng.integers(frames - length + 1))
+        labels, rng = self.labels[utt], np.random.default_rng(item.seed)
+        start = length = 0
+
+        def crop(samples: int) -> slice:
+            nonlocal start, length
+            frames = samples // self.hop
+            if abs(frames - len(labels)) > LENGTH_TOLERANCE or not min(frames, len(labels)):
+                raise InputError(
+                    f"{utt}: {len(labels)} labels, but the recording has {frames} frames of {self.hop} samples; "
+                    "the labels need the frame rate of the HuBERT, and the same recordings"
+                )
+            frames = min(frames, len(labels))
+            length = min(frames, self.crop_frames)
+            start = int(rng.integers(frames - length + 1))
+            return slice(start * self.hop, (start + length) * self.hop)
+
+        if self.normalize:  # over all of the recording
+            wav = normalize(self.utterances.read(utt))
+            wav = wav[crop(len(wav))]
+        else:
+            wav = self.utterances.read(utt, crop)
         mask = draw_span_mask(length, probability=self.mask_probability, span=self.mask_span, rng=rng)
-        cut = wav[start * self.hop : (start + length) * self.hop].astype(np.float32)
         return {
-            "wav": F.pad(torch.from_numpy(cut), self.padding),
+            "wav": F.pad(torch.from_numpy(wav.astype(np.float32)), self.padding),
             "labels": torch.from_numpy(np.asarray(labels[start : start + length], dtype=np.int64)),
             "mask": torch.from_numpy(mask),
         }
