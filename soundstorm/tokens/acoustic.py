@@ -174,7 +174,7 @@ def extract_acoustic_tokens(
 
 
 def _tokens(utterances: Utterances, tokenizer: AcousticTokenizer) -> Iterator[tuple[str, np.ndarray]]:
-    # One by one: codecs hear padding, and half a minute keeps a GPU busy.
+    # One by one: codecs hear padding.
     for (utt,), read in utterances.read_ahead((utt,) for utt in utterances.ids):
         try:
             codes = tokenizer.encode(torch.from_numpy(read.result()[0])[None])[0].cpu().numpy()

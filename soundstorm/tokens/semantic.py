@@ -124,6 +124,11 @@ def extract_batches(
             if not leave_out:
                 raise InputError(f"{utterances.data_dir}, {', '.join(ids)}: {error}") from error
             ids, found = _one_by_one(features, utterances, ids)
+        except torch.cuda.OutOfMemoryError:
+            if len(ids) == 1:
+                raise
+            logger.info("%d utterances are too many for the GPU's memory: one by one", len(ids))
+            ids, found = _one_by_one(features, utterances, ids)
         if ids:
             yield ids, found
     logger.info(

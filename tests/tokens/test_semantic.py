@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from soundstorm.data.audio import Utterances
 from soundstorm.tokens.feature_parts import FeatureParts
@@ -61,6 +62,24 @@ def test_on_a_gpu_batches_are_large_unless_asked_otherwise(data_dir):
     for options in ({}, {"batch_seconds": 0.0}):
         parts.append([len(ids) for ids, _ in extract_batches(features, utterances, **options)])
     assert parts == [[6], [1] * 6]
+
+
+def test_a_batch_beyond_the_memory_of_a_gpu_is_extracted_one_by_one(data_dir, monkeypatch):
+    utterances, features = Utterances(data_dir, 16000), open_features("mfcc")
+    (expected,) = extract_batches(features, utterances, batch_seconds=100.0)
+    extract, most = features.extract, 1
+
+    def small(wavs):
+        if len(wavs) > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return extract(wavs)
+
+    monkeypatch.setattr(features, "extract", small)
+    ((ids, found),) = extract_batches(features, utterances, batch_seconds=100.0)
+    assert ids == expected[0] and all(map(np.array_equal, found, expected[1]))
+    most = 0
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        list(extract_batches(features, utterances, batch_seconds=100.0))
 
 
 def test_a_k_means_of_another_model_is_refused(tmp_path, data_dir):
