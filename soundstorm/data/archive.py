@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from soundstorm.data.data_dir import looked_for, read_table, whole_file, write_table, write_text
+from soundstorm.data.data_dir import FRAME_TABLES, looked_for, read_table, whole_file, write_table, write_text
 from soundstorm.data.errors import InputError
 from soundstorm.data.records import make_record, read_json
 from soundstorm.data.table_index import MISSING, read_numbers, read_places
@@ -37,7 +37,6 @@ MOST_FILES = 128  # archives kept open
 SOURCES = ".sources"  # beside the ark of a shard; one of before, without it, counts as made of what is there now
 SUMMARY = ".summary.json"  # beside the scp of a job: the figures of its tokens
 FIRST_BYTES = 4096  # of a record, read at once: its header, and all of a short one
-FRAME_TABLES = {"semantic": "utt2num_frames", "acoustic": "utt2num_acoustic_frames"}  # beside the scp
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class KnownFile:
         key: What its first field names: UTTERANCE, RECORDING or SPEAKER. Without `segments`, every utterance
             is its own recording.
         restricts: Whether fixing a directory removes the utterances (speakers, recordings) this file lacks.
+        whole: Whether it must have all of them; those that no tokens could be made of have none.
         repeated: Whether a key may have several lines; its value in a `Table` has them joined by newlines.
         sidecar: A file that describes the whole table (the tokenizer's identity) and travels with it.
     """
@@ -46,6 +47,7 @@ class KnownFile:
     name: str
     key: str
     restricts: bool = False
+    whole: bool = True
     repeated: bool = False
     sidecar: str = ""
 
@@ -57,11 +59,11 @@ KNOWN_FILES = (
     KnownFile("segments", UTTERANCE, restricts=True),
     KnownFile("wav.scp", RECORDING, restricts=True),
     KnownFile("feats.scp", UTTERANCE, restricts=True),
-    KnownFile("semantic.scp", UTTERANCE, restricts=True, sidecar="semantic.json"),
-    KnownFile("acoustic.scp", UTTERANCE, restricts=True, sidecar="acoustic.json"),
+    KnownFile("semantic.scp", UTTERANCE, restricts=True, whole=False, sidecar="semantic.json"),
+    KnownFile("acoustic.scp", UTTERANCE, restricts=True, whole=False, sidecar="acoustic.json"),
     KnownFile("utt2dur", UTTERANCE, restricts=True),
-    KnownFile("utt2num_frames", UTTERANCE, restricts=True),
-    KnownFile("utt2num_acoustic_frames", UTTERANCE, restricts=True),
+    KnownFile("utt2num_frames", UTTERANCE, restricts=True, whole=False),
+    KnownFile("utt2num_acoustic_frames", UTTERANCE, restricts=True, whole=False),
     KnownFile("utt2lang", UTTERANCE, restricts=True),
     KnownFile("utt2uniq", UTTERANCE),
     KnownFile("utt2warp", UTTERANCE),
@@ -75,6 +77,7 @@ KNOWN_FILES = (
     KnownFile("utt2rate", UTTERANCE),
     KnownFile("reco2file_and_channel", RECORDING),
 )
+FRAME_TABLES = {"semantic": "utt2num_frames", "acoustic": "utt2num_acoustic_frames"}  # of <kind>.scp
 KNOWN = {known.name: known for known in KNOWN_FILES}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from soundstorm.data import data_dir_values as values
 from soundstorm.data.data_dir import (
+    FRAME_TABLES,
     ID_PATTERN,
     KNOWN,
     KNOWN_FILES,
@@ -120,9 +121,13 @@ def validate_data_dir(
             SPEAKER: (speakers, "spk2utt"),
             RECORDING: (recordings, "wav.scp"),
         }[known.key]
-        if expected is not None:  # what does not restrict a directory need not be complete
-            complete = set(table) if known.restricts else expected | set(table)
-            _check_keys(root, known.name, complete, expected, reference)
+        if expected is not None:
+            _check_keys(root, known.name, table, expected, reference, whole=known.restricts and known.whole)
+    for kind, frames in FRAME_TABLES.items():
+        if (root / f"{kind}.scp").exists() and (root / frames).exists():
+            tokens = read_table(root / f"{kind}.scp")
+            remedy = f"remove both: rm {root}/{kind}.scp {root}/{frames}; the stage of the tokens makes them again"
+            _check_keys(root, frames, read_table(root / frames), tokens, f"{kind}.scp", remedy=remedy)
     _check_segment_ends(root)
     if (root / "text").exists():
         warnings += _odd_paces(root, transcripts)
@@ -183,15 +188,25 @@ def _check_values(path: Path, table: Table, fault: Callable[[str], str]) -> None
     _fail([f"{path}, {key}: {message}" for key, value in table.items() if (message := fault(value))])
 
 
-def _check_keys(root: Path, name: str, got: Iterable[str], expected: Collection[str], reference: str) -> None:
-    """Require that a file has exactly the keys of another."""
+def _check_keys(
+    root: Path,
+    name: str,
+    got: Iterable[str],
+    expected: Collection[str],
+    reference: str,
+    *,
+    whole: bool = True,
+    remedy: str = "",
+) -> None:
+    """Require that a file has exactly the keys of another, or if it need not be whole, no others."""
     got = set(got)
-    missing, extra = sorted(set(expected) - got), sorted(got - set(expected))
+    missing, extra = sorted(set(expected) - got) if whole else [], sorted(got - set(expected))
     if missing or extra:
+        remedy = remedy or f"run utils/fix_data_dir.sh {root}, or make {name} again"
         _fail(
             [
                 f"{root}/{name} and {root}/{reference} do not list the same keys: they have {len(got)} "
-                f"and {len(expected)} (run utils/fix_data_dir.sh {root}, or make {name} again)"
+                f"and {len(expected)} ({remedy})"
             ]
             + [f"{key} is in {reference} but not in {name}" for key in missing]
             + [f"{key} is in {name} but not in {reference}" for key in extra]

@@ -110,7 +110,8 @@ FAULTS = [
     ),
     ("utt2num_frames", "ben-1 55", "ben-1 0", r"expected a positive integer, got '0'"),
     ("semantic.scp", "semantic.ark:5\n", "semantic.ark\n", r"semantic.scp, ben-1: expected <ark>:<offset>"),
-    ("semantic.scp", "ben-1 dump/semantic.ark:5\n", "", r"semantic.scp and .*\nben-1 is in utt2spk but not"),
+    ("semantic.scp", "ben-1 dump", "ben-10 dump", r"semantic.scp and .*\nben-10 is in semantic.scp but not"),
+    ("semantic.scp", "ben-1 dump/semantic.ark:5\n", "", r"utt2num_frames and .*remove both: .*\nben-1 is in utt2num"),
     ("spk2gender", "ben m", "ben male", r"spk2gender, ben: expected m or f, got 'male'"),
     ("spk2gender", "ben m\n", "", r"spk2gender and .*/spk2utt do not list the same keys"),
     (
@@ -134,6 +135,12 @@ def test_one_fault_is_found(good_dir, name, old, new, message):
     change(good_dir, name, old, new)
     with pytest.raises(DataDirError, match=re.compile(message, re.DOTALL)):
         validate_data_dir(good_dir)
+
+
+def test_utterances_that_no_tokens_could_be_made_of_may_lack_them(good_dir):
+    change(good_dir, "semantic.scp", "ben-1 dump/semantic.ark:5\n", "")
+    change(good_dir, "utt2num_frames", "ben-1 55\n", "")
+    assert validate_data_dir(good_dir).num_utterances == 12
 
 
 SEGMENT_FAULTS = [
