@@ -395,9 +395,12 @@ done
 
 # -------------------------------------------------------------------------------------------------------------- stages
 if doing 0 "Data preparation: ${all_sets[*]}"; then
-    made=false
-    if ! valid_sets; then
-        worked=true made=true
+    made=true
+    for set_name in "${all_sets[@]}"; do
+        made_before "${set_name}" || made=false
+    done
+    if ! "${made}"; then
+        worked=true
         split_arguments "${local_data_opts}"
         [ "${datadir}" = data ] || arguments=(--datadir "${datadir}" "${arguments[@]}")
         interruptible local/data.sh "${arguments[@]}"
@@ -408,12 +411,16 @@ if doing 0 "Data preparation: ${all_sets[*]}"; then
         done
     fi
     for set_name in "${all_sets[@]}"; do
-        if "${made}" || ! looked_at "${set_name}"; then
+        if ! "${made}" || ! looked_at "${set_name}"; then
             worked=true
             interruptible utils/get_utt2dur.sh --nj "${nj}" --cmd "${train_cmd}" --check-samples "${check_samples}" \
                 "${datadir}/${set_name}"
-            validate_set "${set_name}"
+        elif validate_set "${set_name}" >/dev/null 2>&1; then
+            continue
         fi
+        validate_set "${set_name}" ||
+            die "${datadir}/${set_name} is not in order, the message above says why; mend that, or have local/data.sh make" \
+                "all sets again: rm ${datadir}/${set_name}/utt2dur"
     done
     need_texts_later
     # What stage 7 would find out after days of training.

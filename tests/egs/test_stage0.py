@@ -58,6 +58,27 @@ def test_samples_are_read_on_request_and_all_that_cannot_be_used_is_named(recipe
     assert (recipe.data / "test/reco2peak").exists() and "nothing to do" in recipe("--check-samples", "true").stdout
 
 
+def test_a_set_with_fewer_tokens_than_utterances_is_in_order_and_keeps_them(recipe):
+    utterances = read_table(recipe.data / "train/utt2spk")
+    for name, value in (("semantic.scp", "x.ark:5"), ("utt2num_frames", "7")):
+        write_table(recipe.data / "train" / name, dict.fromkeys(list(utterances)[1:], value))
+    done = recipe("--local-data-opts", "--corpus nowhere")
+    assert done.returncode == 0 and "nothing to do" in done.stdout, done.stderr
+    assert (recipe.data / "train/semantic.scp").exists()
+
+
+def test_a_set_that_is_not_in_order_is_not_made_again_unless_asked_for(recipe):
+    table = recipe.data / "train/spk2utt"
+    table.write_text(table.read_text().replace(" ", "  x ", 1))
+    options = ("--local-data-opts", f"--corpus {recipe.corpus}")
+    done = recipe(*options)
+    assert done.returncode == 1 and "data/train/spk2utt is not the inverse of utt2spk" in done.stderr
+    (remedy,) = re.findall(r"have local/data.sh make all sets again: rm (\S+)$", done.stderr, re.M)
+    assert "x" in table.read_text().split()
+    (recipe.data.parent / remedy).unlink()
+    assert recipe(*options).returncode == 0 and "x" not in table.read_text().split()
+
+
 def test_a_character_that_does_not_print_is_let_through_as_the_message_says(recipe):
     text = read_table(recipe.data / "dev/text")
     write_table(recipe.data / "dev/text", {utt: f"{words} \u2060x" for utt, words in text.items()})

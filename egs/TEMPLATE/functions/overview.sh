@@ -58,8 +58,7 @@ doing() {  # <number> <title>: as in jobs.sh, but stage 0, whose work is no list
 }
 
 is_prepared() {  # <set>
-    local all_sets=("$1")
-    valid_sets && looked_at "$1"
+    made_before "$1" && looked_at "$1" && validate_set "$1" >/dev/null 2>&1
 }
 
 to_do() {  # <output> <what> [<check>]: says how that stands; nothing is to do

@@ -2,12 +2,9 @@
 # Sourced by soundstorm.sh, whose options are the variables here.
 # Data sets of a recipe: are they valid, have they tokens.
 
-valid_sets() {  # Do all sets exist in a shape the later stages can use?
-    local set_name
-    for set_name in "${all_sets[@]}"; do
-        [ -s "${datadir}/${set_name}/utt2dur" ] && validate_set "${set_name}" >/dev/null 2>&1 || return 1
-        [ -z "${audio_format}" ] || head -n 1 "${datadir}/${set_name}/wav.scp" | grep -qF " $(audio_dir)/" || return 1
-    done
+made_before() {  # <set>: has stage 0 made it, of audio as it is asked for?
+    [ -s "${datadir}/$1/utt2dur" ] || return 1
+    [ -z "${audio_format}" ] || head -n 1 "${datadir}/$1/wav.scp" 2>/dev/null | grep -qF " $(audio_dir)/"
 }
 
 looked_at() {  # <set>: were its recordings looked at since its tables were written?
