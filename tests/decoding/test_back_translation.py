@@ -23,7 +23,7 @@ TINY = SemanticToTextConfig(layers=1, dim=32, heads=2, head_dim=16, ffn_dim=48, 
 OPTIONS = (
     "--model.layers 1 --model.dim 32 --model.heads 2 --model.head-dim 16 --model.ffn-dim 48 --model.convolutions 1 "
     "--model.dropout 0 --training.batch-size 8 --training.learning-rate 1e-2 --training.warmup-steps 5 "
-    "--training.ema-decay 0.8 --training.max-steps 160 --training.save-every 80 --training.valid-every 160"
+    "--training.ema-decay 0.8 --training.max-steps 240 --training.save-every 120 --training.valid-every 240"
 ).split()
 
 
