@@ -6,6 +6,7 @@ beside an ark tells what audio its utterances were made of (``Utterances.sources
 """
 
 import hashlib
+import heapq
 import io
 import json
 import logging
@@ -18,14 +19,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from soundstorm.data.data_dir import FRAME_TABLES, looked_for, read_table, whole_file, write_table, write_text
+from soundstorm.data.data_dir import (
+    FRAME_TABLES,
+    looked_for,
+    read_table,
+    sorted_lines,
+    whole_file,
+    write_lines,
+    write_table,
+    write_text,
+)
 from soundstorm.data.errors import InputError
-from soundstorm.data.records import make_record, read_json
+from soundstorm.data.records import digest_of, make_record, read_json
 from soundstorm.data.table_index import MISSING, read_numbers, read_places
 
 logger = logging.getLogger(__name__)
@@ -35,7 +46,7 @@ SHARD_UTTERANCES, SHARD_DIGITS = 5000, 12  # some 40 hours
 SHARD_NAME = re.compile(rf".+\.[0-9a-f]{{{SHARD_DIGITS}}}")
 MOST_FILES = 128  # archives kept open
 SOURCES = ".sources"  # beside the ark of a shard; one of before, without it, counts as made of what is there now
-SUMMARY = ".summary.json"  # beside the scp of a job: the figures of its tokens
+SUMMARY = ".summary.json"  # beside the scp of a job, and that of a set: the figures of its tokens
 FIRST_BYTES = 4096  # of a record, read at once: its header, and all of a short one
 
 
@@ -182,7 +193,7 @@ def write_shards(
         raise InputError(f"{prefix}: not one utterance could be tokenized; see the warnings above")
     scp, summary = Path(f"{prefix}.scp"), Path(f"{prefix}{SUMMARY}")
     summary.unlink(missing_ok=True)  # of an earlier run
-    _write_index(scp, places, info)
+    _write_index(scp, sorted(places.items()), info)
     counts, frames = count_codes(TokenArchive(scp))
     content = {"fingerprint": info.fingerprint, "counts": counts.tolist(), "frames": frames}
     write_text(summary, json.dumps(content) + "\n")
@@ -442,24 +453,62 @@ def parse_array(record: bytes) -> np.ndarray:
     return np.frombuffer(data, dtype).reshape(shape, order=order)
 
 
-def merge_archives(parts: list[str | Path], scp: str | Path) -> TokenizerInfo:
+def merge_archives(parts: list[str | Path], scp: str | Path, counts: np.ndarray | None = None) -> TokenizerInfo:
     """Join the scp files of array jobs into one, sorted by utterance.
+
+    Args:
+        parts: The scp files.
+        scp: The file to write.
+        counts: Occurrences of each code of each level, ``(Q, N)``, to be written beside it for `read_counts`.
 
     Raises:
         ValueError: the parts come from different tokenizers, or two of them have the same utterance.
     """
-    info, table = read_info(parts[0]), {}
+    info = read_info(parts[0])
     for part in parts:
         info.check_same(read_info(part), str(parts[0]), str(part))
-        for utt, where in read_table(part).items():
-            if utt in table:
-                raise InputError(f"{part}: utterance {utt} is in another part too")
-            table[utt] = where
-    _write_index(scp, table, info)
+    _write_index(scp, joined(parts), info, counts)
     return info
 
 
-def _write_index(scp: str | Path, table: dict[str, str], info: TokenizerInfo) -> None:
-    Path(scp).parent.mkdir(parents=True, exist_ok=True)
-    write_text(Path(scp).parent / f"{Path(scp).stem}.json", json.dumps(asdict(info), indent=2) + "\n")
-    write_text(scp, "".join(f"{utt} {table[utt]}\n" for utt in sorted(table)))
+def joined(parts: Sequence[str | Path]) -> Iterator[tuple[str, str]]:
+    """The lines of all parts by utterance, which are not held in memory.
+
+    Raises:
+        ValueError: two parts have the same utterance.
+    """
+    last = ""
+    for utt, where, part in heapq.merge(*(_of_part(part) for part in parts), key=itemgetter(0)):
+        if utt == last:
+            raise InputError(f"{part}: utterance {utt} is in another part too")
+        last = utt
+        yield utt, where
+
+
+def _of_part(part: str | Path) -> Iterator[tuple[str, str, str | Path]]:
+    return ((utt, where, part) for utt, where in sorted_lines(part))
+
+
+def _write_index(
+    scp: str | Path, places: Iterable[tuple[str, str]], info: TokenizerInfo, counts: np.ndarray | None = None
+) -> None:
+    """Write an scp file and, before it is there, what describes it; ``places`` are sorted."""
+    scp = Path(scp)
+    scp.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(scp) as temporary:
+        write_lines(temporary, places)
+        write_text(scp.with_name(f"{scp.stem}.json"), json.dumps(asdict(info), indent=2) + "\n")
+        if counts is not None:
+            content = {"scp": digest_of(temporary), "counts": counts.tolist()}
+            write_text(scp.with_name(f"{scp.stem}{SUMMARY}"), json.dumps(content) + "\n")
+
+
+def read_counts(archive: "TokenArchive") -> np.ndarray:
+    """Occurrences of each code of each level, (Q, N), as :func:`merge_archives` has written them; or else counted."""
+    info = archive.info
+    with suppress(ValueError, OSError, KeyError, TypeError, OverflowError):
+        told = read_json(archive.scp.with_name(f"{archive.scp.stem}{SUMMARY}"), "")
+        counts = np.asarray(told["counts"], dtype=np.int64)
+        if told["scp"] == digest_of(archive.scp) and counts.shape == (info.num_levels, info.codebook_size):
+            return counts
+    return count_codes(archive)[0]

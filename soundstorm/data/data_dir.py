@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, Union
 
@@ -157,6 +158,16 @@ def not_utf8(path: PathLike, where: str = "") -> str:
     )
 
 
+def sorted_lines(path: PathLike) -> Iterator[tuple[str, str]]:
+    """Read a file as `iterate_lines` does, sorted by key; only one that is not in order is held in memory."""
+    last = ""
+    for key, _ in iterate_lines(path):
+        if key < last:
+            return iter(sorted(iterate_lines(path), key=itemgetter(0)))
+        last = key
+    return iterate_lines(path)
+
+
 def read_table(path: PathLike, keys: Collection[str] | None = None) -> Table:
     """Read a two-column file such as `wav.scp` or `text`: the first field is the key, the rest is the value.
 
@@ -239,6 +250,12 @@ def write_table(path: PathLike, table: Table) -> None:
         ValueError: A key is empty or has white space in it.
     """
     write_text(path, format_table(path, table))
+
+
+def write_lines(path: PathLike, lines: Iterable[tuple[str, str]]) -> None:
+    """Write keys and values in the order they come, whole or not at all, and hold none of them in memory."""
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(f"{key} {value}\n" for key, value in lines)
 
 
 def write_text(path: PathLike, content: str) -> None:

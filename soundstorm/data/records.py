@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import types
@@ -14,6 +15,15 @@ from soundstorm.data.errors import InputError
 
 Record = TypeVar("Record")
 LARGEST_INTEGER = 2**53  # beyond, neighbours cannot be told apart once written as floating-point numbers
+
+
+def digest_of(path: str | Path) -> str:
+    """A digest of a file's content."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_json(path: str | Path, remedy: str) -> dict[str, Any]:

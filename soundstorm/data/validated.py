@@ -14,7 +14,7 @@ from typing import Any
 from soundstorm.data import data_dir, data_dir_check, data_dir_values
 from soundstorm.data.data_dir_check import Summary, validate_data_dir
 from soundstorm.data.errors import InputError
-from soundstorm.data.records import make_record, read_json
+from soundstorm.data.records import digest_of, make_record, read_json
 
 RECORD = ".validated.json"
 SETTLED_NS = 2_000_000_000  # a file changed later than so long before the check may change again unseen
@@ -38,10 +38,10 @@ def validate_changed(path: data_dir.PathLike, **options: Any) -> Summary:
         if {name: known[name] for name in checked} == checked and known["files"].keys() == stats.keys():
             settled = known["time"] - SETTLED_NS
             unsure = [n for n, s in stats.items() if known["files"][n]["stat"] != s or max(s[1:]) > settled]
-            if all(_digest(root / name) == known["files"][name]["digest"] for name in unsure):
+            if all(digest_of(root / name) == known["files"][name]["digest"] for name in unsure):
                 values = known["summary"] | {"warnings": tuple(known["summary"]["warnings"])}
                 return make_record(Summary, values, str(root / RECORD))
-    files = {name: {"stat": stat, "digest": _digest(root / name)} for name, stat in stats.items()}
+    files = {name: {"stat": stat, "digest": digest_of(root / name)} for name, stat in stats.items()}
     summary = validate_data_dir(path, **options)
     if all(_stat(root / name) == stat for name, stat in stats.items()):  # nobody has written meanwhile
         _write(root, {"time": now, **checked, "files": files, "summary": asdict(summary)})
@@ -51,14 +51,6 @@ def validate_changed(path: data_dir.PathLike, **options: Any) -> Summary:
 def _stat(path: Path) -> list[int]:
     found = path.stat()
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _rules() -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from soundstorm.data.archive import TokenArchive, count_codes
+from soundstorm.data.archive import TokenArchive, read_counts
 from soundstorm.data.audio import Utterances, read_audio
 from soundstorm.data.codebook import usage_and_perplexity
 from soundstorm.data.data_dir import read_table, write_bytes, write_text
@@ -183,8 +183,7 @@ def _notes(record: Mapping[str, Any]) -> dict[str, str]:
 
 def codebook_usage(scp: Path) -> list[dict[str, float]]:
     """How much of the codebooks a corpus uses: of each RVQ level per cent of the codes that occur, and perplexity."""
-    counts, _ = count_codes(TokenArchive(scp))
-    levels = enumerate(zip(*usage_and_perplexity(counts)))  # 0 is the coarsest
+    levels = enumerate(zip(*usage_and_perplexity(read_counts(TokenArchive(scp)))))  # 0 is the coarsest
     return [{"level": level, "usage": 100.0 * usage, "perplexity": perplexity} for level, (usage, perplexity) in levels]
 
 

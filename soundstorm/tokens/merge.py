@@ -4,8 +4,10 @@ codebooks.
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections.abc import Collection, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,14 @@ from soundstorm.data.archive import (
     FRAME_TABLES,
     TokenArchive,
     TokenizerInfo,
+    joined,
     merge_archives,
     read_info,
     read_summary,
 )
 from soundstorm.data.audio import Utterances
 from soundstorm.data.codebook import usage_and_perplexity
-from soundstorm.data.data_dir import read_table, write_table
+from soundstorm.data.data_dir import sorted_lines, write_lines
 from soundstorm.data.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -34,7 +37,8 @@ def merge_tokens(
 ) -> TokenizerInfo:
     """Join ``parts`` into ``output`` and log usage and perplexity of each level.
 
-    The numbers of frames are written beside them, so that training knows lengths without reading all tokens.
+    The numbers of frames are written beside them, so that training knows lengths without reading all tokens, and how
+    often each code occurs, for the report.
 
     Raises:
         ValueError: fewer than 95 % of the data directory's utterances have tokens.
@@ -42,20 +46,22 @@ def merge_tokens(
     output = Path(output)
     data_dir = output.parent if data_dir is None else Path(data_dir)
     places = f"{data_dir} and {parts[0]}" + (f" to {parts[-1]}" if len(parts) > 1 else "")
-    check_lost(_utterances(data_dir), {utt for part in parts for utt in read_table(part)}, places)
+    expected = data_dir / ("segments" if (data_dir / "segments").exists() else "wav.scp")
+    _check_share(*_lost(_keys(expected), (utt for utt, _ in joined(parts))), places)
     # Every archive is looked at before anything is written: a merged scp says that the stage is complete. Each
     # job has counted its own codes, so that not all of them are read here.
-    counts, frames = np.zeros((), dtype=np.int64), {}
+    counts, lengths = np.zeros((), dtype=np.int64), []
     for archive in map(TokenArchive, parts):
         read_info(parts[0]).check_same(archive.info, str(parts[0]), str(archive.scp))
         archive.check()
-        found, lengths = read_summary(archive)
+        found, frames = read_summary(archive)
         counts = counts + found
-        frames.update(lengths)
+        lengths.append(array("q", [frames[utt] for utt in sorted(frames)]))
     output.parent.mkdir(parents=True, exist_ok=True)
+    output.unlink(missing_ok=True)  # another one's, to which the numbers of frames would not belong
     table = output.with_name(FRAME_TABLES[read_info(parts[0]).kind])
-    write_table(table, {utt: str(number) for utt, number in frames.items()})
-    info = merge_archives(parts, output)  # last: its presence says that all of it is there
+    write_lines(table, heapq.merge(*map(zip, map(_keys, parts), lengths)))
+    info = merge_archives(parts, output, counts)  # last: its presence says that all of it is there
     for level, (usage, perplexity) in enumerate(zip(*usage_and_perplexity(counts)), start=1):
         logger.info(
             "%s level %d: %.1f %% of %d codes used, perplexity %.1f",
@@ -89,9 +95,20 @@ def damaged(scps: list[str], data_dir: str | Path | None = None) -> list[str]:
     return found
 
 
-def _utterances(data_dir: Path) -> list[str]:
-    name = "segments" if (data_dir / "segments").exists() else "wav.scp"
-    return list(read_table(data_dir / name))
+def _keys(path: str | Path) -> Iterator[str]:
+    return (key for key, _ in sorted_lines(path))
+
+
+def _lost(expected: Iterable[str], found: Iterable[str]) -> tuple[list[str], int]:
+    """Those of some sorted utterances that are not among others, and how many there are."""
+    lost, total, other, found = [], 0, "", iter(found)
+    for utt in expected:
+        total += 1
+        while other is not None and other < utt:
+            other = next(found, None)
+        if other != utt:
+            lost.append(utt)
+    return lost, total
 
 
 def check_lost(
@@ -99,11 +116,14 @@ def check_lost(
 ) -> None:
     """Warn of utterances without tokens (or what it is), with their count; refuse to go on when they are more
     than 5 %."""
-    lost = [utt for utt in expected if utt not in found]
+    _check_share([utt for utt in expected if utt not in found], len(expected), where, what)
+
+
+def _check_share(lost: Sequence[str], total: int, where: str | Path, what: str = "tokens") -> None:
     if not lost:
         return
     some = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
-    text = f"{where}: {len(lost)} of {len(expected)} utterances have no {what} ({some})"
-    if len(expected) - len(lost) < LEAST_SHARE * len(expected):
+    text = f"{where}: {len(lost)} of {total} utterances have no {what} ({some})"
+    if total - len(lost) < LEAST_SHARE * total:
         raise InputError(f"{text}; at least {LEAST_SHARE:.0%} must have some: the logs say why each was left out")
     logger.warning("%s", text)

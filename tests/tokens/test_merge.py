@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from soundstorm.bin import merge_tokens as merge_front
-from soundstorm.data.archive import TokenArchive, TokenizerInfo, count_codes, read_summary, write_shards, write_tokens
+from soundstorm.data.archive import (
+    TokenArchive,
+    TokenizerInfo,
+    count_codes,
+    read_counts,
+    read_summary,
+    write_shards,
+    write_tokens,
+)
 from soundstorm.data.data_dir import read_table, write_table
 from soundstorm.tokens.merge import damaged, merge_tokens
 
@@ -165,6 +173,29 @@ def test_figures_of_other_tokens_are_not_believed(tmp_path, change):
     assert read_summary(archive)[1] == frames
 
 
+def test_the_counts_of_a_joined_table_lie_beside_it_for_the_report(data_dir, tmp_path, monkeypatch):
+    utterances, scp = [f"u{i:02d}" for i in range(40)], data_dir / "acoustic.scp"
+    merge_tokens([str(job(tmp_path / f"x.{n}", utterances[n * 20 : n * 20 + 20])) for n in range(2)], scp)
+    counts, _ = count_codes(TokenArchive(scp))
+    with monkeypatch.context() as context:
+        context.setattr(TokenArchive, "at", lambda *_: pytest.fail("tokens are read"))
+        np.testing.assert_array_equal(read_counts(TokenArchive(scp)), counts)
+    scp.write_text("".join(scp.read_text().splitlines(keepends=True)[:-1]))
+    assert (read_counts(TokenArchive(scp)).sum(1) == 2 * sum(range(1, 21)) - 20).all()
+    (data_dir / "acoustic.summary.json").unlink()  # as an earlier version left it
+    assert (read_counts(TokenArchive(scp)).sum(1) == 2 * sum(range(1, 21)) - 20).all()
+
+
+def test_utterances_are_compared_whatever_the_order_of_the_tables(data_dir, tmp_path, caplog):
+    lines = (data_dir / "wav.scp").read_text().splitlines(keepends=True)
+    (data_dir / "wav.scp").write_text("".join(reversed(lines)))
+    parts = write_parts(tmp_path, [f"u{i:02d}" for i in range(1, 41)][::-1])
+    merge_tokens(parts, data_dir / "acoustic.scp")
+    assert "1 of 40 utterances have no tokens (u00)" in caplog.text
+    assert read_table(data_dir / "utt2num_acoustic_frames") == {f"u{i:02d}": str(41 - i) for i in range(1, 41)}
+    assert TokenArchive(data_dir / "acoustic.scp").ids == [f"u{i:02d}" for i in range(1, 41)]
+
+
 def test_an_archive_of_a_job_that_is_cut_is_found_before_anything_is_written(data_dir, tmp_path):
     part = job(tmp_path / "x.1", [f"u{i:02d}" for i in range(40)])
     ark = sorted(tmp_path.glob("x.1.*.ark"))[0]
@@ -180,7 +211,7 @@ def test_the_joined_table_comes_last_so_that_its_presence_means_done(data_dir, t
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("soundstorm.tokens.merge.write_table", fail)
+    monkeypatch.setattr("soundstorm.tokens.merge.write_lines", fail)
     with pytest.raises(KeyboardInterrupt):
         merge_tokens(parts, data_dir / "semantic.scp")
     assert not (data_dir / "semantic.scp").exists()
