@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import NamedTuple, TypeVar, Union
 
 from soundstorm.data.errors import InputError
 
 PathLike = Union[str, "os.PathLike[str]"]
 Table = dict[str, str]  # key -> the rest of its line
+Value = TypeVar("Value")
 
 UTTERANCE, RECORDING, SPEAKER = "utterance", "recording", "speaker"
 
@@ -166,6 +167,24 @@ def sorted_lines(path: PathLike) -> Iterator[tuple[str, str]]:
             return iter(sorted(iterate_lines(path), key=itemgetter(0)))
         last = key
     return iterate_lines(path)
+
+
+def in_step(
+    one: Iterable[tuple[str, Value]], other: Iterable[tuple[str, Value]]
+) -> Iterator[tuple[str, Value | None, Value | None]]:
+    """Two sorted tables side by side, held in memory nowhere: a key, and its value in each or None."""
+    one, other = iter(one), iter(other)
+    left, right = next(one, None), next(other, None)
+    while left or right:
+        if right is None or left is not None and left[0] < right[0]:
+            yield *left, None
+            left = next(one, None)
+        elif left is None or right[0] < left[0]:
+            yield right[0], None, right[1]
+            right = next(other, None)
+        else:
+            yield *left, right[1]
+            left, right = next(one, None), next(other, None)
 
 
 def read_table(path: PathLike, keys: Collection[str] | None = None) -> Table:

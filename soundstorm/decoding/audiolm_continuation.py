@@ -26,7 +26,7 @@ from soundstorm.decoding.prompt_encoding import encode_alone
 from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
-from soundstorm.tokens.merge import check_lost
+from soundstorm.tokens.merge import check_lost, with_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +235,7 @@ def generate_audiolm(
 def _read_prompts(
     generator: ContinuationGenerator, data_dir: Path, seconds: float, keys: str | None
 ) -> dict[str, SpeechPrompt]:
-    """First ``seconds`` of a data directory's utterances; shorter utterances are skipped."""
+    """First ``seconds`` of a data directory's utterances; shorter ones, and those without tokens, are skipped."""
     semantic, acoustic = (TokenArchive(data_dir / f"{kind}.scp") for kind in ("semantic", "acoustic"))
     semantic.info.check_same(generator.semantic.semantic, str(semantic.scp), "AudioLM's training")
     acoustic.info.check_same(generator.coarse.acoustic, str(acoustic.scp), "AudioLM's training")
@@ -244,7 +244,7 @@ def _read_prompts(
     ratio = FrameRatio.of(semantic.info, acoustic.info)
     frames = ratio.num_frames(round(seconds * semantic.info.frame_rate))
     starts = ratio.starts(0, frames)
-    prompts = {}
+    ids, prompts = with_tokens(ids, semantic), {}
     for utt in ids:
         tokens, codes = align(utt, semantic[utt], acoustic[utt], ratio)
         if len(codes) >= frames:

@@ -33,7 +33,7 @@ from soundstorm.decoding.stopwatch import Stopwatch
 from soundstorm.decoding.timed_continuation import TimedContinuation
 from soundstorm.decoding.waveform import utterance_seed, waveform
 from soundstorm.tokens.acoustic import AcousticTokenizer, load_acoustic_tokenizer
-from soundstorm.tokens.merge import check_lost
+from soundstorm.tokens.merge import check_lost, with_tokens
 
 logger = logging.getLogger(__name__)
 Prompt = tuple[np.ndarray, np.ndarray]  # semantic tokens (T), acoustic tokens (T, Q)
@@ -135,7 +135,7 @@ def _speak_tokens(
     sampling = sampling_of(kind, system.samplings)
     archive = TokenArchive(data_dir / "semantic.scp")
     archive.info.check_same(generator.semantic_info, str(archive.scp), system.acoustic_model)
-    pairs = {u: align(u, archive[u], acoustic[u], generator.ratio) for u in ids if u in archive}
+    pairs = {u: align(u, archive[u], acoustic[u], generator.ratio) for u in with_tokens(ids, archive)}
     prompts, true = _split(pairs, archive, system.prompt_seconds, acoustic.info.frame_rate, generator.ratio)
     texts = read_texts(data_dir, list(true)) if system.source == "text" else dict.fromkeys(true)
     true = {utt: tokens for utt, tokens in true.items() if utt in texts}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import heapq
 import logging
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from soundstorm.data.archive import (
 )
 from soundstorm.data.audio import Utterances
 from soundstorm.data.codebook import usage_and_perplexity
-from soundstorm.data.data_dir import sorted_lines, write_lines
+from soundstorm.data.data_dir import in_step, sorted_lines, write_lines
 from soundstorm.data.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,12 @@ def merge_tokens(
     data_dir = output.parent if data_dir is None else Path(data_dir)
     places = f"{data_dir} and {parts[0]}" + (f" to {parts[-1]}" if len(parts) > 1 else "")
     expected = data_dir / ("segments" if (data_dir / "segments").exists() else "wav.scp")
-    _check_share(*_lost(_keys(expected), (utt for utt, _ in joined(parts))), places)
+    lost, total = [], 0
+    for utt, audio, tokens in in_step(sorted_lines(expected), joined(parts)):
+        total += audio is not None
+        if tokens is None:
+            lost.append(utt)
+    _check_share(lost, total, places)
     # Every archive is looked at before anything is written: a merged scp says that the stage is complete. Each
     # job has counted its own codes, so that not all of them are read here.
     counts, lengths = np.zeros((), dtype=np.int64), []
@@ -99,24 +104,20 @@ def _keys(path: str | Path) -> Iterator[str]:
     return (key for key, _ in sorted_lines(path))
 
 
-def _lost(expected: Iterable[str], found: Iterable[str]) -> tuple[list[str], int]:
-    """Those of some sorted utterances that are not among others, and how many there are."""
-    lost, total, other, found = [], 0, "", iter(found)
-    for utt in expected:
-        total += 1
-        while other is not None and other < utt:
-            other = next(found, None)
-        if other != utt:
-            lost.append(utt)
-    return lost, total
-
-
 def check_lost(
     expected: Sequence[str], found: Collection[str], where: str | Path, what: str = "tokens"
 ) -> None:
     """Warn of utterances without tokens (or what it is), with their count; refuse to go on when they are more
     than 5 %."""
     _check_share([utt for utt in expected if utt not in found], len(expected), where, what)
+
+
+def with_tokens(ids: Sequence[str], archive: TokenArchive) -> list[str]:
+    """Those that an archive has, with a warning that counts the others, which extraction could leave out."""
+    found = [utt for utt in ids if utt in archive]
+    if len(found) < len(ids):
+        logger.warning("%s: no tokens of %d of %d utterances", archive.scp, len(ids) - len(found), len(ids))
+    return found
 
 
 def _check_share(lost: Sequence[str], total: int, where: str | Path, what: str = "tokens") -> None:

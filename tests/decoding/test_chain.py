@@ -388,6 +388,19 @@ def test_audiolm_goes_on_from_the_beginning_of_an_utterance(chain, tmp_path):
     }  # fmt: skip
 
 
+def test_utterances_that_extraction_has_left_out_are_counted_and_skipped(chain, tmp_path, caplog):
+    shutil.copytree(chain / "data", tmp_path / "data")
+    lines = (chain / "data/semantic.scp").read_text().splitlines(keepends=True)
+    (tmp_path / "data/semantic.scp").write_text("".join(lines[1:]))
+    options = ["--data-dir", tmp_path / "data", "--prompt-seconds", 0.5, *IN_CONTEXT]
+    for out in (
+        decode(chain, tmp_path / "semantic", "--from", "semantic", *options),
+        speak_freely(chain, tmp_path / "free", *options),
+    ):
+        assert "a-1" not in read_table(out / "wav.scp") and "a-2" in read_table(out / "wav.scp")
+    assert caplog.text.count("data/semantic.scp: no tokens of 1 of 4 utterances") == 2
+
+
 def test_audiolm_goes_on_from_a_beginning_that_is_encoded_alone(chain, tmp_path):
     prompts = ["--data-dir", chain / "data", "--prompt-seconds", 0.5, "--kmeans", chain / "kmeans"]
     out = speak_freely(chain, tmp_path / "out", *prompts)
