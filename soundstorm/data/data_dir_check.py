@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from soundstorm.data import data_dir_values as values
@@ -16,17 +19,14 @@ from soundstorm.data.data_dir import (
     SPEAKER,
     SPEAKER_FIRST,
     UTTERANCE,
-    DataDir,
     PathLike,
-    Table,
     first_of,
+    in_step,
     invert,
+    iterate_lines,
     parse_seconds,
     parse_segment,
-    read_lines,
-    read_segments,
     read_table,
-    to_table,
 )
 from soundstorm.data.durations import TOLERANCE_SECONDS
 from soundstorm.data.errors import InputError
@@ -88,25 +88,30 @@ def validate_data_dir(
         raise FileNotFoundError(f"no such directory {root}")
     warnings = []
 
-    utt2spk = _load(root, "utt2spk")
-    spk2utt_pairs = _load(root, "spk2utt")
-    _check_values(root / "utt2spk", utt2spk, values.one_word)
-    if len(set(utt2spk.values())) == 1 and len(utt2spk) > 1:
+    num_utterances, previous, unsorted = 0, "", []
+    for utterance, speaker in _rows(root, "utt2spk", values.one_word):
+        num_utterances += 1
+        if spk_sort and speaker < previous:
+            unsorted.append(
+                f"{root}/utt2spk: sorted by utterance but not by speaker: {utterance} of {speaker} comes after "
+                f"{previous}; {SPEAKER_FIRST}; or specify --no-spk-sort, in a recipe "
+                "--validate-args --no-spk-sort"
+            )
+        previous = speaker
+    _fail(unsorted)
+    num_speakers = _check_inverse(root, spk_sort)
+    if num_speakers == 1 and num_utterances > 1:
         warnings.append(
             f"{root}/utt2spk has one speaker only: right if all of it is one voice; where voices are not known, use "
             "the utterance as speaker"
         )
-    if spk_sort:
-        _check_speaker_sorted(root / "utt2spk", utt2spk)
-    _check_inverse(root, utt2spk, spk2utt_pairs)
-    utterances, speakers = set(utt2spk), set(utt2spk.values())
 
     if text or (root / "text").exists():
-        transcripts = _load(root, "text", remedy="if this is by design, specify --no-text")
-        _check_values(root / "text", transcripts, lambda value: values.transcript(value, non_print))
-        _check_keys(root, "text", transcripts, utterances, "utt2spk")
+        remedy = "if this is by design, specify --no-text"
+        rows = _rows(root, "text", lambda value: values.transcript(value, non_print), remedy=remedy)
+        _check_keys(root, "text", rows, "utt2spk")
 
-    recordings = _check_recordings(root, utterances, wav=wav, files=paths)
+    _check_recordings(root, wav=wav, files=paths)
 
     for name in require:
         if not (root / name).is_file():
@@ -114,24 +119,22 @@ def validate_data_dir(
     for known in KNOWN_FILES:
         if known.name in CHECKED_FIRST or not (root / known.name).exists():
             continue
-        table = _load(root, known.name)
-        _check_values(root / known.name, table, values.CHECKS.get(known.name, values.not_empty))
-        expected, reference = {
-            UTTERANCE: (utterances, "utt2spk"),
-            SPEAKER: (speakers, "spk2utt"),
-            RECORDING: (recordings, "wav.scp"),
-        }[known.key]
-        if expected is not None:
-            _check_keys(root, known.name, table, expected, reference, whole=known.restricts and known.whole)
+        rows = _rows(root, known.name, values.CHECKS.get(known.name, values.not_empty))
+        reference = {UTTERANCE: "utt2spk", SPEAKER: "spk2utt", RECORDING: "wav.scp"}[known.key]
+        if (root / reference).exists():
+            _check_keys(root, known.name, rows, reference, whole=known.restricts and known.whole)
+        else:
+            _pass(rows)
     for kind, frames in FRAME_TABLES.items():
         if (root / f"{kind}.scp").exists() and (root / frames).exists():
-            tokens = read_table(root / f"{kind}.scp")
             remedy = f"remove both: rm {root}/{kind}.scp {root}/{frames}; the stage of the tokens makes them again"
-            _check_keys(root, frames, read_table(root / frames), tokens, f"{kind}.scp", remedy=remedy)
+            _check_keys(root, frames, iterate_lines(root / frames), f"{kind}.scp", remedy=remedy)
     _check_segment_ends(root)
     if (root / "text").exists():
-        warnings += _odd_paces(root, transcripts)
-    return Summary(len(utterances), len(speakers), _hours(root), tuple(warnings))
+        warnings += _odd_paces(root)
+    known_seconds = array("d", (seconds for _, seconds in _durations(root)))
+    hours = sum(known_seconds) / 3600 if len(known_seconds) == num_utterances else None
+    return Summary(num_utterances, num_speakers, hours, tuple(warnings))
 
 
 def check_audio_paths(root: PathLike) -> None:
@@ -141,7 +144,7 @@ def check_audio_paths(root: PathLike) -> None:
         DataDirError: It has commands, places in archives and the like.
     """
     path = Path(root, "wav.scp")
-    _check_values(path, read_table(path), values.audio_path)
+    _fail([f"{path}, {key}: {message}" for key, value in iterate_lines(path) if (message := values.audio_path(value))])
 
 
 def _fail(faults: list[str]) -> None:
@@ -149,89 +152,95 @@ def _fail(faults: list[str]) -> None:
         raise DataDirError("\n".join(first_of(faults)))
 
 
-def _load(root: Path, name: str, *, remedy: str = "") -> Table:
-    """Read a file that must be there, not empty, ending with a newline, sorted and with ids as keys."""
+def _rows(root: Path, name: str, fault: Callable[[str], str], *, remedy: str = "") -> Iterator[tuple[str, str]]:
+    """The lines of a file that must be there, those of one key as one; its faults are told when all have passed."""
     path = root / name
     if not path.is_file():
         raise FileNotFoundError(f"no such file {path}" + (f" ({remedy})" if remedy else ""))
+    rows = _lines(root, name)
+    if KNOWN[name].repeated:
+        rows = ((key, "\n".join(value for _, value in lines)) for key, lines in groupby(rows, itemgetter(0)))
+    faults = []
+    for key, value in rows:
+        if message := fault(value):
+            faults.append(f"{path}, {key}: {message}")
+        yield key, value
+    _fail(faults)
+
+
+def _lines(root: Path, name: str) -> Iterator[tuple[str, str]]:
+    """The lines of a file, which must not be empty, end with a newline, be sorted and have ids as keys."""
+    path, repeated, faults, previous = root / name, KNOWN[name].repeated, [], ""
     try:
-        pairs = read_lines(path)
+        for number, (key, value) in enumerate(iterate_lines(path), start=1):
+            if not ID_PATTERN.fullmatch(key):
+                faults.append(
+                    f"{path}, line {number}: id {key!r} has other characters than A-Z a-z 0-9 . _ + -; "
+                    "rename it in local/data.sh"
+                )
+            if key == previous and not repeated:
+                faults.append(f"{path}, line {number}: {key} is there a second time")
+            if key < previous:
+                faults.append(
+                    f"{path}, line {number}: not sorted, {key} comes after {previous} "
+                    f"(sort with LC_ALL=C, or run utils/fix_data_dir.sh {root})"
+                )
+            previous = key
+            yield key, value
     except ValueError as error:
         raise DataDirError(str(error)) from None
-    if not pairs:
+    if not previous:
         raise DataDirError(f"{path} is empty")
-    faults = []
     with path.open("rb") as file:
         file.seek(-1, 2)
         if file.read() != b"\n":
-            faults.append(f"{path}: the last line does not end with a newline (run utils/fix_data_dir.sh {root})")
-    previous = ""
-    for number, (key, _) in enumerate(pairs, start=1):
-        if not ID_PATTERN.fullmatch(key):
-            faults.append(
-                f"{path}, line {number}: id {key!r} has other characters than A-Z a-z 0-9 . _ + -; "
-                "rename it in local/data.sh"
+            faults.insert(
+                0, f"{path}: the last line does not end with a newline (run utils/fix_data_dir.sh {root})"
             )
-        if number > 1 and key == previous and not KNOWN[name].repeated:
-            faults.append(f"{path}, line {number}: {key} is there a second time")
-        if key < previous:
-            faults.append(
-                f"{path}, line {number}: not sorted, {key} comes after {previous} "
-                f"(sort with LC_ALL=C, or run utils/fix_data_dir.sh {root})"
-            )
-        previous = key
     _fail(faults)
-    return to_table(path, pairs)
 
 
-def _check_values(path: Path, table: Table, fault: Callable[[str], str]) -> None:
-    _fail([f"{path}, {key}: {message}" for key, value in table.items() if (message := fault(value))])
+def _pass(rows: Iterable[tuple[str, str]]) -> None:
+    """Have the faults of rows told that nothing else is asked of."""
+    for _ in rows:
+        pass
 
 
 def _check_keys(
     root: Path,
     name: str,
-    got: Iterable[str],
-    expected: Collection[str],
+    rows: Iterable[tuple[str, str]],
     reference: str,
     *,
     whole: bool = True,
     remedy: str = "",
 ) -> None:
     """Require that a file has exactly the keys of another, or if it need not be whole, no others."""
-    got = set(got)
-    missing, extra = sorted(set(expected) - got) if whole else [], sorted(got - set(expected))
+    missing, extra, sizes = [], [], [0, 0]
+    for key, got, expected in in_step(rows, iterate_lines(root / reference)):
+        sizes[0] += got is not None
+        sizes[1] += expected is not None
+        if got is None and whole:
+            missing.append(f"{key} is in {reference} but not in {name}")
+        elif expected is None:
+            extra.append(f"{key} is in {name} but not in {reference}")
     if missing or extra:
         remedy = remedy or f"run utils/fix_data_dir.sh {root}, or make {name} again"
-        _fail(
-            [
-                f"{root}/{name} and {root}/{reference} do not list the same keys: they have {len(got)} "
-                f"and {len(expected)} ({remedy})"
-            ]
-            + [f"{key} is in {reference} but not in {name}" for key in missing]
-            + [f"{key} is in {name} but not in {reference}" for key in extra]
-        )
+        title = f"{root}/{name} and {root}/{reference} do not list the same keys: they have {sizes[0]} and {sizes[1]}"
+        _fail([f"{title} ({remedy})", *missing, *extra])
 
 
-def _check_speaker_sorted(path: Path, utt2spk: Table) -> None:
-    faults, previous = [], ""
-    for utterance, speaker in utt2spk.items():
-        if speaker < previous:
-            faults.append(
-                f"{path}: sorted by utterance but not by speaker: {utterance} of {speaker} comes after "
-                f"{previous}; {SPEAKER_FIRST}; or specify --no-spk-sort, in a recipe "
-                "--validate-args --no-spk-sort"
-            )
-        previous = speaker
-    _fail(faults)
-
-
-def _check_inverse(root: Path, utt2spk: Table, spk2utt: Table) -> None:
-    faults = []
+def _check_inverse(root: Path, spk_sort: bool) -> int:
+    """Require that `spk2utt` is the inverse of `utt2spk`; returns the number of speakers."""
+    faults, num_speakers = [], 0
     remedy = f"run utils/utt2spk_to_spk2utt.py {root}/utt2spk > {root}/spk2utt"
-    expected = invert(utt2spk)
-    for speaker in sorted(set(expected) | set(spk2utt)):
-        got, want = spk2utt.get(speaker), expected.get(speaker)
+    if spk_sort:
+        speakers = groupby(iterate_lines(root / "utt2spk"), itemgetter(1))
+        expected = ((speaker, " ".join(utterance for utterance, _ in lines)) for speaker, lines in speakers)
+    else:
+        expected = sorted(invert(read_table(root / "utt2spk")).items())
+    for speaker, got, want in in_step(_rows(root, "spk2utt", lambda _: ""), expected):
+        num_speakers += want is not None
         if got is None or want is None or got.split() != want.split():
             faults.append(
                 f"{root}/spk2utt is not the inverse of utt2spk: {speaker} has "
@@ -239,43 +248,44 @@ def _check_inverse(root: Path, utt2spk: Table, spk2utt: Table) -> None:
                 f"{'none' if want is None else repr(values.shorten(want))}; {remedy}"
             )
     _fail(faults)
+    return num_speakers
 
 
-def _check_recordings(root: Path, utterances: set[str], *, wav: bool, files: bool) -> set[str] | None:
-    """Check `segments` and `wav.scp`; returns the recordings, or None where there is no `wav.scp`."""
+def _check_recordings(root: Path, *, wav: bool, files: bool) -> None:
+    """Check `segments` and `wav.scp`."""
     segments, wav_scp = root / "segments", root / "wav.scp"
     if segments.exists() and not wav_scp.exists():
         raise FileNotFoundError(f"no such file {wav_scp}, but there is {segments}, which cuts its recordings")
     if not wav_scp.exists():
         if wav:
             raise FileNotFoundError(f"no such file {wav_scp} (if this is by design, specify --no-wav)")
-        return None
-    paths = _load(root, "wav.scp")
-    _check_values(wav_scp, paths, values.audio_path if files else values.not_empty)
+        return
+    rows = _rows(root, "wav.scp", values.audio_path if files else values.not_empty)
     if not segments.exists():
-        _check_keys(root, "wav.scp", paths, utterances, "utt2spk")
-        return set(paths)
-    table = _load(root, "segments")
-    _check_values(segments, table, values.segment)
-    _check_keys(root, "segments", table, utterances, "utt2spk")
-    used = {parse_segment(value).recording for value in table.values()}
-    missing, unused = sorted(used - set(paths)), sorted(set(paths) - used)
-    _fail(
-        [f"{segments}: recording {name} is not in {wav_scp}" for name in missing]
-        + [f"{wav_scp}: no segment uses {name} (run utils/fix_data_dir.sh {root})" for name in unused]
-    )
-    return set(paths)
+        _check_keys(root, "wav.scp", rows, "utt2spk")
+        return
+    _pass(rows)
+    _check_keys(root, "segments", _rows(root, "segments", values.segment), "utt2spk")
+    used = sorted({parse_segment(value).recording for _, value in iterate_lines(segments)})
+    missing, unused = [], []
+    for name, path, needed in in_step(iterate_lines(wav_scp), ((name, "") for name in used)):
+        if path is None:
+            missing.append(f"{segments}: recording {name} is not in {wav_scp}")
+        elif needed is None:
+            unused.append(f"{wav_scp}: no segment uses {name} (run utils/fix_data_dir.sh {root})")
+    _fail(missing + unused)
 
 
 def _check_segment_ends(root: Path) -> None:
     """Segments end with their recordings, or `utt2dur` says that they are cut there."""
     if not (root / "segments").exists() or not (root / "reco2dur").exists():
         return
-    lengths = {name: parse_seconds(value) for name, value in read_table(root / "reco2dur").items()}
-    claimed = DataDir(root).durations() or {}
+    lengths = {name: parse_seconds(value) for name, value in iterate_lines(root / "reco2dur")}
+    claimed = iterate_lines(root / "utt2dur") if (root / "utt2dur").exists() else ()
     faults = []
-    for utterance, (recording, start, end) in read_segments(root / "segments").items():
-        seconds = claimed.get(utterance, 0.0 if end is None else end - start)
+    for utterance, value, claim in in_step(iterate_lines(root / "segments"), claimed):
+        recording, start, end = parse_segment(value)
+        seconds = parse_seconds(claim) if claim else 0.0 if end is None else end - start
         if start + seconds > lengths.get(recording, start + seconds) + TOLERANCE_SECONDS:
             faults.append(
                 f"{root}/segments, {utterance}: ends at {start + seconds:.6g} s but recording {recording} is "
@@ -285,27 +295,35 @@ def _check_segment_ends(root: Path) -> None:
     _fail(faults)
 
 
-def _odd_paces(root: Path, transcripts: Table) -> list[str]:
+def _durations(root: Path) -> Iterator[tuple[str, float]]:
+    """Utterances and their seconds, from `utt2dur` or else `segments`, as far as these tell."""
+    if (root / "utt2dur").exists():
+        yield from ((utterance, parse_seconds(value)) for utterance, value in iterate_lines(root / "utt2dur"))
+    elif (root / "segments").exists():
+        for utterance, value in iterate_lines(root / "segments"):
+            _, start, end = parse_segment(value)
+            if end is not None:
+                yield utterance, end - start
+
+
+def _paces(root: Path) -> Iterator[tuple[str, float]]:
+    """Letters a second of the transcripts of known length."""
+    for name, words, seconds in in_step(iterate_lines(root / "text"), _durations(root)):
+        if seconds is not None:
+            yield name, sum(map(str.isalnum, words)) / seconds
+
+
+def _odd_paces(root: Path) -> list[str]:
     """Name the transcripts with many times more, or fewer, letters a second than most: they are of other audio."""
-    seconds = DataDir(root).durations()
-    if not seconds:
+    paces = sorted(array("d", (pace for _, pace in _paces(root))))
+    if not paces:
         return []
-    paces = {name: sum(map(str.isalnum, words)) / seconds[name] for name, words in transcripts.items()}
-    usual = sorted(paces.values())[len(paces) // 2]
+    usual = paces[len(paces) // 2]
     slowest, fastest = values.LEAST_TIMES_PACE * usual, max(values.MOST_PACE, values.MOST_TIMES_PACE * usual)
-    odd = [
-        f"{name} has {pace:.3g} letters a second"
-        for name, pace in paces.items()
-        if not slowest <= pace <= fastest
-    ]
+    odd = [f"{name} has {pace:.3g} letters a second" for name, pace in _paces(root) if not slowest <= pace <= fastest]
     if not odd:
         return []
     title = (
         f"{root}/text: {len(odd)} of {len(paces)} transcripts do not fit their audio (most have {usual:.3g} "
     )
     return [title + f"letters a second): {', '.join(first_of(odd))}"]
-
-
-def _hours(root: Path) -> float | None:
-    seconds = DataDir(root).durations()
-    return None if seconds is None else sum(seconds.values()) / 3600
