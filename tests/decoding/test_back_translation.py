@@ -22,8 +22,8 @@ from tests.training.test_text_to_semantic_pretraining import SMALL
 TINY = SemanticToTextConfig(layers=1, dim=32, heads=2, head_dim=16, ffn_dim=48, convolutions=1, dropout=0.0)
 OPTIONS = (
     "--model.layers 1 --model.dim 32 --model.heads 2 --model.head-dim 16 --model.ffn-dim 48 --model.convolutions 1 "
-    "--model.dropout 0 --training.batch-size 8 --training.learning-rate 1e-2 --training.warmup-steps 5 "
-    "--training.ema-decay 0.8 --training.max-steps 240 --training.save-every 120 --training.valid-every 240"
+    "--model.dropout 0 --training.batch-size 8 --training.learning-rate 5e-3 --training.warmup-steps 5 "
+    "--training.ema-decay 0.9 --training.max-steps 240 --training.save-every 120 --training.valid-every 240"
 ).split()
 
 
@@ -33,13 +33,13 @@ def run(front, *arguments):
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory):
-    """A training set, the half of it that is transcribed, and a validation set."""
+    """A training set, the part of it that is transcribed, and a validation set."""
     folder = tmp_path_factory.mktemp("toy")
-    whole = write_corpus(folder / "whole", utterances=40)
+    whole = write_corpus(folder / "whole", utterances=80)
     part, valid = folder / "part", write_corpus(folder / "valid", utterances=4, seed=1)
     part.mkdir()
     for name in ("text", "utt2spk", "semantic.scp"):
-        (part / name).write_text("".join((whole / name).read_text().splitlines(keepends=True)[:20]))
+        (part / name).write_text("".join((whole / name).read_text().splitlines(keepends=True)[:60]))
     (part / "semantic.json").write_bytes((whole / "semantic.json").read_bytes())
     return whole, part, valid
 
@@ -64,7 +64,7 @@ def test_texts_are_written_for_what_has_none_and_true_ones_are_kept(corpora, wri
     right = [texts[utt] == truth[utt] for utt in truth if utt not in given]
     assert len(right) == 20 and sum(right) >= 16  # the toy language is learned by then
     record = json.loads((out / "back_translation.json").read_text())
-    assert (record["transcribed"], record["back_translated"], record["left_out"]) == (20, 20, 0)
+    assert (record["transcribed"], record["back_translated"], record["left_out"]) == (60, 20, 0)
     made, source = TokenArchive(out / "semantic.scp"), TokenArchive(corpora[0] / "semantic.scp")
     assert made.info == source.info and all((made[utt] == source[utt]).all() for utt in made.ids)
     assert read_table(out / "utt2spk") == read_table(corpora[0] / "utt2spk")
