@@ -106,6 +106,7 @@ def test_a_validation_set_of_one_utterance_is_refused_before_the_trainings_it_wo
         ("--systems", "soundstorm_text", "--recognizer", ""),
         ("--systems", "codec soundstorm_prompted", "--recognizer", "closed:train mine"),
         ("--systems", "codec", "--recognizer", "", "--ssl-model", "recognizer"),
+        ("--acoustic-models", "soundstorm tacotron2", "--systems", "codec tacotron2_prompted", "--recognizer", ""),
     ],
 )
 def test_sets_without_text_are_refused_before_the_trainings_that_need_none(recipe, checkout, options):

@@ -42,3 +42,23 @@ def test_alone_it_needs_no_tokens(checkout):
     assert stages == ["Stage 0", "Stage 4", "Stage 5", "Stage 6", "Stage 7"]
     decoded = [line.split()[2] for line in done.stdout.splitlines() if "/decode_" in line]
     assert set(decoded) == {"tacotron2", "tacotron2_griffin_lim", "tacotron2_prompted", "tacotron2_window"}
+
+
+def test_it_learns_from_the_transcribed_sets_where_the_others_need_no_text(checkout):
+    recipe, engine = checkout.root / "egs/librilight", checkout.root / "egs/TEMPLATE/soundstorm.sh"
+    engine.write_text(engine.read_text().replace("if doing 4 ", 'run_training() { echo "runs $*"; }\nif doing 4 '))
+    for part in ("soundstorm", "tacotron2/features"):
+        (recipe / "exp" / part).mkdir(parents=True)
+        (recipe / "exp" / part / "model.safetensors").touch()
+    command = ["./run.sh", *MODELS, "--systems", "codec tacotron2", "--stage", "4", "--stop-stage", "4"]
+    command += ["--text-train-set", "train_text", "--text-valid-set", "dev_text"]
+    for missing in ("train_text/utt2dur", "dev_text/utt2dur", "train_text/text", "dev_text/text"):
+        done = checkout.run(command, cwd="egs/librilight")
+        assert done.returncode == 1 and f"data/{missing} is missing" in done.stderr, done.stderr
+        (recipe / "data" / missing).parent.mkdir(parents=True, exist_ok=True)
+        (recipe / "data" / missing).touch()
+    done = checkout.run(command, cwd="egs/librilight")
+    assert done.returncode == 0, done.stderr
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("runs ")]
+    assert "train_tacotron2 --stage wavenet" in told
+    assert "--train-data data/train_text --valid-data data/dev_text" in told

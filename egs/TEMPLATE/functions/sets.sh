@@ -30,15 +30,25 @@ validate_set() {  # <set>: transcripts are checked where there are some
 }
 
 need_text() {  # <experiment>: the sets that its training takes texts from must have some, or what needs it is left out
-    local exp=$1_exp set_name system others=() otherwise
+    local exp=$1_exp set_name name system others=() models=() otherwise
     case "$1" in
         token_recognizer) otherwise="take the tokens of a model that has only heard: --ssl-model pretrain" ;;
         recognizer) otherwise="count no words: --recognizer ''" ;;
-        *)
+        text_to_semantic | masked_text_to_semantic)
             for system in "${system_names[@]}"; do
                 [[ ${system} =~ _text(_prompted)?$ ]] || others+=("${system}")
             done
             otherwise="speak from no text: --systems '${others[*]:-codec}'${dialogue_script:+ --dialogue-script ''}"
+            ;;
+        *)
+            for name in "${acoustic_model_names[@]}"; do
+                reads_text "${name}" || [ -n "${variant_of[${name}]:-}" ] || models+=("${name}")
+            done
+            for system in "${system_names[@]}"; do
+                parse_system "${system}"
+                reads_text "${system_model:-none}" || others+=("${system}")
+            done
+            otherwise="train none of it: --acoustic-models '${models[*]:-soundstorm}' --systems '${others[*]:-codec}'"
             ;;
     esac
     for set_name in "${text_train_set}" "${text_valid_set}"; do
@@ -52,6 +62,10 @@ need_texts_later() {  # What later stages, as far as the run goes, would find ou
     local name
     [[ ${stop_stage} -lt 1 || ${ssl_model} != recognizer || -e ${ssl_source#recognizer:}/model.safetensors ]] ||
         need_text token_recognizer
+    for name in "${acoustic_model_names[@]}"; do
+        [ "${stop_stage}" -ge 4 ] || break
+        ! reads_text "${name}" || is_acoustic_model_trained "${name}" || need_text "${name}"
+    done
     if [ "${stop_stage}" -ge 5 ] && needs_text_models; then
         for name in "${text_model_names[@]}"; do
             is_trained "${text_exps[${name}]}" || need_text "${text_experiments[${name}]}"

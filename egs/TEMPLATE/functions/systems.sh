@@ -19,22 +19,24 @@ stages_of() {  # <acoustic model>: sets `model_stages` to its networks; a single
 }
 
 train_acoustic_model() {  # <acoustic model>: every network of it
-    local config=$1_config args=$1_args part expdir set_name
+    local config=$1_config args=$1_args part expdir set_name sets=("${train_set}" "${valid_set}")
+    ! reads_text "$1" || sets=("${text_train_set}" "${text_valid_set}")
     stages_of "$1"
     for part in "${model_stages[@]}"; do
         expdir=$(stage_dir "$1" "${part}")
         to_do "${expdir}/model.safetensors" "training: ${expdir}" || continue
-        for set_name in "${train_set}" "${valid_set}"; do need_tokens "${set_name}"; done
+        for set_name in "${sets[@]}"; do need_tokens "${set_name}" "$1"; done
+        ! reads_text "$1" || need_text "$1"
         split_arguments "${!args}"
         ! "${has_tokens}" || arguments=(--codec "${codec_model}" "${arguments[@]}")
         run_training "${expdir}/log/train.log" "train_${variant_of[$1]:-$1}" ${part:+--stage "${part}"} --config "${!config}" \
-            --train-data "${datadir}/${train_set}" --valid-data "${datadir}/${valid_set}" \
+            --train-data "${datadir}/${sets[0]}" --valid-data "${datadir}/${sets[1]}" \
             --expdir "${expdir}" "${arguments[@]}"
     done
 }
 
-need_tokens() {  # <set>: its tokens must be there, or without any what stage 0 makes
-    if "${has_tokens}"; then
+need_tokens() {  # <set> [<acoustic model>]: its tokens must be there, or where there are none what stage 0 makes
+    if "${has_tokens}" && ! reads_text "${2:-none}"; then
         need_semantic_tokens "$1"
         need "${datadir}/$1/acoustic.scp" 3
     else
@@ -55,6 +57,12 @@ need_acoustic_model() {  # <acoustic model>: all its networks must be trained
     local folder
     networks_of "$1"
     for folder in "${networks[@]}"; do need "${folder}/model.safetensors" 4; done
+}
+
+is_acoustic_model_trained() {  # <acoustic model>: all its networks
+    local folder
+    networks_of "$1"
+    for folder in "${networks[@]}"; do [ -e "${folder}/model.safetensors" ] || return; done
 }
 
 reads_text() {  # <acoustic model>: does it make speech of text itself, without tokens?
