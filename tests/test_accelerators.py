@@ -21,6 +21,7 @@ from soundstorm.tokens.acoustic import load_acoustic_tokenizer
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans
 from soundstorm.training import trainer
+from soundstorm.training.tacotron2_training import predict
 from soundstorm.training.training_config import TrainerConfig
 from tests.decoding import test_audiolm as audiolm
 from tests.decoding import test_autoregressive as reading
@@ -34,7 +35,7 @@ from tests.text_to_semantic_toy import INFO
 from tests.tokens.conftest import make_hubert, make_recognizer
 from tests.tokens.test_acoustic import PRETRAINED, write_experiment
 from tests.tokens.test_kmeans import INFO as KMEANS
-from tests.training.models import MODELS, write_data
+from tests.training.models import MODELS, tacotron2_features, write_data
 from tests.training.test_every_step import read_metrics
 
 WAVS = [np.random.default_rng(seed).normal(0, 0.1, 16000 + 640 * seed).astype(np.float32) for seed in (0, 1)]
@@ -47,8 +48,8 @@ STEP_WAITS = {
 }  # fmt: skip
 PASS_WAITS = 0
 # What torch reads of tensors in C++, past what Python says of them: sizes that transformers keeps in tensors,
-# lists as indices.
-BEYOND_PRETENCE = ("encodec", "mimi", "whisper")
+# lists as indices, sizes of packed sequences.
+BEYOND_PRETENCE = ("encodec", "mimi", "whisper", "tacotron2")
 
 
 def skip_beyond_pretence(kind, device):
@@ -179,6 +180,16 @@ def test_texts_are_read_in_parallel_there_as_on_the_cpu(device):
 
     there = run(device)
     assert all(np.array_equal(one, two) for one, two in zip(there, run("cpu"), strict=True))
+
+
+def test_spectra_are_predicted_there_as_on_the_cpu(data, device):
+    pytest.importorskip("espnet2", reason="ESPnet is not installed")
+    skip_beyond_pretence("tacotron2", device)
+    step, texts = tacotron2_features(data, dropout=0.0)
+    network = step.networks["model"].eval()
+    there, here = (predict(network.to(place), texts, range(8)) for place in (device, "cpu"))
+    for utt, frames in here.items():
+        np.testing.assert_allclose(there[utt], frames, atol=1e-4)
 
 
 def test_tokens_are_written_down_there_as_on_the_cpu(device):

@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path
 
     from soundstorm.data.audio import Utterances
+    from soundstorm.data.feature_parts import FeatureParts
     from soundstorm.models.devices import choose_device
-    from soundstorm.tokens.feature_parts import FeatureParts
     from soundstorm.tokens.features import open_features
     from soundstorm.tokens.kmeans import CENTROIDS
     from soundstorm.tokens.semantic import train_semantic_kmeans

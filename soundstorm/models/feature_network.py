@@ -183,7 +183,7 @@ class FeatureNetwork(nn.Module):
         return mask
 
 
-def load_feature_network(expdir: str | Path, device: str = "cpu") -> tuple[FeatureNetwork, MelConfig]:
+def load_feature_network(expdir: str | Path, device: str | torch.device = "cpu") -> tuple[FeatureNetwork, MelConfig]:
     """The network of an experiment, in evaluation mode, and its spectra."""
     mel, sizes = config_section(expdir, "mel", MelConfig), config_section(expdir, "sizes", FeatureSizes)
     model = config_section(expdir, "model", Tacotron2Config)

@@ -16,8 +16,8 @@ from soundstorm.data.archive import TokenizerInfo
 from soundstorm.data.audio import Utterances
 from soundstorm.data.batching import batch_by_length
 from soundstorm.data.errors import InputError
+from soundstorm.data.feature_parts import FeatureParts, whole_batches
 from soundstorm.data.pack import own_ssl_model, part_of
-from soundstorm.tokens.feature_parts import FeatureParts, whole_batches
 from soundstorm.tokens.features import FeatureExtractor, open_features
 from soundstorm.tokens.kmeans import KMeans, KMeansInfo, choose_portion, train_kmeans
 from soundstorm.tokens.merge import check_lost

@@ -1,22 +1,25 @@
 """Training of Tacotron 2's feature network, and of WaveNet on what that predicts."""
 
-import fcntl
+import hashlib
+import json
 import logging
-import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import kaldiio
 import numpy as np
 import torch
+from accelerate import PartialState
 
 from soundstorm.data.audio import Utterances, resample
 from soundstorm.data.datasets.spoken_texts_dataset import SpokenTexts, normal_values, read_speakers
 from soundstorm.data.datasets.waves_with_features_dataset import WavesWithFeatures
 from soundstorm.data.errors import InputError
-from soundstorm.data.experiment import config_section, is_first_process, start_experiment
+from soundstorm.data.experiment import MODEL_FILE, config_section, is_first_process, start_experiment
+from soundstorm.data.feature_parts import FeatureParts, whole_batches
 from soundstorm.data.mel_features import MelConfig, mel_features
+from soundstorm.data.sampler import SeededIndex
 from soundstorm.data.text import ByteTokenizer
 from soundstorm.models.feature_network import FeatureNetwork, load_feature_network
 from soundstorm.models.tacotron2_config import SPEAKERS_FILE, FeatureSizes, SpokenTextsConfig
@@ -28,7 +31,8 @@ from soundstorm.training.wavenet_step import WaveNetStep
 
 logger = logging.getLogger(__name__)
 UTTERANCES_OF_VOICE = 10  # whose embeddings are averaged
-PREDICTED_TOGETHER = 16  # utterances
+CPU_BATCH, GPU_BATCH = 16, 128  # utterances predicted together
+SECONDS_BETWEEN_LOOKS = 0.5  # at what another process makes, however long it takes: a collective call would give up
 
 
 class SpeakerModel(Protocol):
@@ -54,7 +58,7 @@ def train_features(run: TrainingRun, *, load_speaker_model: Callable[[str], Spea
     config, data, mel = run.config, run.config["data"], run.config["mel"]
     if run.is_finished():
         return
-    voices = _voices_of(run.data_dirs, data, mel, load_speaker_model)
+    voices = _voices_of(run.data_dirs, data, mel, load_speaker_model, run.expdir)
     size = 0 if voices[0] is None else len(next(iter(voices[0].values())))
     tokenizer = ByteTokenizer(lowercase=data.lowercase)
     sizes = FeatureSizes(tokenizer.vocab_size, size)
@@ -92,7 +96,8 @@ def train_wavenet(
     model = run.config["model"]
     if run.is_finished():
         return
-    network, mel = load_feature_network(features)
+    state = PartialState(cpu=not torch.cuda.is_available())  # as the trainer's
+    network, mel = load_feature_network(features, state.device)
     hop = int(np.prod(model.upsampling))
     if hop != mel.hop:
         raise InputError(
@@ -101,12 +106,13 @@ def train_wavenet(
         )
     data = config_section(features, "data", SpokenTextsConfig)
     start_experiment(run.expdir, {"kind": "tacotron2", "mel": mel, **run.config}, run.command)
-    voices = _voices_of(run.data_dirs, data, mel, load_speaker_model, network)
+    voices = _voices_of(run.data_dirs, data, mel, load_speaker_model, features, network)
+    made_by = hashlib.sha256(Path(features, MODEL_FILE).read_bytes()).hexdigest()
     sets = []
     for name, directory, speakers in zip(("train", "valid"), run.data_dirs, voices, strict=True):
         texts = _texts(directory, data, mel, network.config.reduction, speakers)
         of = (
-            _predictions(network, texts, run.expdir / f"predicted.{name}")
+            _predictions(network, made_by, texts, run.expdir / "predicted" / name, state)
             if model.features == "predicted"
             else None
         )
@@ -134,9 +140,13 @@ def _voices_of(
     data: SpokenTextsConfig,
     mel: MelConfig,
     load_speaker_model: Callable[[str], SpeakerModel],
+    features: str | Path,
     network: FeatureNetwork | None = None,
 ) -> list[Speakers | None]:
-    """Embeddings of the voices of each directory; None where the first one, or the network, has one voice."""
+    """Embeddings of the voices of each directory; None where the first one, or the network, has one voice.
+
+    The first process makes them once, in ``voices`` of the experiment of the feature network; others wait for it.
+    """
     sets = [Utterances(directory, mel.sample_rate, lower=True) for directory in directories]
     tables = [read_speakers(each.data_dir, list(each.ids)) for each in sets]
     several = len(set(tables[0].values())) > 1
@@ -144,17 +154,28 @@ def _voices_of(
         several = network.tacotron2.spk_embed_dim is not None
     if not several:
         return [None] * len(tables)
-    speaker_model = load_speaker_model(data.speaker_model)
-    voices = []
+    chosen: dict[str, list[tuple[str, Utterances]]] = {}
     for utterances, table in zip(sets, tables, strict=True):
-        of_speaker: dict[str, list[str]] = {}
         for utt, speaker in table.items():
-            of_speaker.setdefault(speaker, []).append(utt)
-        voices.append({
-            name: _voice([utterances.read(utt) for utt in utts[:UTTERANCES_OF_VOICE]], mel, speaker_model)
-            for name, utts in of_speaker.items()
-        })  # fmt: skip
-    return voices
+            if len(chosen.setdefault(speaker, [])) < UTTERANCES_OF_VOICE:
+                chosen[speaker].append((utt, utterances))
+    kept = FeatureParts(Path(features, "voices"))
+    inputs = _digest(data.speaker_model, {name: [utt for utt, _ in heard] for name, heard in chosen.items()})
+    while (voices := kept.read(0, inputs)) is None:
+        if not is_first_process():
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            continue
+        speaker_model = load_speaker_model(data.speaker_model)
+        made = {
+            name: _voice([utterances.read(utt) for utt, utterances in heard], mel, speaker_model)
+            for name, heard in chosen.items()
+        }
+        kept.write(0, inputs, made)
+    return [{name: voices[name] for name in table.values()} for table in tables]
+
+
+def _digest(*inputs: object) -> str:
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
 def _voice(wavs: list[np.ndarray], mel: MelConfig, speaker_model: SpeakerModel) -> np.ndarray:
@@ -164,42 +185,45 @@ def _voice(wavs: list[np.ndarray], mel: MelConfig, speaker_model: SpeakerModel) 
 
 
 def _true_features(network: FeatureNetwork, texts: SpokenTexts) -> Callable[[str], np.ndarray]:
-    mean, deviation = network.mean.numpy(), network.deviation.numpy()
+    mean, deviation = network.mean.cpu().numpy(), network.deviation.cpu().numpy()
     return lambda utt: (mel_features(texts.utterances.read(utt), texts.mel) - mean) / deviation
 
 
-def _predictions(network: FeatureNetwork, texts: SpokenTexts, place: Path) -> Callable[[str], np.ndarray]:
-    """Frames as the network predicts them when it is told the true ones before, written once to ``<place>.ark``.
+def _predictions(
+    network: FeatureNetwork, made_by: str, texts: SpokenTexts, place: Path, state: PartialState
+) -> Callable[[str], np.ndarray]:
+    """Frames as the network predicts them when it is told the true ones before, made once in parts.
 
-    Of several processes the first to come writes, the others wait.
+    Each process makes its share of the parts and waits for the others'. The pre-net's dropout begins anew with each
+    part: those that an interrupt left are kept, and the rest become what they would have been.
     """
-    scp, ark = Path(f"{place}.scp"), Path(f"{place}.ark")
-    with open(f"{place}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not scp.exists():
-            logger.info("predicting %d utterances, told the frames before: %s", len(texts), ark)
-            partial = Path(f"{place}.partial")
-            with kaldiio.WriteHelper(f"ark,scp:{ark},{partial}") as writer:
-                for utt, frames in predict(network, texts):
-                    writer(utt, frames)
-            os.replace(partial, scp)
-    return kaldiio.load_scp(str(scp)).__getitem__
+    together = CPU_BATCH if state.device.type == "cpu" else GPU_BATCH
+    order = texts.durations.argsort(kind="stable").tolist()
+    batches = [order[start : start + together] for start in range(0, len(order), together)]
+    parts, kept = list(whole_batches(batches, texts.durations, FeatureParts.seconds)), FeatureParts(place)
+    inputs = [_digest(made_by, [texts.ids[index] for index in part]) for part in parts]
+    for number in range(state.process_index, len(parts), state.num_processes):
+        if kept.read(number, inputs[number], []) is not None:
+            continue
+        logger.info("predicting, told the frames before: part %d of %d of %s", number + 1, len(parts), place)
+        torch.manual_seed(number)
+        predicted, part = {}, parts[number]
+        for start in range(0, len(part), together):
+            predicted |= predict(network, texts, part[start : start + together])
+        kept.write(number, inputs[number], predicted)
+    for number in range(len(parts)):
+        while kept.read(number, inputs[number], []) is None:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    where = {texts.ids[index]: number for number, part in enumerate(parts) for index in part}
+    return lambda utt: kept.read(where[utt], inputs[where[utt]], [utt])[utt]
 
 
 @torch.no_grad()
-def predict(network: FeatureNetwork, texts: SpokenTexts):
-    """Utterance and predicted frames ``(T, M)``, normalised; the pre-net's dropout begins at seed 0."""
-    torch.manual_seed(0)
-    order = sorted(range(len(texts)), key=lambda index: texts.durations[index])
-    for start in range(0, len(order), PREDICTED_TOGETHER):
-        chosen = [texts.ids[index] for index in order[start : start + PREDICTED_TOGETHER]]
-        items = [
-            {"text": texts.text[utt], "features": texts.features(utt)}
-            | ({} if texts.speakers is None else {"speakers": texts.speakers[utt]})
-            for utt in chosen
-        ]
-        batch = texts.collate(items)
-        frames = network.normalize(batch["features"])
-        out = network(batch["text"], batch["text_lengths"], frames, batch["lengths"], batch.get("speakers"))
-        for utt, predicted, length in zip(chosen, out.after, batch["lengths"].tolist(), strict=True):
-            yield utt, predicted[:length].numpy()
+def predict(network: FeatureNetwork, texts: SpokenTexts, chosen: Sequence[int]) -> dict[str, np.ndarray]:
+    """Utterances, by their number, to predicted frames ``(T, M)``, normalised."""
+    batch = texts.collate([texts[SeededIndex(index, ())] for index in chosen])
+    batch = {name: value.to(network.mean.device) for name, value in batch.items()}
+    frames = network.normalize(batch["features"])
+    out = network(batch["text"], batch["text_lengths"], frames, batch["lengths"], batch.get("speakers"))
+    rows = zip(chosen, out.after.cpu().numpy(), batch["lengths"].tolist(), strict=True)
+    return {texts.ids[index]: frames[:length] for index, frames, length in rows}

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from soundstorm.decoding.tacotron2_kind import Tacotron2SamplingConfig
 from soundstorm.decoding.tacotron2_reader import Tacotron2Reader, load_wavenet
 from soundstorm.models.feature_network import load_feature_network
 from soundstorm.models.wavenet_generation import generate
-from soundstorm.training.tacotron2_training import SpokenTexts, predict
+from soundstorm.training import tacotron2_training
+from soundstorm.training.tacotron2_training import FeatureParts, SpokenTexts, predict
 from tests.tokens.test_acoustic import write_experiment
 
 pytest.importorskip("espnet2", reason="ESPnet is not installed")
@@ -92,7 +95,7 @@ def test_wavenet_learns_from_predictions_that_a_batch_does_not_change(system):
     network.tacotron2.dec.prenet.dropout_rate = 0.0
     speakers = {"a": np.ones(2, np.float32), "b": np.zeros(2, np.float32)}
     texts = SpokenTexts(system / "data", ByteTokenizer(), mel, reduction=2, speakers=speakers)
-    together = dict(predict(network, texts))
+    together = predict(network, texts, range(4))
     assert set(together) == set(SECONDS)
     for utt, frames in together.items():
         features = network.normalize(torch.from_numpy(texts.features(utt)))[None]
@@ -102,7 +105,67 @@ def test_wavenet_learns_from_predictions_that_a_batch_does_not_change(system):
                 torch.tensor([features.shape[1]]), torch.from_numpy(texts.speakers[utt])[None],
             )  # fmt: skip
         np.testing.assert_allclose(frames, alone.after[0].numpy(), atol=1e-4)
-    assert (system / "exp/wavenet/predicted.train.scp").exists()
+    assert (system / "exp/wavenet/predicted/train/part0.safetensors").exists()
+
+
+@pytest.fixture
+def wavenet_in_parts(system, tmp_path, monkeypatch):
+    """Trains WaveNet in an experiment of that name, on three parts; returns what was predicted, before an interrupt."""
+    monkeypatch.setattr(tacotron2_training, "CPU_BATCH", 1)
+    monkeypatch.setattr(FeatureParts, "seconds", 1.1)
+    real, predicted = predict, []
+
+    def run(name, *, interrupted_by=None):
+        def noting(network, texts, chosen):
+            if texts.ids[chosen[0]] == interrupted_by:
+                raise KeyboardInterrupt
+            predicted.append(texts.ids[chosen[0]])
+            return real(network, texts, chosen)
+
+        predicted.clear()
+        monkeypatch.setattr(tacotron2_training, "predict", noting)
+        place = ("--features", system / "exp/features", "--expdir", tmp_path / name)
+        with pytest.raises(KeyboardInterrupt) if interrupted_by else nullcontext():
+            train(system, "wavenet", *place)
+        return predicted.copy()
+
+    return run
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in (*folder.glob("predicted/*/part*"), folder / "model.safetensors")}
+
+
+def test_predictions_go_on_after_an_interrupt_bit_for_bit(wavenet_in_parts, tmp_path):
+    assert wavenet_in_parts("straight") == ["a-1", "b-1", "b-2", "a-2"] * 2  # of the training and the validation set
+    assert wavenet_in_parts("cut", interrupted_by="b-1") == ["a-1"]
+    assert wavenet_in_parts("cut", interrupted_by="a-2") == ["a-1", "b-1", "b-2"]
+    assert wavenet_in_parts("cut") == ["a-2", *("a-1", "b-1", "b-2", "a-2")]
+    straight = contents(tmp_path / "straight")
+    assert len(straight) == 4 and straight == contents(tmp_path / "cut")
+
+
+def test_processes_share_the_parts_and_wait_for_each_other(wavenet_in_parts, tmp_path, monkeypatch):
+    """The second one makes its parts, here while the first waits for them."""
+    wavenet_in_parts("alone")
+    whole, real, ranks = contents(tmp_path / "alone"), tacotron2_training._predictions, []
+
+    def as_one_of_two(*arguments):
+        rank = len(ranks) % 2
+        ranks.append(rank)
+        state = SimpleNamespace(process_index=rank, num_processes=2, device=torch.device("cpu"))
+        monkeypatch.setattr(tacotron2_training.time, "sleep", lambda _: as_one_of_two(*arguments))
+        return real(*arguments[:-1], state)
+
+    monkeypatch.setattr(tacotron2_training, "_predictions", as_one_of_two)
+    assert wavenet_in_parts("two") == ["a-1", "b-1", "a-2", "b-2"] * 2  # parts 0 and 2, then 1
+    assert ranks == [0, 1, 0, 1] and contents(tmp_path / "two") == whole
+
+
+def test_voices_are_heard_once(system, wavenet_in_parts, monkeypatch):
+    monkeypatch.setattr("soundstorm.scoring.voice_preservation.load_speaker_model", None)
+    wavenet_in_parts("again")
+    assert (system / "exp/features/voices/part0.safetensors").exists()
 
 
 def test_text_becomes_speech_with_alignments(system, tmp_path, capsys):

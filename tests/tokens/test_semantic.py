@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soundstorm.data.audio import Utterances
-from soundstorm.tokens.feature_parts import FeatureParts
+from soundstorm.data.feature_parts import FeatureParts
 from soundstorm.tokens.features import open_features
 from soundstorm.tokens.kmeans import KMeans
 from soundstorm.tokens.semantic import SemanticTokenizer, extract_batches, train_semantic_kmeans

@@ -1,8 +1,8 @@
-"""Features on the way to k-means, kept in parts: an interrupted extraction goes on after the last."""
+"""Features of a set of utterances, kept in parts: what is interrupted on the way goes on after the last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +21,17 @@ class FeatureParts:
     def _path(self, number: int) -> Path:
         return self._directory / f"part{number}.safetensors"
 
-    def read(self, number: int, inputs: str) -> dict[str, np.ndarray] | None:
-        """A part as it was written for the same inputs; None where there is none."""
+    def read(
+        self, number: int, inputs: str, utterances: Iterable[str] | None = None
+    ) -> dict[str, np.ndarray] | None:
+        """A part, or these utterances of it, as it was written for the same inputs; None where there is none."""
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(self._path(number), "numpy") as part:
                 if (part.metadata() or {}).get("inputs") != inputs:
                     return None
-                return {utt: part.get_tensor(utt) for utt in part.keys()}
+                return {utt: part.get_tensor(utt) for utt in (part.keys() if utterances is None else utterances)}
         except (SafetensorError, OSError):
             return None
 

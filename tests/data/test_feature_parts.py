@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from soundstorm.tokens.feature_parts import FeatureParts, whole_batches
+from soundstorm.data.feature_parts import FeatureParts, whole_batches
 
 FEATURES = {"u-1": np.arange(6, dtype=np.float32).reshape(3, 2).T, "u-2": np.ones((1, 3), np.float32)}
 
@@ -16,6 +16,7 @@ def test_a_part_is_read_back_bit_for_bit_and_of_the_same_inputs_only(tmp_path):
         u: a.tobytes() for u, a in FEATURES.items()
     }
     assert parts.read(1, "b") is None and parts.read(2, "a") is None
+    assert list(parts.read(1, "a", ["u-2"])) == ["u-2"] and parts.read(1, "a", []) == {}
 
 
 def test_a_damaged_part_is_as_none(tmp_path):
