@@ -88,11 +88,15 @@ def _group_title(group: str) -> str:
     )
 
 
-def _values(row: Mapping[str, Any], name: str, lengths: Sequence[str], decimals: int) -> str:
+def _values(
+    row: Mapping[str, Any], name: str, lengths: Sequence[str], decimals: int, *, plus_minus: bool = False
+) -> str:
     metric, total = row["metrics"].get(name), row["num_utterances"]
     if metric is None:
         return f"- (0 of {total})" if name in row.get("left_out", {}) else "-"
-    values = (f"{metric[length]['value']:.{decimals}f}" if length in metric else "-" for length in lengths)
+    values = [f"{metric[length]['value']:.{decimals}f}" if length in metric else "-" for length in lengths]
+    if plus_minus:
+        values[-1] += f" ± {(metric[ALL]['high'] - metric[ALL]['low']) / 2:.{decimals}f}"
     count = metric[ALL]["count"]
     return " / ".join(values) + (f" ({count:g} of {total})" if count < total else "")
 
@@ -157,8 +161,8 @@ def systems_table(rows: Sequence[Mapping[str, Any]], beside: Mapping[str, Mappin
     for row in rows:
         cells, more = [row["system"]], beside[row["system"]]
         for name in errors:
-            cells += [_values(row, name, [ALL], 1), _signed(more["differences"].get(name))]
-        cells += [_values(row, name, [ALL], 2) for name in others]
+            cells += [_values(row, name, [ALL], 1, plus_minus=True), _signed(more["differences"].get(name))]
+        cells += [_values(row, name, [ALL], 2, plus_minus=True) for name in others]
         cells.append(" + ".join(f"{seconds:.0f} × {threads}" for seconds, threads in more["trainings"]) or "-")
         runtime, passes = row.get("runtime", {}), row["decode"].get("passes")
         whole = runtime.get("total") or next(iter(runtime.values()), None)
@@ -166,6 +170,7 @@ def systems_table(rows: Sequence[Mapping[str, Any]], beside: Mapping[str, Mappin
         body.append(cells)
     bases = dict.fromkeys(more["against"] for more in beside.values() if more["against"])
     note = (
+        "±: half the width of the 95 % interval. "
         f"Differences: from {' or '.join(bases) or 'no system'}, whichever has the same source (semantic tokens, text) "
         "and prompt, each utterance against itself, with 95 % intervals. Training: of the networks that made the row's "
         "speech, tokenizers not counted. Real-time factor: seconds of computing per second of speech, as stage 6 "

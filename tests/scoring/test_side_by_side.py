@@ -107,8 +107,8 @@ def test_the_table_comes_first_where_it_is_asked_for():
     lines = text[text.index("## Scores") :].splitlines()
     second = "WER %, second opinion (recognizer)"
     assert lines[2].startswith(f"| System | WER % | difference | {second} | difference | Training")
-    assert "| SoundStorm | 20.0 |  | 20.0 |  | - | - | 19 |" in lines
-    (compared,) = [line for line in lines if line.startswith("| AudioLM | 80.0 | +60.0 [")]
-    assert "| 80.0 | +0.0 [+0.0, +0.0] |" in compared
-    assert "| SoundStorm from text | 40.0 |  | 40.0 |  | - | 0.250 | - |" in lines
+    assert "| SoundStorm | 20.0 ± 50.0 |  | 20.0 ± 50.0 |  | - | - | 19 |" in lines
+    (compared,) = [line for line in lines if line.startswith("| AudioLM | 80.0 ± 50.0 | +60.0 [")]
+    assert "| 80.0 ± 50.0 | +0.0 [+0.0, +0.0] |" in compared
+    assert "| SoundStorm from text | 40.0 ± 50.0 |  | 40.0 ± 50.0 |  | - | 0.250 | - |" in lines
     assert "Differences: from SoundStorm or SoundStorm from text, whichever" in text
