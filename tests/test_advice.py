@@ -327,7 +327,10 @@ TRIED = {
     ),
     "the last line does not end with a newline": DATA_TOOLS,
     "not sorted, {} comes after {}": DATA_TOOLS,
-    "do not list the same keys": DATA_TOOLS,
+    "run utils/fix_data_dir.sh {}, or make {} again": FIXED,
+    "is not in order, the message above says why; mend that, or have local/data.sh make": (
+        "tests/egs/test_stage0.py::test_a_set_that_is_not_in_order_is_not_made_again_unless_asked_for"
+    ),
     "no segment uses {}": FIXED,
     "not in wav.scp; run utils/fix_data_dir.sh": FIXED,
     "expected more than 0; run utils/fix_data_dir.sh": FIXED,

@@ -43,7 +43,9 @@ def merge_tokens(
     Raises:
         ValueError: fewer than 95 % of the data directory's utterances have tokens.
     """
-    output = Path(output)
+    output, info = Path(output), read_info(parts[0])
+    for part in parts[1:]:
+        info.check_same(read_info(part), str(parts[0]), str(part))
     data_dir = output.parent if data_dir is None else Path(data_dir)
     places = f"{data_dir} and {parts[0]}" + (f" to {parts[-1]}" if len(parts) > 1 else "")
     expected = data_dir / ("segments" if (data_dir / "segments").exists() else "wav.scp")
@@ -57,14 +59,13 @@ def merge_tokens(
     # job has counted its own codes, so that not all of them are read here.
     counts, lengths = np.zeros((), dtype=np.int64), []
     for archive in map(TokenArchive, parts):
-        read_info(parts[0]).check_same(archive.info, str(parts[0]), str(archive.scp))
         archive.check()
         found, frames = read_summary(archive)
         counts = counts + found
         lengths.append(array("q", [frames[utt] for utt in sorted(frames)]))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)  # another one's, to which the numbers of frames would not belong
-    table = output.with_name(FRAME_TABLES[read_info(parts[0]).kind])
+    table = output.with_name(FRAME_TABLES[info.kind])
     write_lines(table, heapq.merge(*map(zip, map(_keys, parts), lengths)))
     info = merge_archives(parts, output, counts)  # last: its presence says that all of it is there
     for level, (usage, perplexity) in enumerate(zip(*usage_and_perplexity(counts)), start=1):

@@ -42,8 +42,9 @@ train_ctc() {  # <experiment: token_recognizer or recognizer>
 
 check_codec() {  # A codec that cannot be used is found before hours of work, not after them.
     local options sets=("${acoustic_sets[@]}")
-    [[ ${wants_status} == false && ! -e ${codec_exp:-none}/model.safetensors ]] || return 0
+    ! "${wants_status}" || return 0
     if [ "${codec}" = train ]; then
+        [ ! -e "${codec_exp}/model.safetensors" ] || return 0
         split_arguments "${codec_args}"
         options=(--config "${codec_config}" "${arguments[@]}")
         sets+=("${token_train_set}")
