@@ -30,7 +30,7 @@ train_set=train               # set to train on
 valid_set=dev                 # set to validate on
 test_sets="test"              # sets to decode and score
 token_train_set=              # set that HuBERT, k-means and codec are trained on, e.g. with other speech in it (empty: the training set)
-text_train_set=               # transcribed set for stage 5, and for acoustic models that read text (empty: the training set)
+text_train_set=               # transcribed set for stage 5, recognisers and acoustic models that read text (empty: the training set)
 text_valid_set=               # transcribed set to validate these on (empty: the validation set)
 check_samples=false           # true: read all samples of all recordings once: is any silent, or damaged in the middle?
 validate_args=                # further options of utils/validate_data_dir.sh, e.g. "--non-print"
@@ -294,7 +294,11 @@ for name in "${text_model_names[@]}"; do
     [ -n "${text_experiments[${name}]:-}" ] ||
         die "--text-to-semantic-models has '${name}', expected one or both of autoregressive, masked"
 done
-declare -A text_exps=([autoregressive]=${text_to_semantic_exp} [masked]=${masked_text_to_semantic_exp})
+declare -A text_exps=()
+for name in "${!text_experiments[@]}"; do
+    part=${text_experiments[${name}]}_exp
+    text_exps[${name}]=${!part}
+done
 main_text_exp=${text_exps[${text_model_names[0]}]}
 experiment recognizer
 experiment consistency

@@ -15,8 +15,8 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # SoundStorm has 1500 steps, half of its configuration's. Mask diffusion and the variants train for about as long: with the
 # U-Net a step takes 4.2 times as long (0.76 s for 0.182, by the table of RESULTS_systems.md), so that its 360 take what
-# the 1500 do on a quiet machine. AudioLM has 270 steps of each stage, not its configuration's 900, which took 1.4 times
-# the seconds. Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
+# the 1500 do on a quiet machine. AudioLM has 270 steps of each stage, not its configuration's 900; the 270 took 1.4 times
+# SoundStorm's seconds. Tacotron 2 and WaveNet, which know neither tokens nor codec, have the steps of their configuration.
 declare -A options_of=( # of the training of a variant
     [soundstorm_unet]="--model.combine unet $(steps 360)" # the codebooks' embeddings through a U-Net, not their sum
     [mask_diffusion_absorbing]="--diffusion.uniform 0" # masks alone, no random codes
