@@ -65,7 +65,8 @@ class Reaper:
             for line in lines:
                 number = int(line)
                 groups.add(number) if number > 0 else groups.discard(-number)
-        kill_groups(groups)
+        if groups:
+            kill_groups(groups)
 
 
 def kill_groups(groups: set[int]) -> None:

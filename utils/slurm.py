@@ -235,8 +235,9 @@ def cancel(number: str, signals: Signals) -> None:
             told = True
         return False
 
-    if not wait_until(over, [], pause=signals.wait, seconds=KILL_AFTER_SECONDS) or signals.at_once:
-        subprocess.run(["scancel", number], check=False)
+    wait_until(over, [], pause=signals.wait, seconds=KILL_AFTER_SECONDS)
+    # Also where it seems to be over: squeue may just not have answered, and one that is over is not cancelled.
+    subprocess.run(["scancel", number], stderr=subprocess.DEVNULL, check=False)
 
 
 def is_queued(number: str) -> bool:

@@ -98,6 +98,8 @@ def run_everywhere(command: list[str], job: str) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, tell)
+    if received:  # before there is a step to be told
+        return 128 + received[0]
     status = subprocess.Popen(command, start_new_session=True).wait()
     return 128 + received[0] if received else status if status >= 0 else 128 - status
 

@@ -202,8 +202,8 @@ class FrontParser(configargparse.ArgumentParser):
             key = name.removeprefix("--").replace("-", "_")
             hint = f"; did you mean '{near[0].removeprefix('--').replace('-', '_')}'?" if near else ""
             self.error(f"unknown option or configuration key '{key}'{hint}")
-        given = {action.option_strings[-1]: getattr(parsed, action.dest, None) for action in self._actions
-                 if action.option_strings and action.dest != "output"}  # fmt: skip
+        given = {(action.option_strings or [action.dest])[-1]: getattr(parsed, action.dest, None)
+                 for action in self._actions if action.dest != "output"}  # fmt: skip
         refuse_overwriting(_texts(getattr(parsed, "output", None)), given)
         return parsed
 

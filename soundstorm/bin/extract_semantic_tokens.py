@@ -14,7 +14,8 @@ def get_parser():
     )
     parser.add_argument("--kmeans", required=True, help="k-means directory of train_kmeans")
     parser.add_argument(
-        "--batch-seconds", type=float, help="padded seconds in a batch; 0: one utterance; None: 200 on a GPU, else 0"
+        "--batch-seconds", type=float,
+        help="padded seconds in a batch, 0: one utterance; by default 200 on a GPU, else 0",
     )
     parser.add_argument(
         "--shard-utterances",

@@ -25,7 +25,8 @@ def get_parser():
     )
     parser.add_argument("--seed", type=int, default=0, help="of the portion and the clustering")
     parser.add_argument(
-        "--batch-seconds", type=float, help="padded seconds in a batch; 0: one utterance; None: 200 on a GPU, else 0"
+        "--batch-seconds", type=float,
+        help="padded seconds in a batch, 0: one utterance; by default 200 on a GPU, else 0",
     )
     parser.add_argument("--output", required=True, help="directory to write")
     return parser

@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import re
+import resource
 import tokenize
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -477,12 +478,22 @@ def joined(parts: Sequence[str | Path]) -> Iterator[tuple[str, str]]:
     Raises:
         ValueError: two parts have the same utterance.
     """
+    allow_open_files(len(parts))
     last = ""
     for utt, where, part in heapq.merge(*(_of_part(part) for part in parts), key=itemgetter(0)):
         if utt == last:
             raise InputError(f"{part}: utterance {utt} is in another part too")
         last = utt
         yield utt, where
+
+
+def allow_open_files(number: int) -> None:
+    """Raise this process's limit where so many files beside its others are more, as far as the system lets it."""
+    (soft, hard), wanted = resource.getrlimit(resource.RLIMIT_NOFILE), number + 256
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _of_part(part: str | Path) -> Iterator[tuple[str, str, str | Path]]:

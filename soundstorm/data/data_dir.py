@@ -12,7 +12,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar, Union
 
@@ -160,11 +159,15 @@ def not_utf8(path: PathLike, where: str = "") -> str:
 
 
 def sorted_lines(path: PathLike) -> Iterator[tuple[str, str]]:
-    """Read a file as `iterate_lines` does, sorted by key; only one that is not in order is held in memory."""
+    """Read a file as `iterate_lines` does, sorted by key; only one that is not in order is held in memory.
+
+    Raises:
+        ValueError: a key is there twice.
+    """
     last = ""
     for key, _ in iterate_lines(path):
-        if key < last:
-            return iter(sorted(iterate_lines(path), key=itemgetter(0)))
+        if key <= last:
+            return iter(sorted(read_table(path).items()))  # or it says where the key is again
         last = key
     return iterate_lines(path)
 

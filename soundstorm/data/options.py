@@ -30,7 +30,8 @@ def option(default: Any, text: str, *, on_resume: str = "", **allowed: Any) -> A
     """A field with its default, what ``--help`` says of it, and whether it may change on resuming.
 
     ``allowed`` are rules by the names of :data:`RULES`, such as ``at_least=1`` or ``one_of=("sum", "unet")``. They hold
-    for each item of a tuple, which then has one at least, and not for a default of None.
+    for each item of a tuple, which then has one at least, and not for a default of None. Numbers that have rules are
+    finite.
     """
     if "one_of" not in allowed and allowed:  # texts name the words and what they do
         text = f"{text} ({_in_words(allowed)})"

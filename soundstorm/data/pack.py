@@ -173,7 +173,7 @@ def can_be_on_hub(name: str) -> bool:
 
 def how_to_get(place: str | Path) -> str:
     """For messages that a pack is not there: a path in a recipe's experiments is made, a name may be on the hub."""
-    if re.search(r"(^|/)exp[^/]*/", str(place)):
+    if re.search(r"(^|/)exp(_[^/]*)?/", str(place)):
         return "its recipe makes it by ./run.sh --pack true, that of egs/mini by make -C tools mini"
     if can_be_on_hub(str(place)):
         return f"if it is on the hub, run first: hf download {place}"

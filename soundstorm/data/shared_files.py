@@ -49,4 +49,5 @@ def _look_anew(folder: str | Path) -> None:
         file, name = tempfile.mkstemp(prefix=".look.", dir=folder)
         os.close(file)
         os.unlink(name)
+    with contextlib.suppress(OSError):
         os.listdir(folder)

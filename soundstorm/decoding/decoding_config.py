@@ -25,7 +25,7 @@ class ParallelConfig(Config, section="decode"):
     )
     prior: float = option(
         0.0, "share of a token's mean log-probability over the utterance that its confidence loses, so that "
-             "tokens which are likely everywhere, such as silence, do not come first; 0 (the paper) to 1", at_least=0
+             "tokens which are likely everywhere, such as silence, do not come first; the paper: 0", within=(0, 1)
     )  # fmt: skip
     entropy_bound: float = option(
         0.0, "nats: also commit the next most confident tokens while their entropies, the largest left out, "

@@ -118,6 +118,7 @@ def extract_batches(
     seconds = _seconds_in_batch(features, batch_seconds)
     batches = batch_by_length(utterances.durations, seconds, sort=False)
     for ids, read in utterances.read_ahead([utterances.ids[index] for index in batch] for batch in batches):
+        found = None
         try:
             found = features.extract(read.result())
         except (ValueError, FileNotFoundError) as error:
@@ -127,6 +128,7 @@ def extract_batches(
         except torch.cuda.OutOfMemoryError:
             if len(ids) == 1:
                 raise
+        if found is None:  # not in the handler, whose traceback keeps what the batch had on the GPU
             logger.info("%d utterances are too many for the GPU's memory: one by one", len(ids))
             ids, found = _one_by_one(features, utterances, ids)
         if ids:

@@ -44,15 +44,15 @@ def warn_of_larger_batches(sampler: BatchSampler) -> None:
         return
     if sampler.batch_size is not None:
         logger.warning(
-            "training.batch_size is %d, but batches have an item for each of %d processes; train in %d processes at "
-            "most, or say that larger batches are meant: --training.batch-size %d",
+            "batch_size is %d, but batches have an item for each of %d processes; train in %d processes at "
+            "most, or say that larger batches are meant: batch_size %d",
             most, processes, most, processes,
         )  # fmt: skip
         return
     longest = sampler.longest()
     logger.warning(
-        "training.batch_seconds is %g, but batches have an item for each of %d processes, up to %.0f s where items "
-        "have %.1f s; train in %d processes at most, or say that larger batches are meant: --training.batch-seconds %d",
+        "batch_seconds is %g, but batches have an item for each of %d processes, up to %.0f s where items "
+        "have %.1f s; train in %d processes at most, or say that larger batches are meant: batch_seconds %d",
         sampler.batch_seconds, processes, processes * longest, longest, most, math.ceil(processes * longest),
     )  # fmt: skip
 

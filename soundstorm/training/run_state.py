@@ -105,7 +105,7 @@ class RunState:
 
     def _choose(self) -> Path | None:
         """The newest checkpoint that the first process sees; those on other machines may see it later."""
-        found = checkpoint.find_checkpoints(self._expdir)
+        found = checkpoint.find_checkpoints(self._expdir) if self._accelerator.is_main_process else []
         (name,) = broadcast_object_list([found[-1].name if found else None])
         if name is None:
             return None

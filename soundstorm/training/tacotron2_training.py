@@ -122,6 +122,7 @@ def train_wavenet(
                 hop=mel.hop, crop_frames=model.crop_frames, context=CONTEXT,
             )
         )  # fmt: skip
+    del network  # and its memory on the device
     torch.manual_seed(run.config["training"].seed)
     run.train(WaveNetStep(WaveNet(model, mel.num_mels)), *sets)
 
@@ -159,8 +160,9 @@ def _voices_of(
         for utt, speaker in table.items():
             if len(chosen.setdefault(speaker, [])) < UTTERANCES_OF_VOICE:
                 chosen[speaker].append((utt, utterances))
-    kept = FeatureParts(Path(features, "voices"))
-    inputs = _digest(data.speaker_model, {name: [utt for utt, _ in heard] for name, heard in chosen.items()})
+    told = {name: [(utt, *of.sources([utt])) for utt, of in heard] for name, heard in chosen.items()}
+    inputs = _digest(data.speaker_model, mel.sample_rate, told)
+    kept = FeatureParts(Path(features, "voices", inputs[:16]))  # trainings on other data may be waiting for theirs
     while (voices := kept.read(0, inputs)) is None:
         if not is_first_process():
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -201,7 +203,12 @@ def _predictions(
     order = texts.durations.argsort(kind="stable").tolist()
     batches = [order[start : start + together] for start in range(0, len(order), together)]
     parts, kept = list(whole_batches(batches, texts.durations, FeatureParts.seconds)), FeatureParts(place)
-    inputs = [_digest(made_by, [texts.ids[index] for index in part]) for part in parts]
+    told = list(zip(texts.ids, texts.utterances.sources(texts.ids)))
+    voices = {utt: vector.tolist() for utt, vector in (texts.speakers or {}).items()}
+    inputs = [
+        _digest(made_by, [(*told[i], list(texts.text[told[i][0]]), voices.get(told[i][0])) for i in part])
+        for part in parts
+    ]
     for number in range(state.process_index, len(parts), state.num_processes):
         if kept.read(number, inputs[number], []) is not None:
             continue

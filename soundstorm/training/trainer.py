@@ -208,11 +208,11 @@ class _Trainer:
         accumulated = [next(batches) for _ in range(config.gradient_accumulation)]
         self.waited += time.monotonic() - start
         made = self.update(accumulated, rate=learning_rate(state.step, config), number=state.step + 1)
-        if made and self.average:
-            self.average.update(self.raw["model"], state.step)
         if made and hasattr(self.step, "after_step"):
             for name, value in (self.step.after_step(state.step + 1) or {}).items():
                 self.metrics.add_common(name, value)
+        if made and self.average:  # of the weights as a step leaves them
+            self.average.update(self.raw["model"], state.step)
         state.step += 1
 
     def _log_training(self) -> None:

@@ -1,5 +1,6 @@
 import json
 import logging
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,3 +216,34 @@ def test_the_joined_table_comes_last_so_that_its_presence_means_done(data_dir, t
     with pytest.raises(KeyboardInterrupt):
         merge_tokens(parts, data_dir / "semantic.scp")
     assert not (data_dir / "semantic.scp").exists()
+
+
+def test_a_line_that_is_there_twice_is_named(data_dir, tmp_path):
+    one, other = write_parts(tmp_path, [f"u{i:02d}" for i in range(40)])
+    lines = Path(one).read_text().splitlines(keepends=True)
+    Path(one).write_text("".join([*lines, lines[-1]]))
+    with pytest.raises(ValueError, match=r"part\.0\.scp, line 21: key 'u38' is there a second time"):
+        merge_tokens([one, other], data_dir / "acoustic.scp")
+    assert not (data_dir / "acoustic.scp").exists()
+
+
+def test_what_is_joined_is_not_written_over(data_dir, tmp_path):
+    parts = write_parts(tmp_path, [f"u{i:02d}" for i in range(40)])
+    before = Path(parts[0]).read_bytes()
+    with pytest.raises(ValueError, match="--output"):
+        merge_front.main(["--output", parts[0], *parts])
+    assert Path(parts[0]).read_bytes() == before
+
+
+def test_there_may_be_more_parts_than_files_may_be_open(data_dir, tmp_path):
+    write_table(data_dir / "wav.scp", {f"u{i:03d}": "x.wav" for i in range(100)})
+    for i in range(100):
+        write_tokens(tmp_path / f"part.{i}", [(f"u{i:03d}", np.zeros((2, 2), dtype=np.uint16))], info())
+    parts = [str(tmp_path / f"part.{i}.scp") for i in range(100)]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (80, limit[1]))
+    try:
+        merge_tokens(parts, data_dir / "acoustic.scp")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert len(TokenArchive(data_dir / "acoustic.scp").ids) == 100

@@ -374,11 +374,11 @@ def test_a_checkpoint_of_more_processes_than_a_batch_had_items_goes_on_where_as_
 @pytest.mark.parametrize(
     "limit, message",
     [
-        ({"batch_size": 4}, "training.batch_size is 4, .* each of 8 processes; .* 4 .*: --training.batch-size 8"),
+        ({"batch_size": 4}, "batch_size is 4, .* each of 8 processes; .* 4 .*: batch_size 8"),
         (
             {"batch_seconds": 480.0},
             r"batch_seconds is 480, .* each of 64 processes, up to 873 s where items have 13.6 s; train in 35 processes"
-            " at most, or .*: --training.batch-seconds 873",
+            " at most, or .*: batch_seconds 873",
         ),
     ],
 )

@@ -252,7 +252,7 @@ def test_an_interruption_cancels_the_job(cluster, number):
     process.send_signal(number)
     assert b"interrupted" in process.communicate(timeout=10)[1]
     assert process.returncode == 128 + number
-    assert (cluster.root / "scancelled").read_text() == "--state PENDING 4711\n--batch --signal TERM 4711\n"
+    assert (cluster.root / "scancelled").read_text() == "--state PENDING 4711\n--batch --signal TERM 4711\n4711\n"
 
 
 def test_a_second_ctrl_c_cancels_a_job_that_takes_long_to_end(cluster):
