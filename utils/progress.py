@@ -48,13 +48,14 @@ class Log:
         ended: Whether its job has ended.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, anew: bool = False) -> None:
+        """`anew`: the log has nothing of an earlier run; its job may have ended before we came all the same."""
         self.path, self.old = path, None
         self._restart()
-        self.read(0.0)
-        # A job that ended before we came is of an earlier run until its log changes.
-        self.old = self._identity() if self.ended else None
-        self._restart()
+        if not anew:
+            self.read(0.0)
+            self.old = self._identity() if self.ended else None  # until it changes
+            self._restart()
 
     def _restart(self) -> None:
         self.since: float | None = None
@@ -128,7 +129,7 @@ class Progress:
         numbers = range(int(found[2]), int(found[3] or found[2]) + 1) if found else [0]
         for number in numbers:
             path = log.replace(found[1], str(number)) if found else log
-            self.logs[path] = Log(path)
+            self.logs[path] = Log(path, anew=not found)  # that of a single job is removed before
 
     def look(self) -> None:
         """Read all logs and say what is new."""

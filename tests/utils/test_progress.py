@@ -50,15 +50,23 @@ def test_without_a_terminal_there_is_a_line_a_minute(progress, tmp_path, monkeyp
 
 
 def test_a_log_of_an_earlier_run_counts_when_it_is_written_again(progress, tmp_path):
-    path = tmp_path / "train.log"
+    path = tmp_path / "train.1.log"
     path.write_text(STEP.format(1500) + "# Ended (code 0) at noon, elapsed time 1 seconds\n")
     following = progress.Progress(terminal=False)
-    following.follow(f"\t{path}\n")
+    following.follow(f"_N_=1:1\t{tmp_path}/train._N_.log\n")
     following.look()
     assert following.logs[str(path)].since is None
     path.write_text("# Started at one\n" + STEP.format(100))
     following.look()
     assert following.logs[str(path)].words == "step 100/1500 loss=4.859 (5.00 steps/s), 4:40 left"
+
+
+def test_a_single_job_that_ended_before_it_is_followed_is_heard(progress, tmp_path, capfd):
+    (tmp_path / "train.log").write_text("x WARNING: not normal: exp/a: too high\n# Ended (code 0) at noon\n")
+    following = progress.Progress(terminal=False)
+    following.follow(f"\t{tmp_path}/train.log\n")
+    following.look()
+    assert "not normal: exp/a: too high" in capfd.readouterr().err and not following.logs
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
