@@ -206,7 +206,7 @@ def _predictions(
     told = list(zip(texts.ids, texts.utterances.sources(texts.ids)))
     voices = {utt: vector.tolist() for utt, vector in (texts.speakers or {}).items()}
     inputs = [
-        _digest(made_by, [(*told[i], list(texts.text[told[i][0]]), voices.get(told[i][0])) for i in part])
+        _digest(made_by, [(*told[i], texts.text[told[i][0]].tolist(), voices.get(told[i][0])) for i in part])
         for part in parts
     ]
     for number in range(state.process_index, len(parts), state.num_processes):
