@@ -146,7 +146,7 @@ def _voices_of(
 ) -> list[Speakers | None]:
     """Embeddings of the voices of each directory; None where the first one, or the network, has one voice.
 
-    The first process makes them once, in ``voices`` of the experiment of the feature network; others wait for it.
+    The first process makes them once, below ``voices`` of the experiment of the feature network; others wait for it.
     """
     sets = [Utterances(directory, mel.sample_rate, lower=True) for directory in directories]
     tables = [read_speakers(each.data_dir, list(each.ids)) for each in sets]
