@@ -26,6 +26,7 @@ from soundstorm.data.variants import Variants
 Section = TypeVar("Section")
 
 MODEL_FILE = "model.safetensors"
+SECONDS_BETWEEN_LOOKS = 0.5  # at what another process makes, however long it takes: a collective call would give up
 
 
 def start_experiment(expdir: str | Path, config: dict, command: list[str]) -> None:

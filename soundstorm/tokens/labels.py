@@ -8,11 +8,9 @@ from pathlib import Path
 from soundstorm.data.archive import TokenArchive, TokenizerInfo, read_info, write_shards
 from soundstorm.data.audio import Utterances
 from soundstorm.data.data_dir import read_table, write_table
-from soundstorm.data.experiment import is_first_process
+from soundstorm.data.experiment import SECONDS_BETWEEN_LOOKS, is_first_process
 from soundstorm.tokens.merge import check_lost
 from soundstorm.tokens.semantic import SemanticTokenizer
-
-SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def stored_labels(tokenizer: SemanticTokenizer, utterances: Utterances, prefix: str | Path) -> TokenArchive:

@@ -16,7 +16,13 @@ from soundstorm.data.audio import Utterances, resample
 from soundstorm.data.datasets.spoken_texts_dataset import SpokenTexts, normal_values, read_speakers
 from soundstorm.data.datasets.waves_with_features_dataset import WavesWithFeatures
 from soundstorm.data.errors import InputError
-from soundstorm.data.experiment import MODEL_FILE, config_section, is_first_process, start_experiment
+from soundstorm.data.experiment import (
+    MODEL_FILE,
+    SECONDS_BETWEEN_LOOKS,
+    config_section,
+    is_first_process,
+    start_experiment,
+)
 from soundstorm.data.feature_parts import FeatureParts, whole_batches
 from soundstorm.data.mel_features import MelConfig, mel_features
 from soundstorm.data.sampler import SeededIndex
@@ -32,7 +38,6 @@ from soundstorm.training.wavenet_step import WaveNetStep
 logger = logging.getLogger(__name__)
 UTTERANCES_OF_VOICE = 10  # whose embeddings are averaged
 CPU_BATCH, GPU_BATCH = 16, 128  # utterances predicted together
-SECONDS_BETWEEN_LOOKS = 0.5  # at what another process makes, however long it takes: a collective call would give up
 
 
 class SpeakerModel(Protocol):
